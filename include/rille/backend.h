@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The storage interface: what a backend must give, for people who write one.
+ *
+ * A backend keeps two kinds of things. OBJECTS are immutable bytes under a 32-byte id and a kind; an id is never
+ * reused for other bytes, so objects can be cached for ever and written twice without harm. HEADS are small mutable
+ * cells, one a branch, which only change by compare-and-swap.
+ *
+ * ASYNCHRONOUS SHAPE. Every slot may return RILLE_NEED: "begun, not done yet; call again with the same arguments".
+ * A backend that can answer at once never does. The slots of one handle are called by one thread at a time unless the
+ * capability RILLE_BACKEND_THREADS is set.
+ */
+#ifndef RILLE_BACKEND_H
+#define RILLE_BACKEND_H
+
+#include "alloc.h"
+#include "codes.h"
+#include "rille_err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RILLE_ID_SIZE 32
+
+typedef enum rille_object_kind {
+    RILLE_OBJECT_PACK = 'p', /* many nodes; id = BLAKE2b-256 of the bytes */
+    RILLE_OBJECT_NODE = 'n', /* one stored node (backends with RILLE_BACKEND_ROWS); id = the node's address */
+    RILLE_OBJECT_BLOB = 'b'  /* long value, segment, base record; id = BLAKE2b-256 of the uncompressed content */
+} rille_object_kind;
+
+typedef struct rille_object_id {
+    uint8_t kind; /* rille_object_kind */
+    uint8_t id[RILLE_ID_SIZE];
+} rille_object_id;
+
+/* One range to read. len == 0 means: from offset to the end. */
+typedef struct rille_get {
+    rille_object_id object;
+    uint64_t offset;
+    uint64_t len;
+    uint8_t *bytes;   /* out: rille_alloc'ed, the caller frees; exactly the range asked for */
+    size_t bytes_len; /* out */
+    int rc; /* out, of this range alone: 0, RILLE_NOTFOUND, RILLE_IO, RILLE_CORRUPT (range past the end) ... */
+} rille_get;
+
+typedef struct rille_put {
+    rille_object_id object;
+    const uint8_t *bytes; /* borrowed for the call */
+    size_t len;
+} rille_put;
+
+/* Names one state of a head. Opaque to all but its backend; all zero: "there is no head". */
+typedef struct rille_revision {
+    uint8_t bytes[32];
+} rille_revision;
+
+typedef struct rille_head {
+    uint8_t *bytes; /* rille_alloc'ed, the caller frees */
+    size_t len;
+    rille_revision revision;
+} rille_head;
+
+/* The head of `branch` becomes `cell`, if it still is `expected`. The first kept_len bytes of the cell equal those of
+ * the expected state, so that a backend that can append writes only the rest; kept_len == 0 replaces the cell.
+ * `puts` become durable not later than the head: all or nothing is visible. */
+typedef struct rille_head_swap {
+    const char *branch;
+    rille_revision expected;
+    const uint8_t *cell;
+    size_t cell_len;
+    size_t kept_len;
+    const rille_put *puts;
+    size_t put_count;
+    bool durable; /* false: may be lost by a power failure (never torn, never out of order) */
+} rille_head_swap;
+
+enum {
+    RILLE_BACKEND_ROWS = 1, /* keeps a row per node; without it nodes come in packs */
+    RILLE_BACKEND_READONLY = 2,
+    RILLE_BACKEND_DEFERRED = 4, /* may return RILLE_NEED */
+    RILLE_BACKEND_TRUSTED = 8,  /* bytes never left this process: addresses need no check */
+    RILLE_BACKEND_THREADS = 16, /* slots may be called by several threads at once */
+    RILLE_BACKEND_PLAIN = 32    /* do not compress */
+};
+
+typedef struct rille_backend_ops {
+    /* Reads count ranges. 0 when each has its rc (a missing object is a result, not a failure of the call). */
+    int (*get_many)(void *self, rille_get *gets, size_t count, rille_err *err);
+    /* Writes objects durably. Writing one that is there already is no error. */
+    int (*put_many)(void *self, const rille_put *puts, size_t count, rille_err *err);
+    /* RILLE_NOTFOUND when the branch has no head. */
+    int (*head_read)(void *self, const char *branch, rille_head *out, rille_err *err);
+    /* 0, or RILLE_CONFLICT when the head is not the expected one: then nothing changed (puts may have been kept).
+     * `swap->expected` all zero: create, RILLE_CONFLICT when there is one. `revision` names the new state. */
+    int (*head_swap)(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
+    int (*head_delete)(void *self, const char *branch, rille_err *err);
+    /* Names of all heads, each 0-terminated, one after the other in a rille_alloc'ed block. */
+    int (*head_list)(void *self, char **names, size_t *count, rille_err *err);
+    /* Ids of all objects of a kind, rille_alloc'ed. */
+    int (*list)(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
+    int (*delete_many)(void *self, const rille_object_id *ids, size_t count, rille_err *err);
+    /* Removes the whole database. The handle can only be closed afterwards. */
+    int (*drop)(void *self, rille_err *err);
+    void (*close)(void *self);
+    /* Bytes in storage as far as the backend knows; 0: unknown. */
+    uint64_t (*size_bytes)(void *self);
+} rille_backend_ops;
+
+/* A backend handle: ops and self, and what it can do. */
+typedef struct rille_backend {
+    const rille_backend_ops *ops;
+    void *self;
+    uint32_t capabilities;
+} rille_backend;
+
+#endif

@@ -1,0 +1,40 @@
+rockspec_format = "3.0"
+package = "rille"
+version = "scm-1"
+source = {
+  url = "git+file://.", -- the checkout that this file lies in: luarocks make
+}
+description = {
+  summary = "An embedded database of immutable values, queried with Datalog",
+  detailed = [[
+A database is an immutable value in storage: whoever can read the storage can query it, without a server.
+Queries join values of different databases, backends and points in time.]],
+  license = "MIT",
+  labels = { "database", "datalog" },
+}
+dependencies = {
+  "lua >= 5.1, < 5.5",
+}
+external_dependencies = {
+  SODIUM = { header = "sodium.h", library = "sodium" },
+  ZSTD = { header = "zstd.h", library = "zstd" },
+  LMDB = { header = "lmdb.h", library = "lmdb" },
+}
+build = {
+  type = "cmake",
+  variables = {
+    CMAKE_BUILD_TYPE = "Release",
+    CMAKE_C_FLAGS = "$(CFLAGS)",
+    RILLE_TESTS = "OFF",
+    LUA_INCDIR = "$(LUA_INCDIR)",
+    LUADIR = "$(LUADIR)",
+    LIBDIR = "$(LIBDIR)",
+    BINDIR = "$(BINDIR)",
+    SODIUM_INCDIR = "$(SODIUM_INCDIR)",
+    SODIUM_LIBDIR = "$(SODIUM_LIBDIR)",
+    ZSTD_INCDIR = "$(ZSTD_INCDIR)",
+    ZSTD_LIBDIR = "$(ZSTD_LIBDIR)",
+    LMDB_INCDIR = "$(LMDB_INCDIR)",
+    LMDB_LIBDIR = "$(LMDB_LIBDIR)",
+  },
+}

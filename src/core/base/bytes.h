@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Integers in bytes. Everything rille stores is little-endian; loads go through memcpy, never through a cast.
+ * ri_reader takes bytes apart that anybody may have written: it never reads past its end, and remembers in `bad`
+ * that it was asked to, so that a decoder checks once at its end. Reads of a bad reader give zero.
+ */
+#ifndef RI_BYTES_H
+#define RI_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint16_t ri_load_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t ri_load_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t ri_load_u64(const uint8_t *p)
+{
+    return (uint64_t)ri_load_u32(p) | (uint64_t)ri_load_u32(p + 4) << 32;
+}
+
+static inline void ri_store_u32(uint8_t *p, uint32_t x)
+{
+    p[0] = (uint8_t)x;
+    p[1] = (uint8_t)(x >> 8);
+    p[2] = (uint8_t)(x >> 16);
+    p[3] = (uint8_t)(x >> 24);
+}
+
+static inline void ri_store_u64(uint8_t *p, uint64_t x)
+{
+    ri_store_u32(p, (uint32_t)x);
+    ri_store_u32(p + 4, (uint32_t)(x >> 32));
+}
+
+/* Big-endian, where bytes must sort as the number does. */
+static inline void ri_store_be64(uint8_t *p, uint64_t x)
+{
+    for (int i = 0; i < 8; i++) {
+        p[i] = (uint8_t)(x >> (56 - 8 * i));
+    }
+}
+
+static inline uint64_t ri_load_be64(const uint8_t *p)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < 8; i++) {
+        x = x << 8 | p[i];
+    }
+    return x;
+}
+
+/* Bits needed to write x: 0 for 0, 64 at most. */
+static inline unsigned ri_bit_width(uint64_t x)
+{
+#if defined(__GNUC__)
+    return x == 0 ? 0 : 64U - (unsigned)__builtin_clzll(x);
+#else
+    unsigned width = 0;
+    for (; x != 0; x >>= 1) {
+        width++;
+    }
+    return width;
+#endif
+}
+
+static inline uint64_t ri_zigzag(int64_t x)
+{
+    return ((uint64_t)x << 1) ^ (uint64_t)(x < 0 ? -1 : 0);
+}
+
+static inline int64_t ri_unzigzag(uint64_t x)
+{
+    return (int64_t)(x >> 1 ^ (0 - (x & 1)));
+}
+
+#define RI_VARINT_SIZE_MAX 10
+
+/* LEB128; returns the bytes written (1..10). */
+static inline size_t ri_put_varint(uint8_t *p, uint64_t x)
+{
+    size_t n = 0;
+    while (x >= 0x80) {
+        p[n++] = (uint8_t)(x | 0x80);
+        x >>= 7;
+    }
+    p[n++] = (uint8_t)x;
+    return n;
+}
+
+static inline size_t ri_varint_size(uint64_t x)
+{
+    size_t n = 1;
+    for (; x >= 0x80; x >>= 7) {
+        n++;
+    }
+    return n;
+}
+
+typedef struct ri_reader {
+    const uint8_t *p;
+    const uint8_t *end;
+    bool bad;
+} ri_reader;
+
+static inline ri_reader ri_reader_of(const uint8_t *p, size_t len)
+{
+    ri_reader r = { p, p + len, false };
+    return r;
+}
+
+static inline size_t ri_reader_left(const ri_reader *r)
+{
+    return (size_t)(r->end - r->p);
+}
+
+/* Borrows len bytes, or NULL. */
+static inline const uint8_t *ri_read_bytes(ri_reader *r, size_t len)
+{
+    if (r->bad || ri_reader_left(r) < len) {
+        r->bad = true;
+        return NULL;
+    }
+    const uint8_t *p = r->p;
+    r->p += len;
+    return p;
+}
+
+static inline uint8_t ri_read_u8(ri_reader *r)
+{
+    const uint8_t *p = ri_read_bytes(r, 1);
+    return p == NULL ? 0 : *p;
+}
+
+static inline uint32_t ri_read_u32(ri_reader *r)
+{
+    const uint8_t *p = ri_read_bytes(r, 4);
+    return p == NULL ? 0 : ri_load_u32(p);
+}
+
+static inline uint64_t ri_read_u64(ri_reader *r)
+{
+    const uint8_t *p = ri_read_bytes(r, 8);
+    return p == NULL ? 0 : ri_load_u64(p);
+}
+
+/* Only the shortest form is accepted: one number has one encoding. */
+static inline uint64_t ri_read_varint(ri_reader *r)
+{
+    uint64_t x = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = ri_read_u8(r);
+        if (r->bad || (shift == 63 && byte > 1) || (shift > 0 && byte == 0)) {
+            break;
+        }
+        x |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            return x;
+        }
+    }
+    r->bad = true;
+    return 0;
+}
+
+/* A varint that must not exceed max. */
+static inline uint64_t ri_read_varint_max(ri_reader *r, uint64_t max)
+{
+    uint64_t x = ri_read_varint(r);
+    if (x > max) {
+        r->bad = true;
+        return 0;
+    }
+    return x;
+}
+
+#endif

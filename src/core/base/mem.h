@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only door to the heap. All memory of rille passes the hook, so a host can count, limit or fail it.
+ */
+#ifndef RI_MEM_H
+#define RI_MEM_H
+
+#include "rille/alloc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* NULL when memory is out. Size 0 gives a unique pointer that can be freed. */
+void *ri_alloc(size_t size);
+void *ri_alloc_zero(size_t size);
+/* NULL when count * size overflows, too. */
+void *ri_alloc_array(size_t count, size_t size);
+/* On failure the old block stays valid. */
+void *ri_realloc(void *block, size_t size);
+void ri_free(void *block); /* NULL allowed */
+
+/* False on overflow; *out is untouched then. */
+static inline bool ri_mul_size(size_t a, size_t b, size_t *out)
+{
+    if (a != 0 && b > SIZE_MAX / a) {
+        return false;
+    }
+    *out = a * b;
+    return true;
+}
+
+/* Grows a typed array so that it has room for `need` items: RI_GROW(&items, &cap, need) is false when memory is out.
+ * Capacity doubles; *cap changes only after success. */
+bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size);
+#define RI_GROW(items, cap, need) ri_grow((items), (cap), (need), sizeof **(items))
+
+#endif
