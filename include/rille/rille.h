@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rille for C programs: databases as values, transactions in EDN, queries in Datalog. No Lua needed.
+ *
+ * CAVEATS
+ *  - Functions return 0 (RILLE_OK), a positive outcome (RILLE_DONE ...) or a negative error code; then *err, if given,
+ * has the message. On failure every output is NULL or 0.
+ *  - Everything with a _close or _release function must be given back; NULL is allowed there. A result outlives its
+ * query and databases.
+ *  - Connections and database values may be used by several threads at once; queries, results and operations by one at
+ * a time.
+ *  - rille_db values are snapshots: they never change, and hold no lock that a writer waits for.
+ *  - Blocking calls fetch from storage by themselves. Hosts with an event loop step an operation (rille_op_*) instead.
+ */
+#ifndef RILLE_H
+#define RILLE_H
+
+#include "alloc.h"
+#include "api.h"
+#include "codes.h"
+#include "rille_err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rille_conn rille_conn;
+typedef struct rille_db rille_db;
+typedef struct rille_query rille_query;
+typedef struct rille_op rille_op;
+typedef struct rille_result rille_result;
+
+/* "0.1.0" */
+RILLE_API const char *rille_version(void);
+
+/* ---- values ---- */
+
+typedef enum rille_type {
+    RILLE_TYPE_NIL = 0,
+    RILLE_TYPE_BOOLEAN = 1, /* u.i is 0 or 1 */
+    RILLE_TYPE_LONG = 2,    /* u.i */
+    RILLE_TYPE_DOUBLE = 3,  /* u.d */
+    RILLE_TYPE_BIGINT = 4,  /* bytes: decimal text */
+    RILLE_TYPE_BIGDEC = 5,  /* bytes: decimal text */
+    RILLE_TYPE_INSTANT = 6, /* u.i: milliseconds since 1970 UTC */
+    RILLE_TYPE_UUID = 7,    /* 16 bytes */
+    RILLE_TYPE_KEYWORD = 8, /* bytes: UTF-8 without the colon */
+    RILLE_TYPE_SYMBOL = 9,  /* bytes */
+    RILLE_TYPE_STRING = 10, /* bytes: UTF-8 */
+    RILLE_TYPE_BYTES = 12,  /* bytes */
+    RILLE_TYPE_REF = 14     /* u.i: an entity id */
+} rille_type;
+
+typedef struct rille_value {
+    union {
+        int64_t i;
+        double d;
+        const void *bytes; /* not 0-terminated */
+    } u;
+    size_t len; /* of bytes */
+    rille_type type;
+} rille_value;
+
+RILLE_API rille_value rille_long(int64_t i);
+RILLE_API rille_value rille_double(double d);
+/* Borrows the text. */
+RILLE_API rille_value rille_string(const char *text);
+RILLE_API rille_value rille_keyword(const char *text_without_colon);
+
+/* ---- connections ---- */
+
+typedef struct rille_options {
+    const char *branch; /* NULL: "main" */
+    size_t cache_bytes; /* 0: 64 MiB */
+    bool create;        /* make the database if there is none */
+    bool must_create;   /* make it, RILLE_EXISTS when there is one */
+    bool no_history;    /* of a new database */
+    bool read_flexible; /* of a new database: unknown attributes are made on first use */
+    bool not_durable;   /* commits may be lost by a power failure, never torn */
+} rille_options;
+
+/* Opens "mem:NAME", "file:DIR", "lmdb:DIR". options NULL: all zero.
+ * RILLE_NOTFOUND, RILLE_EXISTS, RILLE_SYNTAX (the URL), RILLE_PERMISSION, RILLE_FOREIGN, RILLE_FORMAT, RILLE_CORRUPT,
+ * RILLE_IO. */
+RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
+RILLE_API void rille_close(rille_conn *conn);
+/* Removes a whole database. RILLE_NOTFOUND. */
+RILLE_API int rille_drop(const char *url, rille_err *err);
+
+/* ---- transactions ---- */
+
+typedef struct rille_commit {
+    uint64_t tx; /* the transaction's entity id: its t */
+    int64_t instant_ms;
+    uint64_t datom_count;
+    uint8_t id[32]; /* the commit id */
+} rille_commit;
+
+/* Commits EDN transaction data: a vector of entity maps and operations (docs/lua-api.md lists the forms). Re-runs by
+ * itself when another writer was first. out may be NULL. When it returns 0 the commit is durable. Errors: RILLE_SYNTAX,
+ * RILLE_TX_*, RILLE_ATTRIBUTE, RILLE_TYPE, RILLE_SCHEMA, RILLE_ENTITY_MISSING, RILLE_FULL, RILLE_IO ...; nothing was
+ * committed then. */
+RILLE_API int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *out, rille_err *err);
+
+/* ---- database values ---- */
+
+/* The newest value: one read of the head. Give it back with rille_db_release. */
+RILLE_API int rille_conn_db(rille_conn *conn, rille_db **out, rille_err *err);
+RILLE_API rille_db *rille_db_retain(rille_db *db);
+RILLE_API void rille_db_release(rille_db *db);
+/* The value as of a transaction (by its id), or as of an instant. RILLE_NOTFOUND when that lies before the first
+ * transaction. */
+RILLE_API int rille_db_as_of(rille_db *db, uint64_t tx, rille_db **out, rille_err *err);
+RILLE_API int rille_db_as_of_instant(rille_db *db, int64_t instant_ms, rille_db **out, rille_err *err);
+/* What committing the EDN would give; nothing is stored. */
+RILLE_API int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, rille_err *err);
+RILLE_API uint64_t rille_db_tx(const rille_db *db);
+RILLE_API int64_t rille_db_instant(const rille_db *db);
+/* The entity with this value of a unique attribute ("person/email"); *e is 0 when there is none. RILLE_ATTRIBUTE. */
+RILLE_API int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *value, uint64_t *e,
+                              rille_err *err);
+
+/* ---- queries ---- */
+
+/* Parses query text; the result can run any number of times. RILLE_SYNTAX, RILLE_QUERY with line:column. */
+RILLE_API int rille_prepare(const char *text, size_t len, rille_query **out, rille_err *err);
+RILLE_API void rille_query_close(rille_query *query);
+
+/* One input of :in, in the order of :in: a database, a scalar, a list of values, or the text of rules. */
+typedef struct rille_input {
+    rille_db *db;              /* not NULL: a database */
+    const rille_value *values; /* value_count values: [?x ...]; with value_count 1 also ?x */
+    size_t value_count;
+    const char *rules; /* EDN text of rules */
+    size_t rules_len;
+} rille_input;
+
+/* Runs to the end. RILLE_INPUT when the inputs do not fit. Host functions cannot be called this way (RILLE_QUERY). */
+RILLE_API int rille_run(rille_query *query, const rille_input *inputs, size_t input_count, rille_result **out,
+                        rille_err *err);
+RILLE_API size_t rille_result_rows(const rille_result *result);
+RILLE_API size_t rille_result_columns(const rille_result *result);
+/* Row and column count from 0. Bytes are borrowed from the result. */
+RILLE_API rille_value rille_result_get(const rille_result *result, size_t row, size_t column);
+RILLE_API void rille_result_close(rille_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

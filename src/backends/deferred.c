@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * deferred:URL - any backend as if it lay far away: each call is answered with RILLE_NEED first, and with the answer
+ * when the same call comes again. "The same" is checked by a hash over slot and arguments, so that a caller who changes
+ * them between the two is found out: he gets RILLE_NEED for ever.
+ */
+#include "../core/base/bytes.h"
+#include "../core/base/err.h"
+#include "../core/base/hash.h"
+#include "../core/base/mem.h"
+#include "../core/base/sync.h"
+#include "../core/store/backends.h"
+
+#include <string.h>
+
+#define BEGUN_MAX 64 /* calls that were begun and never finished push out older ones */
+
+/* Internally locked. */
+typedef struct deferred {
+    rille_backend inner;
+    ri_mutex lock;
+    uint64_t begun[BEGUN_MAX]; /* 0: free */
+    size_t next;
+} deferred;
+
+enum deferred_slot {
+    SLOT_GET = 1,
+    SLOT_PUT,
+    SLOT_HEAD_READ,
+    SLOT_HEAD_SWAP,
+    SLOT_HEAD_DELETE,
+    SLOT_HEAD_LIST,
+    SLOT_LIST,
+    SLOT_DELETE,
+    SLOT_DROP
+};
+
+static uint64_t hash_text(const char *text, uint64_t seed)
+{
+    return ri_hash64(text, strlen(text), seed);
+}
+
+static uint64_t hash_id(const rille_object_id *id, uint64_t seed)
+{
+    return ri_hash64(id->id, RILLE_ID_SIZE, seed + id->kind);
+}
+
+static uint64_t hash_puts(const rille_put *puts, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        seed = hash_id(&puts[i].object, seed) + puts[i].len;
+    }
+    return ri_mix64(seed + count);
+}
+
+/* True when this call was begun before: it may be done now. */
+static bool is_due(deferred *self, uint64_t call)
+{
+    bool due = false;
+    call |= 1;
+    ri_mutex_lock(&self->lock);
+    for (size_t i = 0; i < BEGUN_MAX && !due; i++) {
+        if (self->begun[i] == call) {
+            self->begun[i] = 0;
+            due = true;
+        }
+    }
+    if (!due) {
+        self->begun[self->next] = call;
+        self->next = (self->next + 1) % BEGUN_MAX;
+    }
+    ri_mutex_unlock(&self->lock);
+    return due;
+}
+
+static int deferred_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
+{
+    deferred *d = self;
+    uint64_t call = SLOT_GET;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t range[2] = { gets[i].offset, gets[i].len };
+        call = ri_hash64(range, sizeof range, hash_id(&gets[i].object, call));
+    }
+    return is_due(d, call) ? d->inner.ops->get_many(d->inner.self, gets, count, err) : RILLE_NEED;
+}
+
+static int deferred_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, hash_puts(puts, count, SLOT_PUT)) ? d->inner.ops->put_many(d->inner.self, puts, count, err)
+                                                       : RILLE_NEED;
+}
+
+static int deferred_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, hash_text(branch, SLOT_HEAD_READ)) ? d->inner.ops->head_read(d->inner.self, branch, out, err)
+                                                        : RILLE_NEED;
+}
+
+static int deferred_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
+{
+    deferred *d = self;
+    uint64_t call = hash_text(swap->branch, SLOT_HEAD_SWAP);
+    call = ri_hash64(swap->expected.bytes, sizeof swap->expected.bytes, call);
+    call = ri_hash64(swap->cell, swap->cell_len, call + swap->kept_len);
+    call = hash_puts(swap->puts, swap->put_count, call);
+    return is_due(d, call) ? d->inner.ops->head_swap(d->inner.self, swap, revision, err) : RILLE_NEED;
+}
+
+static int deferred_head_delete(void *self, const char *branch, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, hash_text(branch, SLOT_HEAD_DELETE)) ? d->inner.ops->head_delete(d->inner.self, branch, err)
+                                                          : RILLE_NEED;
+}
+
+static int deferred_head_list(void *self, char **names, size_t *count, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, ri_mix64(SLOT_HEAD_LIST)) ? d->inner.ops->head_list(d->inner.self, names, count, err) : RILLE_NEED;
+}
+
+static int deferred_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, ri_mix64(SLOT_LIST * 256 + (uint64_t)kind))
+               ? d->inner.ops->list(d->inner.self, kind, ids, count, err)
+               : RILLE_NEED;
+}
+
+static int deferred_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
+{
+    deferred *d = self;
+    uint64_t call = SLOT_DELETE;
+    for (size_t i = 0; i < count; i++) {
+        call = hash_id(&ids[i], call);
+    }
+    return is_due(d, call) ? d->inner.ops->delete_many(d->inner.self, ids, count, err) : RILLE_NEED;
+}
+
+static int deferred_drop(void *self, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, ri_mix64(SLOT_DROP)) ? d->inner.ops->drop(d->inner.self, err) : RILLE_NEED;
+}
+
+static void deferred_close(void *self)
+{
+    deferred *d = self;
+    d->inner.ops->close(d->inner.self);
+    ri_mutex_deinit(&d->lock);
+    ri_free(d);
+}
+
+static uint64_t deferred_size_bytes(void *self)
+{
+    deferred *d = self;
+    return d->inner.ops->size_bytes(d->inner.self);
+}
+
+static const rille_backend_ops deferred_ops = {
+    .get_many = deferred_get_many,
+    .put_many = deferred_put_many,
+    .head_read = deferred_head_read,
+    .head_swap = deferred_head_swap,
+    .head_delete = deferred_head_delete,
+    .head_list = deferred_head_list,
+    .list = deferred_list,
+    .delete_many = deferred_delete_many,
+    .drop = deferred_drop,
+    .close = deferred_close,
+    .size_bytes = deferred_size_bytes,
+};
+
+int ri_backend_deferred_wrap(const rille_backend *inner, rille_backend *out, rille_err *err)
+{
+    *out = (rille_backend){ 0 };
+    deferred *d = ri_alloc_zero(sizeof *d);
+    if (d == NULL) {
+        inner->ops->close(inner->self);
+        return ri_fail_nomem(err);
+    }
+    d->inner = *inner;
+    ri_mutex_init(&d->lock);
+    *out = (rille_backend){ &deferred_ops, d, inner->capabilities | RILLE_BACKEND_DEFERRED };
+    return RILLE_OK;
+}

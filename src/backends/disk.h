@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the file backend needs of POSIX: whole reads and writes, files that appear at once, locks. Functions give 0 or
+ * an errno; interrupted calls are repeated. Paths are relative to an open directory.
+ */
+#ifndef RI_DISK_H
+#define RI_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define RI_DISK_PATH_MAX 400 /* of a path inside a database, with its 0 */
+#define RI_DISK_TEMP_PREFIX ".tmp-"
+
+/* The descriptor, or -1 and *errnum. Close-on-exec. */
+int ri_disk_open(int dir, const char *path, int flags, int *errnum);
+void ri_disk_close(int fd);
+/* EIO when the file ends before. */
+int ri_disk_read(int fd, uint8_t *bytes, size_t len, uint64_t offset);
+int ri_disk_write(int fd, const uint8_t *bytes, size_t len, uint64_t offset);
+int ri_disk_sync(int fd); /* contents and what is needed to read them */
+int ri_disk_sync_dir(int dir, const char *path);
+int ri_disk_mkdir(int dir, const char *path); /* 0 also when it is there */
+int ri_disk_remove(int dir, const char *path);
+/* Waits. The lock belongs to the open file: other opens, in this process too, wait. */
+int ri_disk_lock(int fd);
+void ri_disk_unlock(int fd);
+
+/* Writes a file under a temporary name beside `path`, syncs it, renames it to `path`. The directory is not synced. */
+int ri_disk_replace(int dir, const char *path, const uint8_t *bytes, size_t len);
+
+/* Calls visit for every name in the directory but . and ..; a missing directory has none. A result of visit that is
+ * not 0 ends the walk and is returned. */
+typedef int (*ri_disk_visit)(void *context, int dir, const char *name);
+int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context);
+
+/* Removes temporary files that no process is writing any more. */
+void ri_disk_sweep(int dir, const char *path);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file:DIR - a database in a directory (layout: file_parts.h), for any file system; it can be copied while it is
+ * written, and served by any web server. This part opens, creates and drops; file_objects.c keeps packs and blobs,
+ * file_heads.c heads.
+ *
+ * Everything is reached from one open directory, so that a relative path still works after a chdir.
+ */
+#include "file_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MARKER_TEXT "rille database\nformat 1\n"
+#define MARKER_BEGIN "rille database\nformat "
+#define MARKER_BYTES_MAX 64U
+
+/* ---- the marker ---- */
+
+typedef struct dir_contents {
+    size_t strange; /* names that an unfinished creation or a drop cannot have left */
+    bool lmdb;
+} dir_contents;
+
+static int look_at_name(void *context, int dir, const char *name)
+{
+    dir_contents *contents = context;
+    (void)dir;
+    if (strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) != 0 && strcmp(name, FILE_LOCK_NAME) != 0) {
+        contents->strange++;
+    }
+    contents->lmdb = contents->lmdb || strcmp(name, "data.mdb") == 0;
+    return 0;
+}
+
+/* Without a marker: RILLE_NOTFOUND in an empty directory. */
+static int judge_unmarked(const file_db *db, rille_err *err)
+{
+    dir_contents contents = { 0 };
+    int errnum = ri_disk_walk(db->dir, ".", look_at_name, &contents);
+    if (errnum != 0) {
+        return ri_fail_errno(err, errnum, "file:%s: cannot look into the directory", db->path);
+    }
+    if (contents.strange == 0) {
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: the directory is empty (create the database first)", db->path);
+    }
+    if (contents.lmdb) {
+        return ri_fail(err, RILLE_FOREIGN, "file:%s holds an LMDB database, not a rille directory (is it lmdb:%s?)",
+                       db->path, db->path);
+    }
+    return ri_fail(err, RILLE_FOREIGN,
+                   "file:%s: the directory has files but no \"" FILE_MARKER_NAME
+                   "\" among them: it is no rille database (name a new or an empty directory)",
+                   db->path);
+}
+
+static int judge_marker(const file_db *db, const char *text, rille_err *err)
+{
+    if (strncmp(text, MARKER_BEGIN, sizeof MARKER_BEGIN - 1) != 0) {
+        return ri_fail(err, RILLE_FOREIGN, "file:%s: the file \"" FILE_MARKER_NAME "\" in it is not rille's", db->path);
+    }
+    if (strcmp(text, MARKER_TEXT) != 0) {
+        int len = (int)strcspn(text + sizeof MARKER_BEGIN - 1, "\n");
+        return ri_fail(err, RILLE_FORMAT, "file:%s has format %.*s, this rille reads format 1 (use a newer rille)",
+                       db->path, len < 20 ? len : 20, text + sizeof MARKER_BEGIN - 1);
+    }
+    return RILLE_OK;
+}
+
+static int check_marker(const file_db *db, rille_err *err)
+{
+    int errnum;
+    struct stat info;
+    char text[MARKER_BYTES_MAX + 1];
+    int fd = ri_disk_open(db->dir, FILE_MARKER_NAME, O_RDONLY, &errnum);
+    if (fd < 0) {
+        return errnum == ENOENT ? judge_unmarked(db, err)
+                                : ri_fail_errno(err, errnum, "file:%s: cannot open " FILE_MARKER_NAME, db->path);
+    }
+    errnum = fstat(fd, &info) == 0 ? 0 : errno;
+    size_t len = errnum == 0 && info.st_size < (off_t)MARKER_BYTES_MAX ? (size_t)info.st_size : 0;
+    errnum = errnum == 0 ? ri_disk_read(fd, (uint8_t *)text, len, 0) : errnum;
+    ri_disk_close(fd);
+    if (errnum != 0) {
+        return ri_fail_errno(err, errnum, "file:%s: cannot read " FILE_MARKER_NAME, db->path);
+    }
+    text[len] = '\0';
+    return judge_marker(db, text, err);
+}
+
+static int create_layout(const file_db *db, rille_err *err)
+{
+    static const char *const dirs[] = { "heads", "packs", "blobs" };
+    int errnum = ri_disk_replace(db->dir, FILE_MARKER_NAME, (const uint8_t *)MARKER_TEXT, sizeof MARKER_TEXT - 1);
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
+        errnum = ri_disk_mkdir(db->dir, dirs[i]);
+    }
+    errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, ".") : errnum;
+    errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, "..") : errnum;
+    return errnum == 0 || errnum == EACCES
+               ? RILLE_OK /* a parent that cannot be read cannot be synced either */
+               : ri_fail_errno(err, errnum, "file:%s: cannot create the database", db->path);
+}
+
+/* ---- dropping ---- */
+
+static int remove_at(int dir, const char *name)
+{
+    int errnum = ri_disk_remove(dir, name);
+    return errnum == ENOENT ? 0 : errnum;
+}
+
+static bool is_temp(const char *name)
+{
+    return strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) == 0;
+}
+
+static int drop_head(void *context, int dir, const char *name)
+{
+    char branch[FILE_BRANCH_LEN_MAX + 1];
+    (void)context;
+    return is_temp(name) || file_branch_of_name(name, branch) ? remove_at(dir, name) : 0;
+}
+
+static int drop_object(void *context, int dir, const char *name)
+{
+    uint8_t id[RILLE_ID_SIZE];
+    const char *suffix = context;
+    bool ours = strlen(name) == (size_t)2 * RILLE_ID_SIZE + strlen(suffix) && file_id_of_name(name, suffix, id);
+    return is_temp(name) || ours ? remove_at(dir, name) : 0;
+}
+
+static int drop_blob_dir(void *context, int dir, const char *name)
+{
+    if (strlen(name) != 2) {
+        return is_temp(name) ? remove_at(dir, name) : 0;
+    }
+    int errnum = ri_disk_walk(dir, name, drop_object, context);
+    (void)unlinkat(dir, name, AT_REMOVEDIR);
+    return errnum;
+}
+
+static int drop_temp(void *context, int dir, const char *name)
+{
+    (void)context;
+    return is_temp(name) ? remove_at(dir, name) : 0;
+}
+
+/* Heads first: without them nothing leads to the rest. What rille did not make stays, and its directory with it. */
+static int drop_all(const file_db *db)
+{
+    char pack_suffix[] = ".pack";
+    char blob_suffix[] = "";
+    int errnum = ri_disk_walk(db->dir, "heads", drop_head, NULL);
+    errnum = errnum == 0 ? remove_at(db->dir, FILE_MARKER_NAME) : errnum;
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, "packs", drop_object, pack_suffix) : errnum;
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, "blobs", drop_blob_dir, blob_suffix) : errnum;
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, ".", drop_temp, NULL) : errnum;
+    if (errnum == 0) {
+        (void)unlinkat(db->dir, "heads", AT_REMOVEDIR);
+        (void)unlinkat(db->dir, "packs", AT_REMOVEDIR);
+        (void)unlinkat(db->dir, "blobs", AT_REMOVEDIR);
+        errnum = remove_at(db->dir, FILE_LOCK_NAME);
+    }
+    return errnum;
+}
+
+static int file_drop(void *self, rille_err *err)
+{
+    file_db *db = self;
+    RI_TRY(file_lock(db, err));
+    int errnum = drop_all(db);
+    file_unlock(db);
+    if (errnum != 0) {
+        return ri_fail_errno(err, errnum, "file:%s: cannot remove all of the database", db->path);
+    }
+    (void)rmdir(db->path);
+    return RILLE_OK;
+}
+
+/* ---- size ---- */
+
+static int add_size(void *context, int dir, const char *name)
+{
+    uint64_t *sum = context;
+    struct stat info;
+    if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return 0;
+    }
+    if (S_ISDIR(info.st_mode)) {
+        return ri_disk_walk(dir, name, add_size, context);
+    }
+    *sum += S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+    return 0;
+}
+
+static uint64_t file_size_bytes(void *self)
+{
+    const file_db *db = self;
+    static const char *const dirs[] = { "heads", "packs", "blobs" };
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        (void)ri_disk_walk(db->dir, dirs[i], add_size, &sum);
+    }
+    return sum;
+}
+
+/* ---- opening ---- */
+
+static void file_close(void *self)
+{
+    file_db *db = self;
+    file_close_fds(db);
+    file_close_heads(db);
+    ri_disk_close(db->lock_fd);
+    ri_disk_close(db->dir);
+    ri_mutex_deinit(&db->swap_lock);
+    ri_mutex_deinit(&db->heads_lock);
+    ri_mutex_deinit(&db->fds_lock);
+    ri_free(db);
+}
+
+static const rille_backend_ops file_ops = {
+    .get_many = file_get_many,
+    .put_many = file_put_many,
+    .head_read = file_head_read,
+    .head_swap = file_head_swap,
+    .head_delete = file_head_delete,
+    .head_list = file_head_list,
+    .list = file_list,
+    .delete_many = file_delete_many,
+    .drop = file_drop,
+    .close = file_close,
+    .size_bytes = file_size_bytes,
+};
+
+static file_db *new_db(const char *path)
+{
+    size_t len = strlen(path);
+    file_db *db = ri_alloc_zero(sizeof *db + len + 1);
+    if (db == NULL) {
+        return NULL;
+    }
+    memcpy(db->path, path, len + 1);
+    db->dir = -1;
+    db->lock_fd = -1;
+    for (size_t i = 0; i < FILE_FDS_MAX; i++) {
+        db->fds[i].fd = -1;
+    }
+    ri_mutex_init(&db->swap_lock);
+    ri_mutex_init(&db->heads_lock);
+    ri_mutex_init(&db->fds_lock);
+    return db;
+}
+
+static int open_dir(file_db *db, bool create, rille_err *err)
+{
+    int errnum;
+    if (create && mkdir(db->path, 0777) != 0 && errno != EEXIST) {
+        errnum = errno;
+        return ri_fail_errno(err, errnum, "file:%s: cannot make the directory%s", db->path,
+                             errnum == ENOENT ? " (its parent is missing)" : "");
+    }
+    db->dir = ri_disk_open(AT_FDCWD, db->path, O_RDONLY | O_DIRECTORY, &errnum);
+    if (db->dir >= 0) {
+        return RILLE_OK;
+    }
+    if (errnum == ENOENT) {
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no such directory (create the database first)",
+                       db->path);
+    }
+    if (errnum == ENOTDIR) {
+        return ri_fail(err, RILLE_FOREIGN, "file:%s is not a directory", db->path);
+    }
+    return ri_fail_errno(err, errnum, "file:%s: cannot open the directory", db->path);
+}
+
+int ri_backend_file_open(const char *place, bool create, rille_backend *out, rille_err *err)
+{
+    *out = (rille_backend){ 0 };
+    file_db *db = new_db(place);
+    if (db == NULL) {
+        return ri_fail_nomem(err);
+    }
+    rille_err missing = { 0 };
+    int rc = open_dir(db, create, &missing);
+    rc = rc == RILLE_OK ? check_marker(db, &missing) : rc;
+    if (rc == RILLE_NOTFOUND && create && db->dir >= 0) {
+        rc = create_layout(db, &missing);
+    }
+    if (rc != RILLE_OK) {
+        if (err != NULL) {
+            *err = missing;
+        }
+        file_close(db);
+        return rc;
+    }
+    *out = (rille_backend){ &file_ops, db, RILLE_BACKEND_THREADS };
+    return RILLE_OK;
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Heads of the file backend.
+ *
+ * (H1) A head file only grows while its name leads to it; every other change puts a new file in its place. So (inode,
+ *      size) names its contents, and an inode that is held open is not used again. A revision is (serial of the inode
+ *      that this handle holds, size).
+ * (H2) Heads change under DIR/lock only. Readers take no lock: they open, and read as much as there is.
+ * (H3) An append that failed may have left a part behind. The old contents then get a new file, so that no later append
+ *      stands behind that part. If even that fails, the part stays; whoever reads it sees a torn end and asks for a
+ *      replacement (kept_len less than the length).
+ *
+ * Cost of an append: flock, two stats, one pwrite, one fdatasync.
+ */
+#include "file_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_TRIES 100
+
+typedef struct head_path {
+    char text[16 + 3 * FILE_BRANCH_LEN_MAX];
+} head_path;
+
+/* ---- names ---- */
+
+static bool is_plain(char c, bool first)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           (c == '.' && !first);
+}
+
+static int path_of(const file_db *db, const char *branch, head_path *out, rille_err *err)
+{
+    size_t len = strlen(branch);
+    if (len == 0 || len > FILE_BRANCH_LEN_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "file:%s: the name of a branch has %zu bytes, 1 to %d are possible", db->path,
+                       len, FILE_BRANCH_LEN_MAX);
+    }
+    static const char digits[] = "0123456789ABCDEF";
+    char *to = out->text;
+    memcpy(to, "heads/", 6);
+    to += 6;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t byte = (uint8_t)branch[i];
+        if (is_plain(branch[i], i == 0)) {
+            *to++ = branch[i];
+        } else {
+            *to++ = '%';
+            *to++ = digits[byte >> 4];
+            *to++ = digits[byte & 15];
+        }
+    }
+    *to = '\0';
+    return RILLE_OK;
+}
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1])
+{
+    size_t n = 0;
+    for (; *name != '\0'; name++) {
+        char c = *name;
+        if (c == '%') {
+            int high = digit(name[1]);
+            int low = high < 0 ? -1 : digit(name[2]);
+            if (low < 0 || high + low == 0 || is_plain((char)(high * 16 + low), n == 0)) {
+                return false;
+            }
+            c = (char)(high * 16 + low);
+            name += 2;
+        } else if (!is_plain(c, n == 0)) {
+            return false;
+        }
+        if (n == FILE_BRANCH_LEN_MAX) {
+            return false;
+        }
+        branch[n++] = c;
+    }
+    branch[n] = '\0';
+    return n > 0;
+}
+
+/* ---- the lock of the writers ---- */
+
+/* True when DIR/lock is still the file that is locked: a drop may have removed it meanwhile. */
+static bool lock_is_current(const file_db *db)
+{
+    struct stat mine;
+    struct stat there;
+    return fstat(db->lock_fd, &mine) == 0 && fstatat(db->dir, FILE_LOCK_NAME, &there, 0) == 0 &&
+           mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+static int try_lock(file_db *db)
+{
+    int errnum = 0;
+    if (db->lock_fd >= 0 && db->lock_pid != getpid()) {
+        ri_disk_close(db->lock_fd);
+        db->lock_fd = -1;
+    }
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (db->lock_fd < 0) {
+            db->lock_fd = ri_disk_open(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
+            db->lock_pid = getpid();
+            if (db->lock_fd < 0) {
+                return errnum;
+            }
+        }
+        errnum = ri_disk_lock(db->lock_fd);
+        if (errnum != 0 || lock_is_current(db)) {
+            return errnum;
+        }
+        ri_disk_close(db->lock_fd);
+        db->lock_fd = -1;
+    }
+    return EAGAIN;
+}
+
+int file_lock(file_db *db, rille_err *err)
+{
+    ri_mutex_lock(&db->swap_lock);
+    int errnum = try_lock(db);
+    if (errnum != 0) {
+        ri_mutex_unlock(&db->swap_lock);
+        return ri_fail_errno(err, errnum, "file:%s: cannot lock " FILE_LOCK_NAME " to write", db->path);
+    }
+    return RILLE_OK;
+}
+
+void file_unlock(file_db *db)
+{
+    ri_disk_unlock(db->lock_fd);
+    ri_mutex_unlock(&db->swap_lock);
+}
+
+/* ---- open head files ---- */
+
+static void release_open(file_head_fd *open)
+{
+    if (open != NULL && ri_refs_drop(&open->refs)) {
+        ri_disk_close(open->fd);
+        ri_free(open);
+    }
+}
+
+void file_close_heads(file_db *db)
+{
+    while (db->heads != NULL) {
+        file_head *head = db->heads;
+        db->heads = head->next;
+        release_open(head->open);
+        ri_free(head);
+    }
+}
+
+static file_head *find_head(const file_db *db, const char *branch)
+{
+    file_head *head = db->heads;
+    while (head != NULL && strcmp(head->branch, branch) != 0) {
+        head = head->next;
+    }
+    return head;
+}
+
+static file_head *reach_head(file_db *db, const char *branch)
+{
+    file_head *head = find_head(db, branch);
+    size_t len = strlen(branch);
+    if (head == NULL && (head = ri_alloc_zero(sizeof *head + len + 1)) != NULL) {
+        memcpy(head->branch, branch, len + 1);
+        head->next = db->heads;
+        db->heads = head;
+    }
+    return head;
+}
+
+/* Opens what the name leads to now. */
+static int open_newest(file_db *db, const char *path, file_head_fd **out)
+{
+    int errnum;
+    struct stat info;
+    bool writable = true;
+    int fd = ri_disk_open(db->dir, path, O_RDWR, &errnum);
+    if (fd < 0 && (errnum == EACCES || errnum == EPERM || errnum == EROFS)) {
+        writable = false;
+        fd = ri_disk_open(db->dir, path, O_RDONLY, &errnum);
+    }
+    if (fd < 0) {
+        return errnum;
+    }
+    file_head_fd *open = fstat(fd, &info) == 0 ? ri_alloc(sizeof *open) : NULL;
+    if (open == NULL) {
+        errnum = ENOMEM;
+        ri_disk_close(fd);
+        return errnum;
+    }
+    *open = (file_head_fd){ .fd = fd, .writable = writable, .dev = info.st_dev, .ino = info.st_ino };
+    ri_refs_init(&open->refs);
+    *out = open;
+    return 0;
+}
+
+/* The file that the name leads to, as a reference of the caller's: the one that is held if it still is the same. */
+static int reach_open(file_db *db, const char *branch, const char *path, file_head_fd **out)
+{
+    int errnum = 0;
+    struct stat info;
+    *out = NULL;
+    ri_mutex_lock(&db->heads_lock);
+    file_head *head = reach_head(db, branch);
+    if (head == NULL) {
+        errnum = ENOMEM;
+    } else if (fstatat(db->dir, path, &info, 0) != 0) {
+        errnum = errno;
+    } else if (head->open == NULL || head->open->ino != info.st_ino || head->open->dev != info.st_dev) {
+        file_head_fd *newest = NULL;
+        errnum = open_newest(db, path, &newest);
+        if (errnum == 0) {
+            newest->serial = ++db->last_serial;
+            release_open(head->open);
+            head->open = newest;
+        }
+    }
+    if (errnum == 0) {
+        *out = head->open;
+        ri_refs_take(&head->open->refs);
+    }
+    ri_mutex_unlock(&db->heads_lock);
+    return errnum;
+}
+
+static rille_revision revision_of(const file_head_fd *open, uint64_t size)
+{
+    rille_revision revision = { { 0 } };
+    ri_store_u64(revision.bytes, open->serial);
+    ri_store_u64(revision.bytes + 8, size);
+    return revision;
+}
+
+static int fail_head(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err)
+{
+    return errnum == ENOMEM ? ri_fail_nomem(err)
+                            : ri_fail_errno(err, errnum, "file:%s: cannot %s %s", db->path, doing, path);
+}
+
+/* ---- reading ---- */
+
+static int read_open(const file_db *db, const file_head_fd *open, const char *path, rille_head *out, rille_err *err)
+{
+    struct stat info;
+    if (fstat(open->fd, &info) != 0) {
+        return fail_head(db, "read", path, errno, err);
+    }
+    if ((uint64_t)info.st_size > FILE_HEAD_BYTES_MAX) {
+        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s has %llu bytes, a head is never that long", db->path, path,
+                       (unsigned long long)info.st_size);
+    }
+    size_t len = (size_t)info.st_size;
+    uint8_t *bytes = ri_alloc(len);
+    if (bytes == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int errnum = ri_disk_read(open->fd, bytes, len, 0);
+    if (errnum != 0) {
+        ri_free(bytes);
+        return fail_head(db, "read", path, errnum, err);
+    }
+    *out = (rille_head){ bytes, len, revision_of(open, len) };
+    return RILLE_OK;
+}
+
+int file_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+{
+    file_db *db = self;
+    head_path path;
+    file_head_fd *open;
+    *out = (rille_head){ 0 };
+    RI_TRY(path_of(db, branch, &path, err));
+    int errnum = reach_open(db, branch, path.text, &open);
+    if (errnum == ENOENT) {
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s has no branch \"%s\"", db->path, branch);
+    }
+    if (errnum != 0) {
+        return fail_head(db, "open", path.text, errnum, err);
+    }
+    int rc = read_open(db, open, path.text, out, err);
+    release_open(open);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+/* A new file with these bytes takes the name. */
+static int replace_head(const file_db *db, const char *path, const uint8_t *bytes, size_t len)
+{
+    int errnum = ri_disk_replace(db->dir, path, bytes, len);
+    if (errnum == ENOENT) {
+        errnum = ri_disk_mkdir(db->dir, "heads");
+        errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, ".") : errnum;
+        errnum = errnum == 0 ? ri_disk_replace(db->dir, path, bytes, len) : errnum;
+    }
+    return errnum;
+}
+
+/* (H3) */
+static void undo_append(const file_db *db, const file_head_fd *open, const char *path, size_t old_len)
+{
+    uint8_t *old = ri_alloc(old_len);
+    if (old != NULL && ri_disk_read(open->fd, old, old_len, 0) == 0) {
+        (void)replace_head(db, path, old, old_len);
+    }
+    ri_free(old);
+}
+
+static int append_head(const file_db *db, const file_head_fd *open, const char *path, const rille_head_swap *swap,
+                       rille_err *err)
+{
+    if (!open->writable) {
+        return fail_head(db, "write", path, EACCES, err);
+    }
+    size_t old_len = swap->kept_len;
+    int errnum = ri_disk_write(open->fd, swap->cell + old_len, swap->cell_len - old_len, old_len);
+    if (errnum == 0 && swap->durable) {
+        errnum = ri_disk_sync(open->fd);
+    }
+    if (errnum != 0) {
+        undo_append(db, open, path, old_len);
+        return fail_head(db, "append to", path, errnum, err);
+    }
+    return RILLE_OK;
+}
+
+static int write_new_head(file_db *db, const char *path, const rille_head_swap *swap, rille_err *err)
+{
+    int errnum = replace_head(db, path, swap->cell, swap->cell_len);
+    if (errnum == 0 && swap->durable) {
+        errnum = ri_disk_sync_dir(db->dir, "heads");
+    }
+    if (errnum == 0 && !db->swept) { /* seldom enough, and nobody writes a head meanwhile */
+        db->swept = true;
+        ri_disk_sweep(db->dir, "heads");
+        ri_disk_sweep(db->dir, "packs");
+    }
+    return errnum == 0 ? RILLE_OK : fail_head(db, "write", path, errnum, err);
+}
+
+/* RILLE_CONFLICT unless the name still leads to the expected contents; *open is a reference of the caller's, or NULL
+ * when there is no head and none is expected. */
+static int check_expected(file_db *db, const rille_head_swap *swap, const char *path, file_head_fd **open,
+                          rille_err *err)
+{
+    struct stat info;
+    int errnum = reach_open(db, swap->branch, path, open);
+    if (errnum == ENOENT) {
+        static const rille_revision none;
+        if (fstatat(db->dir, FILE_MARKER_NAME, &info, 0) != 0) {
+            return ri_fail(err, RILLE_NOTFOUND, "file:%s was dropped", db->path);
+        }
+        return memcmp(&swap->expected, &none, sizeof none) == 0 ? RILLE_OK : RILLE_CONFLICT;
+    }
+    if (errnum != 0) {
+        return fail_head(db, "open", path, errnum, err);
+    }
+    int rc = RILLE_OK;
+    if (fstat((*open)->fd, &info) != 0) {
+        rc = fail_head(db, "open", path, errno, err);
+    } else {
+        rille_revision found = revision_of(*open, (uint64_t)info.st_size);
+        rc = memcmp(&swap->expected, &found, sizeof found) == 0 ? RILLE_OK : RILLE_CONFLICT;
+    }
+    if (rc == RILLE_OK && swap->kept_len > (uint64_t)info.st_size) {
+        rc = ri_fail(err, RILLE_MISUSE, "file:%s: %zu kept bytes of a head of %lld", db->path, swap->kept_len,
+                     (long long)info.st_size);
+    }
+    if (rc != RILLE_OK) {
+        release_open(*open);
+        *open = NULL;
+    }
+    return rc;
+}
+
+/* Under the lock. */
+static int change_head(file_db *db, const rille_head_swap *swap, const char *path, rille_revision *revision,
+                       rille_err *err)
+{
+    file_head_fd *open;
+    RI_TRY(check_expected(db, swap, path, &open, err));
+    uint64_t old_len = open == NULL ? 0 : ri_load_u64(swap->expected.bytes + 8);
+    int rc;
+    if (open != NULL && swap->kept_len > 0 && swap->kept_len == old_len && swap->cell_len >= old_len) {
+        rc = swap->cell_len == old_len ? RILLE_OK : append_head(db, open, path, swap, err);
+    } else {
+        rc = write_new_head(db, path, swap, err);
+        release_open(open);
+        open = NULL;
+        int errnum = rc == RILLE_OK ? reach_open(db, swap->branch, path, &open) : 0;
+        rc = errnum == 0 ? rc : fail_head(db, "open", path, errnum, err);
+    }
+    if (rc == RILLE_OK) {
+        *revision = revision_of(open, swap->cell_len);
+    }
+    release_open(open);
+    return rc;
+}
+
+int file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
+{
+    file_db *db = self;
+    head_path path;
+    *revision = (rille_revision){ { 0 } };
+    RI_TRY(path_of(db, swap->branch, &path, err));
+    if (swap->put_count > 0) {
+        file_head_fd *open; /* a race that is lost already need not write anything */
+        RI_TRY(check_expected(db, swap, path.text, &open, err));
+        release_open(open);
+        RI_TRY(file_put_many(db, swap->puts, swap->put_count, err));
+    }
+    RI_TRY(file_lock(db, err));
+    int rc = change_head(db, swap, path.text, revision, err);
+    file_unlock(db);
+    return rc;
+}
+
+int file_head_delete(void *self, const char *branch, rille_err *err)
+{
+    file_db *db = self;
+    head_path path;
+    RI_TRY(path_of(db, branch, &path, err));
+    RI_TRY(file_lock(db, err));
+    int errnum = ri_disk_remove(db->dir, path.text);
+    int rc = RILLE_OK;
+    if (errnum == ENOENT) {
+        rc = ri_fail(err, RILLE_NOTFOUND, "file:%s has no branch \"%s\"", db->path, branch);
+    } else if (errnum != 0 || (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
+        rc = fail_head(db, "remove", path.text, errnum, err);
+    }
+    file_unlock(db);
+    return rc;
+}
+
+typedef struct name_list {
+    char *names;
+    size_t len;
+    size_t cap;
+    size_t count;
+} name_list;
+
+static int list_name(void *context, int dir, const char *name)
+{
+    name_list *list = context;
+    char branch[FILE_BRANCH_LEN_MAX + 1];
+    (void)dir;
+    if (!file_branch_of_name(name, branch)) {
+        return 0;
+    }
+    size_t size = strlen(branch) + 1;
+    if (!RI_GROW(&list->names, &list->cap, list->len + size)) {
+        return ENOMEM;
+    }
+    memcpy(list->names + list->len, branch, size);
+    list->len += size;
+    list->count++;
+    return 0;
+}
+
+int file_head_list(void *self, char **names, size_t *count, rille_err *err)
+{
+    const file_db *db = self;
+    name_list list = { 0 };
+    *names = NULL;
+    *count = 0;
+    int errnum = ri_disk_walk(db->dir, "heads", list_name, &list);
+    if (errnum == 0 && !RI_GROW(&list.names, &list.cap, 1)) {
+        errnum = ENOMEM;
+    }
+    if (errnum != 0) {
+        ri_free(list.names);
+        return fail_head(db, "list", "heads", errnum, err);
+    }
+    *names = list.names;
+    *count = list.count;
+    return RILLE_OK;
+}

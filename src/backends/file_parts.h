@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the parts of the file backend share. The directory:
+ *
+ *     rille                     marker: "rille database\nformat 1\n"
+ *     heads/<branch>            percent-encoded; the bytes of the head, nothing else
+ *     packs/<64 hex>.pack
+ *     blobs/<2 hex>/<64 hex>    the first byte of the id again as directory
+ *     lock                      empty; flock'ed by who changes a head
+ *     .tmp-<hex>                beside any of these: being written, or left behind by a crash
+ */
+#ifndef RI_FILE_PARTS_H
+#define RI_FILE_PARTS_H
+
+#include "../core/base/bytes.h"
+#include "../core/base/err.h"
+#include "../core/base/mem.h"
+#include "../core/base/sync.h"
+#include "../core/store/backends.h"
+#include "disk.h"
+
+#define FILE_MARKER_NAME "rille"
+#define FILE_LOCK_NAME "lock"
+#define FILE_FDS_MAX 64
+#define FILE_BRANCH_LEN_MAX 80 /* so that its name fits into a file name when every byte is encoded */
+#define FILE_HEAD_BYTES_MAX ((uint64_t)256 << 20)
+
+/* An open head file. Its inode cannot be given to another file while it is open, and only ever grows: so (serial, size)
+ * names its contents. */
+typedef struct file_head_fd {
+    ri_refs refs;
+    int fd;
+    bool writable;
+    dev_t dev;
+    ino_t ino;
+    uint64_t serial; /* of this handle; never 0, never repeated */
+} file_head_fd;
+
+typedef struct file_head {
+    struct file_head *next;
+    file_head_fd *open; /* the newest that was seen */
+    char branch[];
+} file_head;
+
+typedef struct file_pack_fd {
+    uint8_t id[RILLE_ID_SIZE];
+    int fd; /* -1: free */
+    unsigned users;
+    uint64_t size;
+    uint64_t last_use;
+} file_pack_fd;
+
+/* Internally locked. */
+typedef struct file_db {
+    int dir;
+    ri_mutex swap_lock; /* writers of heads; held over syncs */
+    int lock_fd;        /* under swap_lock */
+    pid_t lock_pid;     /* a lock_fd from before a fork is shared with the parent: opened anew */
+    bool swept;
+    ri_mutex heads_lock; /* the list of heads; never held over a sync */
+    file_head *heads;
+    uint64_t last_serial;
+    ri_mutex fds_lock;
+    file_pack_fd fds[FILE_FDS_MAX];
+    uint64_t fd_clock;
+    char path[]; /* as the user wrote it, for messages */
+} file_db;
+
+/* objects */
+int file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
+int file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err);
+int file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
+int file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
+void file_close_fds(file_db *db);
+/* The id in a name of 64 hexadecimal digits and `suffix`. */
+bool file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE]);
+
+/* heads */
+int file_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
+int file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
+int file_head_delete(void *self, const char *branch, rille_err *err);
+int file_head_list(void *self, char **names, size_t *count, rille_err *err);
+void file_close_heads(file_db *db);
+/* swap_lock and DIR/lock, between processes too. */
+int file_lock(file_db *db, rille_err *err);
+void file_unlock(file_db *db);
+/* The branch in a file name; false when it is none. */
+bool file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1]);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The past, at the speed of now: the newest retained base at or before t, and over it, as its novelty, the log's
+ * transactions up to t. META finds the base and the commit ids, AVET finds instants; each is one descent.
+ */
+#include "conn.h"
+#include "flush.h"
+
+#include <string.h>
+
+/* Repeats a call of the tree until what it needs is there. */
+#define WITH_FETCH(rc, io, call, err)       \
+    while (((rc) = (call)) == RILLE_NEED) { \
+        (rc) = ri_io_fetch((io), (err));    \
+        if ((rc) != 0) {                    \
+            break;                          \
+        }                                   \
+    }
+
+/* The last datom before the cut (back) or the first after it. Its value is copied to the arena. RILLE_DONE: none. */
+static int find_datom(const rille_db *db, ri_order order, const ri_bound *cut, bool back, ri_arena *arena,
+                      ri_datom *out, rille_err *err)
+{
+    ri_io io = { 0 };
+    ri_cursor cursor;
+    ri_cursor_init(&cursor, db->store, &db->base->tree[order]);
+    int rc;
+    WITH_FETCH(rc, &io, back ? ri_cursor_seek_back(&cursor, cut, &io, err) : ri_cursor_seek(&cursor, cut, &io, err),
+               err)
+    if (rc == 0) {
+        ri_node_datom(ri_cursor_leaf(&cursor), ri_cursor_row(&cursor), out);
+        rc = ri_value_copy(arena, &out->v, &out->v) ? 0 : ri_fail_nomem(err);
+    }
+    ri_cursor_deinit(&cursor);
+    ri_io_deinit(&io);
+    return rc;
+}
+
+static ri_bound meta_cut(uint32_t a, const uint8_t *v, size_t len, bool after)
+{
+    ri_value value = ri_bytes_value(RI_BYTES, v, len);
+    return ri_bound_av(a, &value, after);
+}
+
+/* The commit id of a transaction in the trees. */
+static int commit_of(const rille_db *db, uint64_t t, uint8_t out[RI_HASH_SIZE], rille_err *err)
+{
+    uint8_t key[8];
+    ri_store_be64(key, t);
+    ri_bound cut = meta_cut(RI_A_META_TX, key, sizeof key, false);
+    ri_arena arena = { 0 };
+    ri_datom d;
+    int rc = find_datom(db, RI_META, &cut, false, &arena, &d, err);
+    if (rc == 0 && (d.a != RI_A_META_TX || d.e != t || d.v.len != RI_META_KEY_SIZE)) {
+        rc = RILLE_DONE;
+    }
+    if (rc == 0) {
+        memcpy(out, d.v.as.p + 8, RI_HASH_SIZE);
+    }
+    ri_arena_deinit(&arena);
+    return rc;
+}
+
+/* The newest retained base at or before t; the empty one when there is none. */
+static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err)
+{
+    uint8_t key[RI_META_KEY_SIZE];
+    ri_store_be64(key, t);
+    memset(key + 8, 0xff, RI_HASH_SIZE);
+    ri_bound cut = meta_cut(RI_A_META_BASE, key, sizeof key, true);
+    ri_arena arena = { 0 };
+    ri_datom d = { 0 };
+    ri_blob *blob = NULL;
+    ri_io io = { 0 };
+    *out = NULL;
+    int rc = find_datom(db, RI_META, &cut, true, &arena, &d, err);
+    if (rc == RILLE_DONE || (rc == 0 && d.a != RI_A_META_BASE)) {
+        rc = ri_base_new_empty(db->base->db_id, db->base->keep_history, db->base->read_flexible, out, err);
+    } else if (rc == 0 && d.v.len != RI_META_KEY_SIZE) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the entry of base %llu has %u bytes, not %u", (unsigned long long)d.e,
+                     d.v.len, RI_META_KEY_SIZE);
+    } else if (rc == 0) {
+        WITH_FETCH(rc, &io, ri_store_get_blob(db->store, d.v.as.p + 8, &io, &blob, err), err)
+        if (rc == 0) {
+            rc = ri_base_read(blob->bytes, blob->len, out, err);
+            ri_object_release(&blob->object);
+        }
+    }
+    ri_io_deinit(&io);
+    ri_arena_deinit(&arena);
+    return rc;
+}
+
+/* ---- the log as novelty ---- */
+
+typedef struct replay {
+    rille_db *db;
+    ri_block *open; /* datoms of one transaction, still growing */
+} replay;
+
+static int replay_close(replay *r, rille_err *err)
+{
+    int rc = 0;
+    if (r->open != NULL) {
+        r->open->instant = ri_block_find_instant(r->open, r->db->instant);
+        rc = ri_db_replay(r->db, r->open, err);
+        ri_block_release(r->open);
+        r->open = NULL;
+    }
+    return rc;
+}
+
+static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
+{
+    if (r->open != NULL && r->open->t != d->t) {
+        RI_TRY(replay_close(r, err));
+    }
+    if (r->open == NULL) {
+        r->open = ri_block_new();
+        if (r->open == NULL) {
+            return ri_fail_nomem(err);
+        }
+        r->open->t = d->t;
+    }
+    ri_block *block = r->open;
+    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    ri_datom *copy = &block->datoms[block->count];
+    *copy = *d;
+    if (!ri_value_copy(&block->arena, &d->v, &copy->v)) {
+        return ri_fail_nomem(err);
+    }
+    block->count++;
+    return 0;
+}
+
+/* Transactions in (after, until] of source's log onto r->db. */
+static int replay_log(const rille_db *source, uint64_t after, uint64_t until, replay *r, rille_err *err)
+{
+    ri_bound from = { { .t = after }, 1, true };
+    ri_bound to = { { .t = until }, 1, true };
+    ri_io io = { 0 };
+    ri_cursor cursor;
+    ri_cursor_init(&cursor, source->store, &source->base->tree[RI_LOG]);
+    int rc;
+    WITH_FETCH(rc, &io, ri_cursor_seek(&cursor, &from, &io, err), err)
+    while (rc == 0) {
+        const ri_node *leaf = ri_cursor_leaf(&cursor);
+        uint32_t row = ri_cursor_row(&cursor);
+        uint32_t end = ri_node_search(leaf, row, &to);
+        for (; row < end && rc == 0; row++) {
+            ri_datom d;
+            ri_node_datom(leaf, row, &d);
+            rc = replay_datom(r, &d, err);
+        }
+        if (rc != 0 || end < leaf->count) {
+            break;
+        }
+        ri_io_clear(&io);
+        WITH_FETCH(rc, &io, ri_cursor_next_leaf(&cursor, &to, &io, err), err)
+    }
+    ri_cursor_deinit(&cursor);
+    ri_io_deinit(&io);
+    if (rc == 0 || rc == RILLE_DONE) {
+        rc = replay_close(r, err);
+    }
+    ri_block_release(r->open);
+    r->open = NULL;
+    return rc;
+}
+
+static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
+{
+    if (!db->base->keep_history) {
+        return ri_fail(err, RILLE_NOTFOUND, "transaction %llu is gone: the database keeps no history",
+                       (unsigned long long)t);
+    }
+    ri_base *base;
+    RI_TRY(base_at(db, t, &base, err));
+    rille_db *past = NULL;
+    int rc = ri_db_of_base(db->store, db->branch, base, NULL, &past, err);
+    if (rc == 0) {
+        replay r = { past, NULL };
+        rc = replay_log(db, base->t, t, &r, err);
+    }
+    if (rc == 0) {
+        rc = past->t == base->t ? 0 : commit_of(db, past->t, past->commit, err);
+        rc = rc == RILLE_DONE
+                 ? ri_fail(err, RILLE_CORRUPT, "transaction %llu has no commit id", (unsigned long long)past->t)
+                 : rc;
+    }
+    ri_base_release(base);
+    if (rc != 0) {
+        ri_db_release(past);
+        return rc;
+    }
+    *out = past;
+    return 0;
+}
+
+/* The past since the newest base: a prefix of the same blocks. */
+static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
+{
+    size_t count = 0;
+    for (ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
+        count += b->t <= t ? 1 : 0;
+    }
+    ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
+    if (blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
+    size_t at = count;
+    for (ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
+        if (b->t <= t) {
+            blocks[--at] = b;
+        }
+    }
+    rille_db *past = NULL;
+    int rc = ri_db_of_base(db->store, db->branch, db->base, NULL, &past, err);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = ri_db_replay(past, blocks[i], err);
+    }
+    ri_free(blocks);
+    if (rc != 0) {
+        ri_db_release(past);
+        return rc;
+    }
+    *out = past;
+    return 0;
+}
+
+int ri_db_as_of_t(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    if (t < RI_TX_BASE) {
+        return ri_fail(err, RILLE_NOTFOUND, "%llu is no transaction id: the first one is %llu", (unsigned long long)t,
+                       (unsigned long long)RI_TX_BASE);
+    }
+    if (t >= db->t) {
+        *out = ri_db_retain(db);
+        return 0;
+    }
+    return t >= db->base->t ? as_of_tail(db, t, out, err) : as_of_old_base(db, t, out, err);
+}
+
+int ri_db_as_of_instant(rille_db *db, int64_t instant, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    for (const ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
+        if (b->instant <= instant) {
+            return ri_db_as_of_t(db, b->t, out, err);
+        }
+    }
+    ri_value v = ri_word(RI_INSTANT, (uint64_t)instant);
+    ri_bound cut = ri_bound_av(RI_A_TX_INSTANT, &v, true);
+    ri_arena arena = { 0 };
+    ri_datom d;
+    int rc = find_datom(db, RI_AVET, &cut, true, &arena, &d, err);
+    ri_arena_deinit(&arena);
+    if (rc == RILLE_DONE || (rc == 0 && d.a != RI_A_TX_INSTANT)) {
+        return ri_fail(err, RILLE_NOTFOUND, "that instant lies before the first transaction");
+    }
+    return rc != 0 ? rc : ri_db_as_of_t(db, d.e, out, err);
+}
+
+/* The transaction of a commit id that lies in the trees; RILLE_DONE: none. */
+static int find_commit(const rille_db *db, const uint8_t commit[RI_HASH_SIZE], uint64_t *t, rille_err *err)
+{
+    ri_bound cut = meta_cut(RI_A_META_COMMIT, commit, RI_META_COMMIT_PREFIX, false);
+    ri_arena arena = { 0 };
+    int rc;
+    for (;;) {
+        ri_datom d;
+        uint8_t found[RI_HASH_SIZE];
+        rc = find_datom(db, RI_META, &cut, false, &arena, &d, err);
+        if (rc != 0) {
+            break;
+        }
+        if (d.a != RI_A_META_COMMIT || d.v.len != RI_META_COMMIT_PREFIX ||
+            memcmp(d.v.as.p, commit, RI_META_COMMIT_PREFIX) != 0) {
+            rc = RILLE_DONE;
+            break;
+        }
+        rc = commit_of(db, d.e, found, err);
+        if (rc != 0 || memcmp(found, commit, RI_HASH_SIZE) == 0) {
+            *t = d.e;
+            break;
+        }
+        cut = ri_bound_eav(d.e, d.a, &d.v, true); /* another commit with the same first bytes */
+    }
+    ri_arena_deinit(&arena);
+    return rc;
+}
+
+int ri_db_as_of_commit(rille_db *db, const uint8_t commit[RI_HASH_SIZE], rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    for (const ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
+        if (memcmp(b->commit, commit, RI_HASH_SIZE) == 0) {
+            return ri_db_as_of_t(db, b->t, out, err);
+        }
+    }
+    uint64_t t = db->base->t;
+    int rc = memcmp(db->base->commit, commit, RI_HASH_SIZE) == 0 ? 0 : find_commit(db, commit, &t, err);
+    if (rc == RILLE_DONE) {
+        char hex[2 * RI_HASH_SIZE + 1];
+        ri_hex(hex, commit, RI_HASH_SIZE);
+        return ri_fail(err, RILLE_NOTFOUND, "commit %s is not in the history of this value", hex);
+    }
+    return rc != 0 ? rc : ri_db_as_of_t(db, t, out, err);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a transaction gets into a head. Three ways, by size:
+ *
+ *   append   the block's frame goes behind the others in the cell: one small write
+ *   spill    the cell's tail would pass RI_TAIL_BYTES_MAX: all its frames, the new one included, become a segment, a
+ * blob that the base record lists; the cell starts over flush    the novelty would pass its limit: it is folded into
+ * the trees together with the block; the cell is a new base record
+ *
+ * Each ends in one compare-and-swap of the head. What was written before it and lost the race is garbage for gc, never
+ * visible.
+ */
+#include "conn_own.h"
+
+#include "flush.h"
+
+#include <string.h>
+
+#define RI_TAIL_BYTES_MAX (32U * 1024U)
+#define NOVELTY_MIN 65536U
+#define NOVELTY_MAX 262144U
+#define NOVELTY_SHARE 256U
+
+static uint64_t novelty_limit(const rille_db *db)
+{
+    uint64_t share = db->base->tree[RI_EAVT].count / NOVELTY_SHARE;
+    return share < NOVELTY_MIN ? NOVELTY_MIN : share > NOVELTY_MAX ? NOVELTY_MAX : share;
+}
+
+/* A commit under way: what the head is to become. */
+typedef struct plan {
+    ri_buf cell;
+    size_t kept_len;
+    size_t tail_at;
+    rille_db *after;
+    ri_writer *writer; /* NULL: nothing but the cell */
+} plan;
+
+static void plan_deinit(plan *p)
+{
+    ri_buf_deinit(&p->cell);
+    ri_db_release(p->after);
+    ri_writer_release(p->writer);
+}
+
+static int base_cell(plan *p, const ri_base *base, rille_err *err)
+{
+    ri_buf body = { 0 };
+    ri_base_write(base, true, &body);
+    ri_frame_write(&p->cell, RI_FRAME_BASE, body.p, body.len);
+    bool failed = body.failed || p->cell.failed;
+    ri_buf_deinit(&body);
+    p->kept_len = 0;
+    p->tail_at = p->cell.len;
+    return failed ? ri_fail_nomem(err) : 0;
+}
+
+static int need_writer(plan *p, ri_store *store, rille_err *err)
+{
+    return p->writer != NULL ? 0 : ri_writer_new(store, &p->writer, err);
+}
+
+static int plan_flush(plan *p, const rille_db *db, const ri_flush_extra *extra, rille_err *err)
+{
+    ri_base *base;
+    RI_TRY(need_writer(p, db->store, err));
+    RI_TRY(ri_flush_build(db, extra, p->writer, &base, err));
+    int rc = base_cell(p, base, err);
+    if (rc == 0) {
+        rc = ri_db_of_base(db->store, db->branch, base, extra != NULL ? extra->schema : db->schema, &p->after, err);
+    }
+    ri_base_release(base);
+    return rc;
+}
+
+/* base with one more segment */
+static int base_with_segment(const ri_base *base, const uint8_t addr[RI_HASH_SIZE], uint64_t t, ri_base **out,
+                             rille_err *err)
+{
+    ri_buf body = { 0 };
+    ri_base_write(base, true, &body);
+    int rc = body.failed ? ri_fail_nomem(err) : ri_base_read(body.p, body.len, out, err);
+    ri_buf_deinit(&body);
+    if (rc == 0) {
+        struct ri_segment *segment = &(*out)->segments[(*out)->segment_count++]; /* ri_base_read leaves room for one */
+        memcpy(segment->addr, addr, RI_HASH_SIZE);
+        segment->t_last = t;
+        segment->block_count = 0;
+    }
+    return rc;
+}
+
+static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
+{
+    ri_buf segment = { 0 };
+    uint8_t addr[RI_HASH_SIZE];
+    ri_base *base = NULL;
+    ri_buf_put(&segment, seen->cell.p + seen->tail_at, seen->cell.len - seen->tail_at);
+    ri_buf_put(&segment, frame->p, frame->len);
+    int rc = segment.failed ? ri_fail_nomem(err) : need_writer(p, seen->db->store, err);
+    if (rc == 0) {
+        rc = ri_writer_put_blob(p->writer, segment.p, segment.len, addr, err);
+    }
+    if (rc == 0) {
+        rc = base_with_segment(seen->db->base, addr, result->block->t, &base, err);
+    }
+    if (rc == 0) {
+        rc = base_cell(p, base, err);
+    }
+    if (rc == 0) {
+        rc = ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err);
+    }
+    if (rc == 0) {
+        ri_base_release(p->after->base);
+        p->after->base = base;
+        base = NULL;
+    }
+    ri_base_release(base);
+    ri_buf_deinit(&segment);
+    return rc;
+}
+
+static int plan_append(plan *p, ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
+{
+    p->kept_len = seen->cell.len;
+    p->cell = seen->cell;
+    seen->cell = (ri_buf){ 0 };
+    ri_buf_put(&p->cell, frame->p, frame->len);
+    p->tail_at = seen->tail_at;
+    return p->cell.failed
+               ? ri_fail_nomem(err)
+               : ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err);
+}
+
+static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result, rille_err *err)
+{
+    for (size_t i = 0; i < result->blob_count; i++) {
+        uint8_t addr[RI_HASH_SIZE];
+        RI_TRY(need_writer(p, store, err));
+        RI_TRY(ri_writer_put_blob(p->writer, result->blobs[i].bytes, result->blobs[i].len, addr, err));
+    }
+    return 0;
+}
+
+static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
+{
+    const rille_db *db = seen->db;
+    RI_TRY(put_long_values(p, db->store, result, err));
+    bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
+                db->base->segment_count >= RI_SEGMENTS_MAX - 1;
+    if (full) {
+        ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
+        return plan_flush(p, db, &extra, err);
+    }
+    ri_buf frame = { 0 };
+    int rc = ri_block_write(result->block, &frame, err);
+    if (rc == 0) {
+        size_t tail = seen->cell.len - seen->tail_at + frame.len;
+        rc = tail > RI_TAIL_BYTES_MAX ? plan_spill(p, seen, result, &frame, err)
+                                      : plan_append(p, seen, result, &frame, err);
+    }
+    if (rc == 0 && p->writer != NULL) {
+        rc = ri_writer_seal(p->writer, err);
+    }
+    ri_buf_deinit(&frame);
+    return rc;
+}
+
+/* A copy of what is known of the head, which readers may bring up to date meanwhile. The writer lock is held. */
+static int take_snapshot(rille_conn *conn, ri_seen *out, rille_err *err)
+{
+    ri_mutex_lock(&conn->state);
+    *out = conn->seen;
+    out->cell = (ri_buf){ 0 };
+    ri_buf_put(&out->cell, conn->seen.cell.p, conn->seen.cell.len);
+    out->db = ri_db_retain(conn->seen.db);
+    ri_mutex_unlock(&conn->state);
+    return out->cell.failed ? ri_fail_nomem(err) : 0;
+}
+
+/* Swaps the head from the snapshot to what the plan says, and remembers it. The writer lock is held. */
+static int swap_head(rille_conn *conn, const ri_seen *from, plan *p, rille_err *err)
+{
+    rille_head_swap swap = { .branch = conn->branch,
+                             .expected = from->revision,
+                             .cell = p->cell.p,
+                             .cell_len = p->cell.len,
+                             .kept_len = p->kept_len,
+                             .durable = conn->durability != RI_DURABLE_NONE };
+    rille_revision revision = { { 0 } };
+    RI_TRY(ri_store_head_swap(conn->store, &swap, p->writer, &revision, err));
+    ri_seen fresh = { ri_db_retain(p->after), p->cell, p->cell.len, p->tail_at, revision };
+    p->cell = (ri_buf){ 0 };
+    ri_conn_see(conn, &fresh);
+    return 0;
+}
+
+void ri_report_deinit(ri_report *report)
+{
+    ri_db_release(report->before);
+    ri_db_release(report->after);
+    ri_tx_result_deinit(&report->tx);
+    *report = (ri_report){ 0 };
+}
+
+int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err)
+{
+    rille_db *db;
+    *out = NULL;
+    RI_TRY(ri_conn_db(conn, &db, err));
+    int rc = ri_tx_new(db, out, err);
+    ri_db_release(db);
+    return rc;
+}
+
+static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
+{
+    ri_io io = { 0 };
+    int64_t now = ri_clock_ms();
+    int rc;
+    while ((rc = ri_tx_resolve(tx, now, &io, out, err)) == RILLE_NEED) {
+        rc = ri_io_fetch(&io, err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    ri_io_deinit(&io);
+    return rc;
+}
+
+int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
+{
+    *out = (ri_report){ 0 };
+    plan p = { .kept_len = 0 };
+    ri_seen from = { 0 };
+    RI_TRY(resolve(tx, &out->tx, err));
+    ri_mutex_lock(&conn->writer);
+    int rc = take_snapshot(conn, &from, err);
+    if (rc == 0) {
+        rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, err) : RILLE_CONFLICT;
+    }
+    if (rc == 0) {
+        rc = swap_head(conn, &from, &p, err);
+    }
+    ri_mutex_unlock(&conn->writer);
+    if (rc == 0) {
+        out->before = ri_db_retain((rille_db *)ri_tx_db(tx));
+        out->after = p.after;
+        p.after = NULL;
+    } else {
+        ri_report_deinit(out);
+    }
+    plan_deinit(&p);
+    ri_seen_deinit(&from);
+    if (rc < 0) {
+        ri_err_prefix(err, "%s", conn->url);
+    }
+    return rc;
+}
+
+static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, rille_err *err)
+{
+    for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
+        ri_tx *tx;
+        RI_TRY(ri_conn_begin(conn, &tx, err));
+        int rc = ri_tx_fill_edn(tx, form, err);
+        if (rc == 0) {
+            rc = ri_conn_commit(conn, tx, out, err);
+        }
+        ri_tx_release(tx);
+        if (rc != RILLE_CONFLICT) {
+            return rc;
+        }
+    }
+    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", conn->url, RI_COMMIT_TRIES_MAX);
+}
+
+int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err)
+{
+    ri_arena arena = { 0 };
+    ri_form form;
+    *out = (ri_report){ 0 };
+    int rc = ri_edn_read(&arena, text, len, &form, err);
+    if (rc == 0) {
+        rc = transact_form(conn, &form, out, err);
+    }
+    ri_arena_deinit(&arena);
+    out->tx.tempids = NULL; /* they went with the transaction */
+    out->tx.tempid_count = 0;
+    return rc;
+}
+
+int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err)
+{
+    const rille_db *db = ri_tx_db(tx);
+    *out = (ri_report){ 0 };
+    RI_TRY(resolve(tx, &out->tx, err));
+    int rc = ri_db_push(db, out->tx.block, out->tx.schema, out->tx.next_e, out->tx.next_attr, &out->after, err);
+    if (rc != 0) {
+        ri_report_deinit(out);
+        return rc;
+    }
+    out->after->speculative = true;
+    out->before = ri_db_retain((rille_db *)db);
+    return 0;
+}
+
+int ri_conn_flush(rille_conn *conn, rille_err *err)
+{
+    for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
+        plan p = { .kept_len = 0 };
+        RI_TRY(ri_conn_refresh(conn, err));
+        ri_mutex_lock(&conn->writer);
+        ri_seen from = { 0 };
+        int rc = take_snapshot(conn, &from, err);
+        bool clean = rc == 0 && from.db->novelty.last == NULL;
+        if (rc == 0 && !clean) {
+            rc = plan_flush(&p, from.db, NULL, err);
+        }
+        if (rc == 0 && !clean) {
+            rc = swap_head(conn, &from, &p, err);
+        }
+        ri_mutex_unlock(&conn->writer);
+        plan_deinit(&p);
+        ri_seen_deinit(&from);
+        if (rc != RILLE_CONFLICT) {
+            return rc;
+        }
+    }
+    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", conn->url, RI_COMMIT_TRIES_MAX);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+#include "conn.h"
+
+#include "conn_own.h"
+#include "flush.h"
+
+#include <string.h>
+
+/* ---- what was last seen ---- */
+
+void ri_seen_deinit(ri_seen *seen)
+{
+    ri_db_release(seen->db);
+    seen->db = NULL;
+    ri_buf_deinit(&seen->cell);
+}
+
+void ri_conn_see(rille_conn *conn, ri_seen *fresh)
+{
+    ri_mutex_lock(&conn->state);
+    bool newer = conn->seen.db == NULL || conn->seen.db->t <= fresh->db->t;
+    ri_seen old = conn->seen;
+    if (newer) {
+        conn->seen = *fresh;
+    }
+    ri_mutex_unlock(&conn->state);
+    ri_seen_deinit(newer ? &old : fresh);
+}
+
+/* The first frame's end: where transactions begin. */
+static size_t tail_start(const uint8_t *cell, size_t len)
+{
+    size_t pos = 0;
+    ri_frame_kind kind;
+    const uint8_t *body;
+    size_t body_len;
+    (void)ri_frame_next(cell, len, &pos, &kind, &body, &body_len, NULL);
+    return pos;
+}
+
+/* Branches lie together: a read or two bring them all, and a point query then needs its leaves only. */
+static void warm(const rille_db *db)
+{
+    for (uint32_t i = 0; i < db->base->region_count; i++) {
+        const struct ri_region *region = &db->base->regions[i];
+        ri_io io = { 0 };
+        if (region->len > 0 && region->len <= RI_REGION_BYTES_MAX) {
+            (void)ri_store_warm(db->store, region->pack, region->offset, region->len, ri_node_decode, &io);
+        }
+        ri_io_deinit(&io);
+    }
+}
+
+/* Opens a cell from nothing. */
+static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille_err *err)
+{
+    size_t valid_len = 0;
+    RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
+    warm(out->db);
+    ri_buf_put(&out->cell, head->bytes, valid_len);
+    out->tail_at = tail_start(head->bytes, valid_len);
+    return out->cell.failed ? ri_fail_nomem(err) : 0;
+}
+
+/* Most of the time a head only grew: replay what is new on a copy of the value that is known. */
+static int see_more(const rille_db *known, size_t known_len, size_t tail_at, const rille_head *head, ri_seen *out,
+                    rille_err *err)
+{
+    size_t pos = known_len;
+    RI_TRY(ri_db_fork(known, &out->db, err));
+    RI_TRY(ri_head_replay(out->db, head->bytes, head->len, &pos, err));
+    ri_buf_put(&out->cell, head->bytes, pos);
+    out->tail_at = tail_at;
+    return out->cell.failed ? ri_fail_nomem(err) : 0;
+}
+
+/* Opens what a head holds, on top of what is known where it only grew. */
+static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_err *err)
+{
+    ri_mutex_lock(&conn->state);
+    const ri_seen *seen = &conn->seen;
+    bool same = seen->db != NULL && seen->raw_len == seen->cell.len &&
+                memcmp(&seen->revision, &head->revision, sizeof head->revision) == 0;
+    bool grew = !same && seen->db != NULL && head->len >= seen->cell.len &&
+                memcmp(head->bytes, seen->cell.p, seen->cell.len) == 0;
+    rille_db *known = grew ? ri_db_retain(seen->db) : NULL;
+    size_t known_len = seen->cell.len;
+    size_t tail_at = seen->tail_at;
+    ri_mutex_unlock(&conn->state);
+    *fresh = (ri_seen){ .raw_len = head->len, .revision = head->revision };
+    int rc = 0;
+    if (!same) {
+        rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_all(conn, head, fresh, err);
+    }
+    ri_db_release(known);
+    return rc;
+}
+
+/* The head must be of the same database and not older than before: time does not go back. */
+static int check_progress(const rille_db *before, const rille_db *after, rille_err *err)
+{
+    if (before != NULL && memcmp(before->base->db_id, after->base->db_id, sizeof after->base->db_id) != 0) {
+        return ri_fail(err, RILLE_NOTFOUND,
+                       "the database was dropped and another one made in its place: connect again");
+    }
+    if (before != NULL && after->t < before->t) {
+        return ri_fail(err, RILLE_CORRUPT, "the head went back from transaction %llu to %llu: restore it from a copy",
+                       (unsigned long long)before->t, (unsigned long long)after->t);
+    }
+    return 0;
+}
+
+/* A torn end is believed when two reads agree on it, so that no short read ever looks like one. */
+static bool is_torn(const ri_seen *fresh)
+{
+    return fresh->db != NULL && fresh->raw_len != fresh->cell.len;
+}
+
+static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
+{
+    enum { READS_MAX = 4 };
+    size_t torn_len = 0;
+    for (int reads = 0; reads < READS_MAX; reads++) {
+        rille_head head = { 0 };
+        RI_TRY(ri_store_head_read(conn->store, conn->branch, &head, err));
+        int rc = see(conn, &head, fresh, err);
+        rille_free(head.bytes);
+        if (rc != 0 || !is_torn(fresh) || fresh->raw_len == torn_len) {
+            return rc;
+        }
+        torn_len = fresh->raw_len;
+        ri_seen_deinit(fresh);
+    }
+    return ri_fail(err, RILLE_IO, "the head reads differently each time");
+}
+
+int ri_conn_refresh(rille_conn *conn, rille_err *err)
+{
+    rille_db *before = ri_conn_seen_db(conn);
+    ri_seen fresh = { 0 };
+    int rc = read_and_see(conn, &fresh, err);
+    if (rc == 0 && fresh.db != NULL) {
+        rc = check_progress(before, fresh.db, err);
+    }
+    if (rc == 0 && fresh.db != NULL) {
+        ri_conn_see(conn, &fresh); /* another thread may have seen something newer meanwhile: it never goes back */
+    } else {
+        ri_seen_deinit(&fresh);
+    }
+    ri_db_release(before);
+    return rc;
+}
+
+int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    int rc = ri_conn_refresh(conn, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "%s", conn->url);
+        return rc;
+    }
+    *out = ri_conn_seen_db(conn);
+    return 0;
+}
+
+rille_db *ri_conn_seen_db(rille_conn *conn)
+{
+    ri_mutex_lock(&conn->state);
+    rille_db *db = ri_db_retain(conn->seen.db);
+    ri_mutex_unlock(&conn->state);
+    return db;
+}
+
+/* ---- creating ---- */
+
+/* The bootstrap transaction: the engine's own schema as datoms. */
+static int bootstrap_block(ri_block **out, rille_err *err)
+{
+    ri_block *block = ri_block_new();
+    *out = NULL;
+    if (block == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = ri_schema_bootstrap_datoms(&block->arena, &block->datoms, &block->count, err);
+    if (rc != 0) {
+        ri_block_release(block);
+        return rc;
+    }
+    block->t = RI_TX_BASE;
+    ri_block_commit_id(block);
+    *out = block;
+    return 0;
+}
+
+static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *err)
+{
+    uint8_t id[16];
+    ri_random_bytes(id, sizeof id);
+    ri_base *base = NULL;
+    ri_block *block = NULL;
+    ri_buf body = { 0 };
+    int rc = ri_base_new_empty(id, !options->no_history, options->read_flexible, &base, err);
+    if (rc == 0) {
+        ri_base_write(base, true, &body);
+        ri_frame_write(cell, RI_FRAME_BASE, body.p, body.len);
+        rc = bootstrap_block(&block, err);
+    }
+    if (rc == 0) {
+        rc = ri_block_write(block, cell, err);
+    }
+    if (rc == 0 && (body.failed || cell->failed)) {
+        rc = ri_fail_nomem(err);
+    }
+    ri_buf_deinit(&body);
+    ri_block_release(block);
+    ri_base_release(base);
+    return rc;
+}
+
+/* 0, or RILLE_CONFLICT when somebody else made it first. */
+static int create_head(rille_conn *conn, const ri_conn_options *options, rille_err *err)
+{
+    ri_buf cell = { 0 };
+    int rc = first_cell(options, &cell, err);
+    if (rc == 0) {
+        rille_head_swap swap = {
+            .branch = conn->branch, .cell = cell.p, .cell_len = cell.len, .durable = conn->durability != RI_DURABLE_NONE
+        };
+        rille_revision revision;
+        rc = ri_store_head_swap(conn->store, &swap, NULL, &revision, err);
+    }
+    ri_buf_deinit(&cell);
+    return rc;
+}
+
+/* ---- opening ---- */
+
+static int find_or_create(rille_conn *conn, const ri_conn_options *options, rille_err *err)
+{
+    int rc = ri_conn_refresh(conn, err);
+    if (rc == 0 && options->must_create) {
+        return ri_fail(err, RILLE_EXISTS, "there is a database already: connect to it, or drop it first");
+    }
+    if (rc != RILLE_NOTFOUND) {
+        return rc;
+    }
+    if (!options->create && !options->must_create) {
+        return ri_fail(err, RILLE_NOTFOUND, "no database on branch %s: create it first", conn->branch);
+    }
+    rc = create_head(conn, options, err);
+    if (rc == RILLE_CONFLICT && options->must_create) {
+        return ri_fail(err, RILLE_EXISTS, "another process has just created this database");
+    }
+    return rc == 0 || rc == RILLE_CONFLICT ? ri_conn_refresh(conn, err) : rc;
+}
+
+static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *options, rille_err *err)
+{
+    const char *branch = options->branch != NULL ? options->branch : "main";
+    size_t url_len = strlen(url);
+    ri_refs_init(&conn->refs);
+    ri_mutex_init(&conn->writer);
+    ri_mutex_init(&conn->state);
+    conn->durability = options->durability;
+    if (strlen(branch) == 0 || strlen(branch) >= sizeof conn->branch) {
+        return ri_fail(err, RILLE_MISUSE, "branch name has %zu bytes, 1 to %zu are possible", strlen(branch),
+                       sizeof conn->branch - 1);
+    }
+    memcpy(conn->branch, branch, strlen(branch));
+    conn->url = ri_alloc(url_len + 1);
+    if (conn->url == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memcpy(conn->url, url, url_len + 1);
+    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
+    RI_TRY(ri_store_open(url, &store_options, &conn->store, err));
+    int rc = find_or_create(conn, options, err);
+    if (rc < 0) {
+        ri_err_prefix(err, "%s", ri_store_url(conn->store));
+    }
+    return rc;
+}
+
+int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err)
+{
+    *out = NULL;
+    rille_conn *conn = ri_alloc_zero(sizeof *conn);
+    if (conn == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = conn_init(conn, url, options, err);
+    if (rc != 0) {
+        ri_conn_release(conn);
+        return rc;
+    }
+    *out = conn;
+    return 0;
+}
+
+void ri_conn_release(rille_conn *conn)
+{
+    if (conn != NULL && ri_refs_drop(&conn->refs)) {
+        ri_seen_deinit(&conn->seen);
+        ri_store_release(conn->store);
+        ri_mutex_deinit(&conn->writer);
+        ri_mutex_deinit(&conn->state);
+        ri_free(conn->url);
+        ri_free(conn);
+    }
+}
+
+const char *ri_conn_url(const rille_conn *conn)
+{
+    return conn->url;
+}
+
+ri_store *ri_conn_store(rille_conn *conn)
+{
+    return conn->store;
+}
+
+int ri_database_exists(const char *url, bool *out, rille_err *err)
+{
+    *out = false;
+    ri_store *store;
+    ri_store_options options = { 0 };
+    int rc = ri_store_open(url, &options, &store, err);
+    if (rc == 0) {
+        char *names = NULL;
+        size_t count = 0;
+        rc = ri_store_head_list(store, &names, &count, err);
+        rille_free(names);
+        ri_store_release(store);
+        *out = rc == 0 && count > 0;
+    }
+    return rc == RILLE_NOTFOUND || rc == RILLE_FOREIGN ? 0 : rc;
+}
+
+int ri_database_drop(const char *url, rille_err *err)
+{
+    ri_store *store;
+    ri_store_options options = { 0 };
+    RI_TRY(ri_store_open(url, &options, &store, err));
+    int rc = ri_store_drop(store, err);
+    ri_store_release(store);
+    return rc;
+}

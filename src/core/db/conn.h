@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections: databases on a branch of a store; commits. The one place where heads are read and swapped.
+ */
+#ifndef RI_CONN_H
+#define RI_CONN_H
+
+#include "tx.h"
+
+typedef enum ri_durability { RI_DURABLE_COMMIT = 0, RI_DURABLE_GROUP, RI_DURABLE_NONE } ri_durability;
+
+typedef struct ri_conn_options {
+    const char *branch; /* NULL: "main" */
+    size_t cache_bytes; /* 0: default */
+    bool create;        /* make the database if there is none */
+    bool must_create;   /* ... and fail with RILLE_EXISTS when there is one */
+    bool no_history;    /* of create */
+    bool read_flexible; /* of create */
+    ri_durability durability;
+} ri_conn_options;
+
+typedef struct rille_conn rille_conn; /* internally locked */
+
+int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err);
+void ri_conn_release(rille_conn *conn);
+const char *ri_conn_url(const rille_conn *conn);
+ri_store *ri_conn_store(rille_conn *conn);
+/* The newest value: one read of the head. */
+int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err);
+/* The newest value that this connection has seen, without reading: right after opening, the newest one. */
+rille_db *ri_conn_seen_db(rille_conn *conn);
+
+/* The result of a commit: db values retained. */
+typedef struct ri_report {
+    rille_db *before;
+    rille_db *after;
+    ri_tx_result tx; /* block and schema retained; tempids live as long as the ri_tx */
+} ri_report;
+void ri_report_deinit(ri_report *report);
+
+/* Begins a transaction on the newest value. */
+int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
+/* Resolves and commits. RILLE_CONFLICT: another writer was first; release tx, begin again, fill again
+ * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
+#define RI_COMMIT_TRIES_MAX 1000
+int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err);
+/* All of it for EDN text. */
+int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err);
+/* The value that committing would give; nothing is stored. */
+int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err);
+/* Folds the tail into the trees now. */
+int ri_conn_flush(rille_conn *conn, rille_err *err);
+
+/* The value as of t (a transaction id), or the newest one not after an instant; or of a commit. RILLE_NOTFOUND when it
+ * lies before the first. */
+int ri_db_as_of_t(rille_db *db, uint64_t t, rille_db **out, rille_err *err);
+int ri_db_as_of_instant(rille_db *db, int64_t instant, rille_db **out, rille_err *err);
+int ri_db_as_of_commit(rille_db *db, const uint8_t commit[RI_HASH_SIZE], rille_db **out, rille_err *err);
+
+/* exists / drop, by URL. */
+int ri_database_exists(const char *url, bool *out, rille_err *err);
+int ri_database_drop(const char *url, rille_err *err);
+
+/* Walks everything reachable from every branch's head: hashes, order, counts, boundaries, that the four current trees
+ * hold the same datoms, that the log replays to them and its commit ids chain. Blocks. RILLE_CORRUPT names what and
+ * where. */
+typedef struct ri_verify_report {
+    uint64_t branches, nodes, datoms, transactions, blobs, bytes;
+} ri_verify_report;
+int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside a connection; for conn.c and commit.c.
+ *
+ * TWO LOCKS. `writer` serialises the commits of this connection and is held over I/O. `state` guards the four fields of
+ * what was last seen of the head, and is held for pointer work only: a reader never waits for a writer (DESIGN I1).
+ */
+#ifndef RI_CONN_OWN_H
+#define RI_CONN_OWN_H
+
+#include "conn.h"
+#include "head.h"
+
+typedef struct ri_seen {
+    rille_db *db;   /* the newest value this connection knows */
+    ri_buf cell;    /* its cell, without a torn frame */
+    size_t raw_len; /* of the cell in storage: more than cell.len when a frame was torn */
+    size_t tail_at; /* where the first TX frame starts */
+    rille_revision revision;
+} ri_seen;
+
+struct rille_conn {
+    ri_refs refs;
+    ri_store *store;
+    char *url;
+    char branch[64];
+    ri_durability durability;
+    ri_mutex writer;
+    ri_mutex state;
+    ri_seen seen;
+};
+
+void ri_seen_deinit(ri_seen *seen);
+/* Makes `fresh` (taken) what is known, unless something newer is known already. */
+void ri_conn_see(rille_conn *conn, ri_seen *fresh);
+/* Reads the head and brings `seen` up to date. */
+int ri_conn_refresh(rille_conn *conn, rille_err *err);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "db.h"
+
+#include "head.h"
+
+rille_db *ri_db_retain(rille_db *db)
+{
+    if (db != NULL) {
+        ri_refs_take(&db->refs);
+    }
+    return db;
+}
+
+void ri_db_release(rille_db *db)
+{
+    if (db != NULL && ri_refs_drop(&db->refs)) {
+        ri_novelty_deinit(&db->novelty);
+        ri_schema_release(db->schema);
+        ri_base_release(db->base);
+        ri_store_release(db->store);
+        ri_free(db);
+    }
+}
+
+/* ---- bounds ---- */
+
+static ri_bound bound_of(uint8_t parts, bool after)
+{
+    ri_bound bound = { { 0 }, parts, after };
+    return bound;
+}
+
+ri_bound ri_bound_all(bool after)
+{
+    return bound_of(0, after);
+}
+
+ri_bound ri_bound_e(uint64_t e, bool after)
+{
+    ri_bound bound = bound_of(1, after);
+    bound.d.e = e;
+    return bound;
+}
+
+ri_bound ri_bound_ea(uint64_t e, uint32_t a, bool after)
+{
+    ri_bound bound = bound_of(2, after);
+    bound.d.e = e;
+    bound.d.a = a;
+    return bound;
+}
+
+ri_bound ri_bound_a(uint32_t a, bool after)
+{
+    ri_bound bound = bound_of(1, after);
+    bound.d.a = a;
+    return bound;
+}
+
+ri_bound ri_bound_av(uint32_t a, const ri_value *v, bool after)
+{
+    ri_bound bound = bound_of(2, after);
+    bound.d.a = a;
+    bound.d.v = *v;
+    return bound;
+}
+
+ri_bound ri_bound_eav(uint64_t e, uint32_t a, const ri_value *v, bool after)
+{
+    ri_bound bound = bound_of(3, after);
+    bound.d.e = e;
+    bound.d.a = a;
+    bound.d.v = *v;
+    return bound;
+}
+
+ri_bound ri_bound_v(uint64_t ref, bool after)
+{
+    ri_bound bound = bound_of(1, after);
+    bound.d.v = ri_ref(ref);
+    return bound;
+}
+
+ri_bound ri_bound_va(uint64_t ref, uint32_t a, bool after)
+{
+    ri_bound bound = bound_of(2, after);
+    bound.d.v = ri_ref(ref);
+    bound.d.a = a;
+    return bound;
+}
+
+/* ---- single answers ---- */
+
+int ri_db_first(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, ri_datom *out,
+                ri_object **hold, rille_err *err)
+{
+    *hold = NULL;
+    ri_scan scan;
+    ri_run run;
+    ri_scan_init(&scan, db, order);
+    ri_scan_set(&scan, from, to);
+    int rc = ri_scan_next(&scan, &run, io, err);
+    if (rc == 0 && run.leaf != NULL) {
+        ri_node *leaf = scan.cursor.path[0];
+        ri_object_take(&leaf->object);
+        *hold = &leaf->object;
+        ri_node_datom(leaf, run.from, out);
+    } else if (rc == 0) {
+        *out = *run.rows[0];
+    }
+    ri_scan_deinit(&scan);
+    return rc;
+}
+
+int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_io *io, bool *found, uint64_t *t,
+              rille_err *err)
+{
+    ri_datom key = { .e = e, .a = a, .v = *v };
+    ri_item item;
+    *found = false;
+    if (ri_set_find(&db->novelty, &key, &item)) {
+        *found = ri_item_datom(item)->added;
+        *t = ri_item_datom(item)->t;
+        return 0;
+    }
+    ri_datom d;
+    ri_node *leaf;
+    RI_TRY(ri_tree_get(db->store, &db->base->tree[RI_EAVT], &key, io, found, &d, &leaf, err));
+    if (*found) {
+        *t = d.t;
+    }
+    ri_node_release(leaf);
+    return 0;
+}
+
+int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, uint64_t *out,
+                rille_err *err)
+{
+    uint64_t base = 0;
+    *out = 0;
+    RI_TRY(ri_tree_count(db->store, &db->base->tree[order], from, to, io, &base, err));
+    int64_t novelty = ri_set_rank(&db->novelty, order, to) - ri_set_rank(&db->novelty, order, from);
+    int64_t count = (int64_t)base + novelty;
+    *out = count < 0 ? 0 : (uint64_t)count;
+    return 0;
+}
+
+int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err)
+{
+    *e = 0;
+    ri_bound from = ri_bound_av(attr->id, v, false);
+    ri_bound to = ri_bound_av(attr->id, v, true);
+    ri_datom d;
+    ri_object *hold;
+    int rc = ri_db_first(db, RI_AVET, &from, &to, io, &d, &hold, err);
+    ri_object_release(hold);
+    if (rc == 0) {
+        *e = d.e;
+    }
+    return rc == RILLE_DONE ? 0 : rc;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A database value: base trees + novelty + schema at one point in time. Immutable, shareable by threads,
+ * reference-counted. Reading a value: ri_scan (ranges, as runs that stay columnar), ri_db_first (one datom),
+ * ri_db_count (exact).
+ */
+#ifndef RI_DB_H
+#define RI_DB_H
+
+#include "../tree/tree.h"
+#include "novelty.h"
+
+/* A decoded base record (head.h). Immutable. */
+typedef struct ri_base {
+    ri_refs refs;
+    uint8_t db_id[16];
+    ri_tree tree[RI_ORDER_COUNT];
+    uint64_t t; /* newest transaction in the trees */
+    int64_t instant;
+    uint8_t commit[RI_HASH_SIZE];
+    uint64_t next_e; /* counters after t */
+    uint64_t next_attr;
+    bool keep_history;
+    bool read_flexible;
+    struct ri_region { /* where branches lie together (hints): of the newest flush, and of the newest one that gathered
+                          all */
+        uint8_t pack[RI_HASH_SIZE];
+        uint64_t offset;
+        uint64_t len;
+    } regions[2];
+    uint32_t region_count;
+    struct ri_segment { /* spilled transaction blocks since t, oldest first */
+        uint8_t addr[RI_HASH_SIZE];
+        uint64_t t_last;
+        uint32_t block_count;
+    } * segments;
+    uint32_t segment_count;
+    uint8_t *schema_bytes; /* ri_schema_write of the schema at t, inline or from its blob */
+    size_t schema_len;
+    uint8_t schema_addr[RI_HASH_SIZE]; /* zero: inline */
+} ri_base;
+
+typedef struct rille_db {
+    ri_refs refs;
+    ri_store *store;   /* retained */
+    ri_base *base;     /* retained */
+    ri_schema *schema; /* retained */
+    ri_novelty novelty;
+    uint64_t t; /* basis */
+    int64_t instant;
+    uint8_t commit[RI_HASH_SIZE];
+    uint64_t next_e;
+    uint64_t next_attr;
+    bool speculative; /* made by with() */
+    char branch[64];
+} rille_db;
+
+rille_db *ri_db_retain(rille_db *db);
+void ri_db_release(rille_db *db);
+
+/* ---- scans ---- */
+
+/* A piece of a scan's answer: rows [from, to) of a leaf, or, where novelty mixes in, an array of datoms. Borrowed until
+ * the next call. */
+typedef struct ri_run {
+    const ri_node *leaf; /* NULL: rows */
+    uint32_t from;
+    uint32_t to;
+    const ri_datom *const *rows; /* when leaf == NULL */
+    uint32_t row_count;
+} ri_run;
+static inline uint32_t ri_run_count(const ri_run *run)
+{
+    return run->leaf != NULL ? run->to - run->from : run->row_count;
+}
+
+#define RI_SCAN_ROWS 256U
+
+/* All datoms of one order between two cuts, in order. EAVT, AEVT, AVET, VAET. One thread at a time; holds the db's
+ * store, not the db: the db must outlive the scan. On RILLE_NEED nothing changed: fetch and call again. */
+typedef struct ri_scan {
+    const rille_db *db;
+    ri_cursor cursor;
+    ri_set_cursor novelty;
+    ri_bound from;
+    ri_bound to;
+    uint32_t row;   /* next row of the base leaf ... */
+    uint32_t limit; /* ... and the first one past `to` */
+    uint8_t order;
+    uint8_t state;   /* scan.c */
+    bool leaf_after; /* rows of later leaves may lie before `to` */
+    const ri_datom *rows[RI_SCAN_ROWS];
+} ri_scan;
+
+void ri_scan_init(ri_scan *scan, const rille_db *db, ri_order order);
+void ri_scan_deinit(ri_scan *scan);
+/* Sets the range; any range, also again (a range not before the current position is cheap). The bounds' values are
+ * borrowed until the next set/deinit. */
+void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to);
+/* 0 and a run of at least one row; RILLE_DONE; RILLE_NEED. */
+int ri_scan_next(ri_scan *scan, ri_run *run, ri_io *io, rille_err *err);
+/* Everything before the cut is skipped; the cut must not lie before what was delivered. */
+void ri_scan_skip(ri_scan *scan, const ri_bound *from);
+
+/* ---- single answers ---- */
+
+/* The first datom between two cuts: 0, or RILLE_DONE. *out borrows from *hold (a reference, release it; may be NULL
+ * when it lies in the novelty). */
+int ri_db_first(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, ri_datom *out,
+                ri_object **hold, rille_err *err);
+/* Is (e, a, v) current? *t: since when. */
+int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_io *io, bool *found, uint64_t *t,
+              rille_err *err);
+/* Exact number of datoms between two cuts. */
+int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, uint64_t *out,
+                rille_err *err);
+/* Entity by a unique attribute's value; *e == 0: none. */
+int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err);
+
+/* Bounds of a prefix: before / after all datoms with these leading components (in the order's own component order). */
+ri_bound ri_bound_e(uint64_t e, bool after);                     /* EAVT: e */
+ri_bound ri_bound_ea(uint64_t e, uint32_t a, bool after);        /* EAVT: e a / AEVT: a e */
+ri_bound ri_bound_a(uint32_t a, bool after);                     /* AEVT, AVET: a */
+ri_bound ri_bound_av(uint32_t a, const ri_value *v, bool after); /* AVET: a v */
+ri_bound ri_bound_eav(uint64_t e, uint32_t a, const ri_value *v,
+                      bool after);                          /* EAVT, AEVT: all; AVET: a v e; VAET: v a e */
+ri_bound ri_bound_v(uint64_t ref, bool after);              /* VAET: v */
+ri_bound ri_bound_va(uint64_t ref, uint32_t a, bool after); /* VAET: v a */
+ri_bound ri_bound_all(bool after);                          /* everything */
+
+/* Value conversion by an attribute's type. strict: EDN (only long -> double and integer -> ref/bigint widen); else
+ * plain Lua values: text -> keyword, symbol, uuid, instant (ISO), bigint, bytes; integral double -> long; number ->
+ * instant (ms). Long values are turned into stubs by the transaction, not here. RILLE_TYPE names attribute, value and
+ * the type wanted. */
+int ri_attr_convert(const ri_attr *attr, const ri_value *in, bool strict, ri_arena *arena, ri_value *out,
+                    rille_err *err);
+
+#endif

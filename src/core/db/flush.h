@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Folding novelty into the trees: a new base.
+ */
+#ifndef RI_FLUSH_H
+#define RI_FLUSH_H
+
+#include "head.h"
+
+/* Builds the base that holds everything of db and, on top of it, `extra` (may be NULL; its schema and counters then
+ * come with it). Nodes and blobs go to the writer, which is sealed; nothing is visible until the head names the base.
+ * Blocks. */
+typedef struct ri_flush_extra {
+    const ri_block *block;
+    const ri_schema *schema;
+    uint64_t next_e;
+    uint64_t next_attr;
+} ri_flush_extra;
+int ri_flush_build(const rille_db *db, const ri_flush_extra *extra, ri_writer *writer, ri_base **out, rille_err *err);
+
+/* An opener reads the branch region of the newest flush in one go when it is not larger than this. */
+#define RI_REGION_BYTES_MAX (4U * 1024U * 1024U)
+
+/* META keys. A commit: the first 8 bytes of its id, e = t. A transaction: be64(t) and the commit id, e = t. A base:
+ * be64(t) and the address of its record, e = t. */
+#define RI_META_COMMIT_PREFIX 8U
+#define RI_META_KEY_SIZE (8U + RI_HASH_SIZE)
+
+#endif

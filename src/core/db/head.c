@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+#include "head.h"
+
+#include <string.h>
+
+enum { FLAG_HISTORY = 1, FLAG_READ = 2 };
+
+#define REGIONS_MAX 2U
+#define PACKS_MAX (RI_ORDER_COUNT + REGIONS_MAX)
+#define CELL_NAME "head"
+
+ri_base *ri_base_retain(ri_base *base)
+{
+    if (base != NULL) {
+        ri_refs_take(&base->refs);
+    }
+    return base;
+}
+
+void ri_base_release(ri_base *base)
+{
+    if (base != NULL && ri_refs_drop(&base->refs)) {
+        ri_free(base->segments);
+        ri_free(base->schema_bytes);
+        ri_free(base);
+    }
+}
+
+static ri_base *base_new(void)
+{
+    ri_base *base = ri_alloc_zero(sizeof *base);
+    if (base != NULL) {
+        ri_refs_init(&base->refs);
+        for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
+            base->tree[o].order = (uint8_t)o;
+        }
+    }
+    return base;
+}
+
+int ri_base_new_empty(const uint8_t db_id[16], bool keep_history, bool read_flexible, ri_base **out, rille_err *err)
+{
+    *out = NULL;
+    ri_base *base = base_new();
+    ri_schema *schema = NULL;
+    ri_buf bytes = { 0 };
+    int rc = base == NULL ? ri_fail_nomem(err) : ri_schema_bootstrap(read_flexible, &schema, err);
+    if (rc == 0) {
+        memcpy(base->db_id, db_id, 16);
+        base->keep_history = keep_history;
+        base->read_flexible = read_flexible;
+        base->next_e = RI_EID_USER;
+        base->next_attr = RI_EID_ATTR;
+        ri_schema_write(schema, &bytes);
+        base->schema_bytes = ri_buf_take(&bytes, &base->schema_len);
+        rc = base->schema_bytes == NULL ? ri_fail_nomem(err) : 0;
+    }
+    ri_buf_deinit(&bytes);
+    ri_schema_release(schema);
+    if (rc != 0) {
+        ri_base_release(base);
+        return rc;
+    }
+    *out = base;
+    return 0;
+}
+
+/* ---- writing ---- */
+
+/* Index + 1 of a pack in the table, adding it; 0 for no pack. */
+static unsigned pack_index(uint8_t packs[PACKS_MAX][RI_HASH_SIZE], unsigned *count, const uint8_t *pack)
+{
+    if (ri_addr_is_zero(pack)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < *count; i++) {
+        if (memcmp(packs[i], pack, RI_HASH_SIZE) == 0) {
+            return i + 1;
+        }
+    }
+    memcpy(packs[*count], pack, RI_HASH_SIZE);
+    *count += 1;
+    return *count;
+}
+
+static void write_tree(const ri_tree *tree, unsigned pack, ri_buf *out)
+{
+    ri_buf_put_varint(out, tree->height);
+    if (tree->height > 0) {
+        ri_buf_put_varint(out, tree->count);
+        ri_buf_put(out, tree->root.addr, RI_HASH_SIZE);
+        ri_buf_put_varint(out, pack);
+        ri_buf_put_varint(out, tree->root.offset);
+        ri_buf_put_varint(out, tree->root.len);
+    }
+}
+
+void ri_base_write(const ri_base *base, bool with_segments, ri_buf *out)
+{
+    uint8_t packs[PACKS_MAX][RI_HASH_SIZE];
+    unsigned index[PACKS_MAX];
+    unsigned pack_count = 0;
+    for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
+        index[o] = base->tree[o].height == 0 ? 0 : pack_index(packs, &pack_count, base->tree[o].root.pack);
+    }
+    for (uint32_t i = 0; i < base->region_count; i++) {
+        index[RI_ORDER_COUNT + i] = pack_index(packs, &pack_count, base->regions[i].pack);
+    }
+    ri_buf_put_u8(out, RI_FORMAT_VERSION);
+    ri_buf_put_u8(out, (uint8_t)((base->keep_history ? FLAG_HISTORY : 0) | (base->read_flexible ? FLAG_READ : 0)));
+    ri_buf_put(out, base->db_id, 16);
+    ri_buf_put_varint(out, base->t);
+    ri_buf_put_varint(out, ri_zigzag(base->instant));
+    ri_buf_put(out, base->commit, RI_HASH_SIZE);
+    ri_buf_put_varint(out, base->next_e);
+    ri_buf_put_varint(out, base->next_attr);
+    ri_buf_put_varint(out, pack_count);
+    ri_buf_put(out, packs, (size_t)pack_count * RI_HASH_SIZE);
+    for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
+        write_tree(&base->tree[o], index[o], out);
+    }
+    ri_buf_put_varint(out, base->region_count);
+    for (uint32_t i = 0; i < base->region_count; i++) {
+        ri_buf_put_varint(out, index[RI_ORDER_COUNT + i]);
+        ri_buf_put_varint(out, base->regions[i].offset);
+        ri_buf_put_varint(out, base->regions[i].len);
+    }
+    ri_buf_put_varint(out, with_segments ? base->segment_count : 0);
+    for (uint32_t i = 0; with_segments && i < base->segment_count; i++) {
+        ri_buf_put(out, base->segments[i].addr, RI_HASH_SIZE);
+        ri_buf_put_varint(out, base->segments[i].t_last);
+        ri_buf_put_varint(out, base->segments[i].block_count);
+    }
+    if (!ri_addr_is_zero(base->schema_addr)) {
+        ri_buf_put_u8(out, 1);
+        ri_buf_put(out, base->schema_addr, RI_HASH_SIZE);
+    } else {
+        ri_buf_put_u8(out, 0);
+        ri_buf_put_block(out, base->schema_bytes, base->schema_len);
+    }
+}
+
+/* ---- reading ---- */
+
+static void read_hash(ri_reader *in, uint8_t out[RI_HASH_SIZE])
+{
+    const uint8_t *p = ri_read_bytes(in, RI_HASH_SIZE);
+    if (p != NULL) {
+        memcpy(out, p, RI_HASH_SIZE);
+    }
+}
+
+static void read_pack(ri_reader *in, const uint8_t *packs, uint64_t pack_count, uint8_t out[RI_HASH_SIZE])
+{
+    uint64_t index = ri_read_varint_max(in, pack_count);
+    if (!in->bad && index > 0) {
+        memcpy(out, packs + (index - 1) * RI_HASH_SIZE, RI_HASH_SIZE);
+    }
+}
+
+static void read_trees(ri_reader *in, ri_base *base)
+{
+    uint64_t pack_count = ri_read_varint_max(in, PACKS_MAX);
+    const uint8_t *packs = ri_read_bytes(in, (size_t)pack_count * RI_HASH_SIZE);
+    for (unsigned o = 0; o < RI_ORDER_COUNT && !in->bad; o++) {
+        ri_tree *tree = &base->tree[o];
+        tree->height = (uint8_t)ri_read_varint_max(in, RI_TREE_HEIGHT_MAX);
+        if (tree->height > 0) {
+            tree->count = ri_read_varint(in);
+            read_hash(in, tree->root.addr);
+            read_pack(in, packs, pack_count, tree->root.pack);
+            tree->root.offset = ri_read_varint(in);
+            tree->root.len = (uint32_t)ri_read_varint_max(in, UINT32_MAX);
+        }
+    }
+    base->region_count = (uint32_t)ri_read_varint_max(in, REGIONS_MAX);
+    for (uint32_t i = 0; i < base->region_count && !in->bad; i++) {
+        read_pack(in, packs, pack_count, base->regions[i].pack);
+        base->regions[i].offset = ri_read_varint(in);
+        base->regions[i].len = ri_read_varint(in);
+    }
+}
+
+static int read_segments(ri_reader *in, ri_base *base, rille_err *err)
+{
+    uint64_t count = ri_read_varint_max(in, RI_SEGMENTS_MAX);
+    if (in->bad || count * RI_HASH_SIZE > ri_reader_left(in)) {
+        in->bad = true;
+        return 0;
+    }
+    base->segments = ri_alloc_array((size_t)count + 1, sizeof *base->segments); /* a spill adds one */
+    if (base->segments == NULL) {
+        return ri_fail_nomem(err);
+    }
+    base->segment_count = (uint32_t)count;
+    for (uint32_t i = 0; i < base->segment_count; i++) {
+        read_hash(in, base->segments[i].addr);
+        base->segments[i].t_last = ri_read_varint(in);
+        base->segments[i].block_count = (uint32_t)ri_read_varint_max(in, UINT32_MAX);
+    }
+    return 0;
+}
+
+static int read_schema(ri_reader *in, ri_base *base, rille_err *err)
+{
+    uint8_t where = ri_read_u8(in);
+    if (where == 1) {
+        read_hash(in, base->schema_addr);
+        return 0;
+    }
+    base->schema_len = (size_t)ri_read_varint_max(in, RI_SCHEMA_INLINE_MAX);
+    const uint8_t *bytes = ri_read_bytes(in, base->schema_len);
+    if (in->bad || where != 0) {
+        in->bad = true;
+        return 0;
+    }
+    base->schema_bytes = ri_alloc(base->schema_len);
+    if (base->schema_bytes == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memcpy(base->schema_bytes, bytes, base->schema_len);
+    return 0;
+}
+
+static int read_body(ri_reader *in, ri_base *base, rille_err *err)
+{
+    uint8_t version = ri_read_u8(in);
+    if (!in->bad && version != RI_FORMAT_VERSION) {
+        return ri_fail(err, RILLE_FORMAT, "stored format version is %u, this build reads %u: use a newer rille",
+                       version, RI_FORMAT_VERSION);
+    }
+    uint8_t flags = ri_read_u8(in);
+    base->keep_history = (flags & FLAG_HISTORY) != 0;
+    base->read_flexible = (flags & FLAG_READ) != 0;
+    const uint8_t *id = ri_read_bytes(in, 16);
+    if (id != NULL) {
+        memcpy(base->db_id, id, 16);
+    }
+    base->t = ri_read_varint_max(in, RI_EID_MAX);
+    base->instant = ri_unzigzag(ri_read_varint(in));
+    read_hash(in, base->commit);
+    base->next_e = ri_read_varint_max(in, RI_EID_MAX);
+    base->next_attr = ri_read_varint_max(in, RI_EID_USER);
+    read_trees(in, base);
+    RI_TRY(read_segments(in, base, err));
+    RI_TRY(read_schema(in, base, err));
+    if (in->bad || ri_reader_left(in) != 0) {
+        return ri_fail(err, RILLE_CORRUPT, "base record of the head is damaged: restore the head from a copy");
+    }
+    return 0;
+}
+
+int ri_base_read(const uint8_t *body, size_t len, ri_base **out, rille_err *err)
+{
+    *out = NULL;
+    ri_base *base = base_new();
+    if (base == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_reader in = ri_reader_of(body, len);
+    int rc = read_body(&in, base, err);
+    if (rc != 0) {
+        ri_base_release(base);
+        return rc;
+    }
+    *out = base;
+    return 0;
+}
+
+/* ---- values ---- */
+
+/* A blob, waiting for it if need be. */
+static int fetch_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_blob **out, rille_err *err)
+{
+    ri_io io = { 0 };
+    int rc;
+    while ((rc = ri_store_get_blob(store, addr, &io, out, err)) == RILLE_NEED) {
+        rc = ri_io_fetch(&io, err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    ri_io_deinit(&io);
+    return rc;
+}
+
+static int base_schema(ri_store *store, const ri_base *base, ri_schema **out, rille_err *err)
+{
+    if (ri_addr_is_zero(base->schema_addr)) {
+        return ri_schema_read(base->schema_bytes, base->schema_len, out, err);
+    }
+    ri_blob *blob;
+    RI_TRY(fetch_blob(store, base->schema_addr, &blob, err));
+    int rc = ri_schema_read(blob->bytes, blob->len, out, err);
+    ri_object_release(&blob->object);
+    return rc;
+}
+
+int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_schema *known_schema, rille_db **out,
+                  rille_err *err)
+{
+    *out = NULL;
+    ri_schema *schema = ri_schema_retain((ri_schema *)known_schema);
+    if (schema == NULL) {
+        RI_TRY(base_schema(store, base, &schema, err));
+    }
+    rille_db *db = ri_alloc_zero(sizeof *db);
+    if (db == NULL) {
+        ri_schema_release(schema);
+        return ri_fail_nomem(err);
+    }
+    ri_refs_init(&db->refs);
+    db->store = ri_store_retain(store);
+    db->base = ri_base_retain(base);
+    db->schema = schema;
+    db->t = base->t;
+    db->instant = base->instant;
+    memcpy(db->commit, base->commit, RI_HASH_SIZE);
+    db->next_e = base->next_e;
+    db->next_attr = base->next_attr;
+    memcpy(db->branch, branch, strlen(branch) < sizeof db->branch ? strlen(branch) : sizeof db->branch - 1);
+    *out = db;
+    return 0;
+}
+
+static void move_basis(rille_db *db, const ri_block *block)
+{
+    db->t = block->t;
+    db->instant = block->instant;
+    memcpy(db->commit, block->commit, RI_HASH_SIZE);
+}
+
+int ri_db_fork(const rille_db *db, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    rille_db *copy = ri_alloc_zero(sizeof *copy);
+    if (copy == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_refs_init(&copy->refs);
+    copy->store = ri_store_retain(db->store);
+    copy->base = ri_base_retain(db->base);
+    copy->schema = ri_schema_retain(db->schema);
+    ri_novelty_copy(&db->novelty, &copy->novelty);
+    copy->t = db->t;
+    copy->instant = db->instant;
+    memcpy(copy->commit, db->commit, RI_HASH_SIZE);
+    copy->next_e = db->next_e;
+    copy->next_attr = db->next_attr;
+    copy->speculative = db->speculative;
+    memcpy(copy->branch, db->branch, sizeof copy->branch);
+    *out = copy;
+    return 0;
+}
+
+int ri_db_push(const rille_db *db, ri_block *block, ri_schema *schema, uint64_t next_e, uint64_t next_attr,
+               rille_db **out, rille_err *err)
+{
+    rille_db *next;
+    *out = NULL;
+    RI_TRY(ri_db_fork(db, &next, err));
+    ri_schema_release(next->schema);
+    next->schema = ri_schema_retain(schema);
+    int rc = ri_novelty_add(&next->novelty, block, schema, err);
+    if (rc != 0) {
+        ri_db_release(next);
+        return rc;
+    }
+    move_basis(next, block);
+    next->next_e = next_e;
+    next->next_attr = next_attr;
+    *out = next;
+    return 0;
+}
+
+int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
+{
+    if (block->t <= db->t) {
+        return ri_fail(err, RILLE_CORRUPT, "transaction %llu comes after transaction %llu",
+                       (unsigned long long)block->t, (unsigned long long)db->t);
+    }
+    bool has_schema = false;
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = &block->datoms[i];
+        has_schema = has_schema || ri_is_schema_attr(d->a);
+        if (d->e >= RI_EID_USER && d->e < RI_TX_BASE) {
+            db->next_e = d->e >= db->next_e ? d->e + 1 : db->next_e;
+        } else if (d->e >= RI_EID_ATTR && d->e < RI_EID_USER && d->e >= db->next_attr) {
+            db->next_attr = d->e + 1;
+        }
+    }
+    if (has_schema && block->t != RI_TX_BASE) {
+        ri_schema *schema;
+        RI_TRY(ri_schema_apply(db->schema, block->datoms, block->count, &schema, err));
+        ri_schema_release(db->schema);
+        db->schema = schema;
+    }
+    RI_TRY(ri_novelty_add(&db->novelty, block, db->schema, err));
+    move_basis(db, block);
+    return 0;
+}
+
+int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
+{
+    ri_frame_kind kind;
+    const uint8_t *body;
+    size_t body_len;
+    int rc;
+    while ((rc = ri_frame_next(bytes, len, pos, &kind, &body, &body_len, err)) == 0) {
+        if (kind != RI_FRAME_TX) {
+            return ri_fail(err, RILLE_CORRUPT, "a second base record stands at byte %zu of the head", *pos);
+        }
+        ri_block *block;
+        RI_TRY(ri_block_read(body, body_len, &block, err));
+        bool chained = db->t == 0 ? block->parent_count == 0
+                                  : block->parent_count > 0 && memcmp(block->parents[0], db->commit, RI_HASH_SIZE) == 0;
+        rc = chained ? ri_db_replay(db, block, err)
+                     : ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow transaction %llu",
+                               (unsigned long long)block->t, (unsigned long long)db->t);
+        ri_block_release(block);
+        RI_TRY(rc);
+    }
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
+/* All segments, asked for at once, then replayed in order. */
+static int replay_segments(rille_db *db, rille_err *err)
+{
+    const ri_base *base = db->base;
+    ri_io io = { 0 };
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < base->segment_count; i++) {
+        ri_blob *blob = NULL;
+        rc = ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err);
+        if (rc == RILLE_NEED) {
+            for (uint32_t j = i + 1; j < base->segment_count; j++) {
+                ri_blob *ahead = NULL;
+                if (ri_store_get_blob(db->store, base->segments[j].addr, &io, &ahead, NULL) == 0) {
+                    ri_object_release(&ahead->object);
+                }
+            }
+            rc = ri_io_fetch(&io, err);
+            i--;
+            continue;
+        }
+        if (rc == 0) {
+            size_t pos = 0;
+            rc = ri_head_replay(db, blob->bytes, blob->len, &pos, err);
+            if (rc == 0 && (pos != blob->len || db->t != base->segments[i].t_last)) {
+                rc = ri_fail(err, RILLE_CORRUPT, "segment %u of the head is cut short at byte %zu", i, pos);
+            }
+            ri_object_release(&blob->object);
+        }
+    }
+    ri_io_deinit(&io);
+    return rc;
+}
+
+int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
+                 size_t *valid_len, rille_err *err)
+{
+    *out = NULL;
+    size_t pos = 0;
+    ri_frame_kind kind;
+    const uint8_t *body;
+    size_t body_len;
+    int first = ri_frame_next(cell, len, &pos, &kind, &body, &body_len, err);
+    if (first < 0) {
+        return first;
+    }
+    if (first != 0 || kind != RI_FRAME_BASE) {
+        return ri_fail(err, RILLE_CORRUPT, "%s of branch %s (%zu bytes) does not begin with a base record", CELL_NAME,
+                       branch, len);
+    }
+    ri_base *base;
+    RI_TRY(ri_base_read(body, body_len, &base, err));
+    rille_db *db = NULL;
+    int rc = ri_db_of_base(store, branch, base, NULL, &db, err);
+    if (rc == 0) {
+        rc = replay_segments(db, err);
+    }
+    if (rc == 0) {
+        rc = ri_head_replay(db, cell, len, &pos, err);
+    }
+    if (rc == 0 && db->t == 0) {
+        rc = ri_fail(err, RILLE_CORRUPT, "%s of branch %s (%zu bytes) holds no transaction", CELL_NAME, branch, len);
+    }
+    ri_base_release(base);
+    if (rc != 0) {
+        ri_db_release(db);
+        return rc;
+    }
+    *valid_len = pos;
+    *out = db;
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sorting the datoms of one block for each tree. A block lies in (e a v) order; the other orders come from it by stable
+ * passes: a counting pass by attribute gives (a e v); inside an attribute a radix sort by value gives (a v e). O(n) for
+ * words, O(n log n) compares only among texts that share their first 8 bytes.
+ */
+#ifndef RI_SORT_H
+#define RI_SORT_H
+
+#include "db.h"
+
+typedef struct ri_sorted {
+    const ri_datom **d; /* ri_free */
+    size_t count;
+} ri_sorted;
+
+/* The block's datoms that belong to `order` (EAVT, AEVT, AVET, VAET), in that order. */
+int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, ri_sorted *out, rille_err *err);
+
+#endif

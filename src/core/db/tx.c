@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Filling a transaction: what a front end says becomes items of 32 bytes; nothing is read from the database yet.
+ *
+ * What can be checked without reading is checked here, where the user's words are still at hand: types, lengths, entity
+ * ids. Cost of an item: some 10 ns, and the copy of its bytes if asked for.
+ */
+#include "tx_inside.h"
+
+#include <stdio.h>
+
+#define ITEM_COUNT_MAX UINT32_MAX
+
+int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err)
+{
+    *out = NULL;
+    ri_tx *tx = ri_alloc_zero(sizeof *tx);
+    if (tx == NULL) {
+        return ri_fail_nomem(err);
+    }
+    tx->db = ri_db_retain(db);
+    tx->schema = db->schema;
+    *out = tx;
+    return RILLE_OK;
+}
+
+void ri_tx_release(ri_tx *tx)
+{
+    if (tx == NULL) {
+        return;
+    }
+    ri_free(tx->items);
+    ri_free(tx->unique);
+    ri_free(tx->temps);
+    ri_free(tx->names);
+    ri_free(tx->lookups);
+    ri_free(tx->made);
+    ri_bytemap_deinit(&tx->by_name);
+    ri_map64_deinit(&tx->by_number);
+    ri_bytemap_deinit(&tx->by_made);
+    ri_arena_deinit(&tx->arena);
+    ri_arena_deinit(&tx->scratch);
+    ri_db_release(tx->db);
+    ri_free(tx);
+}
+
+const rille_db *ri_tx_db(const ri_tx *tx)
+{
+    return tx->db;
+}
+
+ri_arena *ri_tx_arena(ri_tx *tx)
+{
+    return &tx->arena;
+}
+
+/* ---- attributes ---- */
+
+/* The two items that define an attribute made on the spot. */
+static int define_made(ri_tx *tx, const ri_attr *attr, rille_err *err)
+{
+    const ri_attr *ident = &tx->schema->attrs[RI_A_IDENT - 1];
+    const ri_attr *cardinality = &tx->schema->attrs[RI_A_CARDINALITY - 1];
+    tx_op op = { .e = attr->id, .code = tx_slot(tx, ident) << TX_SLOT_SHIFT | TX_ADD };
+    op.v = ri_bytes_value(RI_KEYWORD, attr->ident, attr->ident_len);
+    if (!RI_GROW(&tx->unique, &tx->unique_cap, tx->unique_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(tx_push(tx, &op, err));
+    tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
+    op.code = tx_slot(tx, cardinality) << TX_SLOT_SHIFT | TX_ADD;
+    op.v = ri_ref(RI_A_CARD_ONE);
+    return tx_push(tx, &op, err);
+}
+
+static int make_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err)
+{
+    if (len > RI_VALUE_INLINE_MAX || !ri_name_valid(RI_KEYWORD, (const uint8_t *)ident, len)) {
+        return ri_fail(err, RILLE_ATTRIBUTE,
+                       "\"%.*s\" cannot be the name of an attribute: expected one like person/name",
+                       (int)(len < 80 ? len : 80), ident);
+    }
+    uint64_t id = tx->db->next_attr + tx->made_count;
+    if (id >= RI_EID_USER) {
+        return ri_fail(err, RILLE_LIMIT, "attribute :%.*s is one too many: a database has at most %llu", (int)len,
+                       ident, (unsigned long long)(RI_EID_USER - RI_EID_ATTR));
+    }
+    const char *text = ri_arena_text(&tx->arena, ident, len);
+    ri_attr *attr = ri_arena_alloc(&tx->arena, sizeof *attr);
+    if (text == NULL || attr == NULL || !RI_GROW(&tx->made, &tx->made_cap, tx->made_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    *attr = (ri_attr){ .ident = text, .id = (uint32_t)id, .ident_len = (uint32_t)len, .type = RI_NIL };
+    bool added;
+    ri_bytemap_slot *slot = ri_bytemap_put(&tx->by_made, text, len, &added);
+    if (slot == NULL) {
+        return ri_fail_nomem(err);
+    }
+    slot->value = tx->made_count;
+    tx->made[tx->made_count++] = attr;
+    RI_TRY(define_made(tx, attr, err));
+    *out = attr;
+    return RILLE_OK;
+}
+
+/* Does an item of this transaction give an entity that ident? */
+static bool defines_ident(const ri_tx *tx, const char *ident, size_t len)
+{
+    for (size_t i = 0; i < tx->unique_count; i++) {
+        const tx_op *op = &tx->items[tx->unique[i]];
+        if (tx_attr(tx, tx_op_slot(op))->id == RI_A_IDENT && op->v.len == len && memcmp(op->v.as.p, ident, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err)
+{
+    if (len > 0 && ident[0] == ':') {
+        ident++;
+        len--;
+    }
+    const ri_attr *attr = ri_schema_attr(tx->schema, ident, len);
+    if (attr != NULL) {
+        *out = attr;
+        return RILLE_OK;
+    }
+    *out = NULL;
+    if (tx->schema->read_flexible) {
+        const uint64_t *made = ri_bytemap_get(&tx->by_made, ident, len);
+        if (made != NULL) {
+            *out = tx->made[*made];
+            return RILLE_OK;
+        }
+        return make_attr(tx, ident, len, out, err);
+    }
+    if (defines_ident(tx, ident, len)) {
+        return ri_fail(
+            err, RILLE_ATTRIBUTE,
+            "attribute :%.*s is defined in this transaction and cannot be used in it: transact the schema first",
+            (int)(len < 80 ? len : 80), ident);
+    }
+    return ri_schema_unknown(tx->schema, ident, len, err);
+}
+
+/* ---- entities ---- */
+
+static int new_temp(ri_tx *tx, uint8_t given, ri_ent *out, rille_err *err)
+{
+    if (tx->temp_count == UINT32_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "a transaction has at most %lu new entities", (unsigned long)UINT32_MAX);
+    }
+    if (tx->temp_count == tx->temp_cap && !RI_GROW(&tx->temps, &tx->temp_cap, tx->temp_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)tx->temp_count } };
+    tx->temps[tx->temp_count++] = (tx_temp){ .given = given };
+    return RILLE_OK;
+}
+
+int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err)
+{
+    return new_temp(tx, TEMP_REAL, out, err);
+}
+
+static int new_name(ri_tx *tx, tx_name name, ri_ent *out, rille_err *err)
+{
+    if (!RI_GROW(&tx->names, &tx->name_cap, tx->name_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(new_temp(tx, TEMP_REAL, out, err));
+    name.temp = out->u.temp;
+    tx->names[tx->name_count++] = name;
+    return RILLE_OK;
+}
+
+int ri_tx_temp_named(ri_tx *tx, const char *name, size_t len, ri_ent *out, rille_err *err)
+{
+    const uint64_t *known = ri_bytemap_get(&tx->by_name, name, len);
+    if (known != NULL) {
+        *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)*known } };
+        return RILLE_OK;
+    }
+    char *copy = ri_arena_text(&tx->arena, name, len);
+    bool added;
+    ri_bytemap_slot *slot = copy == NULL ? NULL : ri_bytemap_put(&tx->by_name, copy, len, &added);
+    if (slot == NULL) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(new_name(tx, (tx_name){ .name = copy, .len = len }, out, err));
+    slot->value = out->u.temp;
+    return RILLE_OK;
+}
+
+int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err)
+{
+    bool added;
+    uint64_t *temp = ri_map64_put(&tx->by_number, (uint64_t)number, &added);
+    if (temp == NULL) {
+        return ri_fail_nomem(err);
+    }
+    if (!added) {
+        *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)*temp } };
+        return RILLE_OK;
+    }
+    RI_TRY(new_name(tx, (tx_name){ .number = number }, out, err));
+    *temp = out->u.temp;
+    return RILLE_OK;
+}
+
+int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err)
+{
+    if (len > 0 && ident[0] == ':') {
+        ident++;
+        len--;
+    }
+    uint64_t e = ri_schema_ident(tx->schema, ident, len);
+    if (e == 0) {
+        *out = (ri_ent){ RI_ENT_ID, { 0 } };
+        return ri_fail(err, RILLE_ENTITY_MISSING, "ident :%.*s names no entity", (int)(len < 80 ? len : 80), ident);
+    }
+    *out = (ri_ent){ RI_ENT_ID, { .id = e } };
+    return RILLE_OK;
+}
+
+/* An id by its number: one that was given out, or one that the user chooses for a new entity. */
+static int check_id(ri_tx *tx, uint64_t e, bool makes, rille_err *err)
+{
+    const rille_db *db = tx->db;
+    bool user = e >= RI_EID_USER && e < RI_TX_BASE;
+    if (e == 0 || (e >= db->next_attr && e < RI_EID_USER) || (e >= RI_TX_BASE && e > db->t)) {
+        return ri_fail(
+            err, RILLE_ENTITY_MISSING,
+            "entity id %llu was never given out: use one that was, a tempid (a negative number or a string), or "
+            "one from %llu on",
+            (unsigned long long)e, (unsigned long long)RI_EID_USER);
+    }
+    if (user && makes && e > tx->e_max) {
+        tx->e_max = e;
+    }
+    return RILLE_OK;
+}
+
+/* As a word. `use` is what the tempid is used as: TEMP_SUBJECT, TEMP_VALUE, 0. */
+static int ent_word(ri_tx *tx, ri_ent e, uint8_t use, uint64_t *word, rille_err *err)
+{
+    switch (e.kind) {
+    case RI_ENT_ID:
+        *word = e.u.id;
+        return check_id(tx, e.u.id, use != 0, err);
+    case RI_ENT_TEMP:
+    case RI_ENT_LOOKUP:
+        RI_ASSERT(e.u.temp < tx->temp_count);
+        tx->temps[e.u.temp].given |= use;
+        *word = TX_TEMP | e.u.temp;
+        return RILLE_OK;
+    case RI_ENT_TX:
+        *word = TX_SELF;
+        return RILLE_OK;
+    }
+    return ri_fail(err, RILLE_MISUSE, "an entity of no known kind");
+}
+
+/* ---- values ---- */
+
+static int long_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool copy, tx_op *op, rille_err *err)
+{
+    if (v->len > RI_VALUE_BYTES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "attribute :%s: a value of %lu bytes is too long, at most %u are possible",
+                       attr->ident, (unsigned long)v->len, RI_VALUE_BYTES_MAX);
+    }
+    if (v->type != RI_STRING && v->type != RI_BYTES) {
+        return ri_fail(err, RILLE_LIMIT, "attribute :%s: a %s of %lu bytes is too long, at most %u are possible",
+                       attr->ident, ri_type_name(v->type), (unsigned long)v->len, RI_VALUE_INLINE_MAX);
+    }
+    tx_long *stub = ri_arena_alloc(&tx->arena, sizeof *stub);
+    const uint8_t *bytes = copy ? ri_arena_copy(&tx->arena, v->as.p, v->len) : v->as.p;
+    if (stub == NULL || bytes == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_stub_write(stub->stub, bytes, v->len);
+    stub->bytes = bytes;
+    stub->len = v->len;
+    op->v = ri_bytes_value(v->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub->stub, RI_STUB_SIZE);
+    op->code |= TX_WITH_BLOB;
+    return RILLE_OK;
+}
+
+/* What values of an attribute may be: stubs stand for strings and bytes, longs are small bigints. */
+static bool type_fits(uint8_t wanted, uint8_t type)
+{
+    return type == wanted || (wanted == RI_BIGINT && type == RI_LONG) ||
+           (wanted == RI_STRING && type == RI_STRING_BLOB) || (wanted == RI_BYTES && type == RI_BYTES_BLOB) ||
+           (wanted == RI_NIL && type != RI_NIL && type != RI_REF);
+}
+
+static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool copy, tx_op *op, rille_err *err)
+{
+    if (!type_fits(attr->type, v->type)) {
+        char shown[100];
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is a %s, expected a %s", attr->ident,
+                       ri_value_show(shown, sizeof shown, v), ri_type_name(v->type),
+                       attr->type == RI_NIL ? "plain value" : ri_type_name(attr->type));
+    }
+    op->v = *v;
+    if (ri_type_is_word(v->type)) {
+        return v->type == RI_REF ? check_id(tx, v->as.u, true, err) : RILLE_OK;
+    }
+    if (v->len > RI_VALUE_INLINE_MAX) {
+        return long_value(tx, attr, v, copy, op, err);
+    }
+    if (copy && !ri_value_copy(&tx->arena, v, &op->v)) {
+        return ri_fail_nomem(err);
+    }
+    return RILLE_OK;
+}
+
+int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out, rille_err *err)
+{
+    *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
+    if (attr->unique == RI_UNIQUE_NO) {
+        char shown[100];
+        return ri_fail(err, RILLE_TX_SYNTAX, "lookup ref [:%s %s]: the attribute is not unique (give it a :db/unique)",
+                       attr->ident, ri_value_show(shown, sizeof shown, v));
+    }
+    tx_op op = { .code = 0 };
+    RI_TRY(take_value(tx, attr, v, true, &op, err));
+    if (!RI_GROW(&tx->lookups, &tx->lookup_cap, tx->lookup_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(new_temp(tx, TEMP_LOOKUP, out, err));
+    out->kind = RI_ENT_LOOKUP;
+    tx->lookups[tx->lookup_count++] = (tx_lookup){ op.v, tx_slot(tx, attr), out->u.temp };
+    return RILLE_OK;
+}
+
+/* ---- items ---- */
+
+int tx_push(ri_tx *tx, const tx_op *op, rille_err *err)
+{
+    if (tx->item_count == tx->item_cap) {
+        if (tx->item_count == ITEM_COUNT_MAX) {
+            return ri_fail(err, RILLE_LIMIT, "a transaction has at most %lu items", (unsigned long)ITEM_COUNT_MAX);
+        }
+        if (!RI_GROW(&tx->items, &tx->item_cap, tx->item_count + 1)) {
+            return ri_fail_nomem(err);
+        }
+    }
+    tx->items[tx->item_count++] = *op;
+    return RILLE_OK;
+}
+
+static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *err)
+{
+    if (attr->unique != RI_UNIQUE_NO) {
+        if (!RI_GROW(&tx->unique, &tx->unique_cap, tx->unique_count + 1)) {
+            return ri_fail_nomem(err);
+        }
+        RI_TRY(tx_push(tx, op, err));
+        bool lookup = (op->e & TX_TEMP) != 0 && (tx->temps[op->e & TX_INDEX_MASK].given & TEMP_LOOKUP) != 0;
+        tx->chained = tx->chained || lookup;
+        tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
+        return RILLE_OK;
+    }
+    if ((attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY) && (op->e & TX_TEMP) != 0) {
+        tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_ATTRIBUTE;
+    }
+    return tx_push(tx, op, err);
+}
+
+int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool copy, rille_err *err)
+{
+    tx_op op = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
+    RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &op.e, err));
+    RI_TRY(take_value(tx, attr, v, copy, &op, err));
+    return push_add(tx, attr, &op, err);
+}
+
+static int ref_op(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, tx_kind kind, tx_op *op, rille_err *err)
+{
+    bool adds = kind == TX_ADD;
+    if (attr->type != RI_REF) {
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: its values are %s%s, so it cannot refer to an entity",
+                       attr->ident, attr->type == RI_NIL ? "of any plain type" : ri_type_name(attr->type),
+                       attr->type == RI_NIL ? " (define it as :db.type/ref first)" : "s");
+    }
+    *op = (tx_op){ .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | (uint32_t)kind };
+    RI_TRY(ent_word(tx, e, adds ? TEMP_SUBJECT : 0, &op->e, err));
+    uint64_t word;
+    RI_TRY(ent_word(tx, v, adds ? TEMP_VALUE : 0, &word, err));
+    op->v = ri_ref(word);
+    if (attr->unique != RI_UNIQUE_NO && (word & TX_TEMP) != 0) {
+        tx->chained = true;
+    }
+    return RILLE_OK;
+}
+
+int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err)
+{
+    tx_op op;
+    RI_TRY(ref_op(tx, e, attr, v, TX_ADD, &op, err));
+    return push_add(tx, attr, &op, err);
+}
+
+int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err)
+{
+    tx_op op = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | (uint32_t)(v == NULL ? TX_RETRACT_ALL : TX_RETRACT) };
+    op.v = ri_nil();
+    RI_TRY(ent_word(tx, e, 0, &op.e, err));
+    if (v != NULL) {
+        RI_TRY(take_value(tx, attr, v, true, &op, err));
+    }
+    return tx_push(tx, &op, err);
+}
+
+int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err)
+{
+    tx_op op;
+    RI_TRY(ref_op(tx, e, attr, v, TX_RETRACT, &op, err));
+    return tx_push(tx, &op, err);
+}
+
+int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err)
+{
+    tx_op op = { .v = ri_nil(), .code = TX_RETRACT_ENTITY };
+    RI_TRY(ent_word(tx, e, 0, &op.e, err));
+    return tx_push(tx, &op, err);
+}
+
+int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v, rille_err *err)
+{
+    tx_op check = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_CHECK };
+    tx_op add = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
+    RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &check.e, err));
+    add.e = check.e;
+    tx_cas *cas = ri_arena_alloc(&tx->arena, sizeof *cas);
+    if (cas == NULL) {
+        return ri_fail_nomem(err);
+    }
+    cas->old_v = ri_nil();
+    if (old_v != NULL) {
+        RI_TRY(take_value(tx, attr, old_v, true, &check, err));
+        cas->old_v = check.v;
+        check.code &= ~TX_WITH_BLOB;
+    }
+    check.v = (ri_value){ { .p = (const uint8_t *)cas }, 0, RI_NIL };
+    RI_TRY(take_value(tx, attr, new_v, true, &add, err));
+    RI_TRY(tx_push(tx, &check, err));
+    return push_add(tx, attr, &add, err);
+}

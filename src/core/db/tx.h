@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Transactions: from items (add, retract, ...) against one database value to a block of datoms and the value after it.
+ *
+ * A transaction is filled by a front end (EDN text: tx_edn.c; Lua tables: src/lua), then resolved. It keeps no link to
+ * where its items came from: on a conflict the front end fills a new one against the newer value.
+ *
+ * RESOLVING. (1) Identity attributes with a known value bind tempids to existing entities (upsert); tempids that share
+ * one identity value inside the transaction are one entity. (2) Other tempids get fresh ids. (3) Each item becomes
+ * datoms: re-asserting is nothing; a cardinality-one change is a retraction and an assertion. (4) Uniqueness, types,
+ * conflicts are checked. (5) Schema datoms give the new schema. The result does not depend on the order of the items.
+ * Fresh entities skip every look-up, so that bulk loads run at the speed of sorting.
+ */
+#ifndef RI_TX_H
+#define RI_TX_H
+
+#include "../data/edn.h"
+#include "db.h"
+
+typedef struct ri_tx ri_tx;
+
+/* Names an entity in an item. */
+typedef enum ri_ent_kind {
+    RI_ENT_ID,     /* u.id */
+    RI_ENT_TEMP,   /* u.temp: index from ri_tx_temp_* */
+    RI_ENT_LOOKUP, /* u.lookup: index from ri_tx_lookup */
+    RI_ENT_TX      /* the transaction itself */
+} ri_ent_kind;
+typedef struct ri_ent {
+    ri_ent_kind kind;
+    union {
+        uint64_t id;
+        uint32_t temp;
+        uint32_t lookup;
+    } u;
+} ri_ent;
+
+int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err); /* retains db */
+void ri_tx_release(ri_tx *tx);
+const rille_db *ri_tx_db(const ri_tx *tx);
+ri_arena *ri_tx_arena(ri_tx *tx); /* for values that must live as long as the transaction */
+
+/* Attribute by ident (a leading colon is fine); in a read-flexible database a new one is made on the spot.
+ * RILLE_ATTRIBUTE. The pointer is valid as long as the transaction. */
+int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err);
+
+/* Tempids: the same name or number gives the same index. "datomic.tx" and "db/current-tx" are RI_ENT_TX: the front ends
+ * check. */
+int ri_tx_temp_named(ri_tx *tx, const char *name, size_t len, ri_ent *out, rille_err *err);
+int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err);
+int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err);
+int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
+                 rille_err *err); /* value copied; attr must be unique */
+/* An ident -> RI_ENT_ID, RILLE_ENTITY_MISSING. An ident that this transaction defines itself is not seen. */
+int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err);
+
+/* Items. Values must already have the attribute's type (ri_attr_convert); their bytes are copied when `copy`, else they
+ * outlive the transaction. */
+int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool copy, rille_err *err);
+int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
+int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err); /* v NULL: all values */
+int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
+int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err); /* with components, and incoming refs */
+int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v,
+              rille_err *err); /* old NULL: has none */
+
+/* EDN transaction data: a vector (or list) of maps and operations, as a parsed form. */
+int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err);
+
+/* What came of it. */
+typedef struct ri_tx_result {
+    ri_block *block;   /* datoms, t, instant, commit id, parent set; prev NULL. A reference. */
+    ri_schema *schema; /* after it. A reference. */
+    uint64_t next_e;
+    uint64_t next_attr;
+    struct ri_tempid {
+        const char *name; /* NULL: numbered; owned by the tx */
+        size_t name_len;
+        int64_t number;
+        uint64_t e;
+    } * tempids; /* named and numbered ones; owned by the tx */
+    size_t tempid_count;
+    struct ri_long_value {
+        const uint8_t *bytes;
+        size_t len;
+    } * blobs; /* contents of stubs in the block, to be stored; owned by the tx */
+    size_t blob_count;
+} ri_tx_result;
+void ri_tx_result_deinit(ri_tx_result *result);
+/* instant_ms: of the clock; the transaction's is at least one above db->instant, unless its data gives one (not before
+ * db->instant). May return RILLE_NEED any time: call again (it restarts from its items). */
+int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, rille_err *err);
+
+#endif

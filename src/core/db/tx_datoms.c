@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From operations to datoms, against the database before.
+ *
+ * Operations come sorted by (e, slot, v), so each attribute of each entity is one group, and the datoms of groups
+ * follow each other in the block's order. In a group
+ *
+ *   cardinality one    at most one value is added; what is current (one probe) is retracted if it is another, or if
+ * that is asked for cardinality many   each value is probed; retracting all scans the values
+ *
+ * and what is true already, or not true anyway, makes no datom. Adding and retracting one value is a conflict, whatever
+ * the order. An entity that is new is never probed.
+ *
+ * Probes move one scan over EAVT forwards. When one needs storage (RILLE_NEED), the rest is still looked through, to
+ * ask for all there is to ask for; what was made so far is thrown away.
+ *
+ * Cost: a new entity's datom is a compare and a copy of its bytes; else one probe a group or value.
+ */
+#include "tx_inside.h"
+
+typedef enum probe_state { PROBE_NONE, PROBE_FOUND, PROBE_PENDING } probe_state;
+
+/* One attribute of one entity. */
+typedef struct group {
+    const tx_op *ops;
+    size_t count;
+    const ri_attr *attr;
+    uint64_t e;
+    bool fresh;
+} group;
+
+/* ---- reading ---- */
+
+static void open_scan(tx_resolver *r)
+{
+    if (!r->scan_open) {
+        ri_scan_init(&r->scan, r->db, RI_EAVT);
+        r->scan_open = true;
+    }
+}
+
+static void run_datom(const ri_run *run, uint32_t i, ri_datom *out)
+{
+    if (run->leaf != NULL) {
+        ri_node_datom(run->leaf, run->from + i, out);
+    } else {
+        *out = *run->rows[i];
+    }
+}
+
+/* The first datom between two cuts; it is borrowed until the next probe. */
+static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_datom *out, probe_state *state)
+{
+    open_scan(r);
+    ri_scan_set(&r->scan, from, to);
+    ri_run run;
+    int rc = ri_scan_next(&r->scan, &run, r->io, r->err);
+    if (rc < 0) {
+        return rc;
+    }
+    *state = rc == RILLE_NEED ? PROBE_PENDING : rc == RILLE_DONE ? PROBE_NONE : PROBE_FOUND;
+    if (rc == RILLE_OK) {
+        run_datom(&run, 0, out);
+    }
+    r->need = r->need || rc == RILLE_NEED;
+    return RILLE_OK;
+}
+
+static int probe_attr(tx_resolver *r, const group *g, ri_datom *out, probe_state *state)
+{
+    *state = PROBE_NONE;
+    if (g->fresh) {
+        return RILLE_OK;
+    }
+    ri_bound from = ri_bound_ea(g->e, g->attr->id, false);
+    ri_bound to = ri_bound_ea(g->e, g->attr->id, true);
+    return probe(r, &from, &to, out, state);
+}
+
+static int probe_value(tx_resolver *r, const group *g, const ri_value *v, probe_state *state)
+{
+    *state = PROBE_NONE;
+    if (g->fresh) {
+        return RILLE_OK;
+    }
+    ri_datom found;
+    ri_bound from = ri_bound_eav(g->e, g->attr->id, v, false);
+    ri_bound to = ri_bound_eav(g->e, g->attr->id, v, true);
+    return probe(r, &from, &to, &found, state);
+}
+
+/* ---- writing ---- */
+
+static int emit(tx_resolver *r, const group *g, const ri_value *v, bool added)
+{
+    ri_block *block = r->block;
+    if (block->count == block->heap_cap && !RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
+        return ri_fail_nomem(r->err);
+    }
+    ri_datom *d = &block->datoms[block->count];
+    *d = (ri_datom){ .e = g->e, .t = r->t, .v = *v, .a = g->attr->id, .added = added };
+    if (!ri_type_is_word(v->type) && !ri_value_copy(&block->arena, v, &d->v)) {
+        return ri_fail_nomem(r->err);
+    }
+    block->count++;
+    return RILLE_OK;
+}
+
+static int emit_add(tx_resolver *r, const group *g, const tx_op *op)
+{
+    if ((op->code & TX_WITH_BLOB) != 0) {
+        const tx_long *content = (const tx_long *)(const void *)op->v.as.p;
+        r->blobs[r->blob_count++] = (struct ri_long_value){ content->bytes, content->len };
+    }
+    return emit(r, g, &op->v, true);
+}
+
+/* ---- messages ---- */
+
+static int two_values(tx_resolver *r, const group *g, const ri_value *a, const ri_value *b)
+{
+    char entity[TX_SHOW_SIZE];
+    char first[100];
+    char second[100];
+    return ri_fail(r->err, RILLE_TX_CONFLICT,
+                   "attribute :%s of %s is given two values, %s and %s, but has cardinality one", g->attr->ident,
+                   tx_show_entity(r, g->e, entity, sizeof entity), ri_value_show(first, sizeof first, a),
+                   ri_value_show(second, sizeof second, b));
+}
+
+static int both_ways(tx_resolver *r, const group *g, const ri_value *v)
+{
+    char entity[TX_SHOW_SIZE];
+    char value[100];
+    return ri_fail(r->err, RILLE_TX_CONFLICT, "attribute :%s of %s: the value %s is both added and retracted",
+                   g->attr->ident, tx_show_entity(r, g->e, entity, sizeof entity),
+                   ri_value_show(value, sizeof value, v));
+}
+
+static int cas_failed(tx_resolver *r, const group *g, const ri_value *old_v, const ri_value *found)
+{
+    char entity[TX_SHOW_SIZE];
+    char expected[100];
+    char value[100];
+    return ri_fail(r->err, RILLE_TX_CAS, "attribute :%s of %s is %s, expected %s", g->attr->ident,
+                   tx_show_entity(r, g->e, entity, sizeof entity),
+                   found == NULL           ? "not that"
+                   : found->type == RI_NIL ? "absent"
+                                           : ri_value_show(value, sizeof value, found),
+                   old_v->type == RI_NIL ? "none" : ri_value_show(expected, sizeof expected, old_v));
+}
+
+static const ri_value *cas_old(const tx_op *op)
+{
+    return &((const tx_cas *)(const void *)op->v.as.p)->old_v;
+}
+
+/* ---- cardinality one ---- */
+
+typedef struct wish {
+    const tx_op *add;
+    bool all; /* retract whatever there is */
+} wish;
+
+static int read_wish(tx_resolver *r, const group *g, wish *out)
+{
+    *out = (wish){ NULL, false };
+    for (size_t i = 0; i < g->count; i++) {
+        const tx_op *op = &g->ops[i];
+        tx_kind kind = tx_op_kind(op);
+        if (kind == TX_RETRACT_ALL) {
+            out->all = true;
+        } else if (kind == TX_ADD) {
+            if (out->add != NULL && !ri_value_eq(&out->add->v, &op->v)) {
+                return two_values(r, g, &out->add->v, &op->v);
+            }
+            out->add = op;
+        }
+    }
+    for (size_t i = 0; i < g->count && out->add != NULL; i++) {
+        tx_kind kind = tx_op_kind(&g->ops[i]);
+        if ((kind == TX_RETRACT || kind == TX_RETRACT_KNOWN) && ri_value_eq(&out->add->v, &g->ops[i].v)) {
+            return both_ways(r, g, &out->add->v);
+        }
+    }
+    return RILLE_OK;
+}
+
+/* current: NULL if there is none. */
+static int check_one(tx_resolver *r, const group *g, const ri_value *current, bool *retracted)
+{
+    ri_value none = ri_nil();
+    *retracted = false;
+    for (size_t i = 0; i < g->count; i++) {
+        const tx_op *op = &g->ops[i];
+        tx_kind kind = tx_op_kind(op);
+        if (kind == TX_CHECK) {
+            const ri_value *old_v = cas_old(op);
+            if (!ri_value_eq(old_v, current == NULL ? &none : current)) {
+                return cas_failed(r, g, old_v, current == NULL ? &none : current);
+            }
+        } else if (kind == TX_RETRACT || kind == TX_RETRACT_KNOWN) {
+            *retracted = *retracted || (current != NULL && ri_value_eq(current, &op->v));
+        }
+    }
+    return RILLE_OK;
+}
+
+static int make_one(tx_resolver *r, const group *g)
+{
+    wish w;
+    RI_TRY(read_wish(r, g, &w));
+    ri_datom current;
+    probe_state state;
+    RI_TRY(probe_attr(r, g, &current, &state));
+    if (state == PROBE_PENDING) {
+        return RILLE_OK;
+    }
+    bool found = state == PROBE_FOUND;
+    bool retracted;
+    RI_TRY(check_one(r, g, found ? &current.v : NULL, &retracted));
+    retracted = found && (retracted || w.all);
+    if (w.add == NULL) {
+        return retracted ? emit(r, g, &current.v, false) : RILLE_OK;
+    }
+    if (!found) {
+        return emit_add(r, g, w.add);
+    }
+    int order = ri_value_cmp(&current.v, &w.add->v);
+    if (order == 0) {
+        return retracted ? both_ways(r, g, &current.v) : RILLE_OK;
+    }
+    if (order < 0) {
+        RI_TRY(emit(r, g, &current.v, false));
+        return emit_add(r, g, w.add);
+    }
+    RI_TRY(emit_add(r, g, w.add));
+    return emit(r, g, &current.v, false);
+}
+
+/* ---- cardinality many ---- */
+
+static int check_many(tx_resolver *r, const group *g)
+{
+    for (size_t i = 0; i < g->count && tx_op_kind(&g->ops[i]) < TX_ADD; i++) {
+        if (tx_op_kind(&g->ops[i]) != TX_CHECK) {
+            continue;
+        }
+        const ri_value *old_v = cas_old(&g->ops[i]);
+        ri_datom first;
+        probe_state state;
+        if (old_v->type == RI_NIL) {
+            RI_TRY(probe_attr(r, g, &first, &state));
+            if (state == PROBE_FOUND) {
+                return cas_failed(r, g, old_v, &first.v);
+            }
+        } else {
+            RI_TRY(probe_value(r, g, old_v, &state));
+            if (state == PROBE_NONE) {
+                return cas_failed(r, g, old_v, NULL);
+            }
+        }
+    }
+    return RILLE_OK;
+}
+
+/* One value: ops[0..count) are all there is to it. */
+static int make_value(tx_resolver *r, const group *g, const tx_op *ops, size_t count)
+{
+    const tx_op *add = NULL;
+    bool retract = false;
+    bool known = false;
+    for (size_t i = 0; i < count; i++) {
+        tx_kind kind = tx_op_kind(&ops[i]);
+        add = kind == TX_ADD ? &ops[i] : add;
+        retract = retract || kind == TX_RETRACT || kind == TX_RETRACT_KNOWN;
+        known = known || kind == TX_RETRACT_KNOWN;
+    }
+    if (add != NULL && retract) {
+        return both_ways(r, g, &add->v);
+    }
+    probe_state state = PROBE_FOUND;
+    if (!known) {
+        RI_TRY(probe_value(r, g, &ops[0].v, &state));
+    }
+    if (add != NULL) {
+        return state == PROBE_NONE ? emit_add(r, g, add) : RILLE_OK;
+    }
+    return state == PROBE_FOUND ? emit(r, g, &ops[0].v, false) : RILLE_OK;
+}
+
+/* The operations on the value of ops[from], which are adjacent. */
+static size_t value_end(const group *g, size_t from)
+{
+    size_t end = from + 1;
+    while (end < g->count && ri_value_eq(&g->ops[end].v, &g->ops[from].v)) {
+        end++;
+    }
+    return end;
+}
+
+/* Adds whose value lies below v (NULL: all of the rest); one that equals it is a conflict. */
+static int adds_below(tx_resolver *r, const group *g, size_t *next, const ri_value *v)
+{
+    while (*next < g->count) {
+        const tx_op *op = &g->ops[*next];
+        int order = v == NULL ? -1 : ri_value_cmp(&op->v, v);
+        if (order > 0) {
+            break;
+        }
+        size_t end = value_end(g, *next);
+        const tx_op *add = NULL;
+        bool retract = false;
+        for (; *next < end; (*next)++) {
+            add = tx_op_kind(&g->ops[*next]) == TX_ADD ? &g->ops[*next] : add;
+            retract = retract || tx_op_kind(&g->ops[*next]) != TX_ADD;
+        }
+        if (add != NULL && (retract || order == 0)) {
+            return both_ways(r, g, &add->v);
+        }
+        if (add != NULL) {
+            RI_TRY(emit_add(r, g, add));
+        }
+    }
+    return RILLE_OK;
+}
+
+/* Everything there is goes; ops[next..] are single values. */
+static int make_all(tx_resolver *r, const group *g, size_t next)
+{
+    ri_bound from = ri_bound_ea(g->e, g->attr->id, false);
+    ri_bound to = ri_bound_ea(g->e, g->attr->id, true);
+    open_scan(r);
+    ri_scan_set(&r->scan, &from, &to);
+    while (!g->fresh) {
+        ri_run run;
+        int rc = ri_scan_next(&r->scan, &run, r->io, r->err);
+        if (rc == RILLE_NEED) {
+            r->need = true;
+            return RILLE_OK;
+        }
+        if (rc == RILLE_DONE) {
+            break;
+        }
+        RI_TRY(rc);
+        for (uint32_t i = 0; i < ri_run_count(&run); i++) {
+            ri_datom d;
+            run_datom(&run, i, &d);
+            RI_TRY(adds_below(r, g, &next, &d.v));
+            RI_TRY(emit(r, g, &d.v, false));
+        }
+    }
+    return adds_below(r, g, &next, NULL);
+}
+
+static int make_many(tx_resolver *r, const group *g)
+{
+    RI_TRY(check_many(r, g));
+    size_t i = 0;
+    bool all = false;
+    for (; i < g->count && tx_op_kind(&g->ops[i]) < TX_ADD; i++) {
+        all = all || tx_op_kind(&g->ops[i]) == TX_RETRACT_ALL;
+    }
+    if (all) {
+        return make_all(r, g, i);
+    }
+    while (i < g->count) {
+        size_t end = value_end(g, i);
+        RI_TRY(make_value(r, g, g->ops + i, end - i));
+        i = end;
+    }
+    return RILLE_OK;
+}
+
+/* ---- all of them ---- */
+
+int tx_make_datoms(tx_resolver *r)
+{
+    r->block = ri_block_new();
+    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->heap_cap, r->op_count)) {
+        return ri_fail_nomem(r->err);
+    }
+    r->block->t = r->t;
+    const tx_op *ops = r->ops;
+    size_t count = r->op_count;
+    group g = { .e = 0, .fresh = false };
+    for (size_t i = 0; i < count; i += g.count) {
+        if (ops[i].e != g.e) {
+            g.e = ops[i].e;
+            g.fresh = tx_is_fresh(r, g.e);
+        }
+        uint32_t slot = tx_op_slot(&ops[i]);
+        g.ops = &ops[i];
+        g.attr = tx_attr(r->tx, slot);
+        g.count = 1;
+        while (i + g.count < count && ops[i + g.count].e == g.e && tx_op_slot(&ops[i + g.count]) == slot) {
+            g.count++;
+        }
+        if (g.fresh && g.count == 1 && tx_op_kind(g.ops) == TX_ADD) {
+            RI_TRY(emit_add(r, &g, g.ops));
+        } else {
+            RI_TRY(g.attr->many ? make_many(r, &g) : make_one(r, &g));
+        }
+    }
+    return RILLE_OK;
+}
+
+/* ---- retracted entities ---- */
+
+typedef struct expansion {
+    tx_resolver *r;
+    ri_map64 seen;
+    uint64_t *todo;
+    size_t todo_count;
+    size_t todo_cap;
+} expansion;
+
+static int expand_later(expansion *x, uint64_t e)
+{
+    bool added;
+    if (ri_map64_put(&x->seen, e, &added) == NULL) {
+        return ri_fail_nomem(x->r->err);
+    }
+    if (added) {
+        if (!RI_GROW(&x->todo, &x->todo_cap, x->todo_count + 1)) {
+            return ri_fail_nomem(x->r->err);
+        }
+        x->todo[x->todo_count++] = e;
+    }
+    return RILLE_OK;
+}
+
+static int retract_datom(expansion *x, const ri_datom *d, bool outgoing)
+{
+    tx_resolver *r = x->r;
+    const ri_attr *attr = ri_schema_attr_by_id(r->tx->schema, d->a);
+    if (attr == NULL) {
+        return ri_fail(r->err, RILLE_CORRUPT,
+                       "entity %llu has a value of attribute %lu, which the schema does not know",
+                       (unsigned long long)d->e, (unsigned long)d->a);
+    }
+    if (!RI_GROW(&r->ops, &r->op_cap, r->op_count + 1)) {
+        return ri_fail_nomem(r->err);
+    }
+    tx_op *op = &r->ops[r->op_count];
+    *op = (tx_op){ .e = d->e, .code = tx_slot(r->tx, attr) << TX_SLOT_SHIFT | TX_RETRACT_KNOWN };
+    if (!ri_value_copy(&r->tx->scratch, &d->v, &op->v)) {
+        return ri_fail_nomem(r->err);
+    }
+    r->op_count++;
+    return outgoing && attr->component && d->v.type == RI_REF ? expand_later(x, d->v.as.u) : RILLE_OK;
+}
+
+static int retract_range(expansion *x, ri_order order, uint64_t e)
+{
+    tx_resolver *r = x->r;
+    bool outgoing = order == RI_EAVT;
+    ri_bound from = outgoing ? ri_bound_e(e, false) : ri_bound_v(e, false);
+    ri_bound to = outgoing ? ri_bound_e(e, true) : ri_bound_v(e, true);
+    ri_scan scan;
+    ri_scan_init(&scan, r->db, order);
+    ri_scan_set(&scan, &from, &to);
+    ri_run run;
+    int rc;
+    while ((rc = ri_scan_next(&scan, &run, r->io, r->err)) == RILLE_OK) {
+        for (uint32_t i = 0; rc == RILLE_OK && i < ri_run_count(&run); i++) {
+            ri_datom d;
+            run_datom(&run, i, &d);
+            rc = retract_datom(x, &d, outgoing);
+        }
+        if (rc != RILLE_OK) {
+            break;
+        }
+    }
+    ri_scan_deinit(&scan);
+    r->need = r->need || rc == RILLE_NEED;
+    return rc < 0 ? rc : RILLE_OK;
+}
+
+static bool can_go(uint64_t e)
+{
+    return e >= RI_EID_ATTR && e < RI_TX_BASE;
+}
+
+static int expand(expansion *x)
+{
+    while (x->todo_count > 0) {
+        uint64_t e = x->todo[--x->todo_count];
+        if (can_go(e) && !tx_is_fresh(x->r, e)) { /* what is no component by nature loses the reference only */
+            RI_TRY(retract_range(x, RI_EAVT, e));
+            RI_TRY(retract_range(x, RI_VAET, e));
+        }
+    }
+    return RILLE_OK;
+}
+
+int tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count)
+{
+    expansion x = { .r = r };
+    int rc = RILLE_OK;
+    for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
+        char shown[TX_SHOW_SIZE];
+        rc = can_go(entities[i]) ? expand_later(&x, entities[i])
+                                 : ri_fail(r->err, RILLE_SCHEMA, "%s cannot be retracted: it %s",
+                                           tx_show_entity(r, entities[i], shown, sizeof shown),
+                                           entities[i] < RI_EID_ATTR ? "belongs to the engine" : "is a transaction");
+    }
+    if (rc == RILLE_OK) {
+        rc = expand(&x);
+    }
+    ri_map64_deinit(&x.seen);
+    ri_free(x.todo);
+    return rc;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who is who in a transaction.
+ *
+ * Everything goes by KEYS: a value of a unique attribute that is asserted, or looked up by a lookup ref. Keys with one
+ * attribute and one value meet in a hash table; the first of them is their head. Then
+ *
+ *   an entity holds the value already     tempids that get it by an identity attribute, and lookup refs, are that
+ * entity else                                  whatever gets it here by an identity attribute is one entity; lookup
+ * refs are that, too
+ *
+ * Tempids are joined in a union-find forest; a root may be bound to an id. A key whose value is itself a tempid
+ * (a unique ref), or is said of what a lookup ref names, can only be judged when that is known: then passes are made
+ * until nothing changes, forwards and backwards in turn, so that chains in either order settle at once.
+ *
+ * All look-ups of a pass are asked for before it gives up for RILLE_NEED. The outcome does not depend on the order of
+ * the items but for the numbers of new ids, which are given in the order of appearance.
+ *
+ * Cost: a hash probe a key, and a look-up a key where the attribute has any datoms.
+ */
+#include "tx_inside.h"
+
+#include <stdio.h>
+
+#define FEW_KEYS 16U /* up to so many keys are looked up without asking whether their attribute has datoms at all */
+
+typedef struct key_table {
+    uint32_t *places; /* index + 1 of a head; 0: free */
+    size_t mask;
+} key_table;
+
+/* ---- tempids ---- */
+
+uint32_t tx_temp_root(ri_tx *tx, uint32_t temp)
+{
+    tx_temp *temps = tx->temps;
+    while (temps[temp].parent != temp) {
+        temps[temp].parent = temps[temps[temp].parent].parent;
+        temp = temps[temp].parent;
+    }
+    return temp;
+}
+
+uint64_t tx_entity_id(const tx_resolver *r, uint64_t word)
+{
+    if ((word & TX_TEMP) != 0) {
+        return r->tx->temps[tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK))].e;
+    }
+    return word == TX_SELF ? r->t : word;
+}
+
+/* A word as far as it is known: an id, or the root of its tempids. */
+static uint64_t known_word(const tx_resolver *r, uint64_t word)
+{
+    if ((word & TX_TEMP) != 0) {
+        uint32_t root = tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
+        uint64_t e = r->tx->temps[root].e;
+        return e != 0 ? e : TX_TEMP | root;
+    }
+    return word == TX_SELF ? r->t : word;
+}
+
+const char *tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size)
+{
+    const ri_tx *tx = r->tx;
+    for (size_t i = 0; i < tx->name_count; i++) {
+        const tx_name *name = &tx->names[i];
+        if (tx_entity_id(r, TX_TEMP | name->temp) != e || e == 0) {
+            continue;
+        }
+        if (name->name != NULL) {
+            (void)snprintf(out, size, "entity %llu (tempid \"%.*s\")", (unsigned long long)e,
+                           (int)(name->len < 60 ? name->len : 60), name->name);
+        } else {
+            (void)snprintf(out, size, "entity %llu (tempid %lld)", (unsigned long long)e, (long long)name->number);
+        }
+        return out;
+    }
+    const char *ident = ri_schema_ident_of(tx->schema, e);
+    if (ident != NULL) {
+        (void)snprintf(out, size, "entity %llu (:%.80s)", (unsigned long long)e, ident);
+    } else if (e == r->t) {
+        (void)snprintf(out, size, "the transaction (entity %llu)", (unsigned long long)e);
+    } else if (e != 0 && tx_is_fresh(r, e)) {
+        (void)snprintf(out, size, "a new entity");
+    } else {
+        (void)snprintf(out, size, "entity %llu", (unsigned long long)e);
+    }
+    return out;
+}
+
+static const char *show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size)
+{
+    for (size_t i = 0; i < tx->name_count; i++) {
+        const tx_name *name = &tx->names[i];
+        if (tx_temp_root((ri_tx *)tx, name->temp) != root) {
+            continue;
+        }
+        if (name->name != NULL) {
+            (void)snprintf(out, size, "tempid \"%.*s\"", (int)(name->len < 60 ? name->len : 60), name->name);
+        } else {
+            (void)snprintf(out, size, "tempid %lld", (long long)name->number);
+        }
+        return out;
+    }
+    (void)snprintf(out, size, "an entity map without :db/id");
+    return out;
+}
+
+static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uint64_t e)
+{
+    char value[100];
+    char temp[TX_SHOW_SIZE];
+    const ri_attr *attr = tx_attr(r->tx, key->slot);
+    return ri_fail(r->err, RILLE_TX_UPSERT,
+                   "%s is entity %llu by another identity attribute, but :%s %s belongs to entity %llu",
+                   show_temp(r->tx, root, temp, sizeof temp), (unsigned long long)r->tx->temps[root].e, attr->ident,
+                   ri_value_show(value, sizeof value, &key->v), (unsigned long long)e);
+}
+
+/* The tempid is e. */
+static int bind(tx_resolver *r, const tx_key *key, uint64_t word, uint64_t e, bool *changed)
+{
+    uint32_t root = tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
+    tx_temp *temp = &r->tx->temps[root];
+    if (temp->e == e) {
+        return RILLE_OK;
+    }
+    if (temp->e != 0) {
+        return upsert_conflict(r, key, root, e);
+    }
+    temp->e = e;
+    *changed = true;
+    return RILLE_OK;
+}
+
+/* Two words name one entity. Two ids that differ are left to tx_check_unique. */
+static int unify(tx_resolver *r, const tx_key *key, uint64_t a, uint64_t b, bool *changed)
+{
+    if ((a & TX_TEMP) == 0 || (b & TX_TEMP) == 0) {
+        if ((a & TX_TEMP) != 0) {
+            return bind(r, key, a, tx_entity_id(r, b), changed);
+        }
+        return (b & TX_TEMP) != 0 ? bind(r, key, b, tx_entity_id(r, a), changed) : RILLE_OK;
+    }
+    uint32_t root_a = tx_temp_root(r->tx, (uint32_t)(a & TX_INDEX_MASK));
+    uint32_t root_b = tx_temp_root(r->tx, (uint32_t)(b & TX_INDEX_MASK));
+    if (root_a == root_b) {
+        return RILLE_OK;
+    }
+    uint32_t low = root_a < root_b ? root_a : root_b; /* the first to appear stays the root */
+    uint32_t high = root_a < root_b ? root_b : root_a;
+    tx_temp *temps = r->tx->temps;
+    if (temps[low].e != 0 && temps[high].e != 0 && temps[low].e != temps[high].e) {
+        return upsert_conflict(r, key, low, temps[high].e);
+    }
+    if (temps[low].e == 0) {
+        temps[low].e = temps[high].e;
+    }
+    temps[low].flags |= temps[high].flags;
+    temps[high].parent = low;
+    *changed = true;
+    return RILLE_OK;
+}
+
+/* ---- holders ---- */
+
+/* Does the attribute have datoms in the database before? Asked once an attribute, and only where there are many keys.
+ */
+static int attr_is_empty(tx_resolver *r, uint32_t slot, bool *empty)
+{
+    enum { UNKNOWN, SOME, NONE, PENDING };
+    *empty = false;
+    if (r->slot_empty == NULL || r->slot_empty[slot] == SOME) {
+        return RILLE_OK;
+    }
+    if (r->slot_empty[slot] == UNKNOWN) {
+        uint32_t a = tx_attr(r->tx, slot)->id;
+        ri_bound from = ri_bound_a(a, false);
+        ri_bound to = ri_bound_a(a, true);
+        uint64_t count = 0;
+        int rc = ri_db_count(r->db, RI_AVET, &from, &to, r->io, &count, r->err);
+        if (rc < 0) {
+            return rc;
+        }
+        r->need = r->need || rc == RILLE_NEED;
+        r->slot_empty[slot] = rc == RILLE_NEED ? PENDING : count == 0 ? NONE : SOME;
+    }
+    *empty = r->slot_empty[slot] != SOME; /* pending: no use asking for values yet */
+    return RILLE_OK;
+}
+
+static int ask_holder(tx_resolver *r, tx_key *head)
+{
+    const ri_attr *attr = tx_attr(r->tx, head->slot);
+    if (head->asked || (head->v.type == RI_REF && ((head->v.as.u & TX_TEMP) != 0 || tx_is_fresh(r, head->v.as.u)))) {
+        return RILLE_OK;
+    }
+    if (attr->id == RI_A_IDENT) {
+        head->holder = ri_schema_ident(r->tx->schema, (const char *)head->v.as.p, head->v.len);
+        head->asked = true;
+        return RILLE_OK;
+    }
+    bool empty = attr->id >= r->db->next_attr;
+    if (!empty) {
+        RI_TRY(attr_is_empty(r, head->slot, &empty));
+    }
+    if (!empty) {
+        int rc = ri_db_lookup(r->db, attr, &head->v, r->io, &head->holder, r->err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == RILLE_NEED) {
+            r->need = true;
+            return RILLE_OK;
+        }
+    }
+    head->asked = true;
+    return RILLE_OK;
+}
+
+/* ---- keys ---- */
+
+static int gather_keys(tx_resolver *r)
+{
+    ri_tx *tx = r->tx;
+    r->key_count = tx->unique_count + tx->lookup_count;
+    r->keys = ri_arena_array(&tx->scratch, r->key_count + 1, sizeof *r->keys);
+    if (r->keys == NULL) {
+        return ri_fail_nomem(r->err);
+    }
+    tx_key *key = r->keys;
+    for (size_t i = 0; i < tx->lookup_count; i++) {
+        const tx_lookup *lookup = &tx->lookups[i];
+        *key++ = (tx_key){ .entity = TX_TEMP | lookup->temp, .v = lookup->v, .slot = lookup->slot, .lookup = true };
+    }
+    for (size_t i = 0; i < tx->unique_count; i++) {
+        const tx_op *op = &tx->items[tx->unique[i]];
+        *key++ = (tx_key){ .entity = op->e, .v = op->v, .slot = tx_op_slot(op) };
+    }
+    if (r->key_count > FEW_KEYS) {
+        size_t slots = tx->schema->attr_count + tx->made_count;
+        r->slot_empty = ri_arena_alloc(&tx->scratch, slots);
+        if (r->slot_empty == NULL) {
+            return ri_fail_nomem(r->err);
+        }
+        memset(r->slot_empty, 0, slots);
+    }
+    return RILLE_OK;
+}
+
+static int table_init(key_table *table, tx_resolver *r)
+{
+    size_t cap = 16;
+    while (cap < r->key_count * 2) {
+        cap *= 2;
+    }
+    table->places = ri_arena_array(&r->tx->scratch, cap, sizeof *table->places);
+    table->mask = cap - 1;
+    return table->places == NULL ? ri_fail_nomem(r->err) : RILLE_OK;
+}
+
+/* The head of keys[index]'s group; itself when it is the first. */
+static uint32_t find_head(const key_table *table, tx_key *keys, uint32_t index)
+{
+    const tx_key *key = &keys[index];
+    uint64_t hash = ri_mix64(ri_value_hash(&key->v) + key->slot);
+    for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
+        if (table->places[i] == 0) {
+            table->places[i] = index + 1;
+            return index;
+        }
+        const tx_key *other = &keys[table->places[i] - 1];
+        if (other->slot == key->slot && ri_value_eq(&other->v, &key->v)) {
+            return table->places[i] - 1;
+        }
+    }
+}
+
+/* The entity that a key is asserted of; 0: a lookup ref that is not known (yet) to name something. A known one is no
+ * tempid any more: it does not become another entity by what is said of it. */
+static uint64_t key_subject(const tx_resolver *r, const tx_key *key)
+{
+    const ri_tx *tx = r->tx;
+    if ((key->entity & TX_TEMP) == 0 || (tx->temps[key->entity & TX_INDEX_MASK].given & TEMP_REAL) != 0) {
+        return key->entity;
+    }
+    uint64_t word = known_word(r, key->entity);
+    bool known = (word & TX_TEMP) == 0 || (tx->temps[word & TX_INDEX_MASK].flags & TEMP_REAL) != 0;
+    return known ? word : 0;
+}
+
+static int judge_key(tx_resolver *r, const key_table *table, uint32_t index, bool *changed)
+{
+    tx_key *key = &r->keys[index];
+    if (key->v.type == RI_REF) {
+        key->v.as.u = known_word(r, key->v.as.u);
+    }
+    key->head = find_head(table, r->keys, index);
+    tx_key *head = &r->keys[key->head];
+    if (head == key) {
+        key->subject = 0;
+        RI_TRY(ask_holder(r, key));
+    }
+    if (key->lookup) {
+        return head->holder != 0 ? bind(r, head, key->entity, head->holder, changed) : RILLE_OK;
+    }
+    uint64_t subject = key_subject(r, key);
+    uint64_t first = head->subject;
+    if (first == 0) {
+        head->subject = subject;
+    }
+    if (subject == 0 || tx_attr(r->tx, key->slot)->unique != RI_UNIQUE_IDENTITY) {
+        return RILLE_OK;
+    }
+    if (head->holder != 0) {
+        return (subject & TX_TEMP) != 0 ? bind(r, head, subject, head->holder, changed) : RILLE_OK;
+    }
+    return first != 0 ? unify(r, head, first, subject, changed) : RILLE_OK;
+}
+
+/* Lookup refs first: what is said of their entities may count for others. */
+static int judge_keys(tx_resolver *r, key_table *table, bool backwards, bool *changed)
+{
+    size_t lookups = r->tx->lookup_count;
+    size_t count = r->key_count;
+    memset(table->places, 0, (table->mask + 1) * sizeof *table->places);
+    *changed = false;
+    for (size_t i = 0; i < lookups; i++) {
+        RI_TRY(judge_key(r, table, (uint32_t)i, changed));
+    }
+    for (size_t i = lookups; i < count; i++) {
+        RI_TRY(judge_key(r, table, (uint32_t)(backwards ? count - 1 - (i - lookups) : i), changed));
+    }
+    for (size_t i = 0; i < lookups; i++) { /* those of what is made here */
+        const tx_key *key = &r->keys[i];
+        const tx_key *head = &r->keys[key->head];
+        const tx_temp *root = &r->tx->temps[tx_temp_root(r->tx, (uint32_t)(key->entity & TX_INDEX_MASK))];
+        bool open = root->e == 0 && (root->flags & TEMP_REAL) == 0; /* once known, it stays what it is */
+        if (open && head->holder == 0 && head->subject != 0) {
+            RI_TRY(unify(r, key, head->subject, key->entity, changed));
+        }
+    }
+    return RILLE_OK;
+}
+
+int tx_bind_entities(tx_resolver *r)
+{
+    ri_tx *tx = r->tx;
+    for (uint32_t i = 0; i < tx->temp_count; i++) {
+        tx_temp *temp = &tx->temps[i];
+        temp->e = 0;
+        temp->parent = i;
+        temp->flags = temp->given;
+    }
+    if (tx->unique_count + tx->lookup_count == 0) {
+        return RILLE_OK;
+    }
+    key_table table;
+    RI_TRY(gather_keys(r));
+    RI_TRY(table_init(&table, r));
+    bool changed;
+    bool backwards = false;
+    do {
+        RI_TRY(judge_keys(r, &table, backwards, &changed));
+        backwards = !backwards;
+    } while (changed && tx->chained && !r->need);
+    return RILLE_OK;
+}
+
+/* ---- new ids ---- */
+
+static int missing_lookup(tx_resolver *r, const tx_lookup *lookup)
+{
+    char value[100];
+    return ri_fail(r->err, RILLE_ENTITY_MISSING, "lookup ref [:%s %s] names no entity",
+                   tx_attr(r->tx, lookup->slot)->ident, ri_value_show(value, sizeof value, &lookup->v));
+}
+
+static int number_root(tx_resolver *r, uint32_t root)
+{
+    tx_temp *temp = &r->tx->temps[root];
+    if ((temp->flags & TEMP_ATTRIBUTE) != 0) {
+        if (r->next_attr >= RI_EID_USER) {
+            return ri_fail(r->err, RILLE_LIMIT, "a database has at most %llu attributes",
+                           (unsigned long long)(RI_EID_USER - RI_EID_ATTR));
+        }
+        temp->e = r->next_attr++;
+    } else if ((temp->flags & TEMP_SUBJECT) != 0) {
+        if (r->next_e >= RI_TX_BASE) {
+            return ri_fail(r->err, RILLE_LIMIT, "the ids of entities are used up: the next one would be %llu",
+                           (unsigned long long)r->next_e);
+        }
+        temp->e = r->next_e++;
+    } else if ((temp->flags & TEMP_VALUE) != 0) {
+        char shown[TX_SHOW_SIZE];
+        return ri_fail(r->err, RILLE_TX_SYNTAX, "%s is used only as a value: say something of it, too",
+                       show_temp(r->tx, root, shown, sizeof shown));
+    }
+    return RILLE_OK;
+}
+
+int tx_number_entities(tx_resolver *r)
+{
+    ri_tx *tx = r->tx;
+    r->next_e = r->db->next_e > tx->e_max ? r->db->next_e : tx->e_max + 1;
+    r->next_attr = r->db->next_attr + tx->made_count;
+    for (size_t i = 0; i < tx->lookup_count; i++) {
+        const tx_temp *root = &tx->temps[tx_temp_root(tx, tx->lookups[i].temp)];
+        if (root->e == 0 && (root->flags & TEMP_REAL) == 0) {
+            return missing_lookup(r, &tx->lookups[i]);
+        }
+    }
+    for (uint32_t i = 0; i < tx->temp_count; i++) {
+        uint32_t root = tx_temp_root(tx, i);
+        if ((tx->temps[i].given & TEMP_REAL) != 0 && tx->temps[root].e == 0) {
+            RI_TRY(number_root(r, root));
+        }
+    }
+    return RILLE_OK;
+}
+
+/* ---- unique values ---- */
+
+static bool is_retracted(const ri_block *block, uint64_t e, uint32_t a, const ri_value *v)
+{
+    ri_datom wanted = { .e = e, .t = block->t, .v = *v, .a = a, .added = false };
+    size_t low = 0;
+    size_t high = block->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (ri_datom_cmp(RI_LOG, &block->datoms[mid], &wanted) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low < block->count && ri_datom_cmp(RI_LOG, &block->datoms[low], &wanted) == 0;
+}
+
+static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
+{
+    char value[100];
+    char first[TX_SHOW_SIZE];
+    char second[TX_SHOW_SIZE];
+    const tx_key *head = &r->keys[key->head];
+    return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s: %s is %s %s and cannot be given to %s: it is unique",
+                   tx_attr(r->tx, key->slot)->ident, ri_value_show(value, sizeof value, &key->v),
+                   other == head->holder ? "already held by" : "given to",
+                   tx_show_entity(r, other, first, sizeof first), tx_show_entity(r, e, second, sizeof second));
+}
+
+int tx_check_unique(tx_resolver *r)
+{
+    for (size_t i = r->tx->lookup_count; i < r->key_count; i++) {
+        tx_key *key = &r->keys[i];
+        const tx_key *head = &r->keys[key->head];
+        uint64_t e = tx_entity_id(r, key->entity);
+        uint64_t first = tx_entity_id(r, head->subject);
+        if (key->v.type == RI_REF) {
+            key->v.as.u = tx_entity_id(r, key->v.as.u);
+        }
+        if (first != e) {
+            return held(r, key, e, first);
+        }
+        if (head->holder != 0 && head->holder != e &&
+            !is_retracted(r->block, head->holder, tx_attr(r->tx, key->slot)->id, &key->v)) {
+            return held(r, key, e, head->holder);
+        }
+    }
+    return RILLE_OK;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Verification: everything that a branch's head reaches is read and checked, in four rounds.
+ *
+ *  1. every tree: addresses, order, counts, boundaries, canonical bytes (ri_tree_check)
+ *  2. EAVT, AEVT, AVET and VAET hold the same facts: each datom of one is looked up in the others, and the numbers
+ * agree
+ *  3. the log: commit ids chain from the first transaction to the base's commit; replayed, its facts are exactly those
+ * of EAVT
+ *  4. the blobs of long values and retained bases are there
+ * The cell itself (frames, blocks, segments) was checked when the value was opened.
+ */
+#include "conn.h"
+#include "flush.h"
+
+#include <string.h>
+
+typedef struct verify {
+    const rille_db *db;
+    ri_verify_report *report;
+    ri_io io;
+} verify;
+
+/* Fetches what a call needed; called again until it is there. */
+#define FETCHING(v, rc, call, err)           \
+    while (((rc) = (call)) == RILLE_NEED) {  \
+        (rc) = ri_io_fetch(&(v)->io, (err)); \
+        if ((rc) != 0) {                     \
+            break;                           \
+        }                                    \
+    }
+
+/* ---- walking a tree ---- */
+
+typedef int (*visit_fn)(verify *v, const ri_datom *d, void *context, rille_err *err);
+
+static int walk(verify *v, ri_order order, visit_fn visit, void *context, rille_err *err)
+{
+    ri_cursor cursor;
+    ri_bound start = ri_bound_all(false);
+    int rc;
+    ri_cursor_init(&cursor, v->db->store, &v->db->base->tree[order]);
+    FETCHING(v, rc, ri_cursor_seek(&cursor, &start, &v->io, err), err)
+    while (rc == 0) {
+        const ri_node *leaf = ri_cursor_leaf(&cursor);
+        for (uint32_t row = 0; row < leaf->count && rc == 0; row++) {
+            ri_datom d;
+            ri_node_datom(leaf, row, &d);
+            rc = visit(v, &d, context, err);
+        }
+        if (rc == 0) {
+            ri_io_clear(&v->io);
+            FETCHING(v, rc, ri_cursor_next_leaf(&cursor, NULL, &v->io, err), err)
+        }
+    }
+    ri_cursor_deinit(&cursor);
+    ri_io_clear(&v->io);
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
+static int missing(const ri_datom *d, const char *where, rille_err *err)
+{
+    return ri_fail(err, RILLE_CORRUPT, "datom of entity %llu, attribute %u, transaction %llu is not in %s",
+                   (unsigned long long)d->e, d->a, (unsigned long long)d->t, where);
+}
+
+static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *err)
+{
+    bool found = false;
+    ri_datom there = { 0 };
+    ri_node *leaf = NULL;
+    int rc;
+    FETCHING(v, rc, ri_tree_get(v->db->store, &v->db->base->tree[order], d, &v->io, &found, &there, &leaf, err), err)
+    ri_node_release(leaf);
+    return rc != 0 ? rc : found && there.t == d->t ? 0 : missing(d, ri_order_name(order), err);
+}
+
+/* ---- round 2 ---- */
+
+typedef struct expected {
+    uint64_t count[RI_NOVELTY_ORDERS];
+} expected;
+
+static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
+{
+    if (d->v.type != RI_STRING_BLOB && d->v.type != RI_BYTES_BLOB) {
+        return 0;
+    }
+    ri_blob *blob = NULL;
+    int rc;
+    FETCHING(v, rc, ri_store_get_blob(v->db->store, ri_stub_addr(&d->v), &v->io, &blob, err), err)
+    if (rc == 0 && blob->len != ri_stub_len(&d->v)) {
+        rc = ri_fail(err, RILLE_CORRUPT, "long value of entity %llu has %zu bytes, %llu are expected",
+                     (unsigned long long)d->e, blob->len, (unsigned long long)ri_stub_len(&d->v));
+    }
+    v->report->blobs++;
+    ri_object_release(blob == NULL ? NULL : &blob->object);
+    return rc;
+}
+
+static int visit_current(verify *v, const ri_datom *d, void *context, rille_err *err)
+{
+    expected *want = context;
+    const ri_attr *attr = ri_schema_attr_by_id(v->db->schema, d->a);
+    for (int order = RI_EAVT; order <= RI_VAET; order++) {
+        if (order <= RI_AEVT || (attr != NULL && ri_attr_in_order(attr, (ri_order)order))) {
+            want->count[order]++;
+            if (order != RI_EAVT) {
+                RI_TRY(expect_in(v, (ri_order)order, d, err));
+            }
+        }
+    }
+    return check_long_value(v, d, err);
+}
+
+static int check_current(verify *v, rille_err *err)
+{
+    expected want = { { 0 } };
+    RI_TRY(walk(v, RI_EAVT, visit_current, &want, err));
+    for (int order = RI_EAVT; order <= RI_VAET; order++) {
+        uint64_t count = v->db->base->tree[order].count;
+        if (count != want.count[order]) {
+            return ri_fail(err, RILLE_CORRUPT, "%s holds %llu datoms, %llu are expected",
+                           ri_order_name((ri_order)order), (unsigned long long)count,
+                           (unsigned long long)want.count[order]);
+        }
+    }
+    return 0;
+}
+
+/* ---- round 3 ---- */
+
+typedef struct log_state {
+    ri_block *block; /* the transaction being read */
+    uint8_t commit[RI_HASH_SIZE];
+    bool has_commit;
+    uint64_t live; /* assertions - retractions: must equal EAVT's count */
+} log_state;
+
+static int close_transaction(verify *v, log_state *log, rille_err *err)
+{
+    ri_block *block = log->block;
+    if (block == NULL) {
+        return 0;
+    }
+    if (log->has_commit) {
+        block->parent_count = 1;
+        memcpy(block->parents[0], log->commit, RI_HASH_SIZE);
+    }
+    ri_block_commit_id(block);
+    memcpy(log->commit, block->commit, RI_HASH_SIZE);
+    log->has_commit = true;
+    v->report->transactions++;
+    uint8_t key[RI_META_KEY_SIZE];
+    ri_store_be64(key, block->t);
+    memcpy(key + 8, block->commit, RI_HASH_SIZE);
+    ri_datom meta = { .e = block->t, .a = RI_A_META_TX, .t = block->t, .v = ri_bytes_value(RI_BYTES, key, sizeof key) };
+    ri_block_release(block);
+    log->block = NULL;
+    int rc = expect_in(v, RI_META, &meta, err);
+    if (rc == RILLE_CORRUPT) {
+        return ri_fail(err, RILLE_CORRUPT, "the log's transaction %llu does not match its commit id",
+                       (unsigned long long)meta.e);
+    }
+    return rc;
+}
+
+static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err)
+{
+    log_state *log = context;
+    if (log->block != NULL && log->block->t != d->t) {
+        RI_TRY(close_transaction(v, log, err));
+        ri_io_clear(&v->io);
+    }
+    if (log->block == NULL) {
+        log->block = ri_block_new();
+        if (log->block == NULL) {
+            return ri_fail_nomem(err);
+        }
+        log->block->t = d->t;
+    }
+    ri_block *block = log->block;
+    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1) ||
+        !ri_value_copy(&block->arena, &d->v, &block->datoms[block->count].v)) {
+        return ri_fail_nomem(err);
+    }
+    ri_value copy = block->datoms[block->count].v;
+    block->datoms[block->count] = *d;
+    block->datoms[block->count++].v = copy;
+    log->live += d->added ? 1 : UINT64_MAX; /* -1 */
+    return 0;
+}
+
+static int check_log(verify *v, rille_err *err)
+{
+    log_state log = { 0 };
+    int rc = walk(v, RI_LOG, visit_log, &log, err);
+    if (rc == 0) {
+        rc = close_transaction(v, &log, err);
+    }
+    ri_block_release(log.block);
+    if (rc == 0 && v->db->base->t > 0 && memcmp(log.commit, v->db->base->commit, RI_HASH_SIZE) != 0) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the log does not lead to the base's commit");
+    }
+    if (rc == 0 && log.live != v->db->base->tree[RI_EAVT].count) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, eavt holds %llu", (unsigned long long)log.live,
+                     (unsigned long long)v->db->base->tree[RI_EAVT].count);
+    }
+    return rc;
+}
+
+/* ---- round 4 ---- */
+
+static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *err)
+{
+    (void)context;
+    if (d->a != RI_A_META_BASE || d->v.len != RI_META_KEY_SIZE) {
+        return 0;
+    }
+    ri_blob *blob = NULL;
+    ri_base *base = NULL;
+    int rc;
+    FETCHING(v, rc, ri_store_get_blob(v->db->store, d->v.as.p + 8, &v->io, &blob, err), err)
+    if (rc == 0) {
+        rc = ri_base_read(blob->bytes, blob->len, &base, err);
+    }
+    if (rc == 0 && base->t != d->e) {
+        rc = ri_fail(err, RILLE_CORRUPT, "retained base %llu calls itself %llu", (unsigned long long)d->e,
+                     (unsigned long long)base->t);
+    }
+    v->report->blobs++;
+    ri_base_release(base);
+    ri_object_release(blob == NULL ? NULL : &blob->object);
+    return rc;
+}
+
+static int check_db(verify *v, rille_err *err)
+{
+    const ri_base *base = v->db->base;
+    for (int order = 0; order < RI_ORDER_COUNT; order++) {
+        ri_check_report tree = { 0 };
+        int rc = ri_tree_check(v->db->store, &base->tree[order], &tree, err);
+        if (rc != 0) {
+            ri_err_prefix(err, "%s", ri_order_name((ri_order)order));
+            return rc;
+        }
+        v->report->nodes += tree.nodes;
+        v->report->datoms += tree.datoms;
+        v->report->bytes += tree.bytes;
+    }
+    RI_TRY(check_current(v, err));
+    if (base->keep_history) {
+        RI_TRY(check_log(v, err));
+    }
+    for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
+        v->report->transactions++;
+        for (size_t i = 0; i < b->count; i++) {
+            RI_TRY(check_long_value(v, &b->datoms[i], err));
+        }
+    }
+    return walk(v, RI_META, visit_meta, NULL, err);
+}
+
+static int verify_branch(ri_store *store, const char *branch, ri_verify_report *report, rille_err *err)
+{
+    rille_head head = { 0 };
+    rille_db *db = NULL;
+    size_t valid_len = 0;
+    int rc = ri_store_head_read(store, branch, &head, err);
+    if (rc == 0) {
+        rc = ri_head_open(store, branch, head.bytes, head.len, &db, &valid_len, err);
+    }
+    if (rc == 0) {
+        verify v = { .db = db, .report = report };
+        rc = check_db(&v, err);
+        ri_io_deinit(&v.io);
+    }
+    report->branches++;
+    ri_db_release(db);
+    rille_free(head.bytes);
+    if (rc < 0) {
+        ri_err_prefix(err, "branch %s", branch);
+    }
+    return rc;
+}
+
+int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err)
+{
+    char *names = NULL;
+    size_t count = 0;
+    *out = (ri_verify_report){ 0 };
+    ri_store *store = ri_conn_store(conn);
+    int rc = ri_store_head_list(store, &names, &count, err);
+    const char *name = names;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = verify_branch(store, name, out, err);
+        name += strlen(name) + 1;
+    }
+    rille_free(names);
+    if (rc < 0) {
+        ri_err_prefix(err, "%s", ri_conn_url(conn));
+    }
+    return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the store share and nobody else sees.
+ */
+#ifndef RI_STORE_INSIDE_H
+#define RI_STORE_INSIDE_H
+
+#include "cache.h"
+#include "entry.h"
+#include "packs.h"
+#include "store.h"
+
+/* Internally locked. `backend` and `url` never change after opening. */
+struct ri_store {
+    ri_refs refs;
+    rille_backend backend;
+    char *url; /* without credentials */
+    ri_cache *cache;
+    ri_packs packs;
+    ri_unpackers unpackers;
+    ri_mutex backend_lock; /* around the slots of a backend that is not RILLE_BACKEND_THREADS */
+    ri_mutex writer_lock;
+    size_t cache_bytes_max;
+    struct {
+        atomic_uint_fast64_t gets;
+        atomic_uint_fast64_t get_ranges;
+        atomic_uint_fast64_t get_bytes;
+        atomic_uint_fast64_t puts;
+        atomic_uint_fast64_t put_bytes;
+        atomic_uint_fast64_t head_reads;
+        atomic_uint_fast64_t head_swaps;
+    } counts;
+};
+
+static inline void ri_store_count(atomic_uint_fast64_t *place, uint64_t more)
+{
+    (void)atomic_fetch_add_explicit(place, more, memory_order_relaxed);
+}
+
+static inline bool ri_store_has(const ri_store *store, uint32_t capability)
+{
+    return (store->backend.capabilities & capability) != 0;
+}
+
+/* The slots, counted, locked where the backend needs it, asked until they no longer answer RILLE_NEED. */
+int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err);
+int ri_store_put_many(ri_store *store, const rille_put *puts, size_t count, rille_err *err);
+int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
+int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
+
+/* io.c */
+#define RI_KEY_SIZE RI_HASH_SIZE
+/* The cache's name of a decoded object: the address and what it was decoded to. Bytes that are both a valid blob and a
+ * valid node must not be taken for each other. */
+void ri_object_key(uint8_t key[RI_KEY_SIZE], const uint8_t addr[RI_HASH_SIZE], ri_decode_fn decode);
+/* A reference of the caller's, or NULL. */
+ri_object *ri_io_pinned(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE]);
+/* Takes a reference of its own. */
+int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err);
+/* RILLE_NEED, or RILLE_NOMEM. The same want twice is one. */
+int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err);
+
+/* A want with the address zero is a region of a pack: ref has pack, offset, len. Its pin is a marker. */
+void ri_region_key(uint8_t key[RI_KEY_SIZE], const ri_noderef *region, ri_decode_fn decode);
+void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want);
+
+/* read.c: objects[i] of wants[i] (all of this store, RI_IO_WANTS_MAX at most), references of the caller's. On failure
+ * those that could be read are there, the others NULL, and the result is that of the first that failed. */
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err);
+/* The object in the stored bytes of a want. */
+int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
+                         rille_err *err);
+rille_get ri_store_request(const ri_want *want);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one operation wants and holds. Pins are a hash table by the object's key (addresses are random already, so
+ * their first bytes are the hash); wants are a list, since there are few between two rounds.
+ *
+ * (N1) Between two rounds a want is in the list once.
+ * (N2) Wants that were supplied have no store; they leave the list when the next want comes or at the next fetch.
+ */
+#include "../base/mem.h"
+#include "inside.h"
+
+static uint64_t mix_pointer(const void *bytes, size_t len)
+{
+    uint64_t x = 0;
+    memcpy(&x, bytes, len < sizeof x ? len : sizeof x);
+    return ri_mix64(x);
+}
+
+/* The last 8 bytes of the key tell apart, the first 8 stay random. */
+static void mix_into(uint8_t key[RI_KEY_SIZE], uint64_t x)
+{
+    ri_store_u64(key + RI_KEY_SIZE - 8, ri_load_u64(key + RI_KEY_SIZE - 8) ^ x);
+}
+
+void ri_object_key(uint8_t key[RI_KEY_SIZE], const uint8_t addr[RI_HASH_SIZE], ri_decode_fn decode)
+{
+    memcpy(key, addr, RI_KEY_SIZE);
+    if (decode != NULL) {
+        mix_into(key, mix_pointer(&decode, sizeof decode));
+    }
+}
+
+void ri_region_key(uint8_t key[RI_KEY_SIZE], const ri_noderef *region, ri_decode_fn decode)
+{
+    ri_object_key(key, region->pack, decode);
+    mix_into(key, ri_mix64(region->offset + 1));
+}
+
+void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want)
+{
+    if (ri_addr_is_zero(want->ref.addr)) {
+        ri_region_key(key, &want->ref, want->decode);
+    } else {
+        ri_object_key(key, want->ref.addr, want->decode);
+    }
+}
+
+/* Locators inside an object are those of one store. */
+static void pin_key(uint8_t out[RI_KEY_SIZE], const ri_store *store, const uint8_t key[RI_KEY_SIZE])
+{
+    memcpy(out, key, RI_KEY_SIZE);
+    mix_into(out, mix_pointer(&store, sizeof store));
+}
+
+/* The place of the key, or the free place where it belongs. pin_cap > 0 and not full. */
+static struct ri_pin *find_pin(struct ri_pin *pins, size_t cap, const uint8_t key[RI_KEY_SIZE])
+{
+    size_t i = (size_t)ri_load_u64(key) & (cap - 1);
+    while (pins[i].object != NULL && memcmp(pins[i].addr, key, RI_KEY_SIZE) != 0) {
+        i = (i + 1) & (cap - 1);
+    }
+    return &pins[i];
+}
+
+ri_object *ri_io_pinned(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE])
+{
+    if (io->pin_count == 0) {
+        return NULL;
+    }
+    uint8_t own[RI_KEY_SIZE];
+    pin_key(own, store, key);
+    ri_object *object = find_pin(io->pins, io->pin_cap, own)->object;
+    if (object != NULL) {
+        ri_object_take(object);
+    }
+    return object;
+}
+
+static bool grow_pins(ri_io *io)
+{
+    size_t cap = io->pin_cap == 0 ? 16 : io->pin_cap * 2;
+    size_t size;
+    struct ri_pin *pins;
+    if (!ri_mul_size(cap, sizeof *pins, &size) || (pins = ri_alloc_zero(size)) == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < io->pin_cap; i++) {
+        if (io->pins[i].object != NULL) {
+            *find_pin(pins, cap, io->pins[i].addr) = io->pins[i];
+        }
+    }
+    ri_free(io->pins);
+    io->pins = pins;
+    io->pin_cap = cap;
+    return true;
+}
+
+int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err)
+{
+    if ((io->pin_count + 1) * 4 > io->pin_cap * 3 && !grow_pins(io)) {
+        return ri_fail_nomem(err);
+    }
+    uint8_t own[RI_KEY_SIZE];
+    pin_key(own, store, key);
+    struct ri_pin *pin = find_pin(io->pins, io->pin_cap, own);
+    if (pin->object == NULL) {
+        memcpy(pin->addr, own, RI_KEY_SIZE);
+        pin->object = object;
+        ri_object_take(object);
+        io->pin_count++;
+    }
+    return RILLE_OK;
+}
+
+static void drop_supplied(ri_io *io)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < io->want_count; i++) {
+        if (io->wants[i].store != NULL) {
+            io->wants[kept++] = io->wants[i];
+        }
+    }
+    io->want_count = kept;
+    io->supplied_count = 0;
+}
+
+static bool same_want(const ri_want *want, const ri_store *store, const ri_noderef *ref, ri_decode_fn decode)
+{
+    return want->store == store && want->decode == decode && memcmp(want->ref.addr, ref->addr, RI_HASH_SIZE) == 0 &&
+           (!ri_addr_is_zero(ref->addr) ||
+            (memcmp(want->ref.pack, ref->pack, RI_HASH_SIZE) == 0 && want->ref.offset == ref->offset));
+}
+
+int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err)
+{
+    if (io->supplied_count > 0) {
+        drop_supplied(io);
+    }
+    for (size_t i = io->want_count; i-- > 0;) {
+        if (same_want(&io->wants[i], store, ref, decode)) {
+            return RILLE_NEED;
+        }
+    }
+    if (!RI_GROW(&io->wants, &io->want_cap, io->want_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    io->wants[io->want_count++] = (ri_want){ store, *ref, decode };
+    return RILLE_NEED;
+}
+
+void ri_io_clear(ri_io *io)
+{
+    if (io->pin_count > 0) {
+        for (size_t i = 0; i < io->pin_cap; i++) {
+            ri_object_release(io->pins[i].object);
+            io->pins[i].object = NULL;
+        }
+    }
+    io->pin_count = 0;
+    io->want_count = 0;
+    io->supplied_count = 0;
+}
+
+void ri_io_deinit(ri_io *io)
+{
+    ri_io_clear(io);
+    ri_free(io->wants);
+    ri_free(io->pins);
+    *io = (ri_io){ 0 };
+}
+
+/* Moves the first want and up to RI_IO_WANTS_MAX of its store into `batch`. */
+static size_t take_batch(ri_io *io, ri_want *batch)
+{
+    size_t taken = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < io->want_count; i++) {
+        if (taken < RI_IO_WANTS_MAX && (taken == 0 || io->wants[i].store == batch[0].store)) {
+            batch[taken++] = io->wants[i];
+        } else {
+            io->wants[kept++] = io->wants[i];
+        }
+    }
+    io->want_count = kept;
+    return taken;
+}
+
+static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
+{
+    ri_object *objects[RI_IO_WANTS_MAX];
+    io->fetch_count++;
+    int rc = ri_store_read_wants(batch[0].store, batch, count, objects, err);
+    for (size_t i = 0; i < count; i++) {
+        if (objects[i] != NULL) {
+            uint8_t key[RI_KEY_SIZE];
+            ri_want_key(key, &batch[i]);
+            int pin_rc = ri_io_pin(io, batch[0].store, key, objects[i], rc == RILLE_OK ? err : NULL);
+            rc = rc == RILLE_OK ? pin_rc : rc;
+            ri_object_release(objects[i]);
+        }
+    }
+    return rc;
+}
+
+int ri_io_fetch(ri_io *io, rille_err *err)
+{
+    int rc = RILLE_OK;
+    drop_supplied(io);
+    while (io->want_count > 0 && rc == RILLE_OK) {
+        ri_want batch[RI_IO_WANTS_MAX];
+        size_t count = take_batch(io, batch);
+        rc = fetch_batch(io, batch, count, err);
+    }
+    io->want_count = 0;
+    return rc;
+}
+
+int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err)
+{
+    if (index >= io->want_count || io->wants[index].store == NULL) {
+        return ri_fail(err, RILLE_MISUSE, "there is no want %zu to supply", index);
+    }
+    ri_want *want = &io->wants[index];
+    ri_object *object;
+    uint8_t key[RI_KEY_SIZE];
+    RI_TRY(ri_store_decode_want(want->store, want, bytes, len, &object, err));
+    ri_want_key(key, want);
+    int rc = ri_io_pin(io, want->store, key, object, err);
+    ri_object_release(object);
+    if (rc == RILLE_OK) {
+        want->store = NULL;
+        io->supplied_count++;
+    }
+    return rc;
+}
+
+rille_get ri_io_request(const ri_io *io, size_t index)
+{
+    if (index >= io->want_count) {
+        return (rille_get){ 0 };
+    }
+    return ri_store_request(&io->wants[index]);
+}

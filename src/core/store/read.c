@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading nodes and blobs: cache, pins, backend, and the footers of packs when a locator leads nowhere.
+ * Bytes are believed after their hash only, unless the backend is this process's own memory.
+ */
+#include "../base/mem.h"
+#include "inside.h"
+
+#include <stdio.h>
+
+/* "node 12ab...": for messages. */
+typedef struct want_name {
+    char text[16 + 2 * RI_HASH_SIZE];
+} want_name;
+
+static want_name name_of(const ri_want *want)
+{
+    want_name name;
+    char hex[2 * RI_HASH_SIZE + 1];
+    ri_hex(hex, want->ref.addr, RI_HASH_SIZE);
+    (void)snprintf(name.text, sizeof name.text, "%s %s", want->decode != NULL ? "node" : "blob", hex);
+    return name;
+}
+
+static bool is_region(const ri_want *want)
+{
+    return ri_addr_is_zero(want->ref.addr);
+}
+
+rille_get ri_store_request(const ri_want *want)
+{
+    rille_get get = { 0 };
+    if (want->store == NULL) {
+        return get;
+    }
+    if (want->decode != NULL && want->ref.len > 0 && !ri_store_has(want->store, RILLE_BACKEND_ROWS)) {
+        get.object.kind = RILLE_OBJECT_PACK;
+        memcpy(get.object.id, want->ref.pack, RI_HASH_SIZE);
+        get.offset = want->ref.offset;
+        get.len = want->ref.len;
+    } else {
+        get.object.kind = want->decode != NULL ? RILLE_OBJECT_NODE : RILLE_OBJECT_BLOB;
+        memcpy(get.object.id, want->ref.addr, RI_HASH_SIZE);
+    }
+    return get;
+}
+
+/* ---- from stored bytes to an object ---- */
+
+static void destroy_blob(ri_object *object)
+{
+    ri_free(object);
+}
+
+static bool address_fits(const ri_store *store, const uint8_t addr[RI_HASH_SIZE], const uint8_t *bytes, size_t len)
+{
+    if (ri_store_has(store, RILLE_BACKEND_TRUSTED)) {
+        return true;
+    }
+    uint8_t hash[RI_HASH_SIZE];
+    ri_blake2b(hash, bytes, len);
+    return memcmp(hash, addr, RI_HASH_SIZE) == 0;
+}
+
+static int decode_blob(ri_store *store, const ri_want *want, const ri_entry *entry, ri_object **out)
+{
+    ri_blob *blob = ri_alloc(sizeof *blob + entry->raw_len);
+    if (blob == NULL) {
+        return RILLE_NOMEM;
+    }
+    *blob = (ri_blob){ .object = { .mem_bytes = sizeof *blob + entry->raw_len, .destroy = destroy_blob },
+                       .len = entry->raw_len };
+    ri_refs_init(&blob->object.refs);
+    int rc = ri_unpack(&store->unpackers, entry, blob->bytes);
+    if (rc == RILLE_OK && !address_fits(store, want->ref.addr, blob->bytes, blob->len)) {
+        rc = RILLE_CORRUPT;
+    }
+    if (rc != RILLE_OK) {
+        ri_free(blob);
+        return rc;
+    }
+    *out = &blob->object;
+    return RILLE_OK;
+}
+
+/* addr NULL: not checked but computed into ref->addr. */
+static int decode_node(ri_store *store, ri_noderef *ref, bool know_addr, ri_decode_fn decode, const ri_entry *entry,
+                       ri_object **out, rille_err *err)
+{
+    uint8_t *bytes = ri_alloc(entry->raw_len + RI_NODE_PADDING);
+    if (bytes == NULL) {
+        return RILLE_NOMEM;
+    }
+    int rc = ri_unpack(&store->unpackers, entry, bytes);
+    if (rc == RILLE_OK && !know_addr) {
+        ri_blake2b(ref->addr, bytes, entry->raw_len);
+    } else if (rc == RILLE_OK && !address_fits(store, ref->addr, bytes, entry->raw_len)) {
+        rc = RILLE_CORRUPT;
+    }
+    if (rc != RILLE_OK) {
+        ri_free(bytes);
+        return rc;
+    }
+    memset(bytes + entry->raw_len, 0, RI_NODE_PADDING);
+    ri_decode_input input = { bytes, entry->raw_len, entry->locators, entry->locators_len, ref };
+    return decode(&input, out, err);
+}
+
+/* Stands in the pins for a region that was read. */
+static int new_marker(ri_object **out)
+{
+    ri_object *marker = ri_alloc(sizeof *marker);
+    if (marker == NULL) {
+        return RILLE_NOMEM;
+    }
+    *marker = (ri_object){ .mem_bytes = sizeof *marker, .destroy = destroy_blob };
+    ri_refs_init(&marker->refs);
+    *out = marker;
+    return RILLE_OK;
+}
+
+/* Puts the nodes of a region in the cache, as far as the bytes are good and the cache can hold them. */
+static void decode_region(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len)
+{
+    ri_reader reader = ri_reader_of(bytes, len);
+    size_t raw_len_sum = 0;
+    while (ri_reader_left(&reader) > 0 && raw_len_sum < store->cache_bytes_max) {
+        ri_entry entry;
+        ri_noderef ref = want->ref;
+        ri_object *object = NULL;
+        const uint8_t *begin = reader.p;
+        if (!ri_entry_read(&reader, RI_NODE_BYTES_MAX, &entry)) {
+            return;
+        }
+        raw_len_sum += entry.raw_len;
+        ref.offset = want->ref.offset + (uint64_t)(begin - bytes);
+        ref.len = (uint32_t)(reader.p - begin);
+        if (decode_node(store, &ref, false, want->decode, &entry, &object, NULL) != RILLE_OK) {
+            return;
+        }
+        uint8_t key[RI_KEY_SIZE];
+        ri_object_key(key, ref.addr, want->decode);
+        ri_cache_put(store->cache, key, object);
+        ri_object_release(object);
+    }
+}
+
+/* The same without the sentence about the address. RILLE_CORRUPT has no message. */
+static int decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
+                       rille_err *err)
+{
+    *out = NULL;
+    if (len == 0) {
+        return RILLE_CORRUPT;
+    }
+    if (is_region(want)) {
+        decode_region(store, want, bytes, len);
+        return new_marker(out);
+    }
+    ri_entry entry;
+    ri_reader reader = ri_reader_of(bytes, len);
+    size_t raw_len_max = want->decode != NULL ? RI_NODE_BYTES_MAX : RI_BLOB_BYTES_MAX;
+    if (!ri_entry_read(&reader, raw_len_max, &entry) || ri_reader_left(&reader) != 0) {
+        return RILLE_CORRUPT;
+    }
+    ri_noderef ref = want->ref;
+    int rc = want->decode == NULL ? decode_blob(store, want, &entry, out)
+                                  : decode_node(store, &ref, true, want->decode, &entry, out, err);
+    if (rc == RILLE_OK) {
+        uint8_t key[RI_KEY_SIZE];
+        ri_want_key(key, want);
+        ri_cache_put(store->cache, key, *out);
+    }
+    return rc;
+}
+
+/* Says what happened to a want, when nothing has said it yet. */
+static int fail_want(ri_store *store, const ri_want *want, int rc, rille_err *err)
+{
+    if (rc == RILLE_NOMEM) {
+        return ri_fail_nomem(err);
+    }
+    if (err != NULL && err->code == rc && err->message[0] != '\0') {
+        return rc;
+    }
+    want_name name = name_of(want);
+    if (rc == RILLE_CORRUPT) {
+        return ri_fail(err, rc, "%s: %s is damaged (its bytes do not match its address): restore it from a copy",
+                       store->url, name.text);
+    }
+    if (rc == RILLE_NOTFOUND) {
+        return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?)", store->url, name.text);
+    }
+    return ri_fail(err, rc, "%s: %s cannot be read", store->url, name.text);
+}
+
+int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
+                         rille_err *err)
+{
+    rille_err first = { 0 };
+    int rc = decode_want(store, want, bytes, len, out, &first);
+    if (rc != RILLE_OK) {
+        rc = fail_want(store, want, rc, &first);
+        if (err != NULL) {
+            *err = first;
+        }
+    }
+    return rc;
+}
+
+/* ---- the footers ---- */
+
+/* Tries the places that the footers from number *from on know. 0, or the worst that was met. */
+static int try_footers(ri_store *store, const ri_want *want, size_t *from, ri_object **out, rille_err *err)
+{
+    int rc = RILLE_NOTFOUND;
+    ri_want other = *want;
+    while (ri_packs_find(&store->packs, want->ref.addr, from, &other.ref)) {
+        if (other.ref.offset == want->ref.offset && other.ref.len == want->ref.len &&
+            memcmp(other.ref.pack, want->ref.pack, RI_HASH_SIZE) == 0) {
+            rc = RILLE_CORRUPT; /* where it was read already */
+            continue;
+        }
+        rille_get get = ri_store_request(&other);
+        RI_TRY(ri_store_get_many(store, &get, 1, err));
+        int get_rc = get.rc;
+        if (get_rc == RILLE_OK) {
+            get_rc = decode_want(store, &other, get.bytes, get.bytes_len, out, err);
+            ri_free(get.bytes);
+        }
+        if (get_rc == RILLE_OK || get_rc == RILLE_NOMEM || get_rc == RILLE_IO) {
+            return get_rc;
+        }
+        rc = get_rc != RILLE_NOTFOUND ? get_rc : rc;
+    }
+    return rc;
+}
+
+/* `rc`: what the locator gave. Known footers first, then those of packs that came since. */
+static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_object **out, rille_err *err)
+{
+    size_t from = 0;
+    int found = try_footers(store, want, &from, out, err);
+    if (found == RILLE_NOTFOUND || found == RILLE_CORRUPT) {
+        int first = found;
+        int list_rc = ri_packs_refresh(&store->packs, store, err);
+        if (list_rc != RILLE_OK) {
+            return list_rc == RILLE_UNSUPPORTED ? rc : list_rc;
+        }
+        found = try_footers(store, want, &from, out, err);
+        found = found == RILLE_NOTFOUND ? first : found;
+    }
+    return found == RILLE_NOTFOUND ? rc : found;
+}
+
+/* ---- reading ---- */
+
+/* The answer to one request becomes an object. */
+static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_object **out, rille_err *err)
+{
+    int rc = get->rc;
+    if (rc == RILLE_OK) {
+        rc = decode_want(store, want, get->bytes, get->bytes_len, out, err);
+        ri_free(get->bytes);
+        get->bytes = NULL;
+    }
+    bool damaged = rc == RILLE_NOTFOUND || rc == RILLE_CORRUPT;
+    if (damaged && is_region(want)) {
+        return new_marker(out);
+    }
+    if (damaged && want->decode != NULL && !ri_store_has(store, RILLE_BACKEND_ROWS)) {
+        rc = find_by_footers(store, want, rc, out, err);
+    }
+    return rc;
+}
+
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+{
+    rille_get gets[RI_IO_WANTS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        gets[i] = ri_store_request(&wants[i]);
+        objects[i] = NULL;
+    }
+    RI_TRY(ri_store_get_many(store, gets, count, err));
+    int rc = RILLE_OK;
+    for (size_t i = 0; i < count; i++) {
+        rille_err own = { 0 };
+        int own_rc = finish_want(store, &wants[i], &gets[i], &objects[i], &own);
+        if (own_rc != RILLE_OK && rc == RILLE_OK) {
+            rc = fail_want(store, &wants[i], own_rc, &own);
+            if (err != NULL) {
+                *err = own;
+            }
+        }
+    }
+    return rc;
+}
+
+int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,
+                 rille_err *err)
+{
+    uint8_t key[RI_KEY_SIZE];
+    ri_object_key(key, ref->addr, decode);
+    if ((*out = ri_cache_get(store->cache, key)) != NULL) {
+        return RILLE_OK;
+    }
+    if (io != NULL && (*out = ri_io_pinned(io, store, key)) != NULL) {
+        return RILLE_OK;
+    }
+    if (ri_addr_is_zero(ref->addr)) {
+        return ri_fail(err, RILLE_CORRUPT, "%s: a reference names no node (its address is zero)", store->url);
+    }
+    if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
+        return ri_io_want(io, store, ref, decode, err);
+    }
+    ri_want want = { store, *ref, decode };
+    return ri_store_read_wants(store, &want, 1, out, err);
+}
+
+int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err)
+{
+    ri_noderef ref = { 0 };
+    ri_object *object;
+    memcpy(ref.addr, addr, RI_HASH_SIZE);
+    *out = NULL;
+    RI_TRY(ri_store_get(store, &ref, NULL, io, &object, err));
+    *out = (ri_blob *)object;
+    return RILLE_OK;
+}
+
+int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io)
+{
+    if (!ri_store_has(store, RILLE_BACKEND_DEFERRED) || ri_addr_is_zero(ref->addr)) {
+        return RILLE_OK;
+    }
+    uint8_t key[RI_KEY_SIZE];
+    ri_object_key(key, ref->addr, decode);
+    ri_object *object = ri_cache_get(store->cache, key);
+    if (object == NULL) {
+        object = ri_io_pinned(io, store, key);
+    }
+    if (object != NULL) {
+        ri_object_release(object);
+        return RILLE_OK;
+    }
+    int rc = ri_io_want(io, store, ref, decode, NULL);
+    return rc == RILLE_NEED ? RILLE_OK : rc;
+}
+
+int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
+                  ri_io *io)
+{
+    if (ri_store_has(store, RILLE_BACKEND_ROWS) || len == 0 || len > store->cache_bytes_max || len > UINT32_MAX ||
+        ri_addr_is_zero(pack)) {
+        return RILLE_OK;
+    }
+    ri_want want = { store, { .offset = offset, .len = (uint32_t)len }, decode };
+    memcpy(want.ref.pack, pack, RI_HASH_SIZE);
+    uint8_t key[RI_KEY_SIZE];
+    ri_want_key(key, &want);
+    ri_object *marker = io != NULL ? ri_io_pinned(io, store, key) : NULL;
+    if (marker != NULL) {
+        ri_object_release(marker);
+        return RILLE_OK;
+    }
+    if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
+        int rc = ri_io_want(io, store, &want.ref, decode, NULL);
+        return rc;
+    }
+    (void)ri_store_read_wants(store, &want, 1, &marker, NULL);
+    ri_object_release(marker);
+    return RILLE_OK;
+}

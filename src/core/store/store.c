@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A store: its opening, its counts, its heads, and the one place where slots of the backend are called.
+ */
+#include "store.h"
+
+#include "../base/mem.h"
+#include "backends.h"
+#include "inside.h"
+#include "url.h"
+
+bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE])
+{
+    return (ri_load_u64(addr) | ri_load_u64(addr + 8) | ri_load_u64(addr + 16) | ri_load_u64(addr + 24)) == 0;
+}
+
+/* ---- opening ---- */
+
+int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
+                          rille_err *err)
+{
+    *out = NULL;
+    size_t name_len = strlen(name);
+    ri_cache *cache = NULL;
+    cache_bytes = cache_bytes == 0 ? RI_CACHE_BYTES_DEFAULT : cache_bytes;
+    ri_store *store = ri_alloc_zero(sizeof *store);
+    char *url = ri_alloc(name_len + 1);
+    if (store == NULL || url == NULL || ri_cache_new(cache_bytes, &cache, err) != RILLE_OK) {
+        ri_free(store);
+        ri_free(url);
+        backend->ops->close(backend->self);
+        return ri_fail_nomem(err);
+    }
+    memcpy(url, name, name_len + 1);
+    ri_refs_init(&store->refs);
+    store->backend = *backend;
+    store->url = url;
+    store->cache = cache;
+    store->cache_bytes_max = cache_bytes;
+    ri_packs_init(&store->packs);
+    ri_unpackers_init(&store->unpackers);
+    ri_mutex_init(&store->backend_lock);
+    ri_mutex_init(&store->writer_lock);
+    *out = store;
+    return RILLE_OK;
+}
+
+#define WRAPPERS_MAX 8 /* deferred:deferred:... */
+
+static int open_url(const char *text, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
+                    rille_err *err);
+
+/* deferred:URL, faulty:URL, faulty:PLAN;URL */
+static int open_wrapped(const ri_url *url, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
+                        rille_err *err)
+{
+    rille_backend inner;
+    const char *place = url->place;
+    const char *semicolon = url->scheme == RI_SCHEME_FAULTY ? strchr(place, ';') : NULL;
+    const char *colon = strchr(place, ':');
+    bool has_plan = semicolon != NULL && (colon == NULL || semicolon < colon);
+    if (depth >= WRAPPERS_MAX) {
+        return ri_fail(err, RILLE_SYNTAX, "store URL: more than %d wrappers", WRAPPERS_MAX);
+    }
+    ri_buf_put_text(shown, ri_scheme_name(url->scheme));
+    ri_buf_put_text(shown, ":");
+    RI_TRY(open_url(has_plan ? semicolon + 1 : place, create, depth + 1, &inner, shown, err));
+    if (url->scheme == RI_SCHEME_DEFERRED) {
+        return ri_backend_deferred_wrap(&inner, backend, err);
+    }
+    return ri_backend_faulty_wrap_text(&inner, place, has_plan ? (size_t)(semicolon - place) : 0, backend, err);
+}
+
+static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
+                       rille_err *err)
+{
+    if (url->scheme == RI_SCHEME_DEFERRED || url->scheme == RI_SCHEME_FAULTY) {
+        return open_wrapped(url, create, depth, backend, shown, err);
+    }
+    ri_buf_put_text(shown, url->shown);
+    switch (url->scheme) {
+    case RI_SCHEME_MEM:
+        return ri_backend_memory_open(url->place, create, backend, err);
+    case RI_SCHEME_FILE:
+        return ri_backend_file_open(url->place, create, backend, err);
+    case RI_SCHEME_LMDB:
+#if RILLE_WITH_LMDB
+        return ri_backend_lmdb_open(url->place, create, backend, err);
+#endif
+    case RI_SCHEME_S3:
+    case RI_SCHEME_HTTP:
+    case RI_SCHEME_HTTPS:
+    case RI_SCHEME_SQLITE:
+    case RI_SCHEME_POSTGRESQL:
+    case RI_SCHEME_IDB:
+    case RI_SCHEME_DEFERRED:
+    case RI_SCHEME_FAULTY:
+        break;
+    }
+    return ri_fail(err, RILLE_UNSUPPORTED, "%s: this build of rille has no backend for %s: (it has mem:, file:%s)",
+                   url->shown, ri_scheme_name(url->scheme), RILLE_WITH_LMDB ? ", lmdb:" : "");
+}
+
+static int open_url(const char *text, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
+                    rille_err *err)
+{
+    ri_url url;
+    *backend = (rille_backend){ 0 };
+    RI_TRY(ri_url_parse(text, &url, err));
+    int rc = open_parsed(&url, create, depth, backend, shown, err);
+    ri_url_deinit(&url);
+    return rc;
+}
+
+int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err)
+{
+    rille_backend backend;
+    ri_buf shown = { 0 };
+    *out = NULL;
+    int rc = open_url(url, options != NULL && options->create, 0, &backend, &shown, err);
+    if (rc == RILLE_OK) {
+        ri_buf_put_u8(&shown, 0);
+        if (shown.failed) {
+            backend.ops->close(backend.self);
+            rc = ri_fail_nomem(err);
+        } else {
+            rc = ri_store_open_backend(&backend, (const char *)shown.p, options != NULL ? options->cache_bytes : 0, out,
+                                       err);
+        }
+    }
+    ri_buf_deinit(&shown);
+    return rc;
+}
+
+ri_store *ri_store_retain(ri_store *store)
+{
+    ri_refs_take(&store->refs);
+    return store;
+}
+
+void ri_store_release(ri_store *store)
+{
+    if (store == NULL || !ri_refs_drop(&store->refs)) {
+        return;
+    }
+    store->backend.ops->close(store->backend.self);
+    ri_cache_release(store->cache);
+    ri_packs_deinit(&store->packs);
+    ri_unpackers_deinit(&store->unpackers);
+    ri_mutex_deinit(&store->backend_lock);
+    ri_mutex_deinit(&store->writer_lock);
+    ri_free(store->url);
+    ri_free(store);
+}
+
+const char *ri_store_url(const ri_store *store)
+{
+    return store->url;
+}
+
+uint32_t ri_store_capabilities(const ri_store *store)
+{
+    return store->backend.capabilities;
+}
+
+static uint64_t read_count(atomic_uint_fast64_t *place)
+{
+    return atomic_load_explicit(place, memory_order_relaxed);
+}
+
+void ri_store_read_stats(ri_store *store, ri_store_stats *out)
+{
+    *out = (ri_store_stats){
+        .gets = read_count(&store->counts.gets),
+        .get_ranges = read_count(&store->counts.get_ranges),
+        .get_bytes = read_count(&store->counts.get_bytes),
+        .puts = read_count(&store->counts.puts),
+        .put_bytes = read_count(&store->counts.put_bytes),
+        .head_reads = read_count(&store->counts.head_reads),
+        .head_swaps = read_count(&store->counts.head_swaps),
+        .cache_bytes_max = store->cache_bytes_max,
+    };
+    ri_cache_stats(store->cache, &out->cache_hits, &out->cache_misses, &out->cache_bytes);
+}
+
+/* ---- the slots ---- */
+
+static void enter(ri_store *store)
+{
+    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
+        ri_mutex_lock(&store->backend_lock);
+    }
+}
+
+static void leave(ri_store *store)
+{
+    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
+        ri_mutex_unlock(&store->backend_lock);
+    }
+}
+
+/* Asks a slot until it no longer answers RILLE_NEED. */
+#define CALL_SLOT(store, rc, call)    \
+    do {                              \
+        enter(store);                 \
+        do {                          \
+            (rc) = (call);            \
+        } while ((rc) == RILLE_NEED); \
+        leave(store);                 \
+    } while (0)
+
+int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err)
+{
+    int rc;
+    uint64_t len_sum = 0;
+    CALL_SLOT(store, rc, store->backend.ops->get_many(store->backend.self, gets, count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (rc != RILLE_OK || gets[i].rc != RILLE_OK) {
+            ri_free(gets[i].bytes);
+            gets[i].bytes = NULL;
+            gets[i].bytes_len = 0;
+        }
+        len_sum += gets[i].bytes_len;
+    }
+    ri_store_count(&store->counts.gets, 1);
+    ri_store_count(&store->counts.get_ranges, count);
+    ri_store_count(&store->counts.get_bytes, len_sum);
+    return rc;
+}
+
+int ri_store_put_many(ri_store *store, const rille_put *puts, size_t count, rille_err *err)
+{
+    int rc;
+    CALL_SLOT(store, rc, store->backend.ops->put_many(store->backend.self, puts, count, err));
+    ri_store_count(&store->counts.puts, count);
+    for (size_t i = 0; i < count; i++) {
+        ri_store_count(&store->counts.put_bytes, puts[i].len);
+    }
+    return rc;
+}
+
+int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
+{
+    int rc;
+    *ids = NULL;
+    *count = 0;
+    CALL_SLOT(store, rc, store->backend.ops->list(store->backend.self, kind, ids, count, err));
+    return rc;
+}
+
+/* ---- heads ---- */
+
+int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err)
+{
+    int rc;
+    *out = (rille_head){ 0 };
+    CALL_SLOT(store, rc, store->backend.ops->head_read(store->backend.self, branch, out, err));
+    ri_store_count(&store->counts.head_reads, 1);
+    return rc;
+}
+
+int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
+{
+    int rc;
+    *revision = (rille_revision){ 0 };
+    CALL_SLOT(store, rc, store->backend.ops->head_swap(store->backend.self, swap, revision, err));
+    ri_store_count(&store->counts.head_swaps, 1);
+    ri_store_count(&store->counts.puts, swap->put_count);
+    for (size_t i = 0; i < swap->put_count; i++) {
+        ri_store_count(&store->counts.put_bytes, swap->puts[i].len);
+    }
+    return rc;
+}
+
+int ri_store_head_list(ri_store *store, char **names, size_t *count, rille_err *err)
+{
+    int rc;
+    *names = NULL;
+    *count = 0;
+    CALL_SLOT(store, rc, store->backend.ops->head_list(store->backend.self, names, count, err));
+    return rc;
+}
+
+int ri_store_head_delete(ri_store *store, const char *branch, rille_err *err)
+{
+    int rc;
+    CALL_SLOT(store, rc, store->backend.ops->head_delete(store->backend.self, branch, err));
+    return rc;
+}
+
+int ri_store_drop(ri_store *store, rille_err *err)
+{
+    int rc;
+    CALL_SLOT(store, rc, store->backend.ops->drop(store->backend.self, err));
+    return rc;
+}
+
+uint64_t ri_store_size_bytes(ri_store *store)
+{
+    enter(store);
+    uint64_t size_bytes = store->backend.ops->size_bytes(store->backend.self);
+    leave(store);
+    return size_bytes;
+}
+
+void ri_store_writer_lock(ri_store *store)
+{
+    ri_mutex_lock(&store->writer_lock);
+}
+
+void ri_store_writer_unlock(ri_store *store)
+{
+    ri_mutex_unlock(&store->writer_lock);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store: nodes, blobs and heads over a backend, with the node cache before it.
+ *
+ * Nodes and blobs are content-addressed: the address is the BLAKE2b-256 of the uncompressed bytes. Where a node lies
+ * (its locator) is a hint beside the address: bytes are believed after their hash only (DESIGN I4). How nodes
+ * are packed, compressed or cached never changes an address.
+ *
+ * SANS-I/O. Reading takes an ri_io: what one operation wants and holds. ri_store_get gives the decoded object when it
+ * is in the cache, in the io's pins, or when the backend answers at once; else the address is added to io's wants and
+ * RILLE_NEED is returned. Whoever drives the operation calls ri_io_fetch (or feeds bytes with ri_io_supply) and calls
+ * the operation again. What was fetched stays pinned in the io until it is cleared, so a re-run always gets further.
+ *
+ * Threads: a store and its cache are internally locked. An ri_io is one thread at a time.
+ */
+#ifndef RI_STORE_H
+#define RI_STORE_H
+
+#include "../base/buf.h"
+#include "../base/err.h"
+#include "../base/hash.h"
+#include "../base/sync.h"
+#include "rille/backend.h"
+
+typedef struct ri_store ri_store;
+typedef struct ri_writer ri_writer;
+
+/* Where to find a node: address, and a hint. pack all zero: no locator (row backends, or not known). */
+typedef struct ri_noderef {
+    uint8_t addr[RI_HASH_SIZE];
+    uint8_t pack[RI_HASH_SIZE];
+    uint64_t offset;
+    uint32_t len; /* stored length */
+} ri_noderef;
+
+bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE]);
+
+/* A decoded thing in the cache. First member of what is decoded. Immutable after publication. */
+typedef struct ri_object {
+    ri_refs refs;
+    size_t mem_bytes;
+    void (*destroy)(struct ri_object *self);
+} ri_object;
+
+static inline void ri_object_take(ri_object *object)
+{
+    ri_refs_take(&object->refs);
+}
+static inline void ri_object_release(ri_object *object)
+{
+    if (object != NULL && ri_refs_drop(&object->refs)) {
+        object->destroy(object);
+    }
+}
+
+/* Makes an object of verified, uncompressed bytes. `bytes` is owned by the decoder from the call on, also when it fails
+ * (ri_free); RI_NODE_PADDING zero bytes follow it. `locators` (borrowed, may be empty) is the unhashed locator block of
+ * a branch, still unchecked; `self` is where the node itself was found. */
+#define RI_NODE_PADDING 16U
+typedef struct ri_decode_input {
+    uint8_t *bytes;
+    size_t len;
+    const uint8_t *locators;
+    size_t locators_len;
+    const ri_noderef *self;
+} ri_decode_input;
+typedef int (*ri_decode_fn)(const ri_decode_input *input, ri_object **out, rille_err *err);
+
+/* Uncompressed bytes of one node, and of one blob. */
+#define RI_NODE_BYTES_MAX ((size_t)4 << 20)
+#define RI_BLOB_BYTES_MAX (((size_t)64 << 20) + ((size_t)64 << 10))
+
+/* Fills the locators of a branch's children, whose addresses are there already, from its locator block. Locators are
+ * hints: of a damaged block nothing is taken (all children keep none), and that is no failure. Always 0. */
+int ri_locators_read(const uint8_t *block, size_t len, const ri_noderef *self, size_t child_count,
+                     ri_noderef *children);
+
+/* ---- one operation's reading ---- */
+
+typedef struct ri_want {
+    ri_store *store;
+    ri_noderef ref;
+    ri_decode_fn decode; /* NULL: a blob */
+} ri_want;
+
+typedef struct ri_io {
+    ri_want *wants;
+    size_t want_count;
+    size_t want_cap;
+    size_t supplied_count; /* wants that ri_io_supply served: gone when the operation runs again */
+    struct ri_pin {
+        uint8_t addr[RI_HASH_SIZE];
+        ri_object *object;
+    } * pins; /* a hash table: object NULL is a free place */
+    size_t pin_count;
+    size_t pin_cap;
+    uint64_t fetch_count; /* round trips that ri_io_fetch made */
+} ri_io;                  /* all zero is a fresh io */
+
+#define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
+
+void ri_io_deinit(ri_io *io);
+/* Drops wants and pins. */
+void ri_io_clear(ri_io *io);
+/* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. Afterwards no wants.
+ */
+int ri_io_fetch(ri_io *io, rille_err *err);
+/* Hands in the stored bytes of want `index` (as an object or range of the backend), for hosts that fetch themselves.
+ * Indexes hold until the operation is called again. When the bytes are not the right ones the want stays, and
+ * ri_io_fetch finds the node by the footers of the packs. */
+int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err);
+/* The object and range of a want, for hosts that fetch themselves. */
+rille_get ri_io_request(const ri_io *io, size_t index);
+
+/* ---- opening ---- */
+
+typedef struct ri_store_options {
+    size_t cache_bytes; /* 0: RI_CACHE_BYTES_DEFAULT */
+    bool create;        /* make the place (directory, environment) if it is missing */
+} ri_store_options;
+
+#define RI_CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
+
+/* Opens the store a URL names (API.md): mem: file: lmdb: and the wrappers deferred:URL (answers only when asked again)
+ * and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN, RILLE_UNSUPPORTED. */
+int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err);
+/* Over a backend handle made elsewhere; the store closes it. `name` is for messages. */
+int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
+                          rille_err *err);
+ri_store *ri_store_retain(ri_store *store);
+void ri_store_release(ri_store *store);
+const char *ri_store_url(const ri_store *store);
+uint32_t ri_store_capabilities(const ri_store *store);
+
+typedef struct ri_store_stats {
+    uint64_t gets;       /* calls of get_many */
+    uint64_t get_ranges; /* ranges in them: "reads of storage" */
+    uint64_t get_bytes;
+    uint64_t puts;
+    uint64_t put_bytes;
+    uint64_t head_reads;
+    uint64_t head_swaps;
+    uint64_t cache_hits;
+    uint64_t cache_misses;
+    uint64_t cache_bytes; /* now */
+    uint64_t cache_bytes_max;
+} ri_store_stats;
+void ri_store_read_stats(ri_store *store, ri_store_stats *out);
+
+/* ---- reading ---- */
+
+/* *out is a reference of the caller's. RILLE_NEED, RILLE_CORRUPT (names the address), RILLE_NOTFOUND, RILLE_IO. */
+int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,
+                 rille_err *err);
+/* Notes that `ref` will be wanted soon (a deferred store adds it to the wants; a direct one does nothing). */
+int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io);
+/* A blob by its address: an ri_blob. */
+typedef struct ri_blob {
+    ri_object object;
+    size_t len;
+    uint8_t bytes[];
+} ri_blob;
+int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err);
+
+/* Reads a region of a pack (stored nodes one after the other) in one read and puts the nodes in the cache. A hint:
+ * damage is ignored here and reported by the read of the node itself. */
+int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
+                  ri_io *io);
+
+/* ---- writing ---- */
+
+/* Collects the nodes and blobs of one commit. Leaves go into packs as they come (a full pack is put at once),
+ * branches last; a row backend gets rows in batches. Nodes already stored are not known to it: it writes what it is
+ * given, once. */
+int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err);
+void ri_writer_release(ri_writer *writer);
+/* Writes a node. level 0 = leaf. `children` (level > 0): their refs, in order; those written by this writer before need
+ * no locator. *out has the address; its locator is known after the seal (ri_writer_resolve). Equal bytes twice: stored
+ * once. */
+int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, size_t len, const ri_noderef *children,
+                       size_t child_count, ri_noderef *out, rille_err *err);
+int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err);
+/* Walks the branches below those written so far that are kept from before: written branches name them, the writer does
+ * not hold them. Start with a zero cursor; false at the end. Packs only. */
+typedef struct ri_kept_cursor {
+    size_t branch;
+    size_t child;
+} ri_kept_cursor;
+bool ri_writer_next_kept(const ri_writer *writer, ri_kept_cursor *at, ri_noderef *out);
+/* Finishes packs. After it only resolve, and blobs may still be put (for base records that name locators). */
+int ri_writer_seal(ri_writer *writer, rille_err *err);
+void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref);
+/* The region of the last pack that holds all branches (len 0: none). */
+void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len);
+/* Bytes to be stored so far. */
+uint64_t ri_writer_bytes(const ri_writer *writer);
+
+/* ---- heads ---- */
+
+int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err); /* blocks */
+/* writer may be NULL. What it holds becomes durable with the head. 0 or RILLE_CONFLICT. */
+int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
+                       rille_err *err);
+int ri_store_head_list(ri_store *store, char **names, size_t *count, rille_err *err);
+int ri_store_head_delete(ri_store *store, const char *branch, rille_err *err);
+int ri_store_drop(ri_store *store, rille_err *err);
+uint64_t ri_store_size_bytes(ri_store *store);
+/* A lock for the writers of one process on one store: taken around read-transact-swap to keep them from racing. */
+void ri_store_writer_lock(ri_store *store);
+void ri_store_writer_unlock(ri_store *store);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Takes store URLs apart.
+ */
+#include "url.h"
+
+#include "../base/buf.h"
+#include "../base/mem.h"
+
+#include <string.h>
+
+static const struct scheme_row {
+    const char *name;
+    ri_scheme scheme;
+    bool local;
+} schemes[] = {
+    { "mem", RI_SCHEME_MEM, true },       { "file", RI_SCHEME_FILE, true },
+    { "lmdb", RI_SCHEME_LMDB, true },     { "s3", RI_SCHEME_S3, false },
+    { "http", RI_SCHEME_HTTP, false },    { "https", RI_SCHEME_HTTPS, false },
+    { "sqlite", RI_SCHEME_SQLITE, true }, { "postgresql", RI_SCHEME_POSTGRESQL, false },
+    { "idb", RI_SCHEME_IDB, true },       { "deferred", RI_SCHEME_DEFERRED, true },
+    { "faulty", RI_SCHEME_FAULTY, true },
+};
+#define SCHEME_COUNT (sizeof schemes / sizeof *schemes)
+#define SCHEMES_TEXT "mem:NAME, file:DIR, lmdb:DIR, s3://BUCKET/PREFIX, http(s)://HOST/PATH, sqlite:FILE, postgresql://"
+
+const char *ri_scheme_name(ri_scheme scheme)
+{
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        if (schemes[i].scheme == scheme) {
+            return schemes[i].name;
+        }
+    }
+    return "";
+}
+
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = ri_alloc(len + 1);
+    if (copy != NULL) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Takes %XX apart. */
+static int decode(const char *text, size_t len, char **out, rille_err *err)
+{
+    *out = NULL;
+    char *copy = ri_alloc(len + 1);
+    if (copy == NULL) {
+        return ri_fail_nomem(err);
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        copy[n] = text[i];
+        if (text[i] == '%') {
+            int high = len - i > 2 ? hex_digit(text[i + 1]) : -1;
+            int low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
+            if (high < 0 || low < 0 || (high == 0 && low == 0)) {
+                ri_free(copy);
+                return ri_fail(err, RILLE_SYNTAX,
+                               "store URL: %% at character %zu of a part is not followed by two hexadecimal digits "
+                               "(write %%25 for a percent sign)",
+                               i + 1);
+            }
+            copy[n] = (char)(high * 16 + low);
+            i += 2;
+        }
+        n++;
+    }
+    copy[n] = '\0';
+    *out = copy;
+    return RILLE_OK;
+}
+
+static int parse_params(const char *text, ri_url *out, rille_err *err)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, "&");
+        const char *equals = memchr(text, '=', len);
+        if (equals == NULL || equals == text) {
+            return ri_fail(err, RILLE_SYNTAX, "store URL: a parameter after ? is not of the form key=value");
+        }
+        if (out->param_count == RI_URL_PARAMS_MAX) {
+            return ri_fail(err, RILLE_SYNTAX, "store URL: more than %d parameters", RI_URL_PARAMS_MAX);
+        }
+        struct ri_url_param *param = &out->params[out->param_count++];
+        RI_TRY(decode(text, (size_t)(equals - text), &param->key, err));
+        RI_TRY(decode(equals + 1, len - (size_t)(equals + 1 - text), &param->value, err));
+        text += len;
+        text += *text == '&';
+    }
+    return RILLE_OK;
+}
+
+static int parse_remote(const char *rest, ri_url *out, rille_err *err)
+{
+    if (strncmp(rest, "//", 2) != 0) {
+        return ri_fail(err, RILLE_SYNTAX, "store URL: %s: must be followed by //", ri_scheme_name(out->scheme));
+    }
+    rest += 2;
+    size_t len = strcspn(rest, "?");
+    size_t host_len = strcspn(rest, "/?");
+    for (size_t i = host_len; i > 0; i--) {
+        if (rest[i - 1] == '@') { /* user and password */
+            rest += i;
+            len -= i;
+            break;
+        }
+    }
+    RI_TRY(decode(rest, len, &out->place, err));
+    if (rest[len] == '?') {
+        RI_TRY(parse_params(rest + len + 1, out, err));
+    }
+    return RILLE_OK;
+}
+
+/* file:///path is usual elsewhere: taken as file:/path. A host cannot be meant. */
+static int parse_path(const char *rest, ri_url *out, rille_err *err)
+{
+    if (strncmp(rest, "//", 2) == 0) {
+        if (rest[2] != '/') {
+            return ri_fail(err, RILLE_SYNTAX, "store URL: %s:// is followed by a host: write %s:DIR or %s:///DIR",
+                           ri_scheme_name(out->scheme), ri_scheme_name(out->scheme), ri_scheme_name(out->scheme));
+        }
+        rest += 2;
+    }
+    if (*rest == '\0') {
+        return ri_fail(err, RILLE_SYNTAX, "store URL: %s: is not followed by a path", ri_scheme_name(out->scheme));
+    }
+    out->place = copy_text(rest, strlen(rest));
+    return out->place == NULL ? ri_fail_nomem(err) : RILLE_OK;
+}
+
+static int parse_rest(const struct scheme_row *row, const char *rest, ri_url *out, rille_err *err)
+{
+    if (!row->local) {
+        return parse_remote(rest, out, err);
+    }
+    if (row->scheme == RI_SCHEME_FILE || row->scheme == RI_SCHEME_LMDB || row->scheme == RI_SCHEME_SQLITE) {
+        return parse_path(rest, out, err);
+    }
+    out->place = copy_text(rest, strlen(rest));
+    return out->place == NULL ? ri_fail_nomem(err) : RILLE_OK;
+}
+
+static int show(const struct scheme_row *row, ri_url *out, rille_err *err)
+{
+    ri_buf text = { 0 };
+    size_t len;
+    ri_buf_put_text(&text, row->name);
+    ri_buf_put_text(&text, row->local ? ":" : "://");
+    if (row->scheme == RI_SCHEME_DEFERRED || row->scheme == RI_SCHEME_FAULTY) {
+        ri_buf_put_text(&text, "..."); /* the opener puts the inner store's name there */
+    } else {
+        ri_buf_put_text(&text, out->place);
+    }
+    ri_buf_put_u8(&text, 0);
+    out->shown = (char *)ri_buf_take(&text, &len);
+    ri_buf_deinit(&text);
+    return out->shown == NULL ? ri_fail_nomem(err) : RILLE_OK;
+}
+
+int ri_url_parse(const char *text, ri_url *out, rille_err *err)
+{
+    *out = (ri_url){ 0 };
+    size_t len = strcspn(text, ":");
+    for (size_t i = 0; i < SCHEME_COUNT && text[len] == ':'; i++) {
+        if (strlen(schemes[i].name) == len && strncmp(schemes[i].name, text, len) == 0) {
+            out->scheme = schemes[i].scheme;
+            int rc = parse_rest(&schemes[i], text + len + 1, out, err);
+            rc = rc == RILLE_OK ? show(&schemes[i], out, err) : rc;
+            if (rc != RILLE_OK) {
+                ri_url_deinit(out);
+            }
+            return rc;
+        }
+    }
+    if (text[len] != ':') {
+        return ri_fail(err, RILLE_SYNTAX, "store URL: there is no scheme; known are " SCHEMES_TEXT);
+    }
+    return ri_fail(err, RILLE_SYNTAX, "store URL: scheme \"%.*s:\" is not known; known are " SCHEMES_TEXT,
+                   (int)(len < 20 ? len : 20), text);
+}
+
+void ri_url_deinit(ri_url *url)
+{
+    for (size_t i = 0; i < url->param_count; i++) {
+        ri_free(url->params[i].key);
+        ri_free(url->params[i].value);
+    }
+    ri_free(url->place);
+    ri_free(url->shown);
+    *url = (ri_url){ 0 };
+}
+
+const char *ri_url_param(const ri_url *url, const char *key)
+{
+    for (size_t i = 0; i < url->param_count; i++) {
+        if (strcmp(url->params[i].key, key) == 0) {
+            return url->params[i].value;
+        }
+    }
+    return NULL;
+}

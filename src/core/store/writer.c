@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Collects the nodes and blobs of one commit.
+ *
+ * Packs: leaves are appended to the open pack as they come; a pack that reached its target is put at once. Branches
+ * wait, because their locator blocks name places that are known only later; the seal appends them, in the order they
+ * came (children before parents), as one region at the end of the last pack. Rows: every node is an object of its own,
+ * put in batches. The last pack, the last rows and the last blobs go with the head.
+ *
+ * (N1) A node is in `nodes` once; `pack` is the ordinal of its pack, ids of packs up to pack_count are known.
+ * (N2) After the seal no branch waits and the open pack is closed.
+ * (N3) Once a call failed, the writer only fails.
+ */
+#include "../base/map.h"
+#include "../base/mem.h"
+#include "inside.h"
+
+/* Pending rows and blobs beyond this are put without waiting for the head. */
+#define PENDING_BYTES_MAX ((size_t)8 << 20)
+
+typedef struct written_node {
+    uint8_t addr[RI_HASH_SIZE];
+    uint64_t offset;
+    uint32_t len; /* 0: a branch that waits */
+    uint32_t pack;
+    uint64_t next; /* number + 1 of the next node with the same first 8 bytes */
+} written_node;
+
+typedef struct waiting_branch {
+    size_t node;
+    size_t bytes; /* offset of the stored bytes in branch_bytes */
+    size_t stored_len;
+    size_t raw_len;
+    size_t children; /* first in branch_children */
+    size_t child_count;
+    unsigned level;
+    uint8_t codec;
+} waiting_branch;
+
+typedef struct pending_object {
+    rille_object_id object;
+    size_t offset; /* in pending_bytes */
+    size_t len;
+} pending_object;
+
+/* One thread at a time. */
+struct ri_writer {
+    ri_store *store;
+    ri_packer packer;
+    int failed_rc;
+    bool rows;
+    bool sealed;
+
+    written_node *nodes;
+    size_t node_count;
+    size_t node_cap;
+    ri_map64 by_addr; /* first 8 bytes -> number of the newest node with them */
+
+    ri_buf pack;            /* the open pack; after the seal the last one, if any */
+    size_t pack_first_node; /* rows of the open pack are among the nodes from here on */
+    size_t pack_node_count;
+    struct pack_id {
+        uint8_t id[RI_HASH_SIZE];
+    } * packs;
+    size_t pack_count;
+    size_t pack_cap;
+    bool pack_pending; /* the last pack is to go with the head */
+    uint64_t branch_offset;
+    uint64_t branch_len;
+
+    waiting_branch *branches;
+    size_t branch_count;
+    size_t branch_cap;
+    ri_noderef *branch_children;
+    size_t branch_child_count;
+    size_t branch_child_cap;
+    ri_buf branch_bytes;
+
+    pending_object *pending;
+    size_t pending_count;
+    size_t pending_cap;
+    ri_buf pending_bytes;
+    uint64_t put_bytes;
+};
+
+int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
+{
+    *out = NULL;
+    if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
+        return ri_fail(err, RILLE_READONLY, "%s cannot be written", store->url);
+    }
+    ri_writer *writer = ri_alloc_zero(sizeof *writer);
+    if (writer == NULL) {
+        return ri_fail_nomem(err);
+    }
+    writer->store = ri_store_retain(store);
+    writer->rows = ri_store_has(store, RILLE_BACKEND_ROWS);
+    writer->packer.plain = ri_store_has(store, RILLE_BACKEND_PLAIN);
+    *out = writer;
+    return RILLE_OK;
+}
+
+void ri_writer_release(ri_writer *writer)
+{
+    if (writer == NULL) {
+        return;
+    }
+    ri_store_release(writer->store);
+    ri_packer_deinit(&writer->packer);
+    ri_map64_deinit(&writer->by_addr);
+    ri_buf_deinit(&writer->pack);
+    ri_buf_deinit(&writer->branch_bytes);
+    ri_buf_deinit(&writer->pending_bytes);
+    ri_free(writer->nodes);
+    ri_free(writer->packs);
+    ri_free(writer->branches);
+    ri_free(writer->branch_children);
+    ri_free(writer->pending);
+    ri_free(writer);
+}
+
+static int failed(ri_writer *writer, int rc)
+{
+    writer->failed_rc = rc;
+    return rc;
+}
+
+static int check_open(const ri_writer *writer, rille_err *err)
+{
+    if (writer->failed_rc != RILLE_OK) {
+        return ri_fail(err, writer->failed_rc, "%s: an earlier write of this commit failed", writer->store->url);
+    }
+    return RILLE_OK;
+}
+
+/* ---- what was written ---- */
+
+static written_node *find_node(const ri_writer *writer, const uint8_t addr[RI_HASH_SIZE])
+{
+    const uint64_t *head = ri_map64_get(&writer->by_addr, ri_load_u64(addr));
+    for (uint64_t number = head == NULL ? 0 : *head; number != 0;) {
+        written_node *node = &writer->nodes[number - 1];
+        if (memcmp(node->addr, addr, RI_HASH_SIZE) == 0) {
+            return node;
+        }
+        number = node->next;
+    }
+    return NULL;
+}
+
+static int add_node(ri_writer *writer, const uint8_t addr[RI_HASH_SIZE], uint64_t offset, uint32_t len, rille_err *err)
+{
+    bool added;
+    uint64_t *head = NULL;
+    if (!RI_GROW(&writer->nodes, &writer->node_cap, writer->node_count + 1) ||
+        (head = ri_map64_put(&writer->by_addr, ri_load_u64(addr), &added)) == NULL) {
+        return ri_fail_nomem(err);
+    }
+    written_node *node = &writer->nodes[writer->node_count++];
+    *node = (written_node){ .offset = offset, .len = len, .pack = (uint32_t)writer->pack_count, .next = *head };
+    memcpy(node->addr, addr, RI_HASH_SIZE);
+    *head = writer->node_count;
+    return RILLE_OK;
+}
+
+void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref)
+{
+    if (writer->rows) {
+        return;
+    }
+    const written_node *node = find_node(writer, ref->addr);
+    if (node != NULL && node->len > 0 && node->pack < writer->pack_count) {
+        memcpy(ref->pack, writer->packs[node->pack].id, RI_HASH_SIZE);
+        ref->offset = node->offset;
+        ref->len = node->len;
+    }
+}
+
+/* ---- rows and blobs ---- */
+
+static rille_put *new_puts(const ri_writer *writer, size_t extra, rille_err *err)
+{
+    rille_put *puts = ri_alloc_array(writer->pending_count + extra + 1, sizeof *puts);
+    if (puts == NULL) {
+        (void)ri_fail_nomem(err);
+        return NULL;
+    }
+    for (size_t i = 0; i < writer->pending_count; i++) {
+        const pending_object *object = &writer->pending[i];
+        puts[i] = (rille_put){ object->object, writer->pending_bytes.p + object->offset, object->len };
+    }
+    return puts;
+}
+
+static void forget_pending(ri_writer *writer)
+{
+    writer->put_bytes += writer->pending_bytes.len;
+    writer->pending_count = 0;
+    ri_buf_clear(&writer->pending_bytes);
+    if (writer->pending_bytes.cap > 2 * PENDING_BYTES_MAX) {
+        ri_buf_deinit(&writer->pending_bytes);
+    }
+}
+
+static int put_pending(ri_writer *writer, rille_err *err)
+{
+    rille_put *puts = new_puts(writer, 0, err);
+    if (puts == NULL) {
+        return RILLE_NOMEM;
+    }
+    int rc = ri_store_put_many(writer->store, puts, writer->pending_count, err);
+    ri_free(puts);
+    if (rc == RILLE_OK) {
+        forget_pending(writer);
+    }
+    return rc;
+}
+
+static int add_pending(ri_writer *writer, rille_object_kind kind, const uint8_t id[RI_HASH_SIZE], const ri_entry *entry,
+                       rille_err *err)
+{
+    if (!RI_GROW(&writer->pending, &writer->pending_cap, writer->pending_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    pending_object *object = &writer->pending[writer->pending_count];
+    object->object.kind = (uint8_t)kind;
+    object->offset = writer->pending_bytes.len;
+    memcpy(object->object.id, id, RI_HASH_SIZE);
+    ri_entry_put_header(&writer->pending_bytes, entry);
+    ri_buf_put(&writer->pending_bytes, entry->stored, entry->stored_len);
+    if (writer->pending_bytes.failed) {
+        return ri_fail_nomem(err);
+    }
+    object->len = writer->pending_bytes.len - object->offset;
+    writer->pending_count++;
+    return writer->pending_bytes.len < PENDING_BYTES_MAX ? RILLE_OK : put_pending(writer, err);
+}
+
+/* ---- packs ---- */
+
+static void fill_pack_rows(const ri_writer *writer, ri_pack_row *rows)
+{
+    size_t count = 0;
+    for (size_t i = writer->pack_first_node; i < writer->node_count; i++) {
+        const written_node *node = &writer->nodes[i];
+        if (node->pack == writer->pack_count && node->len > 0) {
+            memcpy(rows[count].addr, node->addr, RI_HASH_SIZE);
+            rows[count].offset = node->offset;
+            rows[count].len = node->len;
+            count++;
+        }
+    }
+    RI_ASSERT(count == writer->pack_node_count);
+}
+
+/* Footer and id: the open pack becomes number pack_count. */
+static int close_pack(ri_writer *writer, rille_err *err)
+{
+    ri_pack_row *rows = ri_alloc_array(writer->pack_node_count, sizeof *rows);
+    if (rows == NULL || !RI_GROW(&writer->packs, &writer->pack_cap, writer->pack_count + 1)) {
+        ri_free(rows);
+        return ri_fail_nomem(err);
+    }
+    fill_pack_rows(writer, rows);
+    ri_pack_finish(&writer->pack, rows, writer->pack_node_count, writer->branch_offset, writer->branch_len);
+    ri_free(rows);
+    if (writer->pack.failed) {
+        return ri_fail_nomem(err);
+    }
+    ri_blake2b(writer->packs[writer->pack_count].id, writer->pack.p, writer->pack.len);
+    writer->pack_count++;
+    writer->pack_node_count = 0;
+    return RILLE_OK;
+}
+
+static rille_put last_pack(const ri_writer *writer)
+{
+    rille_put put = { { .kind = RILLE_OBJECT_PACK }, writer->pack.p, writer->pack.len };
+    memcpy(put.object.id, writer->packs[writer->pack_count - 1].id, RI_HASH_SIZE);
+    return put;
+}
+
+/* Closes the open pack and puts it, so that the next can be begun. */
+static int put_pack(ri_writer *writer, rille_err *err)
+{
+    RI_TRY(close_pack(writer, err));
+    rille_put put = last_pack(writer);
+    RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
+    writer->put_bytes += writer->pack.len;
+    writer->pack_first_node = writer->node_count;
+    ri_buf_clear(&writer->pack);
+    return RILLE_OK;
+}
+
+/* Room for `more` bytes and their row in the open pack, which is begun if there is none. */
+static int reach_pack(ri_writer *writer, size_t more, rille_err *err)
+{
+    size_t rows_len = (writer->pack_node_count + 1) * RI_PACK_ROW_SIZE + RI_PACK_TRAILER_SIZE;
+    if (writer->pack_node_count > 0 && writer->pack.len + rows_len + more > RI_PACK_BYTES_TARGET) {
+        RI_TRY(put_pack(writer, err));
+    }
+    if (writer->pack.len == 0) {
+        ri_pack_begin(&writer->pack);
+    }
+    return RILLE_OK;
+}
+
+static int add_leaf(ri_writer *writer, const ri_entry *entry, const uint8_t addr[RI_HASH_SIZE], rille_err *err)
+{
+    RI_TRY(reach_pack(writer, RI_ENTRY_HEADER_MAX + entry->stored_len, err));
+    uint64_t offset = writer->pack.len;
+    ri_entry_put_header(&writer->pack, entry);
+    ri_buf_put(&writer->pack, entry->stored, entry->stored_len);
+    if (writer->pack.failed) {
+        return ri_fail_nomem(err);
+    }
+    writer->pack_node_count++;
+    return add_node(writer, addr, offset, (uint32_t)(writer->pack.len - offset), err);
+}
+
+static int add_branch(ri_writer *writer, const ri_entry *entry, unsigned level, const uint8_t addr[RI_HASH_SIZE],
+                      const ri_noderef *children, size_t child_count, rille_err *err)
+{
+    if (!RI_GROW(&writer->branches, &writer->branch_cap, writer->branch_count + 1) ||
+        !RI_GROW(&writer->branch_children, &writer->branch_child_cap, writer->branch_child_count + child_count)) {
+        return ri_fail_nomem(err);
+    }
+    waiting_branch *branch = &writer->branches[writer->branch_count];
+    *branch = (waiting_branch){ .node = writer->node_count,
+                                .bytes = writer->branch_bytes.len,
+                                .stored_len = entry->stored_len,
+                                .raw_len = entry->raw_len,
+                                .children = writer->branch_child_count,
+                                .child_count = child_count,
+                                .level = level,
+                                .codec = entry->codec };
+    ri_buf_put(&writer->branch_bytes, entry->stored, entry->stored_len);
+    if (writer->branch_bytes.failed) {
+        return ri_fail_nomem(err);
+    }
+    if (child_count > 0) {
+        memcpy(writer->branch_children + writer->branch_child_count, children, child_count * sizeof *children);
+    }
+    RI_TRY(add_node(writer, addr, 0, 0, err));
+    writer->branch_child_count += child_count;
+    writer->branch_count++;
+    return RILLE_OK;
+}
+
+/* ---- nodes and blobs ---- */
+
+static int write_node(ri_writer *writer, unsigned level, const uint8_t *bytes, size_t len, const ri_noderef *children,
+                      size_t child_count, const uint8_t addr[RI_HASH_SIZE], rille_err *err)
+{
+    ri_entry entry;
+    RI_TRY(ri_packer_pack(&writer->packer, bytes, len, &entry, err));
+    if (writer->rows) {
+        RI_TRY(add_node(writer, addr, 0, 0, err));
+        return add_pending(writer, RILLE_OBJECT_NODE, addr, &entry, err);
+    }
+    return level == 0 ? add_leaf(writer, &entry, addr, err)
+                      : add_branch(writer, &entry, level, addr, children, child_count, err);
+}
+
+int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, size_t len, const ri_noderef *children,
+                       size_t child_count, ri_noderef *out, rille_err *err)
+{
+    *out = (ri_noderef){ 0 };
+    RI_TRY(check_open(writer, err));
+    if (writer->sealed) {
+        return ri_fail(err, RILLE_MISUSE, "%s: a node comes after the writer was sealed", writer->store->url);
+    }
+    if (len > RI_NODE_BYTES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "%s: a node of %zu bytes is above the limit of %zu", writer->store->url, len,
+                       RI_NODE_BYTES_MAX);
+    }
+    uint8_t addr[RI_HASH_SIZE];
+    ri_blake2b(addr, bytes, len);
+    if (find_node(writer, addr) == NULL) {
+        int rc = write_node(writer, level, bytes, len, children, child_count, addr, err);
+        if (rc != RILLE_OK) {
+            return failed(writer, rc);
+        }
+    }
+    memcpy(out->addr, addr, RI_HASH_SIZE);
+    ri_writer_resolve(writer, out);
+    return RILLE_OK;
+}
+
+bool ri_writer_next_kept(const ri_writer *writer, ri_kept_cursor *at, ri_noderef *out)
+{
+    for (; at->branch < writer->branch_count; at->branch++, at->child = 0) {
+        const waiting_branch *branch = &writer->branches[at->branch];
+        while (branch->level > 1 && at->child < branch->child_count) {
+            const ri_noderef *child = &writer->branch_children[branch->children + at->child++];
+            if (find_node(writer, child->addr) == NULL) {
+                *out = *child;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err)
+{
+    ri_entry entry;
+    memset(addr, 0, RI_HASH_SIZE);
+    RI_TRY(check_open(writer, err));
+    if (len > RI_BLOB_BYTES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "%s: a value of %zu bytes is above the limit of %zu", writer->store->url, len,
+                       RI_BLOB_BYTES_MAX);
+    }
+    uint8_t hash[RI_HASH_SIZE];
+    ri_blake2b(hash, bytes, len);
+    int rc = ri_packer_pack(&writer->packer, bytes, len, &entry, err);
+    rc = rc == RILLE_OK ? add_pending(writer, RILLE_OBJECT_BLOB, hash, &entry, err) : rc;
+    if (rc != RILLE_OK) {
+        return failed(writer, rc);
+    }
+    memcpy(addr, hash, RI_HASH_SIZE);
+    return RILLE_OK;
+}
+
+/* ---- the seal ---- */
+
+/* Locators of children that this writer wrote: zero pack for those of the pack that is open. */
+static void locate_children(const ri_writer *writer, ri_noderef *children, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const written_node *node = find_node(writer, children[i].addr);
+        if (node == NULL || node->len == 0) {
+            continue;
+        }
+        children[i].offset = node->offset;
+        children[i].len = node->len;
+        memset(children[i].pack, 0, RI_HASH_SIZE);
+        if (node->pack < writer->pack_count) {
+            memcpy(children[i].pack, writer->packs[node->pack].id, RI_HASH_SIZE);
+        }
+    }
+}
+
+static int place_branch(ri_writer *writer, const waiting_branch *branch, ri_buf *locators, rille_err *err)
+{
+    ri_noderef *children = writer->branch_children + branch->children;
+    ri_entry entry = { .codec = branch->codec, .stored_len = branch->stored_len, .raw_len = branch->raw_len };
+    ri_buf_clear(locators);
+    locate_children(writer, children, branch->child_count);
+    ri_locators_put(locators, children, branch->child_count);
+    if (locators->failed) {
+        return ri_fail_nomem(err);
+    }
+    entry.locators_len = locators->len;
+    uint64_t offset = writer->pack.len;
+    ri_entry_put_header(&writer->pack, &entry);
+    ri_buf_put(&writer->pack, writer->branch_bytes.p + branch->bytes, branch->stored_len);
+    ri_buf_put(&writer->pack, locators->p, locators->len);
+    if (writer->pack.failed) {
+        return ri_fail_nomem(err);
+    }
+    written_node *node = &writer->nodes[branch->node];
+    node->offset = offset;
+    node->len = (uint32_t)(writer->pack.len - offset);
+    node->pack = (uint32_t)writer->pack_count;
+    writer->pack_node_count++;
+    return RILLE_OK;
+}
+
+static int seal_packs(ri_writer *writer, rille_err *err)
+{
+    ri_buf locators = { 0 };
+    int rc = RILLE_OK;
+    if (writer->branch_count > 0) {
+        rc = reach_pack(writer, writer->branch_bytes.len + writer->branch_child_count * 8, err);
+        writer->branch_offset = writer->pack.len;
+        writer->pack_first_node = 0; /* waiting branches have small numbers */
+        for (size_t i = 0; i < writer->branch_count && rc == RILLE_OK; i++) {
+            rc = place_branch(writer, &writer->branches[i], &locators, err);
+        }
+        writer->branch_len = writer->pack.len - writer->branch_offset;
+    }
+    ri_buf_deinit(&locators);
+    if (rc == RILLE_OK && writer->pack_node_count > 0) {
+        rc = close_pack(writer, err);
+        writer->pack_pending = rc == RILLE_OK;
+    }
+    return rc;
+}
+
+int ri_writer_seal(ri_writer *writer, rille_err *err)
+{
+    RI_TRY(check_open(writer, err));
+    if (writer->sealed) {
+        return RILLE_OK;
+    }
+    int rc = writer->rows ? RILLE_OK : seal_packs(writer, err);
+    if (rc != RILLE_OK) {
+        return failed(writer, rc);
+    }
+    writer->sealed = true;
+    writer->branch_count = 0;
+    writer->branch_child_count = 0;
+    ri_buf_deinit(&writer->branch_bytes);
+    return RILLE_OK;
+}
+
+void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len)
+{
+    memset(pack, 0, RI_HASH_SIZE);
+    *offset = 0;
+    *len = 0;
+    if (writer->sealed && writer->branch_len > 0) {
+        memcpy(pack, writer->packs[writer->pack_count - 1].id, RI_HASH_SIZE);
+        *offset = writer->branch_offset;
+        *len = writer->branch_len;
+    }
+}
+
+uint64_t ri_writer_bytes(const ri_writer *writer)
+{
+    return writer->put_bytes + writer->pack.len + writer->branch_bytes.len + writer->pending_bytes.len;
+}
+
+/* ---- with the head ---- */
+
+int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
+                       rille_err *err)
+{
+    *revision = (rille_revision){ 0 };
+    if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
+        return ri_fail(err, RILLE_READONLY, "%s cannot be written", store->url);
+    }
+    if (writer == NULL) {
+        return ri_store_swap_head(store, swap, revision, err);
+    }
+    RI_TRY(ri_writer_seal(writer, err));
+    rille_put *puts = new_puts(writer, swap->put_count + 1, err);
+    if (puts == NULL) {
+        return RILLE_NOMEM;
+    }
+    rille_head_swap whole = *swap;
+    whole.put_count = writer->pending_count;
+    if (writer->pack_pending) {
+        puts[whole.put_count++] = last_pack(writer);
+    }
+    for (size_t i = 0; i < swap->put_count; i++) {
+        puts[whole.put_count++] = swap->puts[i];
+    }
+    whole.puts = puts;
+    int rc = ri_store_swap_head(store, &whole, revision, err);
+    ri_free(puts);
+    if (rc == RILLE_OK) { /* a lost race keeps all for the next attempt */
+        writer->put_bytes += writer->pack_pending ? writer->pack.len : 0;
+        writer->pack_pending = false;
+        ri_buf_deinit(&writer->pack);
+        forget_pending(writer);
+    }
+    return rc;
+}

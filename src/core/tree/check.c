@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Verifying a whole tree: everything the builder promises, node by node, so that what is wrong is named.
+ *
+ * One walk in order. Per node: its bytes give its address, rows are sorted (N6), and it is the encoding of its own rows
+ * (which holds what the encoder promises of modes, groups and dictionaries). Between nodes: the first separator is zero,
+ * each other one is the shortest between the last datom before it and the first behind it; counts add up; chunks close
+ * where the rule says and nowhere else.
+ *
+ * Cost: reads, decodes and encodes every node once. Memory: the path.
+ */
+#include "chunk.h"
+
+typedef struct check {
+    ri_store *store;
+    ri_order order;
+    const ri_limits *limits;
+    rille_err *err;
+    ri_io io;
+    ri_encoder *encoder;
+    ri_buf bytes;
+    ri_datom *rows;
+    ri_datom *last_rows;    /* one: the last datom seen; its value is in `last_bytes` */
+    ri_arena last_bytes;
+    uint64_t last_key_bytes; /* of the leaf before */
+    uint32_t last_counts[RI_TREE_HEIGHT_MAX + 1]; /* rows of the node before, by level */
+    uint64_t seen;          /* datoms */
+    ri_check_report *report;
+} check;
+
+static int wrong(const check *c, const ri_noderef *ref, unsigned level, const char *what)
+{
+    char addr[2 * RI_HASH_SIZE + 1];
+    ri_hex(addr, ref->addr, RI_HASH_SIZE);
+    return ri_fail(c->err, RILLE_CORRUPT, "node %s of tree %s, level %u: %s", addr, ri_order_name(c->order), level, what);
+}
+
+static int get_node(check *c, const ri_noderef *ref, unsigned level, ri_node **out)
+{
+    int rc;
+    while ((rc = ri_tree_node(c->store, c->order, ref, level, &c->io, out, c->err)) == RILLE_NEED) {
+        RI_TRY(ri_io_fetch(&c->io, c->err));
+    }
+    ri_io_clear(&c->io);
+    return rc;
+}
+
+/* The node by itself. Its rows are in c->rows afterwards. */
+static int check_bytes(check *c, const ri_noderef *ref, const ri_node *node)
+{
+    uint8_t addr[RI_HASH_SIZE];
+    ri_blake2b(addr, node->bytes, node->len);
+    if (memcmp(addr, ref->addr, RI_HASH_SIZE) != 0) {
+        return wrong(c, ref, node->level, "its bytes have another address");
+    }
+    int rc = ri_node_check(node, c->err);
+    if (rc != RILLE_OK) {
+        char hex[2 * RI_HASH_SIZE + 1];
+        ri_hex(hex, ref->addr, RI_HASH_SIZE);
+        ri_err_prefix(c->err, "node %s of tree %s", hex, ri_order_name(c->order));
+        return rc;
+    }
+    ri_node_datoms(node, 0, node->count, c->rows);
+    uint64_t *counts = NULL;
+    uint8_t *addrs = NULL;
+    if (node->level > 0) {
+        counts = ri_alloc_array(node->count, sizeof *counts + RI_HASH_SIZE);
+        if (counts == NULL) {
+            return ri_fail_nomem(c->err);
+        }
+        addrs = (uint8_t *)(counts + node->count);
+        for (uint32_t i = 0; i < node->count; i++) {
+            counts[i] = node->counts[i + 1] - node->counts[i];
+            memcpy(addrs + (size_t)i * RI_HASH_SIZE, node->children[i].addr, RI_HASH_SIZE);
+        }
+    }
+    ri_buf_clear(&c->bytes);
+    rc = ri_node_encode(c->encoder, c->order, node->level, c->rows, node->count, counts, addrs, &c->bytes, c->err);
+    ri_free(counts);
+    if (rc == RILLE_OK && (c->bytes.len != node->len || memcmp(c->bytes.p, node->bytes, node->len) != 0)) {
+        return wrong(c, ref, node->level, "it is not encoded in the one way that its rows have");
+    }
+    return rc;
+}
+
+static int check_leaf(check *c, const ri_noderef *ref, const ri_node *leaf, const ri_datom *separator)
+{
+    const ri_datom *rows = c->rows;
+    if (c->seen == 0) {
+        ri_datom zero = ri_separator_zero(c->order);
+        if (!ri_separator_same(separator, &zero)) {
+            return wrong(c, ref, 0, "the first separator of its level is not zero");
+        }
+    } else {
+        const ri_datom *last = c->last_rows;
+        if (ri_datom_cmp(c->order, last, &rows[0]) >= 0) {
+            return wrong(c, ref, 0, "its first datom is not above the last one of the leaf before");
+        }
+        ri_datom shortest = ri_separator(c->order, last, &rows[0]);
+        if (!ri_separator_same(separator, &shortest)) {
+            return wrong(c, ref, 0, "its separator is not the shortest one");
+        }
+        if (!ri_leaf_closes(c->limits, c->order, c->last_counts[0], c->last_key_bytes, &rows[0])) {
+            return wrong(c, ref, 0, "the leaf before it does not close there");
+        }
+    }
+    uint64_t key_bytes = 0;
+    for (uint32_t i = 0; i < leaf->count; i++) {
+        if (i > 0 && ri_leaf_closes(c->limits, c->order, i, key_bytes, &rows[i])) {
+            return wrong(c, ref, 0, "it goes on where it should close");
+        }
+        key_bytes += ri_row_key_bytes(&rows[i]);
+    }
+    c->last_key_bytes = key_bytes;
+    c->seen += leaf->count;
+    c->report->leaves++;
+    c->report->datoms += leaf->count;
+    ri_arena_reset(&c->last_bytes);
+    *c->last_rows = rows[leaf->count - 1];
+    return ri_value_copy(&c->last_bytes, &rows[leaf->count - 1].v, &c->last_rows->v) ? RILLE_OK : ri_fail_nomem(c->err);
+}
+
+static int check_branch(check *c, const ri_noderef *ref, const ri_node *node, const ri_datom *separator)
+{
+    if (!ri_separator_same(separator, &c->rows[0])) {
+        return wrong(c, ref, node->level, "its first separator is not the one its parent has");
+    }
+    if (c->last_counts[node->level] > 0 &&
+        !ri_branch_closes(c->limits, c->order, c->last_counts[node->level], &c->rows[0])) {
+        return wrong(c, ref, node->level, "the branch before it does not close there");
+    }
+    for (uint32_t i = 1; i < node->count; i++) {
+        if (ri_branch_closes(c->limits, c->order, i, &c->rows[i])) {
+            return wrong(c, ref, node->level, "it goes on where it should close");
+        }
+    }
+    return RILLE_OK;
+}
+
+static int check_node(check *c, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator);
+
+static int check_children(check *c, const ri_noderef *ref, const ri_node *node, uint64_t datoms)
+{
+    if (node->counts[node->count] != datoms) {
+        return wrong(c, ref, node->level, "its counts do not give what its parent has");
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        ri_datom separator;
+        ri_node_datom(node, i, &separator);
+        RI_TRY(check_node(c, &node->children[i], node->level - 1U, node->counts[i + 1] - node->counts[i], &separator));
+    }
+    return RILLE_OK;
+}
+
+static int check_node(check *c, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator)
+{
+    ri_node *node;
+    RI_TRY(get_node(c, ref, level, &node));
+    c->report->nodes++;
+    c->report->bytes += node->len;
+    int rc = check_bytes(c, ref, node);
+    if (rc == RILLE_OK) {
+        rc = level == 0 ? check_leaf(c, ref, node, separator) : check_branch(c, ref, node, separator);
+    }
+    if (rc == RILLE_OK && level == 0 && node->count != datoms) {
+        rc = wrong(c, ref, level, "its count is not what its parent has");
+    }
+    if (rc == RILLE_OK) {
+        c->last_counts[level] = node->count;
+        rc = level == 0 ? RILLE_OK : check_children(c, ref, node, datoms);
+    }
+    ri_node_release(node);
+    return rc;
+}
+
+int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
+                         rille_err *err)
+{
+    *report = (ri_check_report){ 0 };
+    if (tree->count == 0) {
+        return RILLE_OK;
+    }
+    RI_TRY(ri_tree_check_height(tree, err));
+    check c = { .store = store, .order = (ri_order)tree->order, .limits = limits, .err = err, .report = report };
+    c.encoder = ri_encoder_new();
+    c.rows = ri_alloc_array(RI_NODE_ROWS_MAX + 1, sizeof *c.rows);
+    int rc;
+    if (c.encoder == NULL || c.rows == NULL) {
+        rc = ri_fail_nomem(err);
+    } else {
+        ri_datom zero = ri_separator_zero(c.order);
+        c.last_rows = c.rows + RI_NODE_ROWS_MAX;
+        rc = check_node(&c, &tree->root, tree->height - 1U, tree->count, &zero);
+    }
+    if (rc == RILLE_OK && tree->height > 1 && c.last_counts[tree->height - 1] == 1) {
+        rc = wrong(&c, &tree->root, tree->height - 1U, "the root has a single child");
+    }
+    ri_encoder_free(c.encoder);
+    ri_free(c.rows);
+    ri_buf_deinit(&c.bytes);
+    ri_arena_deinit(&c.last_bytes);
+    ri_io_deinit(&c.io);
+    return rc;
+}
+
+int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err)
+{
+    return ri_tree_check_limits(store, tree, &ri_limits_standard, report, err);
+}

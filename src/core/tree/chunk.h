@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The chunker: the one place where datoms become leaves, leaves become branches, and a root comes out. ri_builder feeds
+ * it with datoms, ri_tree_merge with datoms and with old nodes that are taken over as they are.
+ *
+ *   levels[2]   [ item item            <- open branch: refs to closed level-1 branches
+ *   levels[1]   [ item item item       <- open branch: refs to closed leaves
+ *   rows        [ d d d d d            <- open leaf
+ *
+ * A boundary is decided when the first datom behind it is known, on all levels at once: the leaf closes before d; d and
+ * the last datom of the leaf give the separator; then level 1 closes before it or not, and only if it does, level 2 is asked ...
+ *
+ * Invariants:
+ * (K1) Items of an open chunk have been decided to belong together: nothing is asked again.
+ * (K2) levels[i] is empty for all i below the highest level that closed at the last boundary.
+ * (K3) Separators in levels are copies; rows are borrowed until their leaf is written.
+ */
+#ifndef RI_CHUNK_H
+#define RI_CHUNK_H
+
+#include "encoder.h"
+#include "tree.h"
+
+/* The constants of the format (tree.h); tests use smaller ones to get high trees of few datoms. */
+typedef struct ri_limits {
+    uint32_t leaf_min;
+    uint32_t leaf_max;
+    uint32_t leaf_slope;
+    uint32_t leaf_bytes_max;
+    uint32_t branch_min;
+    uint32_t branch_max;
+    uint32_t branch_slope;
+} ri_limits;
+extern const ri_limits ri_limits_standard;
+
+/* Does a leaf of n > 0 rows and key_bytes close before d? */
+bool ri_leaf_closes(const ri_limits *limits, ri_order order, uint32_t n, uint64_t key_bytes, const ri_datom *d);
+/* Does a branch of n > 0 children close before the child with this separator? */
+bool ri_branch_closes(const ri_limits *limits, ri_order order, uint32_t n, const ri_datom *separator);
+/* What a row adds to key_bytes. */
+static inline uint32_t ri_row_key_bytes(const ri_datom *d) { return 16U + d->v.len; }
+
+/* The first separator of a level. */
+ri_datom ri_separator_zero(ri_order order);
+/* The shortest cut above last and not above next; borrows from next. */
+ri_datom ri_separator(ri_order order, const ri_datom *last, const ri_datom *next);
+bool ri_separator_same(const ri_datom *a, const ri_datom *b);
+
+typedef struct ri_origin {
+    ri_noderef ref;   /* the old node whose items the chunk began with */
+    uint8_t last[RI_HASH_SIZE]; /* branches: address of its last child */
+    uint32_t count;   /* its items; 0: none */
+} ri_origin;
+
+typedef struct ri_level {
+    ri_datom *separators;
+    ri_noderef *refs;
+    uint64_t *counts;
+    size_t separators_cap;
+    size_t refs_cap;
+    size_t counts_cap;
+    uint32_t n;
+    bool last_is_old;  /* the last item is a node that was stored before */
+    ri_origin origin;
+    ri_arena bytes;    /* of separators */
+} ri_level;
+
+typedef struct ri_chunker {
+    ri_order order;
+    ri_limits limits;
+    ri_writer *writer; /* NULL: nothing is written, addresses only */
+    ri_encoder *encoder;
+    ri_datom *rows;
+    uint32_t n;
+    uint64_t key_bytes;
+    ri_datom separator; /* of the open leaf */
+    ri_arena separator_bytes;
+    ri_origin origin;
+    ri_level levels[RI_TREE_HEIGHT_MAX + 2];
+    uint8_t *addrs; /* scratch */
+    size_t addrs_cap;
+    ri_buf bytes; /* scratch */
+} ri_chunker;
+
+/* On failure there is nothing to deinit. */
+int ri_chunker_init(ri_chunker *chunker, ri_order order, const ri_limits *limits, ri_writer *writer, rille_err *err);
+void ri_chunker_deinit(ri_chunker *chunker);
+
+/* A row into the open leaf, without asking whether it closes. */
+static inline void ri_chunker_push(ri_chunker *chunker, const ri_datom *d)
+{
+    chunker->rows[chunker->n++] = *d;
+    chunker->key_bytes += ri_row_key_bytes(d);
+}
+/* Writes the open leaf, then begins the next one, whose separator is given: closes what closes above. */
+int ri_chunker_close_leaf(ri_chunker *chunker, const ri_datom *separator, rille_err *err);
+/* Begins a leaf with that separator: the open leaf must be empty. */
+int ri_chunker_begin(ri_chunker *chunker, const ri_datom *separator, rille_err *err);
+/* A row: closes the leaf before it when that is due. *closed may be NULL. */
+int ri_chunker_add(ri_chunker *chunker, const ri_datom *d, bool *closed, rille_err *err);
+/* An item into levels[level], level >= 1. old: it is a node that was stored before. */
+int ri_chunker_put(ri_chunker *chunker, unsigned level, const ri_datom *separator, const ri_noderef *ref,
+                   uint64_t count, bool old, rille_err *err);
+/* Closes all. *root_is_old: the root is a node that was stored before (and may have one child). */
+int ri_chunker_finish(ri_chunker *chunker, ri_tree *out, bool *root_is_old, rille_err *err);
+
+/* The public functions with limits of their own. */
+int ri_builder_new_limits(ri_order order, const ri_limits *limits, ri_writer *writer, ri_builder **out, rille_err *err);
+int ri_tree_merge_limits(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count,
+                         const ri_limits *limits, ri_writer *writer, ri_io *io, ri_tree *out, rille_err *err);
+int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
+                         rille_err *err);
+
+/* A reference of the caller's to the node of a ref, which must be of this order and level. RILLE_NEED, RILLE_CORRUPT ... */
+int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, ri_io *io, ri_node **out,
+                 rille_err *err);
+/* RILLE_NEED: the io has what a merge will read. */
+int ri_merge_ask_ahead(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count, ri_io *io,
+                       rille_err *err);
+/* Can a tree be of this height? RILLE_CORRUPT. */
+int ri_tree_check_height(const ri_tree *tree, rille_err *err);
+
+#endif

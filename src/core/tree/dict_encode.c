@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The dictionary of a group: distinct values by hashing (or, when they come sorted, by comparing neighbours), then
+ * sorted, then codes renumbered. Values are the same when their bytes are: tuples (1) and (1.0) are two entries though
+ * they compare equal; among such entries the bytes decide, so that a set of values has one dictionary.
+ *
+ * Cost: one hash and one comparison a row; d log d comparisons for d distinct values, mostly of 8-byte prefixes.
+ */
+#include "encoder.h"
+
+#define INSERTION_MAX 12U
+
+static inline uint64_t prefix_of(const uint8_t *p, uint32_t len)
+{
+    if (len >= 8) {
+        return ri_load_be64(p);
+    }
+    uint64_t x = 0;
+    for (uint32_t i = 0; i < len; i++) {
+        x |= (uint64_t)p[i] << (56 - 8 * i);
+    }
+    return x;
+}
+
+static inline bool same_bytes(const ri_dict_entry *entry, const ri_value *v)
+{
+    return entry->len == v->len && (v->len == 0 || memcmp(entry->p, v->as.p, v->len) == 0);
+}
+
+static inline uint16_t add_entry(ri_dict_encoder *dict, const ri_value *v)
+{
+    uint16_t code = (uint16_t)dict->count++;
+    dict->entries[code] = (ri_dict_entry){ prefix_of(v->as.p, v->len), v->as.p, v->len, code };
+    return code;
+}
+
+static inline uint32_t hash_bytes(const ri_value *v)
+{
+    if (v->len <= 16) { /* most names: two overlapping words, no call */
+        uint64_t a = 0;
+        uint64_t b = 0;
+        if (v->len >= 8) {
+            a = ri_load_u64(v->as.p);
+            b = ri_load_u64(v->as.p + v->len - 8);
+        } else if (v->len >= 4) {
+            a = ri_load_u32(v->as.p);
+            b = ri_load_u32(v->as.p + v->len - 4);
+        } else if (v->len > 0) {
+            a = (uint64_t)v->as.p[0] | (uint64_t)v->as.p[v->len / 2] << 8 | (uint64_t)v->as.p[v->len - 1] << 16;
+        }
+        uint64_t h = (a ^ v->len) * UINT64_C(0x9e3779b97f4a7c15) ^ b * UINT64_C(0xbf58476d1ce4e5b9);
+        return (uint32_t)(h >> 32 ^ h >> 16);
+    }
+    return (uint32_t)ri_hash64(v->as.p, v->len, 0);
+}
+
+static uint16_t find_entry(ri_dict_encoder *dict, const ri_value *v)
+{
+    uint32_t slot = hash_bytes(v);
+    for (;; slot++) {
+        uint32_t found = ri_slots_get(&dict->slots, slot);
+        if (found == RI_SLOT_FREE) {
+            uint16_t code = add_entry(dict, v);
+            ri_slots_set(&dict->slots, slot, code);
+            return code;
+        }
+        if (same_bytes(&dict->entries[found], v)) {
+            return (uint16_t)found;
+        }
+    }
+}
+
+static int cmp_bytes(const ri_dict_entry *a, const ri_dict_entry *b)
+{
+    uint32_t shared = a->len < b->len ? a->len : b->len;
+    int order = shared == 0 ? 0 : memcmp(a->p, b->p, shared);
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+static int cmp_entries(uint8_t type, const ri_dict_entry *a, const ri_dict_entry *b)
+{
+    if (ri_type_is_bytewise(type)) {
+        return a->prefix != b->prefix ? (a->prefix < b->prefix ? -1 : 1) : cmp_bytes(a, b);
+    }
+    ri_value x = ri_bytes_value((ri_type)type, a->p, a->len);
+    ri_value y = ri_bytes_value((ri_type)type, b->p, b->len);
+    int order = ri_value_cmp(&x, &y);
+    return order != 0 ? order : cmp_bytes(a, b);
+}
+
+static void sort_few(uint8_t type, ri_dict_entry *entries, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        ri_dict_entry entry = entries[i];
+        uint32_t k = i;
+        for (; k > 0 && cmp_entries(type, &entries[k - 1], &entry) > 0; k--) {
+            entries[k] = entries[k - 1];
+        }
+        entries[k] = entry;
+    }
+}
+
+static void merge_runs(uint8_t type, const ri_dict_entry *in, uint32_t middle, uint32_t n, ri_dict_entry *out)
+{
+    uint32_t i = 0;
+    uint32_t k = middle;
+    while (i < middle && k < n) {
+        *out++ = cmp_entries(type, &in[i], &in[k]) <= 0 ? in[i++] : in[k++];
+    }
+    memcpy(out, in + i, (middle - i) * sizeof *in);
+    memcpy(out + (middle - i), in + k, (n - k) * sizeof *in);
+}
+
+/* Bottom-up merge sort between the two arrays; the result is the one returned. */
+static const ri_dict_entry *sort_entries(ri_dict_encoder *dict)
+{
+    ri_dict_entry *from = dict->entries;
+    ri_dict_entry *to = dict->sorted;
+    uint32_t n = dict->count;
+    bool sorted = true;
+    for (uint32_t i = 1; i < n && sorted; i++) {
+        sorted = cmp_entries(dict->type, &from[i - 1], &from[i]) < 0;
+    }
+    if (sorted) {
+        return from;
+    }
+    for (uint32_t i = 0; i < n; i += INSERTION_MAX) {
+        sort_few(dict->type, from + i, n - i < INSERTION_MAX ? n - i : INSERTION_MAX);
+    }
+    for (uint32_t width = INSERTION_MAX; width < n; width *= 2) {
+        for (uint32_t i = 0; i < n; i += 2 * width) {
+            uint32_t both = n - i < 2 * width ? n - i : 2 * width;
+            merge_runs(dict->type, from + i, both < width ? both : width, both, to + i);
+        }
+        ri_dict_entry *swap = from;
+        from = to;
+        to = swap;
+    }
+    return from;
+}
+
+static int put_dict(const ri_dict_entry *entries, uint32_t count, uint64_t *numbers, ri_buf *out, rille_err *err)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += entries[i].len;
+        numbers[i] = total;
+    }
+    if (total > RI_NODE_BYTES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "values of %llu bytes do not fit into one node of at most %zu: use smaller ones",
+                       (unsigned long long)total, (size_t)RI_NODE_BYTES_MAX);
+    }
+    ri_buf_put_varint(out, count);
+    ri_col_write(out, numbers, count);
+    uint8_t *p = ri_buf_reserve(out, (size_t)total);
+    if (p != NULL) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (entries[i].len > 0) {
+                memcpy(p, entries[i].p, entries[i].len);
+                p += entries[i].len;
+            }
+        }
+        out->len += (size_t)total;
+    }
+    return RILLE_OK;
+}
+
+/* Codes as found go to numbers. */
+static void find_codes(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
+                       uint64_t *numbers)
+{
+    dict->count = 0;
+    uint16_t code = add_entry(dict, &rows[index[0]].v);
+    if (sorted) {
+        numbers[0] = code;
+        for (uint32_t i = 1; i < n; i++) {
+            const ri_value *v = &rows[index[i]].v;
+            code = same_bytes(&dict->entries[code], v) ? code : add_entry(dict, v);
+            numbers[i] = code;
+        }
+        return;
+    }
+    ri_slots_clear(&dict->slots);
+    ri_slots_set(&dict->slots, hash_bytes(&rows[index[0]].v), code);
+    for (uint32_t i = 0; i < n; i++) {
+        numbers[i] = find_entry(dict, &rows[index[i]].v);
+    }
+}
+
+int ri_dict_encode(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
+                   uint64_t *numbers, ri_buf *out, rille_err *err)
+{
+    dict->type = rows[index[0]].v.type;
+    find_codes(dict, rows, index, n, sorted, numbers);
+    const ri_dict_entry *entries = dict->entries;
+    if (!sorted) {
+        entries = sort_entries(dict);
+        for (uint32_t i = 0; i < dict->count; i++) {
+            dict->code_of[entries[i].code] = (uint16_t)i;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            numbers[i] = dict->code_of[numbers[i]];
+        }
+    }
+    ri_col_write(out, numbers, n);
+    return put_dict(entries, dict->count, numbers, out, err);
+}

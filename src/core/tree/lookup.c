@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Questions about a tree that one descent answers, without a cursor: is a datom there, how many lie before a cut.
+ *
+ * Cost: one search and one cache probe a level; the nodes are released on the way down.
+ */
+#include "chunk.h"
+
+int ri_tree_check_height(const ri_tree *tree, rille_err *err)
+{
+    if (tree->height == 0 || tree->height > RI_TREE_HEIGHT_MAX || tree->order >= RI_ORDER_COUNT) {
+        return ri_fail(err, RILLE_CORRUPT, "the record of a tree says order %u, height %u; height must be 1 to %d",
+                       tree->order, tree->height, RI_TREE_HEIGHT_MAX);
+    }
+    return RILLE_OK;
+}
+
+int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, ri_io *io, ri_node **out,
+                 rille_err *err)
+{
+    ri_object *object;
+    *out = NULL;
+    RI_TRY(ri_store_get(store, ref, ri_node_decode, io, &object, err));
+    ri_node *node = (ri_node *)(void *)object;
+    if (node->order != order || node->level != level) {
+        char addr[2 * RI_HASH_SIZE + 1];
+        ri_hex(addr, ref->addr, RI_HASH_SIZE);
+        int rc = ri_fail(err, RILLE_CORRUPT, "node %s is of tree %s, level %u; its parent announces %s, level %u", addr,
+                         ri_order_name((ri_order)node->order), node->level, ri_order_name(order), level);
+        ri_node_release(node);
+        return rc;
+    }
+    *out = node;
+    return RILLE_OK;
+}
+
+/* To the leaf of the cut; *before: datoms in what lies left of it. */
+static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, ri_node **leaf,
+                     uint64_t *before, rille_err *err)
+{
+    *leaf = NULL;
+    *before = 0;
+    RI_TRY(ri_tree_check_height(tree, err));
+    ri_node *node;
+    unsigned level = tree->height - 1U;
+    RI_TRY(ri_tree_node(store, (ri_order)tree->order, &tree->root, level, io, &node, err));
+    while (level > 0) {
+        uint32_t slot = ri_node_child(node, bound);
+        ri_node *child;
+        *before += node->counts[slot];
+        int rc = ri_tree_node(store, (ri_order)tree->order, &node->children[slot], --level, io, &child, err);
+        ri_node_release(node);
+        if (rc != RILLE_OK) {
+            return rc;
+        }
+        node = child;
+    }
+    *leaf = node;
+    return RILLE_OK;
+}
+
+int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, uint64_t *out, rille_err *err)
+{
+    *out = 0;
+    if (tree->count == 0 || bound->parts == 0) {
+        *out = bound->parts == 0 && bound->after ? tree->count : 0;
+        return RILLE_OK;
+    }
+    ri_node *leaf;
+    uint64_t before;
+    RI_TRY(find_leaf(store, tree, bound, io, &leaf, &before, err));
+    *out = before + ri_node_search(leaf, 0, bound);
+    ri_node_release(leaf);
+    return RILLE_OK;
+}
+
+int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
+                  uint64_t *out, rille_err *err)
+{
+    uint64_t first;
+    uint64_t last;
+    *out = 0;
+    int rc = ri_tree_rank(store, tree, from, io, &first, err);
+    if (rc != RILLE_OK && rc != RILLE_NEED) {
+        return rc;
+    }
+    int rc_to = ri_tree_rank(store, tree, to, io, &last, err); /* asked for in any case: both are fetched at once */
+    if (rc != RILLE_OK || rc_to != RILLE_OK) {
+        return rc_to < 0 || rc == RILLE_OK ? rc_to : rc;
+    }
+    *out = last > first ? last - first : 0;
+    return RILLE_OK;
+}
+
+int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,
+                ri_node **leaf, rille_err *err)
+{
+    *found = false;
+    *leaf = NULL;
+    if (tree->count == 0) {
+        return RILLE_OK;
+    }
+    ri_order order = (ri_order)tree->order;
+    /* a separator may equal d: the cut behind d lies in the leaf that d would be in */
+    ri_bound bound = { .d = *d, .parts = (uint8_t)ri_order_parts(order), .after = true };
+    ri_node *node;
+    uint64_t before;
+    RI_TRY(find_leaf(store, tree, &bound, io, &node, &before, err));
+    bound.after = false;
+    uint32_t row = ri_node_search(node, 0, &bound);
+    if (row < node->count) {
+        ri_node_datom(node, row, out);
+        if (ri_datom_cmp(order, out, d) == 0) {
+            *found = true;
+            *leaf = node;
+            return RILLE_OK;
+        }
+    }
+    *out = (ri_datom){ 0 };
+    ri_node_release(node);
+    return RILLE_OK;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Persistent sorted sets of datoms: values made of a root's address and a count. Building, seeking, counting,
+ * comparing.
+ *
+ * ONE CHUNKER builds every tree. Boundaries are content-defined: with n rows in the open chunk (n >= min), a boundary
+ * falls before the next datom d when the upper 32 bits of ri_datom_hash(order, d) < (n - min + 1) * slope (saturating),
+ * or n == max, or the chunk's key bytes (16 + value length a row) passed RI_LEAF_BYTES_MAX. leaves: min 256, max 4096,
+ * slope 11438 (mean about 1,024); branches: min 64, max 1024, slope 183006 (mean about 256), hashing the separator of
+ * the next child. So the tree is a function of the sequence of datoms (DESIGN I5), and after a change the chunker falls
+ * back into step with the old boundaries.
+ */
+#ifndef RI_TREE_H
+#define RI_TREE_H
+
+#include "node.h"
+
+#define RI_LEAF_ROWS_MIN 256U
+#define RI_LEAF_ROWS_MAX 4096U
+#define RI_LEAF_SLOPE 11438U
+#define RI_LEAF_BYTES_MAX 65536U
+#define RI_BRANCH_MIN 64U
+#define RI_BRANCH_MAX 1024U
+#define RI_BRANCH_SLOPE 183006U
+
+/* A tree value. Copy freely; holds nothing. count == 0: the empty tree (root all zero, height 0). */
+typedef struct ri_tree {
+    ri_noderef root;
+    uint64_t count; /* datoms */
+    uint8_t order;  /* ri_order */
+    uint8_t height; /* levels; 1 = the root is a leaf */
+} ri_tree;
+
+/* ---- building (build.c) ---- */
+
+typedef struct ri_builder ri_builder;
+/* Builds one tree of `order` through `writer`. */
+int ri_builder_new(ri_order order, ri_writer *writer, ri_builder **out, rille_err *err);
+void ri_builder_release(ri_builder *builder);
+/* Datoms in strictly increasing order; values are borrowed only until the chunk is written, at most RI_NODE_ROWS_MAX
+ * rows later, or until ri_builder_finish: the caller keeps them alive that long. RILLE_INTERNAL when out of order. */
+int ri_builder_add(ri_builder *builder, const ri_datom *d, rille_err *err);
+int ri_builder_finish(ri_builder *builder, ri_tree *out, rille_err *err);
+
+/* One change of a merge: d is put in (put), replacing an equal one, or taken out. */
+typedef struct ri_change {
+    const ri_datom *d;
+    bool put;
+} ri_change;
+
+/* The tree with sorted changes applied: only leaves that a change touches are rebuilt, and the chunker goes on until it
+ * falls into step; all else is shared. Taking out what is not there changes nothing. May return RILLE_NEED (nothing
+ * done; call again). */
+int ri_tree_merge(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count, ri_writer *writer,
+                  ri_io *io, ri_tree *out, rille_err *err);
+
+/* Puts a branch and all branches below it into the writer once more, so that they lie together in its pack (gather.c).
+ * level_max: the highest level that it can be on. May return RILLE_NEED. */
+int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_max, ri_writer *writer, ri_io *io,
+                   rille_err *err);
+
+/* ---- cursor (cursor.c) ---- */
+
+/* A pinned path to one leaf. Position: row in the leaf, 0 <= row < leaf->count when valid. One thread at a time.
+ * On RILLE_NEED the cursor is unchanged; call again after the fetch. */
+typedef struct ri_cursor {
+    ri_store *store;
+    ri_tree tree;
+    ri_node *path[RI_TREE_HEIGHT_MAX + 1]; /* path[0] = the leaf, path[h-1] = the root; NULL: not open */
+    uint32_t slot[RI_TREE_HEIGHT_MAX + 1]; /* slot[0] = the row; slot[i] = the child taken in path[i] */
+    bool valid;
+} ri_cursor;
+
+void ri_cursor_init(ri_cursor *cursor, ri_store *store, const ri_tree *tree); /* store and tree values outlive it */
+void ri_cursor_deinit(ri_cursor *cursor);
+/* To the first datom after the cut; RILLE_DONE (and not valid) when there is none. Nodes of the old path that are on
+ * the new one are kept without asking the store: a seek near the last one is cheap. */
+int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
+/* The same for cuts not before the current position: stays in the leaf when it can, climbs only as far as needed. */
+int ri_cursor_seek_forward(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
+/* To the last datom before the cut; RILLE_DONE when there is none. */
+int ri_cursor_seek_back(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
+int ri_cursor_next(ri_cursor *cursor, ri_io *io, rille_err *err); /* RILLE_DONE: past the end, not valid */
+int ri_cursor_prev(ri_cursor *cursor, ri_io *io, rille_err *err);
+/* To row 0 of the next leaf / the last row of the previous one. When the leaf is not at hand, up to 64 following
+ * siblings that lie before `until` (NULL: the end) are asked for at once. */
+int ri_cursor_next_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, rille_err *err);
+int ri_cursor_prev_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, rille_err *err);
+
+static inline const ri_node *ri_cursor_leaf(const ri_cursor *cursor)
+{
+    return cursor->path[0];
+}
+static inline uint32_t ri_cursor_row(const ri_cursor *cursor)
+{
+    return cursor->slot[0];
+}
+
+/* Datoms before the cut: one descent. */
+int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, uint64_t *out, rille_err *err);
+/* Datoms between two cuts: two descents. */
+int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
+                  uint64_t *out, rille_err *err);
+/* The datom equal to d in the order's key, if it is there: *found; *out borrows from *leaf, a reference of the caller's
+ * (NULL if not found). */
+int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,
+                ri_node **leaf, rille_err *err);
+
+/* ---- whole trees (diff.c, check.c) ---- */
+
+/* Walks two trees of one order in step, skipping equal addresses, and reports each datom that is only in a (in_b false)
+ * or only in b, in order; a datom whose t differs counts as both. Resumable: on RILLE_NEED call again with the same
+ * state. */
+typedef struct ri_diff ri_diff;
+int ri_diff_new(ri_store *store_a, const ri_tree *a, ri_store *store_b, const ri_tree *b, ri_diff **out,
+                rille_err *err);
+void ri_diff_release(ri_diff *diff);
+/* 0: *d (borrowed until the next call) and *in_b are set; RILLE_DONE at the end. */
+int ri_diff_next(ri_diff *diff, ri_io *io, ri_datom *d, bool *in_b, rille_err *err);
+
+typedef struct ri_check_report {
+    uint64_t nodes;
+    uint64_t leaves;
+    uint64_t datoms;
+    uint64_t bytes; /* canonical, uncompressed */
+} ri_check_report;
+/* Reads every node, checks addresses, N1-N7, separators, counts, that boundaries are where the chunker would put them,
+ * and that each node re-encodes to its own bytes. Blocks (fetches itself). RILLE_CORRUPT names the node. */
+int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+#include "../src/core/store/backends.h"
+#include "test_store_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static int open_file(const char *path, bool create, ri_store **out)
+{
+    ri_store_options options = { .create = create };
+    return ri_store_open(test_join("file:", path, "").text, &options, out, &test_err);
+}
+
+static rille_head read_head(ri_store *store)
+{
+    rille_head head;
+    REQUIRE_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_OK);
+    return head;
+}
+
+static void check_head(ri_store *store, const char *text)
+{
+    rille_head head = read_head(store);
+    CHECK_EQ_MEM(head.bytes, head.len, text, strlen(text));
+    rille_free(head.bytes);
+}
+
+static int swap_text(ri_store *store, rille_revision *revision, const char *cell, size_t kept_len)
+{
+    rille_head_swap swap = { .branch = "main",
+                             .expected = *revision,
+                             .cell = (const uint8_t *)cell,
+                             .cell_len = strlen(cell),
+                             .kept_len = kept_len,
+                             .durable = true };
+    return ri_store_head_swap(store, &swap, NULL, revision, &test_err);
+}
+
+/* ---- opening ---- */
+
+TEST(file__says_what_is_wrong_with_a_place)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    CHECK_RC(open_file(test_join(dir.path, "/none", "").text, false, &store), RILLE_NOTFOUND);
+    CHECK(strstr(test_err.message, "/none") != NULL);
+    CHECK_RC(open_file(dir.path, false, &store), RILLE_NOTFOUND); /* empty */
+    CHECK_RC(open_file(test_join(dir.path, "/a/b", "").text, true, &store), RILLE_NOTFOUND);
+    CHECK(strstr(test_err.message, "parent") != NULL);
+    CHECK(store == NULL);
+
+    CHECK(test_file_write(test_join(dir.path, "/letter", "").text, "dear", 4));
+    CHECK_RC(open_file(dir.path, true, &store), RILLE_FOREIGN);
+    CHECK(strstr(test_err.message, dir.path) != NULL && strstr(test_err.message, "empty directory") != NULL);
+    CHECK_RC(open_file(test_join(dir.path, "/letter", "").text, true, &store), RILLE_FOREIGN);
+
+    CHECK(test_file_write(test_join(dir.path, "/rille", "").text, "rille database\nformat 2\n", 24));
+    CHECK_RC(open_file(dir.path, true, &store), RILLE_FORMAT);
+    CHECK(strstr(test_err.message, "format 2") != NULL);
+    CHECK(test_file_write(test_join(dir.path, "/rille", "").text, "shopping list", 13));
+    CHECK_RC(open_file(dir.path, false, &store), RILLE_FOREIGN);
+    CHECK(test_file_write(test_join(dir.path, "/rille", "").text, "", 0));
+    CHECK_RC(open_file(dir.path, false, &store), RILLE_FOREIGN);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__creates_in_an_empty_directory_and_lives_without_empty_ones)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK(rmdir(test_join(dir.path, "/heads", "").text) == 0); /* as a copy by a tool that skips them */
+    CHECK(rmdir(test_join(dir.path, "/packs", "").text) == 0);
+    CHECK(rmdir(test_join(dir.path, "/blobs", "").text) == 0);
+    rille_head head;
+    char *names;
+    size_t count;
+    CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_NOTFOUND);
+    CHECK_RC(ri_store_head_list(store, &names, &count, &test_err), RILLE_OK);
+    CHECK_EQ_INT(count, 0);
+    rille_free(names);
+    CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+    CHECK_RC(test_check_tree(store, &root, 1, 3, 100, &test_err), RILLE_OK);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__drop_leaves_what_is_not_its_own)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    test_text mine = test_join(dir.path, "/db/mine", "");
+    test_text path = test_join(dir.path, "/db", "");
+    REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+    CHECK(test_file_write(mine.text, "x", 1));
+    CHECK(test_file_write(test_join(dir.path, "/db/packs/.tmp-0123", "").text, "x", 1));
+    CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    ri_store_release(store);
+    struct stat info;
+    CHECK(stat(mine.text, &info) == 0);
+    CHECK(stat(test_join(dir.path, "/db/packs", "").text, &info) != 0);
+    CHECK(unlink(mine.text) == 0);
+    CHECK_RC(open_file(path.text, true, &store), RILLE_OK);
+    CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    ri_store_release(store);
+    CHECK(stat(path.text, &info) != 0);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__survives_a_change_of_directory)
+{
+    test_dir dir = test_dir_fast();
+    char here[1000];
+    ri_store *store;
+    REQUIRE(getcwd(here, sizeof here) != NULL && chdir(dir.path) == 0);
+    CHECK_RC(open_file("db", true, &store), RILLE_OK);
+    REQUIRE(chdir(here) == 0);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    check_head(store, "head");
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+/* ---- heads ---- */
+
+TEST(file__appends_in_place_and_replaces_by_a_new_file)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    struct stat before;
+    struct stat after;
+    rille_revision revision = { { 0 } };
+    test_text path = test_join(dir.path, "/heads/main", "");
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
+    CHECK(stat(path.text, &before) == 0);
+    CHECK_RC(swap_text(store, &revision, "base+1", 4), RILLE_OK);
+    CHECK(stat(path.text, &after) == 0 && before.st_ino == after.st_ino && after.st_size == 6);
+    int held = open(path.text, O_RDONLY); /* keeps the inode's number from being used again */
+    CHECK_RC(swap_text(store, &revision, "base+2", 4), RILLE_OK);
+    CHECK(stat(path.text, &after) == 0 && before.st_ino != after.st_ino);
+    (void)close(held);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__replaces_a_head_with_a_torn_end)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_revision revision = { { 0 } };
+    test_text path = test_join(dir.path, "/heads/main", "");
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
+    FILE *file = fopen(path.text, "ab"); /* half a block of a writer that died */
+    REQUIRE(file != NULL && fwrite("+to", 1, 3, file) == 3 && fclose(file) == 0);
+    CHECK_RC(swap_text(store, &revision, "base+1", 4), RILLE_CONFLICT);
+    rille_head head = read_head(store);
+    CHECK_EQ_MEM(head.bytes, head.len, "base+to", 7);
+    CHECK_RC(swap_text(store, &head.revision, "base+1", 4), RILLE_OK);
+    rille_free(head.bytes);
+    check_head(store, "base+1");
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+/* Stands in for a full disk: no file may grow beyond `limit` bytes. In a child, since it cannot be taken back. */
+static int with_file_size_limit(const char *path, rlim_t limit)
+{
+    ri_store *store;
+    rille_err err;
+    struct rlimit size = { limit, limit };
+    char cell[400];
+    memset(cell, 'x', sizeof cell);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (open_file(path, false, &store) != RILLE_OK || setrlimit(RLIMIT_FSIZE, &size) != 0) {
+        return 1;
+    }
+    rille_head head = read_head(store);
+    memcpy(cell, head.bytes, head.len);
+    rille_head_swap swap = { .branch = "main",
+                             .expected = head.revision,
+                             .cell = (const uint8_t *)cell,
+                             .cell_len = sizeof cell,
+                             .kept_len = head.len,
+                             .durable = true };
+    rille_revision revision;
+    int rc = ri_store_head_swap(store, &swap, NULL, &revision, &err);
+    if (rc != RILLE_FULL || strstr(err.message, path) == NULL) {
+        return 2;
+    }
+    rille_head now = read_head(store);
+    if (now.len != head.len || memcmp(now.bytes, head.bytes, head.len) != 0) {
+        return 3; /* what was left behind is in the way of the next append */
+    }
+    swap.expected = now.revision;
+    swap.cell_len = 250;
+    if (ri_store_head_swap(store, &swap, NULL, &revision, &err) != RILLE_OK) {
+        return 4; /* a smaller one fits */
+    }
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    if (test_write_tree(store, 1, 10, 1000, &root, &offset, &len, &err) != RILLE_FULL) {
+        return 5;
+    }
+    rille_free(head.bytes);
+    rille_free(now.bytes);
+    ri_store_release(store);
+    return 0;
+}
+
+static int in_child(int (*body)(const char *path, rlim_t limit), const char *path, rlim_t limit)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(body(path, limit));
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+TEST(file__undoes_an_append_that_found_no_room)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_revision revision = { { 0 } };
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
+    CHECK_EQ_INT(in_child(with_file_size_limit, dir.path, 300), 0);
+    rille_head head = read_head(store);
+    CHECK_EQ_INT(head.len, 250);
+    rille_free(head.bytes);
+    DIR *packs = opendir(test_join(dir.path, "/packs", "").text); /* no half-written file is left */
+    for (struct dirent *entry; packs != NULL && (entry = readdir(packs)) != NULL;) {
+        CHECK(entry->d_name[0] == '.' && strncmp(entry->d_name, ".tmp", 4) != 0);
+    }
+    (void)closedir(packs);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+static int as_stranger(const char *path, rlim_t unused)
+{
+    ri_store *store;
+    rille_err err;
+    rille_revision revision;
+    (void)unused;
+    if (setgid(65534) != 0 || setuid(65534) != 0) {
+        return 77;
+    }
+    if (open_file(path, false, &store) != RILLE_OK) {
+        return 1;
+    }
+    rille_head head = read_head(store); /* readable by all */
+    rille_head_swap swap = { .branch = "main", .expected = head.revision, .cell = (const uint8_t *)"base+1",
+                             .cell_len = 6,    .kept_len = 4,             .durable = true };
+    if (head.len != 4 || ri_store_head_swap(store, &swap, NULL, &revision, &err) != RILLE_PERMISSION) {
+        return 2;
+    }
+    if (strstr(err.message, path) == NULL) {
+        return 3;
+    }
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    if (test_write_tree(store, 1, 2, 10, &root, &offset, &len, &err) != RILLE_PERMISSION) {
+        return 4;
+    }
+    rille_free(head.bytes);
+    ri_store_release(store);
+    ri_store_options options = { .create = true };
+    return ri_store_open(test_join("file:", path, "/deeper").text, &options, &store, &err) == RILLE_PERMISSION ? 0 : 5;
+}
+
+TEST(file__says_that_a_user_may_not_write)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_revision revision = { { 0 } };
+    if (getuid() != 0) {
+        test_dir_remove(dir.path);
+        return; /* only root can become somebody else */
+    }
+    CHECK(chmod(dir.path, 0755) == 0);
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
+    CHECK_EQ_INT(in_child(as_stranger, dir.path, 0), 0);
+    check_head(store, "base");
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__sweeps_what_dead_writers_left)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_revision revision = { { 0 } };
+    test_text dead = test_join(dir.path, "/packs/.tmp-dead", "");
+    test_text live = test_join(dir.path, "/packs/.tmp-live", "");
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK(test_file_write(dead.text, "x", 1) && test_file_write(live.text, "x", 1));
+    pid_t child;
+    int ends[2];
+    REQUIRE(pipe(ends) == 0 && (child = fork()) >= 0);
+    if (child == 0) { /* a lock belongs to an open file: any open will do */
+        int fd = open(live.text, O_RDWR);
+        _exit(flock(fd, LOCK_EX) == 0 && write(ends[1], "x", 1) == 1 && pause() == 0);
+    }
+    char byte;
+    CHECK(read(ends[0], &byte, 1) == 1);
+    CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
+    struct stat info;
+    CHECK(stat(dead.text, &info) != 0 && stat(live.text, &info) == 0);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(file__reads_more_packs_than_it_keeps_open)
+{
+    enum { PACKS = 150 };
+    test_dir dir = test_dir_fast();
+    static ri_noderef roots[PACKS];
+    ri_store *store;
+    uint64_t offset;
+    uint64_t len;
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    for (size_t i = 0; i < PACKS; i++) {
+        CHECK_RC(test_write_tree(store, i * 10, 2, 50, &roots[i], &offset, &len, &test_err), RILLE_OK);
+    }
+    ri_store_release(store);
+    ri_store_options options = { .cache_bytes = 1 };
+    REQUIRE_RC(ri_store_open(test_join("file:", dir.path, "").text, &options, &store, &test_err), RILLE_OK);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < PACKS; i++) {
+            CHECK_RC(test_check_tree(store, &roots[i], i * 10, 2, 50, &test_err), RILLE_OK);
+        }
+    }
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_directory_and_lives_without_empty_ones,
+          file__drop_leaves_what_is_not_its_own, file__survives_a_change_of_directory,
+          file__appends_in_place_and_replaces_by_a_new_file, file__replaces_a_head_with_a_torn_end,
+          file__undoes_an_append_that_found_no_room, file__says_that_a_user_may_not_write,
+          file__sweeps_what_dead_writers_left, file__reads_more_packs_than_it_keeps_open)

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * For tests of queries: databases from EDN, and answers as text: rows as EDN, sorted, one blank between them.
+ */
+#ifndef RILLE_TEST_QUERY_WORLD_H
+#define RILLE_TEST_QUERY_WORLD_H
+
+#include "../src/core/db/conn.h"
+#include "../src/core/query/functions.h"
+#include "../src/core/query/query.h"
+
+#include "harness.h"
+
+#define WORLD_DBS_MAX 4
+#define WORLD_INPUTS_MAX 8
+
+typedef struct world {
+    rille_conn *conn[WORLD_DBS_MAX];
+    rille_db *db[WORLD_DBS_MAX];
+    ri_arena arena; /* of inputs */
+    ri_input inputs[WORLD_INPUTS_MAX];
+    ri_table tables[WORLD_INPUTS_MAX];
+    ri_form rules[WORLD_INPUTS_MAX];
+    size_t input_count;
+    uint64_t budget_us; /* 0: run to the end at once */
+    unsigned steps;     /* of the last query */
+    ri_op_options options;
+} world;
+
+static inline void world_inputs_clear(world *w)
+{
+    for (size_t i = 0; i < w->input_count; i++) {
+        if (w->inputs[i].kind == RI_INPUT_TABLE) {
+            ri_table_deinit(&w->tables[i]);
+        }
+    }
+    ri_arena_deinit(&w->arena);
+    w->input_count = 0;
+}
+
+static inline void world_init(world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->options = (ri_op_options){ .limit = -1, .offset = -1 };
+}
+
+static inline void world_url(char *out, size_t size, const char *prefix, int at)
+{
+    (void)snprintf(out, size, "%smem:query_world_%d", prefix, at);
+}
+
+static inline void world_close(world *w, int at)
+{
+    ri_db_release(w->db[at]);
+    ri_conn_release(w->conn[at]);
+    w->db[at] = NULL;
+    w->conn[at] = NULL;
+}
+
+static inline void world_deinit(world *w)
+{
+    char url[64];
+    world_inputs_clear(w);
+    for (int i = 0; i < WORLD_DBS_MAX; i++) {
+        bool open = w->conn[i] != NULL;
+        world_close(w, i);
+        world_url(url, sizeof url, "", i);
+        if (open) {
+            CHECK_RC(ri_database_drop(url, &test_err), 0);
+        }
+    }
+}
+
+static inline void world_open(world *w, int at, const char *prefix)
+{
+    char url[64];
+    ri_conn_options options = { .create = true };
+    world_url(url, sizeof url, prefix, at);
+    world_close(w, at);
+    REQUIRE_RC(ri_conn_open(url, &options, &w->conn[at], &test_err), 0);
+    REQUIRE_RC(ri_conn_db(w->conn[at], &w->db[at], &test_err), 0);
+}
+
+static inline void world_transact(world *w, int at, const char *text)
+{
+    ri_report report;
+    REQUIRE_RC(ri_conn_transact_edn(w->conn[at], text, strlen(text), &report, &test_err), 0);
+    ri_db_release(w->db[at]);
+    w->db[at] = ri_db_retain(report.after);
+    ri_report_deinit(&report);
+}
+
+/* Moves the tail into the trees. */
+static inline void world_flush(world *w, int at)
+{
+    REQUIRE_RC(ri_conn_flush(w->conn[at], &test_err), 0);
+    ri_db_release(w->db[at]);
+    w->db[at] = NULL;
+    REQUIRE_RC(ri_conn_db(w->conn[at], &w->db[at], &test_err), 0);
+}
+
+/* How a database lies there. */
+typedef enum world_mode { WORLD_NOVELTY, WORLD_TREES, WORLD_BOTH, WORLD_DEFERRED, WORLD_MODES } world_mode;
+
+/* A database of some transactions, the last ones maybe not in the trees, maybe seen through a slow store with an empty cache. */
+static inline void world_make(world *w, int at, world_mode mode, const char *const *texts, size_t count)
+{
+    world_open(w, at, "");
+    for (size_t i = 0; i < count; i++) {
+        world_transact(w, at, texts[i]);
+        bool last = i + 1 == count;
+        if ((mode == WORLD_TREES && last) || (mode >= WORLD_BOTH && i == count / 2)) {
+            world_flush(w, at);
+        }
+    }
+    if (mode == WORLD_DEFERRED) {
+        world_open(w, at, "deferred:");
+    }
+}
+
+static inline void world_add_db(world *w, int at)
+{
+    w->inputs[w->input_count++] = (ri_input){ .kind = RI_INPUT_DB, .db = w->db[at] };
+}
+
+static inline ri_value world_value(world *w, const ri_form *form)
+{
+    if (form->kind == RI_FORM_VALUE) {
+        return form->u.v;
+    }
+    ri_buf buf = { 0 };
+    for (uint32_t i = 0; i < form->u.seq.count; i++) {
+        ri_value v = world_value(w, &form->u.seq.items[i]);
+        ri_value_write(&buf, &v);
+    }
+    ri_value tuple = ri_bytes_value(RI_TUPLE, ri_arena_copy(&w->arena, buf.p, buf.len), buf.len);
+    ri_buf_deinit(&buf);
+    return tuple;
+}
+
+/* kind 's': one value; 'c': a list of values; 't': one row; 'r': rows. From EDN. */
+static inline void world_add_table(world *w, char kind, const char *text)
+{
+    ri_form form;
+    REQUIRE_RC(ri_edn_read(&w->arena, text, strlen(text), &form, &test_err), 0);
+    size_t at = w->input_count++;
+    w->inputs[at] = (ri_input){ .kind = RI_INPUT_TABLE, .table = &w->tables[at] };
+    uint32_t rows = kind == 's' || kind == 't' ? 1 : form.u.seq.count;
+    uint32_t cols = kind == 's' || kind == 'c' ? 1 : kind == 't' ? form.u.seq.count : 0;
+    if (kind == 'r' && rows > 0) {
+        cols = form.u.seq.items[0].u.seq.count;
+    }
+    REQUIRE_RC(ri_table_init(&w->tables[at], (uint16_t)cols, false, &test_err), 0);
+    for (uint32_t r = 0; r < rows; r++) {
+        ri_value row[16];
+        for (uint32_t c = 0; c < cols; c++) {
+            const ri_form *cell = kind == 's'   ? &form
+                                  : kind == 'c' ? &form.u.seq.items[r]
+                                  : kind == 't' ? &form.u.seq.items[c]
+                                                : &form.u.seq.items[r].u.seq.items[c];
+            row[c] = world_value(w, cell);
+        }
+        REQUIRE_RC(ri_table_add_row(&w->tables[at], row, NULL, &test_err), 0);
+    }
+}
+
+static inline void world_add_rules(world *w, const char *text)
+{
+    size_t at = w->input_count++;
+    REQUIRE_RC(ri_edn_read(&w->arena, text, strlen(text), &w->rules[at], &test_err), 0);
+    w->inputs[at] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &w->rules[at] };
+}
+
+/* ---- answers ---- */
+
+static inline int world_cmp_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The rows of a table as text; the caller frees with free(). */
+static inline char *world_text(const ri_table *table, bool sorted)
+{
+    char **lines = calloc(table->count + 1U, sizeof *lines);
+    size_t total = 1;
+    for (uint32_t r = 0; r < table->count; r++) {
+        ri_buf buf = { 0 };
+        for (uint16_t c = 0; c < table->col_count; c++) {
+            ri_value v = ri_vec_get(&table->cols[c], r);
+            ri_buf_put_text(&buf, c == 0 ? "[" : " ");
+            ri_edn_write_value(&buf, &v);
+        }
+        ri_buf_put_text(&buf, "]");
+        lines[r] = calloc(buf.len + 1, 1);
+        memcpy(lines[r], buf.p, buf.len);
+        total += buf.len + 1;
+        ri_buf_deinit(&buf);
+    }
+    if (sorted) {
+        qsort(lines, table->count, sizeof *lines, world_cmp_lines);
+    }
+    char *text = calloc(total, 1);
+    for (uint32_t r = 0; r < table->count; r++) {
+        strcat(text, r == 0 ? "" : " ");
+        strcat(text, lines[r]);
+        free(lines[r]);
+    }
+    free(lines);
+    return text;
+}
+
+static inline int world_collect(rille_op *op, ri_table *out, rille_err *err)
+{
+    const ri_vec *cols[64];
+    uint32_t count = 0;
+    const ri_vec *rows = ri_op_rows(op, &count);
+    for (uint16_t i = 0; i < out->col_count; i++) {
+        cols[i] = &rows[i];
+    }
+    return ri_table_add(out, cols, count, NULL, err);
+}
+
+/* Runs the query on the inputs, step by step. */
+static inline int world_run(world *w, const char *text, ri_table *out, rille_err *err)
+{
+    rille_query *query = NULL;
+    rille_op *op = NULL;
+    memset(out, 0, sizeof *out);
+    w->steps = 0;
+    int rc = ri_query_parse(text, strlen(text), &query, err);
+    if (rc == 0) {
+        rc = ri_op_new(query, w->inputs, w->input_count, &w->options, &op, err);
+    }
+    if (rc == 0) {
+        rc = ri_table_init(out, query->find_count, false, err);
+    }
+    while (rc == 0) {
+        w->steps++;
+        rc = ri_op_step(op, w->budget_us, err);
+        if (rc == RILLE_NEED) {
+            rc = ri_io_fetch(ri_op_io(op), err);
+        } else if (rc == RILLE_ROWS) {
+            rc = world_collect(op, out, err);
+        } else if (rc == RILLE_AGAIN) {
+            rc = 0;
+        }
+    }
+    if (getenv("RILLE_EXPLAIN") != NULL && op != NULL) {
+        ri_buf buf = { 0 };
+        (void)ri_op_explain(op, &buf);
+        (void)fprintf(stderr, "%s\n%.*s\n", text, (int)buf.len, (const char *)buf.p);
+        ri_buf_deinit(&buf);
+    }
+    ri_op_release(op);
+    ri_query_release(query);
+    if (rc != RILLE_DONE) {
+        ri_table_deinit(out);
+        memset(out, 0, sizeof *out);
+    }
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
+/* The inputs stay: query again, or world_inputs_clear. */
+static inline void world_expect_order(world *w, const char *query, const char *expected, bool sorted, const char *file,
+                                      int line)
+{
+    ri_table table;
+    rille_err err = { 0 };
+    int rc = world_run(w, query, &table, &err);
+    if (rc != 0) {
+        test_failed_at(file, line);
+        (void)fprintf(stderr, "%s\n    gave %s: %s\n", query, rille_code_name(rc), err.message);
+        return;
+    }
+    char *text = world_text(&table, sorted);
+    (void)test_check_str(text, expected, file, line, query);
+    free(text);
+    ri_table_deinit(&table);
+}
+
+#define EXPECT(w, query, expected) world_expect_order((w), (query), (expected), true, __FILE__, __LINE__)
+#define EXPECT_ORDERED(w, query, expected) world_expect_order((w), (query), (expected), false, __FILE__, __LINE__)
+
+static inline void world_expect_error(world *w, const char *query, int code, const char *part, const char *file, int line)
+{
+    ri_table table;
+    rille_err err = { 0 };
+    int rc = world_run(w, query, &table, &err);
+    if (rc == 0) {
+        ri_table_deinit(&table);
+    }
+    if (rc != code || strstr(err.message, part) == NULL) {
+        test_failed_at(file, line);
+        (void)fprintf(stderr, "%s\n    gave %s (%s), expected %s with \"%s\"\n", query, rille_code_name(rc), err.message,
+                      rille_code_name(code), part);
+    }
+}
+
+#define EXPECT_ERROR(w, query, code, part) world_expect_error((w), (query), (code), (part), __FILE__, __LINE__)
+
+#endif
