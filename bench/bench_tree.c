@@ -2,7 +2,8 @@
  *
  * The tree layer alone: columns, nodes, building, seeking, scanning, merging, and bytes a datom, over "people": 100,000
  * entities with name (8 values), last name (6), sex (2), age (0-99) and salary (0-99,999); ids dense, one transaction.
- * Each figure is the median of several runs, in CPU time (other processes disturb it less); the target stands beside it.
+ * Each figure is the median of several runs, in CPU time (other processes disturb it less); the target stands beside
+ * it.
  *
  *     bench_tree [runs]
  */
@@ -61,21 +62,21 @@ static double cpu_ns(void)
 }
 
 /* Times the code `runs` times; the median, in ns a unit. */
-#define MEDIAN(result, unit_count, ...)                                                                               \
-    do {                                                                                                               \
-        for (unsigned run_ = 0; run_ < runs; run_++) {                                                                 \
-            double start_ = cpu_ns();                                                                                  \
-            uint64_t rounds_ = 0;                                                                                      \
-            double end_;                                                                                               \
-            do {                                                                                                       \
-                __VA_ARGS__;                                                                                           \
-                rounds_++;                                                                                             \
-                end_ = cpu_ns();                                                                                       \
-            } while (end_ - start_ < 3e6);                                                                             \
-            samples[run_] = (end_ - start_) / (double)rounds_ / (double)(unit_count);                                  \
-        }                                                                                                              \
-        qsort(samples, runs, sizeof *samples, cmp_double);                                                             \
-        (result) = samples[runs / 2];                                                                                  \
+#define MEDIAN(result, unit_count, ...)                                               \
+    do {                                                                              \
+        for (unsigned run_ = 0; run_ < runs; run_++) {                                \
+            double start_ = cpu_ns();                                                 \
+            uint64_t rounds_ = 0;                                                     \
+            double end_;                                                              \
+            do {                                                                      \
+                __VA_ARGS__;                                                          \
+                rounds_++;                                                            \
+                end_ = cpu_ns();                                                      \
+            } while (end_ - start_ < 3e6);                                            \
+            samples[run_] = (end_ - start_) / (double)rounds_ / (double)(unit_count); \
+        }                                                                             \
+        qsort(samples, runs, sizeof *samples, cmp_double);                            \
+        (result) = samples[runs / 2];                                                 \
     } while (0)
 
 /* ---- data ---- */
@@ -145,10 +146,11 @@ static void bench_unpack(unsigned width)
         exit(1);
     }
     double ns;
-    MEDIAN(ns, NODE_ROWS * 100, for (int i = 0; i < 100; i++) {
-        ri_col_unpack(&col, 0, NODE_ROWS, out);
-        keep(out);
-    });
+    MEDIAN(
+        ns, NODE_ROWS * 100, for (int i = 0; i < 100; i++) {
+            ri_col_unpack(&col, 0, NODE_ROWS, out);
+            keep(out);
+        });
     (void)snprintf(name, sizeof name, "unpack, width %u", width);
     show(name, 1 / ns, "G numbers/s", width <= 16 ? ">= 1" : "");
     ri_buf_deinit(&buf);
@@ -180,10 +182,11 @@ static void bench_lower(bool sparse)
     }
     uint32_t sum = 0;
     double ns;
-    MEDIAN(ns, 4096, for (uint32_t i = 0; i < 4096; i++) { sum += ri_col_lower(&col, 1, NODE_ROWS, keys[i]); });
+    MEDIAN(
+        ns, 4096, for (uint32_t i = 0; i < 4096; i++) { sum += ri_col_lower(&col, 1, NODE_ROWS, keys[i]); });
     keep(&sum);
-    show(col.mode == RI_COL_FOR ? "lower bound in 1,024 packed numbers" : "lower bound in 1,024 DELTA numbers", ns, "ns",
-         col.mode == RI_COL_FOR ? "<= 50" : "");
+    show(col.mode == RI_COL_FOR ? "lower bound in 1,024 packed numbers" : "lower bound in 1,024 DELTA numbers", ns,
+         "ns", col.mode == RI_COL_FOR ? "<= 50" : "");
     ri_buf_deinit(&buf);
     ri_arena_deinit(&arena);
 }
@@ -237,10 +240,11 @@ static void bench_node(ri_order order, uint32_t from, const char *name, const ch
     (void)snprintf(line, sizeof line, "datoms of %s", name);
     show(line, ns, "ns/datom", "");
     uint32_t sum = 0;
-    MEDIAN(ns, NODE_ROWS, for (uint32_t i = 0; i < NODE_ROWS; i++) {
-        ri_bound bound = { .d = rows[i * 7 % NODE_ROWS], .parts = 3 };
-        sum += ri_node_search(node, 0, &bound);
-    });
+    MEDIAN(
+        ns, NODE_ROWS, for (uint32_t i = 0; i < NODE_ROWS; i++) {
+            ri_bound bound = { .d = rows[i * 7 % NODE_ROWS], .parts = 3 };
+            sum += ri_node_search(node, 0, &bound);
+        });
     keep(&sum);
     (void)snprintf(line, sizeof line, "search %s, whole key", name);
     show(line, ns, "ns", "");
@@ -334,19 +338,21 @@ static void bench_seek(ri_order order)
     }
     ri_cursor_init(&cursor, store, &trees[order]);
     double ns;
-    MEDIAN(ns, 4096, for (int i = 0; i < 4096; i++) {
-        ri_bound bound = { .d = people[order][picks[i]], .parts = 3 };
-        must(ri_cursor_seek(&cursor, &bound, &io, &err), &err);
-    });
+    MEDIAN(
+        ns, 4096, for (int i = 0; i < 4096; i++) {
+            ri_bound bound = { .d = people[order][picks[i]], .parts = 3 };
+            must(ri_cursor_seek(&cursor, &bound, &io, &err), &err);
+        });
     (void)snprintf(line, sizeof line, "random seek %s, warm", ri_order_name(order));
     show(line, ns, "ns", "<= 400");
-    MEDIAN(ns, 4096, for (int i = 0; i < 4096; i++) {
-        bool found;
-        ri_datom d;
-        ri_node *leaf;
-        must(ri_tree_get(store, &trees[order], &people[order][picks[i]], &io, &found, &d, &leaf, &err), &err);
-        ri_node_release(leaf);
-    });
+    MEDIAN(
+        ns, 4096, for (int i = 0; i < 4096; i++) {
+            bool found;
+            ri_datom d;
+            ri_node *leaf;
+            must(ri_tree_get(store, &trees[order], &people[order][picks[i]], &io, &found, &d, &leaf, &err), &err);
+            ri_node_release(leaf);
+        });
     (void)snprintf(line, sizeof line, "get %s, warm", ri_order_name(order));
     show(line, ns, "ns", "<= 400");
     MEDIAN(ns, n / 100, {

@@ -25,14 +25,14 @@ static test_dir dir;
 static rille_backend db;
 
 /* Calls until the answer comes; a direct backend answers at once, a deferred one at the second call. */
-#define SLOT(rc, slot, ...)                                        \
-    do {                                                           \
-        unsigned tries_ = 0;                                       \
-        do {                                                       \
-            (rc) = db.ops->slot(db.self, __VA_ARGS__);             \
-            tries_++;                                              \
-        } while ((rc) == RILLE_NEED && tries_ < 10);               \
-        CHECK_EQ_INT(tries_, now->deferred ? 2 : 1);               \
+#define SLOT(rc, slot, ...)                            \
+    do {                                               \
+        unsigned tries_ = 0;                           \
+        do {                                           \
+            (rc) = db.ops->slot(db.self, __VA_ARGS__); \
+            tries_++;                                  \
+        } while ((rc) == RILLE_NEED && tries_ < 10);   \
+        CHECK_EQ_INT(tries_, now->deferred ? 2 : 1);   \
     } while (0)
 
 static int open_kind(bool create, rille_backend *out, rille_err *err)
@@ -497,8 +497,12 @@ static int fault_run(void)
     while (rc == RILLE_OK && (rc = own.ops->head_read(own.self, "main", &head, &err)) == RILLE_NEED) {
         rc = RILLE_OK;
     }
-    rille_head_swap swap_args = { .branch = "main", .expected = head.revision, .cell = (const uint8_t *)"heads+",
-                                  .cell_len = 6,    .kept_len = 0,             .durable = true };
+    rille_head_swap swap_args = { .branch = "main",
+                                  .expected = head.revision,
+                                  .cell = (const uint8_t *)"heads+",
+                                  .cell_len = 6,
+                                  .kept_len = 0,
+                                  .durable = true };
     while (rc == RILLE_OK && (rc = own.ops->head_swap(own.self, &swap_args, &revision, &err)) == RILLE_NEED) {
         rc = RILLE_OK;
     }
@@ -538,10 +542,10 @@ static void run(void (*body)(void))
     }
 }
 
-#define CONTRACT(name)           \
-    TEST(contract__##name)       \
-    {                            \
-        run(name);               \
+#define CONTRACT(name)     \
+    TEST(contract__##name) \
+    {                      \
+        run(name);         \
     }
 CONTRACT(objects_read_as_they_were_put)
 CONTRACT(ranges_are_exact)

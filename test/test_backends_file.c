@@ -265,8 +265,12 @@ static int as_stranger(const char *path, rlim_t unused)
         return 1;
     }
     rille_head head = read_head(store); /* readable by all */
-    rille_head_swap swap = { .branch = "main", .expected = head.revision, .cell = (const uint8_t *)"base+1",
-                             .cell_len = 6,    .kept_len = 4,             .durable = true };
+    rille_head_swap swap = { .branch = "main",
+                             .expected = head.revision,
+                             .cell = (const uint8_t *)"base+1",
+                             .cell_len = 6,
+                             .kept_len = 4,
+                             .durable = true };
     if (head.len != 4 || ri_store_head_swap(store, &swap, NULL, &revision, &err) != RILLE_PERMISSION) {
         return 2;
     }
@@ -312,7 +316,7 @@ TEST(file__sweeps_what_dead_writers_left)
     test_text live = test_join(dir.path, "/packs/.tmp-live", "");
     REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
     CHECK(test_file_write(dead.text, "x", 1) && test_file_write(live.text, "x", 1));
-    pid_t child;
+    pid_t child = -1;
     int ends[2];
     REQUIRE(pipe(ends) == 0 && (child = fork()) >= 0);
     if (child == 0) { /* a lock belongs to an open file: any open will do */

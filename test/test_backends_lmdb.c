@@ -21,7 +21,7 @@ static void put_row(const char *path, const char *key, const void *bytes, size_t
 {
     MDB_env *env;
     MDB_txn *txn;
-    MDB_dbi dbi;
+    MDB_dbi dbi = 0;
     char name[40];
     char value[40];
     (void)snprintf(name, sizeof name, "%s", key);
@@ -69,7 +69,8 @@ TEST(lmdb__refuses_damaged_rows_of_a_head)
     REQUIRE_RC(open_lmdb(dir.path, true, &store), RILLE_OK);
     ri_store_release(store);
     put_row(dir.path, "h/main", "short", 5);
-    put_row(dir.path, "h/side", "\1\0\0\0\0\0\0\0\377\377\0\0\0\0\0\0\1\0\0\0\0\0\0\0", 24); /* rows that are not there */
+    put_row(dir.path, "h/side", "\1\0\0\0\0\0\0\0\377\377\0\0\0\0\0\0\1\0\0\0\0\0\0\0",
+            24); /* rows that are not there */
     REQUIRE_RC(open_lmdb(dir.path, false, &store), RILLE_OK);
     CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_CORRUPT);
     CHECK_RC(ri_store_head_read(store, "side", &head, &test_err), RILLE_CORRUPT);

@@ -46,8 +46,9 @@ static int increment(ri_store *store)
         (void)sscanf((const char *)head.bytes, "%u", &base);
         memcpy(cell, head.bytes, head.len);
         size_t marks = head.len - strcspn(cell, "+");
-        rille_head_swap swap = { .branch = "main", .expected = head.revision, .cell = (const uint8_t *)cell,
-                                 .durable = true };
+        rille_head_swap swap = {
+            .branch = "main", .expected = head.revision, .cell = (const uint8_t *)cell, .durable = true
+        };
         if (marks < 7) {
             cell[head.len] = '+';
             swap.cell_len = head.len + 1;

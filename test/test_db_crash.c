@@ -84,7 +84,13 @@ static uint64_t check_keys(const char *url, uint64_t acked, bool deep)
     REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
     uint64_t first = deep || acked < 200 ? 1 : acked - 200;
     for (uint64_t key = first; key <= acked; key++) {
-        CHECK(has_key(db, key));
+        bool there = has_key(db, key);
+        CHECK(there);
+        if (!there) {
+            printf("  key %llu is lost; acknowledged %llu, basis %llu, base %llu, %llu in the tail\n",
+                   (unsigned long long)key, (unsigned long long)acked, (unsigned long long)(db->t - RI_TX_BASE),
+                   (unsigned long long)(db->base->t - RI_TX_BASE), (unsigned long long)db->novelty.count);
+        }
     }
     uint64_t last = acked + (has_key(db, acked + 1) ? 1 : 0);
     CHECK(!has_key(db, last + 1));

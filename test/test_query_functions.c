@@ -400,7 +400,7 @@ static ri_value random_value(test_rng *rng, unsigned kind)
     case 2:
         return ri_ref((uint64_t)(i + 2));
     default:
-        return ri_bytes_value(RI_STRING, "abab" + (i + 2) / 2, 2);
+        return ri_bytes_value(RI_STRING, &"abab"[(i + 2) / 2], 2);
     }
 }
 

@@ -526,6 +526,5 @@ TEST_MAIN(read__needs_one_read_a_node_and_none_again, read__finds_nodes_by_foote
           read__of_a_truncated_pack_is_right_or_fails, read__copes_with_every_fault_at_every_call,
           read__takes_a_plan_of_faults_from_the_url, read__over_a_deferred_store_takes_one_round_a_level,
           read__keeps_what_was_fetched_until_the_io_is_cleared, read__fetches_more_wants_than_one_round_takes,
-          read__keeps_the_stores_of_one_io_apart, read__takes_bytes_from_the_host,
-          read__warms_all_branches_in_one_read, read__tells_blobs_from_nodes_of_the_same_bytes,
-          read__copes_without_memory, read__by_many_threads)
+          read__keeps_the_stores_of_one_io_apart, read__takes_bytes_from_the_host, read__warms_all_branches_in_one_read,
+          read__tells_blobs_from_nodes_of_the_same_bytes, read__copes_without_memory, read__by_many_threads)

@@ -38,8 +38,10 @@ TEST(store__without_a_name_is_its_own)
 
 TEST(store__says_which_urls_it_cannot_open)
 {
-    static const char *const unsupported[] = { "s3://user:secret@bucket/x", "https://user:secret@host/x", "sqlite:x",
-                                               "postgresql://u:secret@h/db", "idb:x", "deferred:sqlite:x" };
+    static const char *const unsupported[] = {
+        "s3://user:secret@bucket/x", "https://user:secret@host/x", "sqlite:x", "postgresql://u:secret@h/db", "idb:x",
+        "deferred:sqlite:x"
+    };
     ri_store *store;
     for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
         CHECK_RC(ri_store_open(unsupported[i], NULL, &store, &test_err), RILLE_UNSUPPORTED);

@@ -38,8 +38,9 @@ TEST(url__never_shows_passwords)
 {
     check_place("https://user:p%40ss@host/path?token=secret", RI_SCHEME_HTTPS, "host/path", "https://host/path");
     check_place("postgresql://u:a@b@host/db", RI_SCHEME_POSTGRESQL, "host/db", "postgresql://host/db");
-    static const char *const bad[] = { "https://user:secret@host/%zz", "s3:secret@x", "secret", "secret://x",
-                                       "s3://b?secret", "https://h/x?a=%secret" };
+    static const char *const bad[] = {
+        "https://user:secret@host/%zz", "s3:secret@x", "secret", "secret://x", "s3://b?secret", "https://h/x?a=%secret"
+    };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ri_url url;
         CHECK_RC(ri_url_parse(bad[i], &url, &test_err), RILLE_SYNTAX);

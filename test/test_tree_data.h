@@ -15,8 +15,8 @@ typedef struct data_shape {
     uint64_t e_max;
     uint32_t a_max;
     uint64_t t_max;
-    uint64_t v_max;   /* distinct values of a type, about */
-    bool mixed;       /* an attribute has values of several types */
+    uint64_t v_max; /* distinct values of a type, about */
+    bool mixed;     /* an attribute has values of several types */
     bool refs_only;
 } data_shape;
 
@@ -141,9 +141,23 @@ static inline ri_datom data_datom(test_rng *rng, ri_arena *arena, const data_sha
 
 static ri_order data_order; /* for qsort */
 
+/* What the order takes for equal is sorted by the rest, so that every qsort gives one result. */
 static int data_cmp(const void *a, const void *b)
 {
-    return ri_datom_cmp(data_order, a, b);
+    const ri_datom *x = a;
+    const ri_datom *y = b;
+    int order = ri_datom_cmp(data_order, x, y);
+    if (order == 0) {
+        order = (x->t > y->t) - (x->t < y->t);
+    }
+    if (order == 0) {
+        order = x->v.type - y->v.type;
+    }
+    if (order == 0 && !ri_type_is_word(x->v.type)) {
+        order = x->v.len != y->v.len ? (x->v.len > y->v.len) - (x->v.len < y->v.len)
+                                     : memcmp(x->v.as.p, y->v.as.p, x->v.len);
+    }
+    return order;
 }
 
 /* Sorts and drops equal ones; what the order does not store becomes what a node gives back. Gives the count. */

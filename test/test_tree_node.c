@@ -100,7 +100,9 @@ TEST(node__gives_back_rows_and_finds_cuts)
         ri_arena arena = { 0 };
         ri_order order = (ri_order)(round % RI_ORDER_COUNT);
         data_shape shape = data_any_shape(&rng);
-        uint32_t n = 1 + (uint32_t)test_random_below(&rng, round % 3 == 0 ? 4 : round % 3 == 1 ? 300 : RI_NODE_ROWS_MAX);
+        uint32_t n = 1 + (uint32_t)test_random_below(&rng, round % 3 == 0   ? 4
+                                                           : round % 3 == 1 ? 300
+                                                                            : RI_NODE_ROWS_MAX);
         ri_datom *rows = data_rows(&rng, &arena, order, &shape, n, &n);
         ri_node *node = make(enc, order, rows, n, &buf);
         check_rows(node, rows, n, &rng);
@@ -127,7 +129,8 @@ TEST(node__keeps_children)
     uint64_t counts[N];
     uint8_t addrs[N * RI_HASH_SIZE];
     for (uint32_t i = 0; i < N; i++) {
-        rows[i] = (ri_datom){ .e = i * 7, .a = i % 3 == 0 ? 0 : i, .v = i % 3 < 2 ? ri_nil() : ri_long(i), .added = true };
+        rows[i] =
+            (ri_datom){ .e = i * 7, .a = i % 3 == 0 ? 0 : i, .v = i % 3 < 2 ? ri_nil() : ri_long(i), .added = true };
         counts[i] = 500 + i % 10;
         memset(addrs + i * RI_HASH_SIZE, (int)i % 255 + 1, RI_HASH_SIZE);
     }
@@ -244,5 +247,5 @@ TEST(node__copes_without_memory)
     ri_arena_deinit(&arena);
 }
 
-TEST_MAIN(node__gives_back_rows_and_finds_cuts, node__keeps_children, node__of_one_datom_is_small, node__survives_damage,
-          node__copes_without_memory)
+TEST_MAIN(node__gives_back_rows_and_finds_cuts, node__keeps_children, node__of_one_datom_is_small,
+          node__survives_damage, node__copes_without_memory)

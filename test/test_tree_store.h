@@ -66,11 +66,11 @@ static inline int data_build(ri_store *store, ri_order order, const ri_limits *l
 }
 
 /* Calls again after each RILLE_NEED. */
-#define DATA_DRIVE(io, rc, call)                                                                                       \
-    do {                                                                                                               \
-        while (((rc) = (call)) == RILLE_NEED) {                                                                        \
-            REQUIRE_RC(ri_io_fetch((io), &test_err), RILLE_OK);                                                        \
-        }                                                                                                              \
+#define DATA_DRIVE(io, rc, call)                                \
+    do {                                                        \
+        while (((rc) = (call)) == RILLE_NEED) {                 \
+            REQUIRE_RC(ri_io_fetch((io), &test_err), RILLE_OK); \
+        }                                                       \
     } while (0)
 
 #endif

@@ -123,14 +123,14 @@ static int drop_head(void *context, int dir, const char *name)
 {
     char branch[FILE_BRANCH_LEN_MAX + 1];
     (void)context;
-    return is_temp(name) || file_branch_of_name(name, branch) ? remove_at(dir, name) : 0;
+    return is_temp(name) || ri_file_branch_of_name(name, branch) ? remove_at(dir, name) : 0;
 }
 
 static int drop_object(void *context, int dir, const char *name)
 {
     uint8_t id[RILLE_ID_SIZE];
     const char *suffix = context;
-    bool ours = strlen(name) == (size_t)2 * RILLE_ID_SIZE + strlen(suffix) && file_id_of_name(name, suffix, id);
+    bool ours = strlen(name) == (size_t)2 * RILLE_ID_SIZE + strlen(suffix) && ri_file_id_of_name(name, suffix, id);
     return is_temp(name) || ours ? remove_at(dir, name) : 0;
 }
 
@@ -172,9 +172,9 @@ static int drop_all(const file_db *db)
 static int file_drop(void *self, rille_err *err)
 {
     file_db *db = self;
-    RI_TRY(file_lock(db, err));
+    RI_TRY(ri_file_lock(db, err));
     int errnum = drop_all(db);
-    file_unlock(db);
+    ri_file_unlock(db);
     if (errnum != 0) {
         return ri_fail_errno(err, errnum, "file:%s: cannot remove all of the database", db->path);
     }
@@ -214,8 +214,8 @@ static uint64_t file_size_bytes(void *self)
 static void file_close(void *self)
 {
     file_db *db = self;
-    file_close_fds(db);
-    file_close_heads(db);
+    ri_file_close_fds(db);
+    ri_file_close_heads(db);
     ri_disk_close(db->lock_fd);
     ri_disk_close(db->dir);
     ri_mutex_deinit(&db->swap_lock);
@@ -225,14 +225,14 @@ static void file_close(void *self)
 }
 
 static const rille_backend_ops file_ops = {
-    .get_many = file_get_many,
-    .put_many = file_put_many,
-    .head_read = file_head_read,
-    .head_swap = file_head_swap,
-    .head_delete = file_head_delete,
-    .head_list = file_head_list,
-    .list = file_list,
-    .delete_many = file_delete_many,
+    .get_many = ri_file_get_many,
+    .put_many = ri_file_put_many,
+    .head_read = ri_file_head_read,
+    .head_swap = ri_file_head_swap,
+    .head_delete = ri_file_head_delete,
+    .head_list = ri_file_head_list,
+    .list = ri_file_list,
+    .delete_many = ri_file_delete_many,
     .drop = file_drop,
     .close = file_close,
     .size_bytes = file_size_bytes,

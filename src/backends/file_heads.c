@@ -65,7 +65,7 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-bool file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1])
+bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1])
 {
     size_t n = 0;
     for (; *name != '\0'; name++) {
@@ -126,7 +126,7 @@ static int try_lock(file_db *db)
     return EAGAIN;
 }
 
-int file_lock(file_db *db, rille_err *err)
+int ri_file_lock(file_db *db, rille_err *err)
 {
     ri_mutex_lock(&db->swap_lock);
     int errnum = try_lock(db);
@@ -137,7 +137,7 @@ int file_lock(file_db *db, rille_err *err)
     return RILLE_OK;
 }
 
-void file_unlock(file_db *db)
+void ri_file_unlock(file_db *db)
 {
     ri_disk_unlock(db->lock_fd);
     ri_mutex_unlock(&db->swap_lock);
@@ -153,7 +153,7 @@ static void release_open(file_head_fd *open)
     }
 }
 
-void file_close_heads(file_db *db)
+void ri_file_close_heads(file_db *db)
 {
     while (db->heads != NULL) {
         file_head *head = db->heads;
@@ -279,7 +279,7 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
     return RILLE_OK;
 }
 
-int file_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
 {
     file_db *db = self;
     head_path path;
@@ -413,7 +413,7 @@ static int change_head(file_db *db, const rille_head_swap *swap, const char *pat
     return rc;
 }
 
-int file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
+int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
 {
     file_db *db = self;
     head_path path;
@@ -423,20 +423,20 @@ int file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revi
         file_head_fd *open; /* a race that is lost already need not write anything */
         RI_TRY(check_expected(db, swap, path.text, &open, err));
         release_open(open);
-        RI_TRY(file_put_many(db, swap->puts, swap->put_count, err));
+        RI_TRY(ri_file_put_many(db, swap->puts, swap->put_count, err));
     }
-    RI_TRY(file_lock(db, err));
+    RI_TRY(ri_file_lock(db, err));
     int rc = change_head(db, swap, path.text, revision, err);
-    file_unlock(db);
+    ri_file_unlock(db);
     return rc;
 }
 
-int file_head_delete(void *self, const char *branch, rille_err *err)
+int ri_file_head_delete(void *self, const char *branch, rille_err *err)
 {
     file_db *db = self;
     head_path path;
     RI_TRY(path_of(db, branch, &path, err));
-    RI_TRY(file_lock(db, err));
+    RI_TRY(ri_file_lock(db, err));
     int errnum = ri_disk_remove(db->dir, path.text);
     int rc = RILLE_OK;
     if (errnum == ENOENT) {
@@ -444,7 +444,7 @@ int file_head_delete(void *self, const char *branch, rille_err *err)
     } else if (errnum != 0 || (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
         rc = fail_head(db, "remove", path.text, errnum, err);
     }
-    file_unlock(db);
+    ri_file_unlock(db);
     return rc;
 }
 
@@ -460,7 +460,7 @@ static int list_name(void *context, int dir, const char *name)
     name_list *list = context;
     char branch[FILE_BRANCH_LEN_MAX + 1];
     (void)dir;
-    if (!file_branch_of_name(name, branch)) {
+    if (!ri_file_branch_of_name(name, branch)) {
         return 0;
     }
     size_t size = strlen(branch) + 1;
@@ -473,7 +473,7 @@ static int list_name(void *context, int dir, const char *name)
     return 0;
 }
 
-int file_head_list(void *self, char **names, size_t *count, rille_err *err)
+int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err)
 {
     const file_db *db = self;
     name_list list = { 0 };

@@ -39,7 +39,7 @@ static int nibble(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE])
+bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE])
 {
     for (size_t i = 0; i < RILLE_ID_SIZE; i++) {
         int high = nibble(name[2 * i]);
@@ -54,7 +54,7 @@ bool file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_S
 
 /* ---- open packs ---- */
 
-void file_close_fds(file_db *db)
+void ri_file_close_fds(file_db *db)
 {
     for (size_t i = 0; i < FILE_FDS_MAX; i++) {
         ri_disk_close(db->fds[i].fd);
@@ -189,7 +189,7 @@ static int read_range(const open_object *object, rille_get *get)
     return RILLE_OK;
 }
 
-int file_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
+int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
 {
     file_db *db = self;
     (void)err;
@@ -258,7 +258,7 @@ static int sync_touched(const file_db *db, const touched_dirs *touched)
     return errnum;
 }
 
-int file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
+int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
 {
     const file_db *db = self;
     touched_dirs touched = { { false } };
@@ -293,7 +293,7 @@ static int list_id(void *context, int dir, const char *name)
     rille_object_id id = { .kind = list->kind };
     (void)dir;
     if (strlen(name) != (size_t)2 * RILLE_ID_SIZE + strlen(list->suffix) ||
-        !file_id_of_name(name, list->suffix, id.id)) {
+        !ri_file_id_of_name(name, list->suffix, id.id)) {
         return 0;
     }
     if (!RI_GROW(&list->ids, &list->cap, list->count + 1)) {
@@ -309,7 +309,7 @@ static int list_blob_dir(void *context, int dir, const char *name)
                                                                              : 0;
 }
 
-int file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
+int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
 {
     const file_db *db = self;
     id_list list = { .kind = (uint8_t)kind, .suffix = kind == RILLE_OBJECT_PACK ? ".pack" : "" };
@@ -350,7 +350,7 @@ static void forget_fd(file_db *db, const rille_object_id *id)
     ri_mutex_unlock(&db->fds_lock);
 }
 
-int file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
+int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
 {
     file_db *db = self;
     for (size_t i = 0; i < count; i++) {

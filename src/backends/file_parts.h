@@ -67,24 +67,24 @@ typedef struct file_db {
 } file_db;
 
 /* objects */
-int file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
-int file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err);
-int file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
-int file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
-void file_close_fds(file_db *db);
+int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
+int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err);
+int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
+int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
+void ri_file_close_fds(file_db *db);
 /* The id in a name of 64 hexadecimal digits and `suffix`. */
-bool file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE]);
+bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE]);
 
 /* heads */
-int file_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
-int file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
-int file_head_delete(void *self, const char *branch, rille_err *err);
-int file_head_list(void *self, char **names, size_t *count, rille_err *err);
-void file_close_heads(file_db *db);
+int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
+int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
+int ri_file_head_delete(void *self, const char *branch, rille_err *err);
+int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err);
+void ri_file_close_heads(file_db *db);
 /* swap_lock and DIR/lock, between processes too. */
-int file_lock(file_db *db, rille_err *err);
-void file_unlock(file_db *db);
+int ri_file_lock(file_db *db, rille_err *err);
+void ri_file_unlock(file_db *db);
 /* The branch in a file name; false when it is none. */
-bool file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1]);
+bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1]);
 
 #endif

@@ -113,7 +113,7 @@ typedef struct ri_reader {
 
 static inline ri_reader ri_reader_of(const uint8_t *p, size_t len)
 {
-    ri_reader r = { p, p + len, false };
+    ri_reader r = { p, len == 0 ? p : p + len, false }; /* NULL is fine for nothing */
     return r;
 }
 

@@ -244,7 +244,9 @@ int ri_attr_convert(const ri_attr *attr, const ri_value *in, bool strict, ri_are
 {
     *out = *in;
     int rc;
-    if (same_type(attr, in) || (attr->type == RI_NIL && in->type != RI_NIL && in->type != RI_REF)) {
+    if (in->type == RI_NIL) {
+        rc = refuse(attr, in, NULL, err);
+    } else if (same_type(attr, in) || (attr->type == RI_NIL && in->type != RI_NIL && in->type != RI_REF)) {
         if (in->type == RI_LONG || in->type == RI_INSTANT || in->type == RI_BOOL) {
             return RILLE_OK;
         }

@@ -383,6 +383,9 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
         has_schema = has_schema || ri_is_schema_attr(d->a);
+        if (d->v.type == RI_REF && d->v.as.u >= db->next_e && d->v.as.u < RI_TX_BASE) {
+            db->next_e = d->v.as.u + 1; /* an id that a user chose and only referred to so far: tx.c counts it, too */
+        }
         if (d->e >= RI_EID_USER && d->e < RI_TX_BASE) {
             db->next_e = d->e >= db->next_e ? d->e + 1 : db->next_e;
         } else if (d->e >= RI_EID_ATTR && d->e < RI_EID_USER && d->e >= db->next_attr) {

@@ -5,6 +5,8 @@
  * What can be checked without reading is checked here, where the user's words are still at hand: types, lengths, entity
  * ids. Cost of an item: some 10 ns, and the copy of its bytes if asked for.
  */
+#include "tx.h"
+
 #include "tx_inside.h"
 
 #include <stdio.h>

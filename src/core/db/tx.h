@@ -49,6 +49,7 @@ int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, ri
 int ri_tx_temp_named(ri_tx *tx, const char *name, size_t len, ri_ent *out, rille_err *err);
 int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err);
 int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err);
+/* A lookup ref names what has the value in the database before, else what gets it in this transaction. */
 int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
                  rille_err *err); /* value copied; attr must be unique */
 /* An ident -> RI_ENT_ID, RILLE_ENTITY_MISSING. An ident that this transaction defines itself is not seen. */
@@ -61,6 +62,8 @@ int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err 
 int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err); /* v NULL: all values */
 int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
 int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err); /* with components, and incoming refs */
+/* Cardinality one: the value must be old_v. Many: old_v must be among the values, and stays; NULL: there must be none. Either
+ * way new_v is then added like any other value. */
 int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v,
               rille_err *err); /* old NULL: has none */
 

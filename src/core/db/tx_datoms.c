@@ -374,26 +374,16 @@ static int make_many(tx_resolver *r, const group *g)
 
 /* ---- all of them ---- */
 
-int tx_make_datoms(tx_resolver *r)
+/* ops[0..count) are all of one entity, sorted. */
+static int make_entity(tx_resolver *r, const tx_op *ops, size_t count)
 {
-    r->block = ri_block_new();
-    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->heap_cap, r->op_count)) {
-        return ri_fail_nomem(r->err);
-    }
-    r->block->t = r->t;
-    const tx_op *ops = r->ops;
-    size_t count = r->op_count;
-    group g = { .e = 0, .fresh = false };
+    group g = { .e = ops->e, .fresh = tx_is_fresh(r, ops->e) };
     for (size_t i = 0; i < count; i += g.count) {
-        if (ops[i].e != g.e) {
-            g.e = ops[i].e;
-            g.fresh = tx_is_fresh(r, g.e);
-        }
         uint32_t slot = tx_op_slot(&ops[i]);
         g.ops = &ops[i];
         g.attr = tx_attr(r->tx, slot);
         g.count = 1;
-        while (i + g.count < count && ops[i + g.count].e == g.e && tx_op_slot(&ops[i + g.count]) == slot) {
+        while (i + g.count < count && tx_op_slot(&ops[i + g.count]) == slot) {
             g.count++;
         }
         if (g.fresh && g.count == 1 && tx_op_kind(g.ops) == TX_ADD) {
@@ -403,6 +393,75 @@ int tx_make_datoms(tx_resolver *r)
         }
     }
     return RILLE_OK;
+}
+
+static int begin_block(tx_resolver *r, size_t expected_count)
+{
+    r->block = ri_block_new();
+    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->heap_cap, expected_count)) {
+        return ri_fail_nomem(r->err);
+    }
+    r->block->t = r->t;
+    return RILLE_OK;
+}
+
+int tx_make_datoms(tx_resolver *r)
+{
+    const tx_op *ops = r->ops;
+    RI_TRY(begin_block(r, r->op_count));
+    for (size_t start = 0, end; start < r->op_count; start = end) {
+        for (end = start + 1; end < r->op_count && ops[end].e == ops[start].e;) {
+            end++;
+        }
+        RI_TRY(make_entity(r, ops + start, end - start));
+    }
+    return RILLE_OK;
+}
+
+/* The items of the next entity into r->ops. */
+static int take_entity(tx_resolver *r, size_t *next)
+{
+    const ri_tx *tx = r->tx;
+    r->op_count = 0;
+    do {
+        tx_op op = tx_known_op(r, &tx->items[*next]);
+        if (r->op_count > 0 && op.e != r->ops[0].e) {
+            break;
+        }
+        if (r->op_count + 1 >= r->op_cap &&
+            !RI_GROW(&r->ops, &r->op_cap, r->op_count + 2)) { /* and room for the instant */
+            return ri_fail_nomem(r->err);
+        }
+        r->ops[r->op_count++] = op;
+    } while (++*next < tx->item_count);
+    return RILLE_OK;
+}
+
+int tx_make_datoms_in_order(tx_resolver *r)
+{
+    ri_tx *tx = r->tx;
+    tx_op *other = NULL;
+    size_t other_count = 0;
+    bool last = r->instant_given;
+    RI_TRY(begin_block(r, tx->item_count + 1));
+    for (size_t next = 0; next < tx->item_count;) {
+        RI_TRY(take_entity(r, &next));
+        if (r->ops[0].e == r->t && !last) { /* the transaction's own id is the largest of all */
+            r->ops[r->op_count++] = tx_instant_op(r);
+            last = true;
+        }
+        if (r->op_count > other_count) {
+            other = NULL;
+            other_count = r->op_cap;
+        }
+        RI_TRY(tx_sort_entity(r->ops, r->op_count, &other, other_count, &tx->scratch, r->err));
+        RI_TRY(make_entity(r, r->ops, r->op_count));
+    }
+    if (last) {
+        return RILLE_OK;
+    }
+    tx_op instant = tx_instant_op(r);
+    return make_entity(r, &instant, 1);
 }
 
 /* ---- retracted entities ---- */

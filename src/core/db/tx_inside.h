@@ -157,13 +157,14 @@ typedef struct tx_resolver {
     int64_t instant;
     uint64_t next_e;
     uint64_t next_attr;
+    bool instant_given;
     bool need; /* something must be read first: the rest is only looked through for more of that */
     bool scan_open;
     ri_scan scan; /* EAVT */
     tx_key *keys;
     size_t key_count;
     uint8_t *slot_empty; /* per slot, NULL: not asked; 1: the attribute has datoms; 2: it has none */
-    tx_op *ops;          /* heap; grows by retracted entities */
+    tx_op *ops;          /* heap; all of them, growing by retracted entities; or those of one entity */
     size_t op_count;
     size_t op_cap;
     ri_block *block;
@@ -180,6 +181,8 @@ static inline bool tx_is_fresh(const tx_resolver *r, uint64_t e)
     return e >= r->db->next_attr;
 }
 
+#define TX_INSTANT_SLOT (RI_A_TX_INSTANT - 1U) /* the engine's attributes come first, ids without gaps */
+
 /* tx_entities.c */
 uint32_t tx_temp_root(ri_tx *tx, uint32_t temp);
 /* Binds lookup refs and upserted tempids. Sets r->need. */
@@ -190,6 +193,23 @@ int tx_number_entities(tx_resolver *r);
 uint64_t tx_entity_id(const tx_resolver *r, uint64_t word);
 /* Unique values, against the datoms of the block. */
 int tx_check_unique(tx_resolver *r);
+/* After numbering: an item with ids in place of tempids. */
+static inline tx_op tx_known_op(const tx_resolver *r, const tx_op *item)
+{
+    tx_op op = *item;
+    op.e = tx_entity_id(r, item->e);
+    if (item->v.type == RI_REF) {
+        op.v.as.u = tx_entity_id(r, item->v.as.u);
+    }
+    return op;
+}
+/* What says when the transaction was made, where no item does. */
+static inline tx_op tx_instant_op(const tx_resolver *r)
+{
+    return (tx_op){ .e = r->t,
+                    .v = ri_word(RI_INSTANT, (uint64_t)r->instant),
+                    .code = TX_INSTANT_SLOT << TX_SLOT_SHIFT | TX_ADD };
+}
 /* "entity 12", "tempid \"x\"", "entity 12 (:color/red)" for messages. */
 const char *tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
 #define TX_SHOW_SIZE 160
@@ -197,6 +217,8 @@ const char *tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t s
 /* tx_sort.c */
 /* By (e, slot, v); scratch memory comes from the arena. */
 int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err);
+/* Those of one entity; `other`, from scratch on first use, is room for other_count operations. */
+int tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err);
 int tx_op_cmp_in_entity(const tx_op *a, const tx_op *b);
 
 /* tx_datoms.c */
@@ -204,6 +226,8 @@ int tx_op_cmp_in_entity(const tx_op *a, const tx_op *b);
 int tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count);
 /* Datoms of the sorted operations into r->block. Sets r->need. */
 int tx_make_datoms(tx_resolver *r);
+/* The same straight from the items, which lie in the order of entities and retract none as a whole. */
+int tx_make_datoms_in_order(tx_resolver *r);
 
 /* tx.c */
 int tx_push(ri_tx *tx, const tx_op *op, rille_err *err);

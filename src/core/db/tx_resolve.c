@@ -7,8 +7,6 @@
  */
 #include "tx_inside.h"
 
-#define INSTANT_SLOT (RI_A_TX_INSTANT - 1U) /* the engine's attributes come first, ids without gaps */
-
 void ri_tx_result_deinit(ri_tx_result *result)
 {
     ri_block_release(result->block);
@@ -18,21 +16,23 @@ void ri_tx_result_deinit(ri_tx_result *result)
 
 /* ---- operations ---- */
 
-static int check_instant(tx_resolver *r, const tx_op *op)
+static int check_instant(tx_resolver *r, uint64_t e, const tx_op *item)
 {
-    if (op->e != r->t || tx_op_kind(op) != TX_ADD) {
+    if (e != r->t || tx_op_kind(item) != TX_ADD) {
         return ri_fail(
             r->err, RILLE_TX_SYNTAX,
             "attribute :db/txInstant can only be added, and only to the transaction itself (\"datomic.tx\")");
     }
-    if (op->v.as.i < r->db->instant) {
+    if (item->v.as.i < r->db->instant) {
         char given[40];
         char before[40];
-        given[ri_instant_format(given, op->v.as.i)] = '\0';
+        given[ri_instant_format(given, item->v.as.i)] = '\0';
         before[ri_instant_format(before, r->db->instant)] = '\0';
         return ri_fail(r->err, RILLE_TX_SYNTAX,
                        "attribute :db/txInstant %s lies before that of the last transaction, %s", given, before);
     }
+    r->instant = item->v.as.i;
+    r->instant_given = true;
     return RILLE_OK;
 }
 
@@ -46,55 +46,75 @@ static int not_an_entity(tx_resolver *r, const tx_op *item)
                    tx_attr(r->tx, tx_op_slot(item))->ident);
 }
 
-/* One item with ids in place of tempids. */
-static int copy_item(tx_resolver *r, const tx_op *item, tx_op *op)
-{
-    *op = *item;
-    op->e = tx_entity_id(r, item->e);
-    if (item->v.type == RI_REF) {
-        op->v.as.u = tx_entity_id(r, item->v.as.u);
-    }
-    if (op->e == 0 || (item->v.type == RI_REF && op->v.as.u == 0)) {
-        return not_an_entity(r, item);
-    }
-    return tx_op_slot(op) == INSTANT_SLOT && tx_op_kind(op) != TX_RETRACT_ENTITY ? check_instant(r, op) : RILLE_OK;
-}
+/* What the items are as a whole. */
+typedef struct survey {
+    size_t blob_count;
+    size_t retract_count; /* retracted entities */
+    bool sorted;          /* by entity */
+} survey;
 
-static int copy_items(tx_resolver *r, uint64_t **retracted, size_t *retracted_count)
+static int survey_items(tx_resolver *r, survey *out)
 {
-    ri_tx *tx = r->tx;
-    size_t retract_count = 0;
-    size_t blob_count = 0;
+    const ri_tx *tx = r->tx;
+    uint64_t before = 0;
+    *out = (survey){ .sorted = true };
     for (size_t i = 0; i < tx->item_count; i++) {
-        retract_count += tx_op_kind(&tx->items[i]) == TX_RETRACT_ENTITY;
-        blob_count += (tx->items[i].code & TX_WITH_BLOB) != 0;
-    }
-    *retracted_count = 0;
-    *retracted = ri_arena_array(&tx->scratch, retract_count, sizeof **retracted);
-    r->blobs = ri_arena_array(&tx->scratch, blob_count, sizeof *r->blobs);
-    if (*retracted == NULL || r->blobs == NULL || !RI_GROW(&r->ops, &r->op_cap, tx->item_count + 1)) {
-        return ri_fail_nomem(r->err);
-    }
-    bool given = false;
-    for (size_t i = 0; i < tx->item_count; i++) {
-        tx_op *op = &r->ops[r->op_count];
-        RI_TRY(copy_item(r, &tx->items[i], op));
-        if (tx_op_kind(op) == TX_RETRACT_ENTITY) {
-            (*retracted)[(*retracted_count)++] = op->e;
-            continue;
+        const tx_op *item = &tx->items[i];
+        uint64_t e = tx_entity_id(r, item->e);
+        if (e == 0 || (item->v.type == RI_REF && tx_entity_id(r, item->v.as.u) == 0)) {
+            return not_an_entity(r, item);
         }
-        if (tx_op_slot(op) == INSTANT_SLOT) {
-            r->instant = op->v.as.i;
-            given = true;
+        out->sorted = out->sorted && before <= e;
+        before = e;
+        out->blob_count += (item->code & TX_WITH_BLOB) != 0;
+        if (tx_op_kind(item) == TX_RETRACT_ENTITY) {
+            out->retract_count++;
+        } else if (tx_op_slot(item) == TX_INSTANT_SLOT) {
+            RI_TRY(check_instant(r, e, item));
         }
-        r->op_count++;
-    }
-    if (!given) {
-        r->ops[r->op_count++] = (tx_op){ .e = r->t,
-                                         .v = ri_word(RI_INSTANT, (uint64_t)r->instant),
-                                         .code = INSTANT_SLOT << TX_SLOT_SHIFT | TX_ADD };
     }
     return RILLE_OK;
+}
+
+/* All operations in one sorted array, retracted entities spelled out. */
+static int copy_items(tx_resolver *r, size_t retract_count)
+{
+    ri_tx *tx = r->tx;
+    uint64_t *retracted = ri_arena_array(&tx->scratch, retract_count, sizeof *retracted);
+    if (retracted == NULL || !RI_GROW(&r->ops, &r->op_cap, tx->item_count + 1)) {
+        return ri_fail_nomem(r->err);
+    }
+    retract_count = 0;
+    for (size_t i = 0; i < tx->item_count; i++) {
+        tx_op op = tx_known_op(r, &tx->items[i]);
+        if (tx_op_kind(&op) == TX_RETRACT_ENTITY) {
+            retracted[retract_count++] = op.e;
+        } else {
+            r->ops[r->op_count++] = op;
+        }
+    }
+    if (!r->instant_given) {
+        r->ops[r->op_count++] = tx_instant_op(r);
+    }
+    RI_TRY(tx_expand_entities(r, retracted, retract_count));
+    return tx_sort(r->ops, r->op_count, &tx->scratch, r->err);
+}
+
+/* Datoms of all items. Items that lie in the order of entities (bulk loads do) are not copied as a whole: touching as
+ * much memory once more would cost about as much as all the rest. */
+static int make_datoms(tx_resolver *r)
+{
+    survey all;
+    RI_TRY(survey_items(r, &all));
+    r->blobs = ri_arena_array(&r->tx->scratch, all.blob_count, sizeof *r->blobs);
+    if (r->blobs == NULL) {
+        return ri_fail_nomem(r->err);
+    }
+    if (all.sorted && all.retract_count == 0) {
+        return tx_make_datoms_in_order(r);
+    }
+    RI_TRY(copy_items(r, all.retract_count));
+    return tx_make_datoms(r);
 }
 
 /* ---- schema ---- */
@@ -220,12 +240,7 @@ static int resolve(tx_resolver *r, ri_tx_result *out)
         return RILLE_NEED;
     }
     RI_TRY(tx_number_entities(r));
-    uint64_t *retracted;
-    size_t retracted_count;
-    RI_TRY(copy_items(r, &retracted, &retracted_count));
-    RI_TRY(tx_expand_entities(r, retracted, retracted_count));
-    RI_TRY(tx_sort(r->ops, r->op_count, &r->tx->scratch, r->err));
-    RI_TRY(tx_make_datoms(r));
+    RI_TRY(make_datoms(r));
     if (r->need) {
         return RILLE_NEED;
     }

@@ -128,6 +128,25 @@ static tx_op *room(tx_op **other, size_t count, ri_arena *scratch)
     return *other;
 }
 
+int tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err)
+{
+    bool in_order = true;
+    for (size_t i = 1; i < count && in_order; i++) {
+        in_order = tx_op_cmp_in_entity(&ops[i - 1], &ops[i]) <= 0;
+    }
+    if (in_order) {
+        return RILLE_OK;
+    }
+    if (count <= INSERTION_COUNT_MAX) {
+        insertion_sort(ops, count, tx_op_cmp_in_entity);
+    } else if (room(other, other_count, scratch) == NULL) {
+        return ri_fail_nomem(err);
+    } else {
+        merge_sort(ops, *other, count, tx_op_cmp_in_entity);
+    }
+    return RILLE_OK;
+}
+
 int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
 {
     tx_op *other = NULL;
@@ -148,20 +167,10 @@ int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
         }
     }
     for (size_t start = 0, end; start < count; start = end) {
-        bool in_order = true;
-        for (end = start + 1; end < count && ops[end].e == ops[start].e; end++) {
-            in_order = in_order && tx_op_cmp_in_entity(&ops[end - 1], &ops[end]) <= 0;
+        for (end = start + 1; end < count && ops[end].e == ops[start].e;) {
+            end++;
         }
-        if (in_order) {
-            continue;
-        }
-        if (end - start <= INSERTION_COUNT_MAX) {
-            insertion_sort(ops + start, end - start, tx_op_cmp_in_entity);
-        } else if (room(&other, count, scratch) == NULL) {
-            return ri_fail_nomem(err);
-        } else {
-            merge_sort(ops + start, other, end - start, tx_op_cmp_in_entity);
-        }
+        RI_TRY(tx_sort_entity(ops + start, end - start, &other, count, scratch, err));
     }
     return RILLE_OK;
 }

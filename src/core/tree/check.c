@@ -3,9 +3,9 @@
  * Verifying a whole tree: everything the builder promises, node by node, so that what is wrong is named.
  *
  * One walk in order. Per node: its bytes give its address, rows are sorted (N6), and it is the encoding of its own rows
- * (which holds what the encoder promises of modes, groups and dictionaries). Between nodes: the first separator is zero,
- * each other one is the shortest between the last datom before it and the first behind it; counts add up; chunks close
- * where the rule says and nowhere else.
+ * (which holds what the encoder promises of modes, groups and dictionaries). Between nodes: the first separator is
+ * zero, each other one is the shortest between the last datom before it and the first behind it; counts add up; chunks
+ * close where the rule says and nowhere else.
  *
  * Cost: reads, decodes and encodes every node once. Memory: the path.
  */
@@ -20,11 +20,11 @@ typedef struct check {
     ri_encoder *encoder;
     ri_buf bytes;
     ri_datom *rows;
-    ri_datom *last_rows;    /* one: the last datom seen; its value is in `last_bytes` */
+    ri_datom *last_rows; /* one: the last datom seen; its value is in `last_bytes` */
     ri_arena last_bytes;
-    uint64_t last_key_bytes; /* of the leaf before */
+    uint64_t last_key_bytes;                      /* of the leaf before */
     uint32_t last_counts[RI_TREE_HEIGHT_MAX + 1]; /* rows of the node before, by level */
-    uint64_t seen;          /* datoms */
+    uint64_t seen;                                /* datoms */
     ri_check_report *report;
 } check;
 
@@ -32,7 +32,8 @@ static int wrong(const check *c, const ri_noderef *ref, unsigned level, const ch
 {
     char addr[2 * RI_HASH_SIZE + 1];
     ri_hex(addr, ref->addr, RI_HASH_SIZE);
-    return ri_fail(c->err, RILLE_CORRUPT, "node %s of tree %s, level %u: %s", addr, ri_order_name(c->order), level, what);
+    return ri_fail(c->err, RILLE_CORRUPT, "node %s of tree %s, level %u: %s", addr, ri_order_name(c->order), level,
+                   what);
 }
 
 static int get_node(check *c, const ri_noderef *ref, unsigned level, ri_node **out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The chunker: boundary rule, separators, levels. chunk.h has the idea and the invariants; docs/format-nodes.md the rule.
+ * The chunker: boundary rule, separators, levels. chunk.h has the idea and the invariants; docs/format-nodes.md the
+ * rule.
  *
  * Cost: a row is compared with nothing; beyond leaf_min rows it is hashed. A leaf is encoded once, written once.
  */
@@ -54,7 +55,8 @@ static ri_value shortest_value(const ri_value *last, const ri_value *next)
         return v;
     }
     uint32_t len = 0; /* enough where last is of a lower class */
-    if (last->type == next->type || last->type == next->type + 1) { /* a text, or a stub, which counts with its prefix */
+    if (last->type == next->type ||
+        last->type == next->type + 1) { /* a text, or a stub, which counts with its prefix */
         uint32_t shared_max = last->type == next->type ? last->len : RI_STUB_PREFIX;
         shared_max = shared_max < next->len ? shared_max : next->len;
         while (len < shared_max && last->as.p[len] == next->as.p[len]) {

@@ -8,7 +8,8 @@
  *   rows        [ d d d d d            <- open leaf
  *
  * A boundary is decided when the first datom behind it is known, on all levels at once: the leaf closes before d; d and
- * the last datom of the leaf give the separator; then level 1 closes before it or not, and only if it does, level 2 is asked ...
+ * the last datom of the leaf give the separator; then level 1 closes before it or not, and only if it does, level 2 is
+ * asked ...
  *
  * Invariants:
  * (K1) Items of an open chunk have been decided to belong together: nothing is asked again.
@@ -38,7 +39,10 @@ bool ri_leaf_closes(const ri_limits *limits, ri_order order, uint32_t n, uint64_
 /* Does a branch of n > 0 children close before the child with this separator? */
 bool ri_branch_closes(const ri_limits *limits, ri_order order, uint32_t n, const ri_datom *separator);
 /* What a row adds to key_bytes. */
-static inline uint32_t ri_row_key_bytes(const ri_datom *d) { return 16U + d->v.len; }
+static inline uint32_t ri_row_key_bytes(const ri_datom *d)
+{
+    return 16U + d->v.len;
+}
 
 /* The first separator of a level. */
 ri_datom ri_separator_zero(ri_order order);
@@ -47,9 +51,9 @@ ri_datom ri_separator(ri_order order, const ri_datom *last, const ri_datom *next
 bool ri_separator_same(const ri_datom *a, const ri_datom *b);
 
 typedef struct ri_origin {
-    ri_noderef ref;   /* the old node whose items the chunk began with */
+    ri_noderef ref;             /* the old node whose items the chunk began with */
     uint8_t last[RI_HASH_SIZE]; /* branches: address of its last child */
-    uint32_t count;   /* its items; 0: none */
+    uint32_t count;             /* its items; 0: none */
 } ri_origin;
 
 typedef struct ri_level {
@@ -60,9 +64,9 @@ typedef struct ri_level {
     size_t refs_cap;
     size_t counts_cap;
     uint32_t n;
-    bool last_is_old;  /* the last item is a node that was stored before */
+    bool last_is_old; /* the last item is a node that was stored before */
     ri_origin origin;
-    ri_arena bytes;    /* of separators */
+    ri_arena bytes; /* of separators */
 } ri_level;
 
 typedef struct ri_chunker {
@@ -111,7 +115,8 @@ int ri_tree_merge_limits(ri_store *store, const ri_tree *tree, const ri_change *
 int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
                          rille_err *err);
 
-/* A reference of the caller's to the node of a ref, which must be of this order and level. RILLE_NEED, RILLE_CORRUPT ... */
+/* A reference of the caller's to the node of a ref, which must be of this order and level. RILLE_NEED, RILLE_CORRUPT
+ * ... */
 int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, ri_io *io, ri_node **out,
                  rille_err *err);
 /* RILLE_NEED: the io has what a merge will read. */

@@ -11,9 +11,10 @@
  *                    0 for the first of a block
  *   RLE              varint run count r (2..n), column of r values, column of the r - 1 ends of all runs but the last
  *
- * Searches are branch-free binary ones; the order of probes depends on the range only, so that no branch is mispredicted.
- * A search needs only that "number >= key" is monotone over the range, not that the numbers are sorted: the group
- * column of a leaf with mixed types relies on it. (STRIDE with a negative step is searched like FOR for its sake.)
+ * Searches are branch-free binary ones; the order of probes depends on the range only, so that no branch is
+ * mispredicted. A search needs only that "number >= key" is monotone over the range, not that the numbers are sorted:
+ * the group column of a leaf with mixed types relies on it. (STRIDE with a negative step is searched like FOR for its
+ * sake.)
  */
 #include "column.h"
 
@@ -184,9 +185,9 @@ static inline void unpack_any(const ri_col *col, uint64_t base, uint32_t from, u
     }
 }
 
-#define UNPACK_WIDTH(w)                                                                                                \
-    case w:                                                                                                            \
-        unpack_eights(p, w, base, count, out);                                                                         \
+#define UNPACK_WIDTH(w)                        \
+    case w:                                    \
+        unpack_eights(p, w, base, count, out); \
         break;
 
 static void unpack_whole_eights(const uint8_t *p, unsigned width, uint64_t base, uint32_t count, uint64_t *out)
@@ -219,7 +220,8 @@ static void unpack_packed(const ri_col *col, uint64_t base, uint32_t from, uint3
     unsigned width = col->width;
     if (width == 32 || width == 64) { /* whole words: the loops that compilers vectorise */
         for (uint32_t i = from; i < to; i++) {
-            *out++ = base + (width == 32 ? ri_load_u32(col->bits + (size_t)i * 4) : ri_load_u64(col->bits + (size_t)i * 8));
+            *out++ =
+                base + (width == 32 ? ri_load_u32(col->bits + (size_t)i * 4) : ri_load_u64(col->bits + (size_t)i * 8));
         }
         return;
     }

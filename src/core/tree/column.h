@@ -66,7 +66,8 @@ uint32_t ri_col_upper(const ri_col *col, uint32_t from, uint32_t to, uint64_t ke
 /* Like lower, but looks near `from` first (gallops): for forward merges. */
 uint32_t ri_col_gallop(const ri_col *col, uint32_t from, uint32_t to, uint64_t key);
 
-/* The numbers equal to key in [from, to), nondecreasing there: *first .. *end - 1, or an empty range where they would be. */
+/* The numbers equal to key in [from, to), nondecreasing there: *first .. *end - 1, or an empty range where they would
+ * be. */
 void ri_col_equal(const ri_col *col, uint32_t from, uint32_t to, uint64_t key, bool gallop, uint32_t *first,
                   uint32_t *end);
 /* Are all numbers in min..max? O(1) mostly, else O(n). */

@@ -2,9 +2,9 @@
  *
  * Cursors: a pinned path from the root to a leaf.
  *
- * A move makes the new path aside, sharing with the present one all nodes from the top down to where they part, and puts
- * it in place when it is complete: so RILLE_NEED and failures leave the cursor as it was. Nodes shared are neither asked
- * for again nor counted again.
+ * A move makes the new path aside, sharing with the present one all nodes from the top down to where they part, and
+ * puts it in place when it is complete: so RILLE_NEED and failures leave the cursor as it was. Nodes shared are neither
+ * asked for again nor counted again.
  *
  *   path[2] (root)  [ . . S . . ]        S = slot[2]; path[1] is its child
  *   path[1]         [ . S . . . . ]      a move to the next leaf keeps path[2], path[1] and takes slot[1] + 1
@@ -75,8 +75,8 @@ static int begin_at_root(move *m, ri_cursor *cursor, ri_io *io, rille_err *err)
     ri_node *root = cursor->path[height - 1];
     m->shared = height - 1;
     if (root == NULL) {
-        RI_TRY(ri_tree_node(cursor->store, (ri_order)cursor->tree.order, &cursor->tree.root, height - 1, io, &root,
-                            err));
+        RI_TRY(
+            ri_tree_node(cursor->store, (ri_order)cursor->tree.order, &cursor->tree.root, height - 1, io, &root, err));
         m->shared = height;
     }
     m->height = height;

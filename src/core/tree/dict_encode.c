@@ -147,7 +147,8 @@ static int put_dict(const ri_dict_entry *entries, uint32_t count, uint64_t *numb
         numbers[i] = total;
     }
     if (total > RI_NODE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "values of %llu bytes do not fit into one node of at most %zu: use smaller ones",
+        return ri_fail(err, RILLE_LIMIT,
+                       "values of %llu bytes do not fit into one node of at most %zu: use smaller ones",
                        (unsigned long long)total, (size_t)RI_NODE_BYTES_MAX);
     }
     ri_buf_put_varint(out, count);

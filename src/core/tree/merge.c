@@ -9,12 +9,11 @@
  *
  *   STARTED   a chunk begins here; its separator is known. The next old node without changes can be taken over, on the
  *             highest level on which a chunk begins here.
- *   PENDING   an old node was taken over, and nothing came after it. When the next datom is the old one, its end and the
- *             next separator are what they were. When it is not, the node is OPENED: it becomes open chunks again, along
- *             its right edge.
- *   OPEN      there are rows in the open leaf. Before an old node without changes, the first datom of that node decides
- *             if the leaf closes - which needs that datom's leaf, but for the common case that the open leaf is an old one
- *             with rows added or replaced before its last row: more rows close a chunk sooner, never later.
+ *   PENDING   an old node was taken over, and nothing came after it. When the next datom is the old one, its end and
+ * the next separator are what they were. When it is not, the node is OPENED: it becomes open chunks again, along its
+ * right edge. OPEN      there are rows in the open leaf. Before an old node without changes, the first datom of that
+ * node decides if the leaf closes - which needs that datom's leaf, but for the common case that the open leaf is an old
+ * one with rows added or replaced before its last row: more rows close a chunk sooner, never later.
  *
  * Cost: changed leaves and the branches above them; a leaf more where rows at its edges changed. Opened nodes that turn
  * out to be as they were are not written again (ri_origin).
@@ -30,8 +29,8 @@ typedef struct merge {
     rille_err *err;
     ri_chunker chunker;
     merge_state state;
-    bool separator_is_old;  /* STARTED: the separator is the one that the next old node has */
-    bool edge_is_old;       /* OPEN: the open leaf closes before the next old leaf, whose separator stays */
+    bool separator_is_old; /* STARTED: the separator is the one that the next old node has */
+    bool edge_is_old;      /* OPEN: the open leaf closes before the next old leaf, whose separator stays */
     struct {
         ri_noderef ref;
         ri_datom separator;
@@ -222,7 +221,8 @@ static int try_take(merge *m, const ri_noderef *ref, unsigned level, uint64_t co
 
 /* ---- feeding ---- */
 
-/* A row that is the first to be fed of its leaf. unmoved: it is the old leaf's first. *begins: a chunk begins with it. */
+/* A row that is the first to be fed of its leaf. unmoved: it is the old leaf's first. *begins: a chunk begins with it.
+ */
 static int feed_first(merge *m, const ri_datom *d, bool unmoved, const ri_datom *separator, bool *begins)
 {
     if (m->state == PENDING && unmoved) {

@@ -3,17 +3,17 @@
  * Decoding of nodes: every check of N1-N5 and N7 on bytes that anybody may have written, once; afterwards all accesses
  * are safe without checks. Layout: node_format.h.
  *
- * A decoded node is its bytes and one block with the ri_node, its groups and nested columns; leaves with interleaved groups
- * have a block of ranks, branches one of children and counts.
+ * A decoded node is its bytes and one block with the ri_node, its groups and nested columns; leaves with interleaved
+ * groups have a block of ranks, branches one of children and counts.
  *
  * Cost of opening: O(groups + bytes of dictionaries), and about 2 ns a row where groups interleave.
  */
 #include "node_format.h"
 
 #define PARTS_GUESSED 6U /* nested columns for which there is room in the node's block; more come from the heap */
-#define DOUBLE_KEY_MIN UINT64_C(0x000fffffffffffff)  /* -inf */
+#define DOUBLE_KEY_MIN UINT64_C(0x000fffffffffffff) /* -inf */
 #define DOUBLE_KEY_MINUS_ZERO UINT64_C(0x7fffffffffffffff)
-#define DOUBLE_KEY_MAX UINT64_C(0xfff0000000000000)  /* +inf */
+#define DOUBLE_KEY_MAX UINT64_C(0xfff0000000000000) /* +inf */
 
 static void destroy_node(ri_object *object)
 {
@@ -399,11 +399,11 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     uint32_t group_count = (uint32_t)ri_read_varint_max(&in, count);
     if (!in.bad && (magic ^ RI_NODE_MAGIC) < 16 && magic != RI_NODE_MAGIC) {
         ri_free(input->bytes);
-        return ri_fail(err, RILLE_FORMAT, "a node has format version %u, this build reads version %u: use a newer rille",
-                       magic % 16, RI_NODE_MAGIC % 16);
+        return ri_fail(err, RILLE_FORMAT,
+                       "a node has format version %u, this build reads version %u: use a newer rille", magic % 16,
+                       RI_NODE_MAGIC % 16);
     }
-    if (in.bad || magic != RI_NODE_MAGIC || order >= RI_ORDER_COUNT || level > RI_TREE_HEIGHT_MAX ||
-        group_count == 0) {
+    if (in.bad || magic != RI_NODE_MAGIC || order >= RI_ORDER_COUNT || level > RI_TREE_HEIGHT_MAX || group_count == 0) {
         return corrupt(input, "the head", err);
     }
     ri_node *node = new_node(group_count);

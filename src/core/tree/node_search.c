@@ -5,8 +5,8 @@
  *
  * E, T, X, OP, V (of VAET): the column is sorted within the span: two searches. The attribute: groups are sorted by it,
  * so group numbers are monotone within the span as far as attributes go ("g >= first group of a" is). The value: the
- * rows of a span of one attribute are mostly of one group, hence consecutive numbers of its sorted values; only where an
- * attribute has values of several types in one node (flexible schema), rows are compared one by one.
+ * rows of a span of one attribute are mostly of one group, hence consecutive numbers of its sorted values; only where
+ * an attribute has values of several types in one node (flexible schema), rows are compared one by one.
  *
  * Cost: 10-30 ns a component.
  */
@@ -28,7 +28,7 @@ static const uint8_t parts_of[RI_ORDER_COUNT][5] = {
 typedef struct span {
     uint32_t from;
     uint32_t to;
-    uint32_t group;     /* of the bound's attribute: [group, group_end) */
+    uint32_t group; /* of the bound's attribute: [group, group_end) */
     uint32_t group_end;
     bool gallop;
 } span;
@@ -146,6 +146,13 @@ static uint32_t rows_lower(const ri_node *node, const span *s, const ri_value *v
 
 static void narrow_rows(const ri_node *node, span *s, const ri_value *v)
 {
+    if (s->to - s->from == 1) {
+        ri_value value = ri_node_value(node, s->from);
+        int order = ri_value_cmp(&value, v);
+        s->from += order < 0;
+        s->to -= order > 0;
+        return;
+    }
     s->from = rows_lower(node, s, v, false);
     s->to = rows_lower(node, s, v, true);
 }

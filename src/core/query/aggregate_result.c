@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The results of aggregates, one group at a time.
+ */
+#include "aggregate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* 2^64 * high + low, rounded. */
+static double total_double(const ri_total *t)
+{
+    uint64_t low = t->low;
+    uint64_t high = t->high;
+    bool negative = high >> 63 != 0;
+    if (negative) {
+        high = ~high + (low == 0);
+        low = 0 - low;
+    }
+    double d = (double)high * 18446744073709551616.0 + (double)low;
+    return (negative ? -d : d) + t->sum + t->rest;
+}
+
+static int finite_result(const ri_agg *agg, double d, ri_value *out, rille_err *err)
+{
+    if (!isfinite(d)) {
+        return ri_fail(err, RILLE_LIMIT, "aggregate %s leaves the range of doubles", ri_agg_name(agg));
+    }
+    *out = ri_double(d);
+    return 0;
+}
+
+static int sum_result(const ri_agg *agg, const ri_total *t, ri_value *out, rille_err *err)
+{
+    if (t->has_double) {
+        return finite_result(agg, total_double(t), out, err);
+    }
+    if (t->high != (t->low >> 63 != 0 ? UINT64_MAX : 0)) {
+        return ri_fail(err, RILLE_LIMIT,
+                       "aggregate sum leaves the range of longs: sum doubles instead, by [(double ?x) ?y]");
+    }
+    *out = ri_word(RI_LONG, t->low);
+    return 0;
+}
+
+static int cmp_values(const void *a, const void *b)
+{
+    ri_value va;
+    ri_value vb;
+    memcpy(&va, a, sizeof va);
+    memcpy(&vb, b, sizeof vb);
+    return ri_value_cmp(&va, &vb);
+}
+
+/* The values of one group from the table, sorted. *out is the caller's (ri_free). */
+static int group_values(ri_agg *agg, uint32_t group, ri_value **out, size_t *count, rille_err *err)
+{
+    static const uint16_t key_cols[] = { 0 };
+    *out = NULL;
+    *count = 0;
+    if (!agg->has_index) {
+        RI_TRY(ri_table_index_init(&agg->index, &agg->table, key_cols, 1, err));
+        agg->has_index = true;
+    }
+    RI_TRY(ri_table_index_update(&agg->index, err));
+    uint64_t word = group;
+    ri_vec key = { &word, NULL, NULL, RI_LONG };
+    const ri_vec *keys[] = { &key };
+    size_t cap = 0;
+    uint32_t row = ri_table_index_find(&agg->index, keys, 0);
+    for (; row != UINT32_MAX; row = ri_table_index_next(&agg->index, keys, 0, row)) {
+        if (!RI_GROW(out, &cap, *count + 1)) {
+            ri_free(*out);
+            *out = NULL;
+            return ri_fail_nomem(err);
+        }
+        (*out)[(*count)++] = ri_plain(ri_vec_get(&agg->table.cols[1], row));
+    }
+    if (*count > 1) {
+        qsort(*out, *count, sizeof **out, cmp_values);
+    }
+    return 0;
+}
+
+static int tuple_of(const ri_agg *agg, const ri_value *values, size_t count, ri_arena *arena, ri_value *out,
+                    rille_err *err)
+{
+    ri_buf buf = { 0 };
+    int rc = 0;
+    for (size_t i = 0; i < count && buf.len <= RI_VALUE_BYTES_MAX; i++) {
+        ri_value_write(&buf, &values[i]);
+    }
+    ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
+    if (buf.len > RI_VALUE_BYTES_MAX) {
+        rc = ri_fail(err, RILLE_LIMIT, "aggregate %s makes a tuple of over %u bytes", ri_agg_name(agg),
+                     RI_VALUE_BYTES_MAX);
+    } else if (buf.failed || !ri_value_copy(arena, &tuple, out)) {
+        rc = ri_fail_nomem(err);
+    }
+    ri_buf_deinit(&buf);
+    return rc;
+}
+
+static int table_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    ri_value *values;
+    size_t count;
+    RI_TRY(group_values(agg, group, &values, &count, err));
+    int rc = 0;
+    if (agg->kind == AGG_DISTINCT) {
+        rc = tuple_of(agg, values, count, arena, out, err);
+    } else if (count % 2 == 1) {
+        *out = values[count / 2];
+    } else if (count > 0) {
+        const ri_value *a = &values[count / 2 - 1];
+        const ri_value *b = &values[count / 2];
+        double half_a = (a->type == RI_DOUBLE ? a->as.d : (double)a->as.i) / 2;
+        double half_b = (b->type == RI_DOUBLE ? b->as.d : (double)b->as.i) / 2;
+        *out = ri_double(half_a + half_b);
+    }
+    ri_free(values);
+    return rc;
+}
+
+/* Best first. */
+static int heap_result(ri_agg *agg, const ri_heap *h, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    if (h->count > 1) {
+        qsort(h->values, h->count, sizeof *h->values, cmp_values);
+    }
+    if (agg->kind == AGG_MAX) {
+        for (size_t i = 0; i < h->count / 2; i++) {
+            ri_value swap = h->values[i];
+            h->values[i] = h->values[h->count - 1 - i];
+            h->values[h->count - 1 - i] = swap;
+        }
+    }
+    int rc = tuple_of(agg, h->values, h->count, arena, out, err);
+    for (size_t at = h->count; at-- > 0;) { /* a heap again: rows may follow */
+        ri_heap copy = *h;
+        ri_agg_sift_down(agg, &copy, at);
+    }
+    return rc;
+}
+
+int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    *out = ri_nil();
+    switch (agg->kind) {
+    case AGG_COUNT:
+    case AGG_COUNT_DISTINCT:
+        *out = ri_long(agg->counts[group]);
+        return 0;
+    case AGG_SUM:
+        return sum_result(agg, &agg->totals[group], out, err);
+    case AGG_AVG:
+        return finite_result(agg, total_double(&agg->totals[group]) / (double)agg->counts[group], out, err);
+    case AGG_MIN:
+    case AGG_MAX:
+        if (agg->n > 0) {
+            return heap_result(agg, &agg->heaps[group], arena, out, err);
+        }
+        return ri_value_copy(arena, &agg->best[group], out) ? 0 : ri_fail_nomem(err);
+    case AGG_VARIANCE:
+        return finite_result(agg, agg->moments[group].squares / (double)agg->counts[group], out, err);
+    case AGG_STDDEV:
+        return finite_result(agg, sqrt(agg->moments[group].squares / (double)agg->counts[group]), out, err);
+    case AGG_MEDIAN:
+    case AGG_DISTINCT:
+        return table_result(agg, group, arena, out, err);
+    case AGG_KIND_COUNT:
+        break;
+    }
+    return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Binding whole queries and rules, and their calls.
+ *
+ * What a rule NEEDS bound at a call follows from its bodies, which may call rules: the smallest solution is found by
+ * repetition. A need only ever appears, so there are at most as many rounds as parameters.
+ */
+#include "bind.h"
+
+/* The functions of bind.c run out of memory without a message. */
+static int with_message(int rc, rille_err *err)
+{
+    return rc == RILLE_NOMEM ? ri_fail_nomem(err) : rc;
+}
+
+/* ---- queries ---- */
+
+static ri_bind_scope scope_of_query(const rille_query *query, const ri_rules *rules, rille_err *err)
+{
+    return (ri_bind_scope){ .var_names = query->var_names,
+                            .source_names = query->source_names,
+                            .text = query->text,
+                            .text_len = query->text_len,
+                            .rules = rules,
+                            .err = err };
+}
+
+static ri_varset input_vars(const rille_query *query)
+{
+    ri_varset vars = { { 0 } };
+    for (uint16_t i = 0; i < query->in_count; i++) {
+        for (uint16_t j = 0; j < query->in[i].binding.var_count; j++) {
+            ri_varset_add(&vars, query->in[i].binding.vars[j]);
+        }
+    }
+    return vars;
+}
+
+/* A variable of :find or :with that nothing binds. */
+static int check_result_var(const rille_query *query, const ri_varset *bound, ri_var var, uint32_t offset,
+                            const char *where, rille_err *err)
+{
+    if (ri_varset_has(bound, var)) {
+        return 0;
+    }
+    ri_varset used = { { 0 } };
+    for (uint16_t i = 0; i < query->where_count; i++) {
+        ri_clause_vars(&query->where[i], &used);
+    }
+    const char *problem = ri_varset_has(&used, var) ? "is only used, but bound by no clause" : "occurs in no clause";
+    if (query->text != NULL && offset != UINT32_MAX) {
+        unsigned line;
+        unsigned column;
+        ri_edn_position(query->text, query->text_len, offset, &line, &column);
+        return ri_fail(err, RILLE_QUERY, "%u:%u: variable %s of %s %s", line, column, query->var_names[var], where,
+                       problem);
+    }
+    return ri_fail(err, RILLE_QUERY, "variable %s of %s %s", query->var_names[var], where, problem);
+}
+
+int ri_bind_query(rille_query *query, rille_err *err)
+{
+    ri_bind_scope scope = scope_of_query(query, NULL, err);
+    ri_varset bound = input_vars(query);
+    RI_TRY(with_message(ri_bind_joins(&scope, &query->arena, query->where, query->where_count, &bound), err));
+    RI_TRY(with_message(ri_bind_check(&scope, query->where, query->where_count, &bound), err));
+    for (uint16_t i = 0; i < query->where_count; i++) {
+        ri_clause_provides(&query->where[i], &bound);
+    }
+    for (uint16_t i = 0; i < query->find_count; i++) {
+        RI_TRY(check_result_var(query, &bound, query->find[i].var, query->find[i].offset, ":find", err));
+    }
+    for (uint16_t i = 0; i < query->with_count; i++) {
+        RI_TRY(check_result_var(query, &bound, query->with[i], UINT32_MAX, ":with", err));
+    }
+    return 0;
+}
+
+/* ---- calls ---- */
+
+static int check_calls(const ri_bind_scope *scope, const ri_clause *body, uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        const ri_clause *clause = &body[i];
+        RI_TRY(check_calls(scope, clause->body, clause->body_count));
+        if (clause->kind != RI_CLAUSE_RULE) {
+            continue;
+        }
+        const ri_rule_branch *rule = ri_rules_find(scope->rules, clause->name);
+        const char *in_rule = scope->rule != NULL ? scope->rule : "";
+        const char *in = scope->rule != NULL ? ", called in rule " : "";
+        if (rule == NULL) {
+            return ri_fail(scope->err, RILLE_QUERY, "rule %s%s%s is not among the rules given", clause->name, in,
+                           in_rule);
+        }
+        if (rule->param_count != clause->term_count) {
+            return ri_fail(scope->err, RILLE_QUERY, "rule %s%s%s takes %u arguments, not %u", clause->name, in, in_rule,
+                           rule->param_count, clause->term_count);
+        }
+    }
+    return 0;
+}
+
+int ri_bind_calls(const rille_query *query, const ri_rules *rules, rille_err *err)
+{
+    ri_bind_scope scope = scope_of_query(query, rules, err);
+    ri_varset bound = input_vars(query);
+    RI_TRY(check_calls(&scope, query->where, query->where_count));
+    return with_message(ri_bind_check(&scope, query->where, query->where_count, &bound), err);
+}
+
+/* ---- rules ---- */
+
+static ri_bind_scope scope_of_branch(const ri_rule_branch *branch, const rille_query *query, const ri_rules *rules,
+                                     rille_err *err)
+{
+    static const char *const only_default[] = { "$" };
+    return (ri_bind_scope){ .var_names = branch->var_names,
+                            .source_names = query != NULL ? query->source_names : only_default,
+                            .rule = branch->name,
+                            .rules = rules,
+                            .err = err };
+}
+
+static ri_varset params_of(const ri_rule_branch *branch, bool only_needed)
+{
+    ri_varset vars = { { 0 } };
+    for (uint16_t i = 0; i < branch->param_count; i++) {
+        if (!only_needed || branch->needs[i]) {
+            ri_varset_add(&vars, branch->params[i]);
+        }
+    }
+    return vars;
+}
+
+/* Branches of one name agree, and share one array of needs. */
+static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
+{
+    for (size_t i = 0; i < rules->branch_count; i++) {
+        ri_rule_branch *branch = &rules->branches[i];
+        const ri_rule_branch *first = ri_rules_find(rules, branch->name);
+        if (first != branch) {
+            if (first->param_count != branch->param_count || first->required_count != branch->required_count) {
+                return ri_fail(err, RILLE_QUERY,
+                               "rule %s is defined with %u and with %u parameters, of which %u and %u in brackets: all "
+                               "its definitions must agree",
+                               branch->name, first->param_count, branch->param_count, first->required_count,
+                               branch->required_count);
+            }
+            branch->needs = first->needs;
+            continue;
+        }
+        branch->needs = ri_arena_array(arena, branch->param_count, sizeof *branch->needs);
+        if (branch->needs == NULL) {
+            return ri_fail_nomem(err);
+        }
+        for (uint16_t p = 0; p < branch->param_count; p++) {
+            branch->needs[p] = p < branch->required_count;
+        }
+    }
+    return 0;
+}
+
+/* Every parameter that is not required must at least occur in the body. */
+static int check_params(const ri_rule_branch *branch, rille_err *err)
+{
+    ri_varset used = { { 0 } };
+    for (uint16_t i = 0; i < branch->body_count; i++) {
+        ri_clause_vars(&branch->body[i], &used);
+    }
+    for (uint16_t p = branch->required_count; p < branch->param_count; p++) {
+        if (!ri_varset_has(&used, branch->params[p])) {
+            return ri_fail(err, RILLE_QUERY, "rule %s: parameter %s occurs in no clause of its body", branch->name,
+                           branch->var_names[branch->params[p]]);
+        }
+    }
+    return 0;
+}
+
+static int find_needs(ri_rules *rules, bool *grown)
+{
+    *grown = false;
+    for (size_t i = rules->branch_count; i-- > 0;) { /* rules mostly call those that stand after them */
+        ri_rule_branch *branch = &rules->branches[i];
+        ri_varset required = { { 0 } };
+        ri_varset provided = { { 0 } };
+        RI_TRY(ri_body_required(branch->body, branch->body_count, rules, &required));
+        for (uint16_t c = 0; c < branch->body_count; c++) {
+            ri_clause_provides(&branch->body[c], &provided);
+        }
+        for (uint16_t p = 0; p < branch->param_count; p++) {
+            ri_var var = branch->params[p];
+            if (!branch->needs[p] && (ri_varset_has(&required, var) || !ri_varset_has(&provided, var))) {
+                branch->needs[p] = true;
+                *grown = true;
+            }
+        }
+    }
+    return 0;
+}
+
+int ri_bind_rules(ri_rules *rules, const rille_query *query, ri_arena *arena, rille_err *err)
+{
+    RI_TRY(join_branches(rules, arena, err));
+    for (size_t i = 0; i < rules->branch_count; i++) {
+        ri_rule_branch *branch = &rules->branches[i];
+        ri_bind_scope scope = scope_of_branch(branch, query, rules, err);
+        ri_varset params = params_of(branch, false);
+        RI_TRY(check_params(branch, err));
+        RI_TRY(check_calls(&scope, branch->body, branch->body_count));
+        RI_TRY(with_message(ri_bind_joins(&scope, arena, branch->body, branch->body_count, &params), err));
+    }
+    for (bool grown = true; grown;) {
+        RI_TRY(with_message(find_needs(rules, &grown), err));
+    }
+    for (size_t i = 0; i < rules->branch_count; i++) {
+        ri_rule_branch *branch = &rules->branches[i];
+        ri_bind_scope scope = scope_of_branch(branch, query, rules, err);
+        ri_varset needed = params_of(branch, true);
+        RI_TRY(with_message(ri_bind_check(&scope, branch->body, branch->body_count, &needed), err));
+    }
+    return 0;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of the chain: what :find asks for, distinct, aggregated, ordered, cut to offset and limit.
+ *
+ *   batches -> project -> [set] ---------------------------> give            streaming
+ *                               -> groups, aggregates -> [table -> sort] -> give
+ *                               -> [table -> sort] ---------------------> give
+ *
+ * The set is left out where the planner proves that rows are distinct. Rows are given as slices of the set's or the batch's
+ * columns; nothing is copied but stubs, in whose place the whole values come.
+ */
+#include "exec.h"
+
+typedef enum find_phase { FIND_PULL, FIND_GIVE, FIND_NEXT_RESULTS, FIND_DONE } find_phase;
+
+struct ri_find {
+    rille_op *op;
+    find_phase phase;
+    uint16_t elem_count;
+    uint16_t col_count;        /* elements and :with */
+    ri_var *vars;              /* of the columns */
+    const ri_vec **cols;       /* projected, of the batch at hand */
+    ri_vec *slices;            /* what is new */
+    ri_vec *consts;            /* fixed variables */
+    ri_vec *copies;            /* unstubbed, or results */
+    ri_vec *given;             /* what op->rows points to */
+    ri_table *set;             /* NULL: rows are distinct anyway */
+    ri_table *result;          /* ordered: all rows */
+    bool aggregates;
+    ri_agg **aggs;             /* by element; NULL: a variable */
+    ri_table *groups;
+    ri_table_index group_index;
+    const ri_vec **group_cols;
+    uint16_t group_col_count;
+    uint32_t group_count;
+    uint32_t *group_of;
+    uint32_t at;               /* next result row to give */
+    uint32_t result_count;
+    uint32_t *order;           /* sorted rows of result */
+    uint32_t count;            /* rows in slices */
+    uint16_t unstubbed;        /* elements done */
+    int64_t offset_left;
+    int64_t limit_left;        /* -1: none */
+    ri_arena arena;            /* bytes of what is given */
+};
+
+void ri_find_live(const rille_op *op, ri_varset *live)
+{
+    for (uint16_t i = 0; i < op->query->find_count; i++) {
+        ri_varset_add(live, op->query->find[i].var);
+    }
+    for (uint16_t i = 0; i < op->query->with_count; i++) {
+        ri_varset_add(live, op->query->with[i]);
+    }
+}
+
+/* ---- making one ---- */
+
+static bool find_arrays(ri_find *find, ri_arena *arena)
+{
+    uint16_t n = find->col_count;
+    find->vars = ri_arena_array(arena, n + 1U, sizeof *find->vars);
+    find->cols = ri_arena_array(arena, n + 1U, sizeof *find->cols);
+    find->group_cols = ri_arena_array(arena, n + 1U, sizeof *find->group_cols);
+    ri_vec *vecs = ri_arena_array(arena, 4U * (n + 1U), sizeof *vecs);
+    find->aggs = ri_arena_array(arena, n + 1U, sizeof(ri_agg *));
+    if (find->vars == NULL || find->cols == NULL || find->group_cols == NULL || vecs == NULL || find->aggs == NULL) {
+        return false;
+    }
+    memset(vecs, 0, 4U * (n + 1U) * sizeof *vecs);
+    for (uint16_t i = 0; i <= n; i++) {
+        find->aggs[i] = NULL;
+    }
+    find->slices = vecs;
+    find->consts = vecs + n + 1;
+    find->copies = vecs + 2 * (n + 1);
+    find->given = vecs + 3 * (n + 1);
+    return true;
+}
+
+static int find_aggregates(ri_find *find, rille_err *err)
+{
+    const rille_query *query = find->op->query;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        const ri_find_elem *elem = &query->find[i];
+        if (elem->agg == NULL) {
+            find->group_col_count++;
+            continue;
+        }
+        const ri_agg_def *def = ri_agg_find(elem->agg);
+        if (def == NULL) {
+            return ri_fail(err, RILLE_QUERY, "aggregate %s is not known", elem->agg);
+        }
+        find->aggregates = true;
+        RI_TRY(ri_agg_new(def, elem->arg.type == RI_NIL ? NULL : &elem->arg, &find->aggs[i], err));
+    }
+    if (!find->aggregates) {
+        return 0;
+    }
+    uint16_t key_cols[RI_QUERY_VARS_MAX];
+    uint16_t n = find->group_col_count < RI_QUERY_VARS_MAX ? find->group_col_count : RI_QUERY_VARS_MAX;
+    for (uint16_t i = 0; i < n; i++) {
+        key_cols[i] = i;
+    }
+    RI_TRY(ri_op_table(find->op, n, false, &find->groups, err));
+    find->group_of = ri_arena_array(&find->op->plan_arena, RI_BATCH_ROWS, sizeof *find->group_of);
+    if (find->group_of == NULL) {
+        return ri_fail_nomem(err);
+    }
+    return ri_table_index_init(&find->group_index, find->groups, key_cols, n, err);
+}
+
+static int64_t option_or(int64_t option, int64_t otherwise)
+{
+    return option >= 0 ? option : otherwise;
+}
+
+int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
+{
+    const rille_query *query = op->query;
+    *out = NULL;
+    ri_find *find = ri_arena_alloc(&op->plan_arena, sizeof *find);
+    if (find == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(find, 0, sizeof *find);
+    find->op = op;
+    find->elem_count = query->find_count;
+    find->col_count = (uint16_t)(query->find_count + query->with_count);
+    if (!find_arrays(find, &op->plan_arena)) {
+        return ri_fail_nomem(err);
+    }
+    op->find = find; /* released with the plan from here on */
+    ri_varset vars = { { 0 } };
+    for (uint16_t i = 0; i < find->col_count; i++) {
+        find->vars[i] = i < query->find_count ? query->find[i].var : query->with[i - query->find_count];
+        ri_varset_add(&vars, find->vars[i]);
+    }
+    RI_TRY(find_aggregates(find, err));
+    if (!ri_plan_distinct(op, &vars)) {
+        RI_TRY(ri_op_table(op, find->col_count, true, &find->set, err));
+    }
+    bool ordered = query->order_count > 0;
+    if (ordered && (find->aggregates || find->set == NULL)) {
+        RI_TRY(ri_op_table(op, find->aggregates ? find->elem_count : find->col_count, false, &find->result, err));
+    } else if (ordered) {
+        find->result = find->set;
+    }
+    find->limit_left = option_or(op->options.limit, query->limit);
+    find->offset_left = option_or(op->options.offset, query->offset);
+    find->phase = FIND_PULL;
+    *out = find;
+    return 0;
+}
+
+void ri_find_release(ri_find *find)
+{
+    if (find == NULL) {
+        return;
+    }
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        ri_agg_free(find->aggs[i]);
+    }
+    ri_table_index_deinit(&find->group_index);
+    ri_free(find->order);
+    ri_arena_deinit(&find->arena);
+}
+
+/* ---- taking a batch in ---- */
+
+static ri_vec slice_of(const ri_vec *vec, uint32_t from)
+{
+    ri_vec slice = *vec;
+    slice.words += from;
+    slice.lens = slice.lens == NULL ? NULL : slice.lens + from;
+    slice.types = slice.types == NULL ? NULL : slice.types + from;
+    return slice;
+}
+
+static int project(ri_find *find, const ri_batch *batch, rille_err *err)
+{
+    const ri_scope *scope = &find->op->scope;
+    for (uint16_t i = 0; i < find->col_count; i++) {
+        ri_var var = find->vars[i];
+        if (!ri_varset_has(&scope->is_fixed, var)) {
+            find->cols[i] = &batch->cols[var];
+            continue;
+        }
+        ri_vec *vec = &find->consts[i];
+        if (vec->words == NULL) {
+            if (!ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+                return ri_fail_nomem(err);
+            }
+            ri_vec_fill(vec, RI_BATCH_ROWS, &scope->fixed[var]);
+        }
+        find->cols[i] = vec;
+    }
+    return 0;
+}
+
+/* The batch's new rows into find->slices. */
+static int take_batch(ri_find *find, const ri_batch *batch, rille_err *err)
+{
+    RI_TRY(project(find, batch, err));
+    uint32_t from = 0;
+    find->count = batch->count;
+    if (find->set != NULL) {
+        from = find->set->count;
+        RI_TRY(ri_table_add(find->set, find->cols, batch->count, &find->count, err));
+    }
+    for (uint16_t i = 0; i < find->col_count; i++) {
+        find->slices[i] = find->set != NULL ? slice_of(&find->set->cols[i], from) : *find->cols[i];
+    }
+    return 0;
+}
+
+/* ---- aggregates ---- */
+
+static int new_group(ri_find *find, uint32_t row, uint32_t *group, rille_err *err)
+{
+    ri_value values[RI_QUERY_VARS_MAX];
+    for (uint16_t i = 0; i < find->group_col_count && i < RI_QUERY_VARS_MAX; i++) {
+        values[i] = ri_vec_get(find->group_cols[i], row);
+    }
+    *group = find->groups->count;
+    RI_TRY(ri_table_add_row(find->groups, values, NULL, err));
+    return ri_table_index_update(&find->group_index, err);
+}
+
+static int find_groups(ri_find *find, rille_err *err)
+{
+    uint16_t n = 0;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        if (find->aggs[i] == NULL) {
+            find->group_cols[n++] = &find->slices[i];
+        }
+    }
+    if (n == 0) {
+        memset(find->group_of, 0, find->count * sizeof *find->group_of);
+        find->group_count = 1;
+        return 0;
+    }
+    ri_table_index_find_rows(&find->group_index, find->group_cols, find->count, find->group_of);
+    for (uint32_t row = 0; row < find->count; row++) {
+        if (find->group_of[row] == UINT32_MAX) {
+            find->group_of[row] = ri_table_index_find(&find->group_index, find->group_cols, row);
+        }
+        if (find->group_of[row] == UINT32_MAX) {
+            RI_TRY(new_group(find, row, &find->group_of[row], err));
+        }
+    }
+    find->group_count = find->groups->count;
+    return 0;
+}
+
+static int aggregate(ri_find *find, rille_err *err)
+{
+    if (find->count == 0) {
+        return 0;
+    }
+    RI_TRY(find_groups(find, err));
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        if (find->aggs[i] != NULL) {
+            RI_TRY(ri_agg_add(find->aggs[i], &find->slices[i], find->group_of, find->count, find->group_count, err));
+        }
+    }
+    return 0;
+}
+
+/* Columns of the groups [from, from + n) into find->slices. */
+static int group_results(ri_find *find, uint32_t from, uint32_t n, rille_err *err)
+{
+    uint16_t col = 0;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        if (find->aggs[i] == NULL) {
+            find->slices[i] = slice_of(&find->groups->cols[col++], from);
+            continue;
+        }
+        ri_vec *vec = &find->copies[i];
+        if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        for (uint32_t g = 0; g < n; g++) {
+            ri_value v;
+            RI_TRY(ri_agg_result(find->aggs[i], from + g, &find->arena, &v, err));
+            ri_vec_set(vec, g, &v);
+        }
+        find->slices[i] = *vec;
+    }
+    return 0;
+}
+
+/* ---- order ---- */
+
+static int cmp_rows(const ri_find *find, uint32_t a, uint32_t b)
+{
+    const rille_query *query = find->op->query;
+    for (uint16_t i = 0; i < query->order_count; i++) {
+        const ri_vec *col = &find->result->cols[query->order_by[i].elem];
+        int c = ri_vec_cmp(col, a, col, b);
+        if (c != 0) {
+            return query->order_by[i].desc ? -c : c;
+        }
+    }
+    return 0;
+}
+
+static void merge(const ri_find *find, const uint32_t *in, uint32_t *out, uint32_t low, uint32_t mid, uint32_t high)
+{
+    uint32_t i = low;
+    uint32_t j = mid;
+    for (uint32_t k = low; k < high; k++) {
+        bool left = i < mid && (j >= high || cmp_rows(find, in[i], in[j]) <= 0);
+        out[k] = left ? in[i++] : in[j++];
+    }
+}
+
+/* Merge sort, stable. */
+static int sort_result(ri_find *find, rille_err *err)
+{
+    uint32_t n = find->result->count;
+    find->order = ri_alloc_array((size_t)n + 1, sizeof *find->order);
+    uint32_t *other = ri_alloc_array((size_t)n + 1, sizeof *other);
+    if (find->order == NULL || other == NULL) {
+        ri_free(other);
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        find->order[i] = i;
+    }
+    for (uint64_t width = 1; width < n; width *= 2) {
+        for (uint64_t low = 0; low < n; low += 2 * width) {
+            uint64_t mid = low + width < n ? low + width : n;
+            uint64_t high = mid + width < n ? mid + width : n;
+            merge(find, find->order, other, (uint32_t)low, (uint32_t)mid, (uint32_t)high);
+        }
+        uint32_t *swap = find->order;
+        find->order = other;
+        other = swap;
+    }
+    ri_free(other);
+    return 0;
+}
+
+/* All is in: prepares what is given. */
+static int end_of_input(ri_find *find, rille_err *err)
+{
+    find->at = 0;
+    find->result_count = find->aggregates ? find->group_count : 0;
+    if (find->result != NULL && find->aggregates) {
+        for (uint32_t from = 0; from < find->group_count; from += RI_BATCH_ROWS) {
+            uint32_t left = find->group_count - from;
+            uint32_t n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
+            RI_TRY(group_results(find, from, n, err));
+            for (uint16_t i = 0; i < find->elem_count; i++) {
+                find->cols[i] = &find->slices[i];
+            }
+            RI_TRY(ri_table_add(find->result, find->cols, n, NULL, err));
+            ri_arena_reset(&find->arena);
+        }
+    }
+    if (find->result != NULL) {
+        find->result_count = find->result->count;
+        RI_TRY(sort_result(find, err));
+    }
+    find->phase = FIND_NEXT_RESULTS;
+    return 0;
+}
+
+/* The next rows of the finished result into find->slices. */
+static int next_results(ri_find *find, rille_err *err)
+{
+    uint32_t left = find->result_count - find->at;
+    uint32_t n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
+    ri_arena_reset(&find->arena);
+    find->count = n;
+    if (find->result == NULL) {
+        RI_TRY(group_results(find, find->at, n, err));
+    }
+    for (uint16_t i = 0; i < find->elem_count && find->result != NULL; i++) {
+        ri_vec *vec = &find->consts[i]; /* free by now */
+        if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        ri_vec_gather(&find->result->cols[i], find->order + find->at, n, vec);
+        find->slices[i] = *vec;
+    }
+    find->at += n;
+    return 0;
+}
+
+/* ---- giving ---- */
+
+static void cut(ri_find *find)
+{
+    uint32_t skip = find->offset_left < (int64_t)find->count ? (uint32_t)find->offset_left : find->count;
+    find->offset_left -= skip;
+    find->count -= skip;
+    for (uint16_t i = 0; i < find->elem_count && skip > 0; i++) {
+        find->slices[i] = slice_of(&find->slices[i], skip);
+    }
+    if (find->limit_left >= 0) {
+        find->count = (int64_t)find->count < find->limit_left ? find->count : (uint32_t)find->limit_left;
+        find->limit_left -= find->count;
+    }
+    find->unstubbed = 0;
+}
+
+/* Whole values in place of stubs; what is asked for is asked for once. */
+static int give(ri_find *find, rille_err *err)
+{
+    for (; find->unstubbed < find->elem_count; find->unstubbed++) {
+        uint16_t i = find->unstubbed;
+        const ri_vec *vec = NULL;
+        ri_vec copy = { 0 };
+        RI_TRY(ri_unstub(find->op, &find->slices[i], find->count, &find->arena, &copy, &vec, err));
+        find->given[i] = *vec;
+    }
+    find->op->rows = find->given;
+    find->op->row_count = find->count;
+    return RILLE_ROWS;
+}
+
+static int pull(ri_find *find, rille_err *err)
+{
+    ri_batch *batch = NULL;
+    int rc = find->op->last->next(find->op->last, &batch, err);
+    if (rc == RILLE_DONE) {
+        bool collected = find->aggregates || find->result != NULL;
+        find->phase = FIND_DONE;
+        return collected ? end_of_input(find, err) : 0;
+    }
+    RI_TRY(rc);
+    RI_TRY(take_batch(find, batch, err));
+    if (find->aggregates) {
+        return aggregate(find, err);
+    }
+    if (find->result != NULL) {
+        return find->set != NULL ? 0 : ri_table_add(find->result, find->cols, find->count, NULL, err);
+    }
+    ri_arena_reset(&find->arena);
+    cut(find);
+    find->phase = FIND_GIVE;
+    return 0;
+}
+
+int ri_find_next(ri_find *find, rille_err *err)
+{
+    bool collects = find->aggregates || find->result != NULL;
+    for (;;) {
+        switch (find->phase) {
+        case FIND_PULL:
+            if (find->limit_left == 0) {
+                find->phase = FIND_DONE;
+                break;
+            }
+            RI_TRY(pull(find, err));
+            break;
+        case FIND_NEXT_RESULTS:
+            if (find->limit_left == 0 || find->at == find->result_count) {
+                find->phase = FIND_DONE;
+                break;
+            }
+            RI_TRY(next_results(find, err));
+            cut(find);
+            find->phase = FIND_GIVE;
+            break;
+        case FIND_GIVE: {
+            int rc = find->count > 0 ? give(find, err) : 0;
+            if (rc != 0 && rc != RILLE_ROWS) {
+                return rc;
+            }
+            find->phase = collects ? FIND_NEXT_RESULTS : FIND_PULL;
+            if (rc == RILLE_ROWS) {
+                return rc;
+            }
+            break;
+        }
+        case FIND_DONE:
+            return RILLE_DONE;
+        }
+    }
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inputs of :in: checked, and turned into sources, constants and the first stage of the chain.
+ *
+ * An input of one row fixes its variables: they become constants (X3). What is left, relations and lists, is crossed into one
+ * relation by counting through the rows of all tables like an odometer, the first table fastest.
+ */
+#include "exec.h"
+
+static const char *input_name(ri_input_kind kind)
+{
+    switch (kind) {
+    case RI_INPUT_DB:
+        return "a database";
+    case RI_INPUT_TABLE:
+        return "a value or rows";
+    case RI_INPUT_RULES:
+        return "rules";
+    }
+    return "nothing";
+}
+
+static int wrong(const rille_op *op, size_t at, const char *expected, const ri_input *input, rille_err *err)
+{
+    const ri_in *in = &op->query->in[at];
+    const char *name = in->kind == RI_IN_SOURCE    ? op->query->source_names[in->source]
+                       : in->kind == RI_IN_RULES   ? "%"
+                       : in->binding.var_count > 0 && in->binding.vars[0] != RI_NO_VAR
+                           ? op->query->var_names[in->binding.vars[0]]
+                           : "_";
+    return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in) is %s; expected %s", at + 1, name, input_name(input->kind),
+                   expected);
+}
+
+/* ---- fixed variables ---- */
+
+static void fix(rille_op *op, ri_value *fixed, ri_var var, const ri_value *v)
+{
+    if (ri_varset_has(&op->scope.is_fixed, var)) {
+        ri_value a = ri_plain(fixed[var]);
+        ri_value b = ri_plain(*v);
+        op->empty = op->empty || !ri_value_eq(&a, &b);
+        return;
+    }
+    fixed[var] = *v;
+    ri_varset_add(&op->scope.is_fixed, var);
+}
+
+static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *fixed, rille_err *err)
+{
+    const ri_in *in = &op->query->in[at];
+    const ri_table *table = input->table;
+    if (input->kind != RI_INPUT_TABLE || table == NULL) {
+        return wrong(op, at, "a value or rows", input, err);
+    }
+    bool one_row = in->binding.kind == RI_BIND_SCALAR || in->binding.kind == RI_BIND_TUPLE;
+    if (one_row && table->count != 1) {
+        return ri_fail(err, RILLE_INPUT, "input %zu has %u rows; expected %s", at + 1, table->count,
+                       in->binding.kind == RI_BIND_SCALAR ? "one value" : "one row");
+    }
+    if (table->count > 0 && table->col_count < in->binding.var_count) {
+        return ri_fail(err, RILLE_INPUT, "input %zu has rows of %u values; its binding in :in wants %u", at + 1,
+                       table->col_count, in->binding.var_count);
+    }
+    op->empty = op->empty || table->count == 0;
+    bool wild = table->col_count > in->binding.var_count;
+    for (uint16_t c = 0; c < in->binding.var_count && table->count > 0; c++) {
+        ri_var var = in->binding.vars[c];
+        wild = wild || var == RI_NO_VAR;
+        if (var == RI_NO_VAR) {
+            continue;
+        }
+        if (table->count == 1) {
+            ri_value v = ri_vec_get(&table->cols[c], 0);
+            fix(op, fixed, var, &v);
+        } else {
+            op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at };
+        }
+    }
+    if (table->count > 1) {
+        op->in_rows *= table->count;
+        op->in_distinct = op->in_distinct && table->slots != NULL && !wild;
+    }
+    return 0;
+}
+
+/* ---- all inputs ---- */
+
+static int bind_rules(rille_op *op, size_t at, const ri_input *input, rille_err *err)
+{
+    if (input->kind != RI_INPUT_RULES || input->rules == NULL) {
+        return wrong(op, at, "rules", input, err);
+    }
+    RI_TRY(ri_rules_parse_form(input->rules, op->query, &op->arena, &op->rules, err));
+    return ri_bind_calls(op->query, &op->rules, err);
+}
+
+static int bind_source(rille_op *op, size_t at, const ri_input *input, rille_err *err)
+{
+    uint16_t source = op->query->in[at].source;
+    if (input->kind == RI_INPUT_DB && input->db != NULL) {
+        op->sources[source].db = ri_db_retain(input->db);
+        return 0;
+    }
+    if (input->kind == RI_INPUT_TABLE && input->table != NULL) {
+        op->sources[source].table = input->table;
+        return 0;
+    }
+    return wrong(op, at, "a database or rows", input, err);
+}
+
+static int bind_one(rille_op *op, size_t at, const ri_input *input, ri_value *fixed, rille_err *err)
+{
+    switch ((ri_in_kind)op->query->in[at].kind) {
+    case RI_IN_SOURCE:
+        return bind_source(op, at, input, err);
+    case RI_IN_RULES:
+        return bind_rules(op, at, input, err);
+    case RI_IN_BINDING:
+        return bind_table(op, at, input, fixed, err);
+    }
+    return 0;
+}
+
+/* The one store of all databases, or NULL. */
+static ri_store *common_store(const rille_op *op)
+{
+    ri_store *store = NULL;
+    for (uint16_t i = 0; i < op->source_count; i++) {
+        if (op->sources[i].db == NULL) {
+            continue;
+        }
+        if (store != NULL && store != op->sources[i].db->store) {
+            return NULL;
+        }
+        store = op->sources[i].db->store;
+    }
+    return store;
+}
+
+/* Variables of one-row inputs that a longer input has, too, stay columns as well: the rows are compared. */
+static size_t binding_columns(const rille_query *query)
+{
+    size_t sum = 0;
+    for (uint16_t i = 0; i < query->in_count; i++) {
+        sum += query->in[i].binding.var_count;
+    }
+    return sum;
+}
+
+int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err *err)
+{
+    const rille_query *query = op->query;
+    if (count != query->in_count) {
+        return ri_fail(err, RILLE_INPUT, "the query has %u inputs in :in, %zu were given", query->in_count, count);
+    }
+    op->source_count = query->source_count;
+    op->sources = ri_arena_array(&op->arena, query->source_count + 1U, sizeof *op->sources);
+    op->in_cols = ri_arena_array(&op->arena, binding_columns(query) + 1U, sizeof *op->in_cols);
+    ri_value *fixed = ri_arena_array(&op->arena, query->var_count + 1U, sizeof *fixed);
+    if (op->sources == NULL || op->in_cols == NULL || fixed == NULL) {
+        op->source_count = 0;
+        return ri_fail_nomem(err);
+    }
+    memset(op->sources, 0, (query->source_count + 1U) * sizeof *op->sources);
+    op->in_rows = 1;
+    op->in_distinct = true;
+    op->scope.fixed = fixed;
+    for (size_t i = 0; i < count; i++) {
+        RI_TRY(bind_one(op, i, &inputs[i], fixed, err));
+    }
+    op->store = common_store(op);
+    return 0;
+}
+
+/* ---- the first stage ---- */
+
+typedef struct input_stage {
+    ri_stage stage;
+    uint64_t at;      /* next row of the product */
+    uint64_t total;
+    uint32_t *rows;
+    uint32_t *sel;
+} input_stage;
+
+/* How many rows of the product share one row of the input of in_cols[at]. */
+static uint64_t stride_of(const rille_op *op, uint16_t at)
+{
+    uint64_t stride = 1;
+    for (uint16_t i = 0; i < op->in_col_count && op->in_cols[i].input != op->in_cols[at].input; i++) {
+        if (i == 0 || op->in_cols[i].input != op->in_cols[i - 1].input) {
+            stride *= op->in_cols[i].table->count;
+        }
+    }
+    return stride;
+}
+
+static int input_columns(input_stage *self, uint32_t n, rille_err *err)
+{
+    const rille_op *op = self->stage.op;
+    for (uint16_t i = 0; i < op->in_col_count; i++) {
+        const ri_in_column *col = &op->in_cols[i];
+        bool again = false;
+        for (uint16_t j = 0; j < i; j++) {
+            again = again || op->in_cols[j].var == col->var;
+        }
+        ri_vec *buf = again ? NULL : ri_stage_buf(&self->stage, col->var);
+        if (again) {
+            continue;
+        }
+        if (buf == NULL) {
+            return ri_fail_nomem(err);
+        }
+        uint64_t stride = stride_of(op, i);
+        for (uint32_t r = 0; r < n; r++) {
+            self->rows[r] = (uint32_t)((self->at + r) / stride % col->table->count);
+        }
+        ri_vec_gather(&col->table->cols[col->col], self->rows, n, buf);
+        self->stage.out.cols[col->var] = *buf;
+    }
+    return 0;
+}
+
+/* Rows in which all columns of one variable agree, and with what is fixed. */
+static uint32_t agreeing(input_stage *self, uint32_t n)
+{
+    const rille_op *op = self->stage.op;
+    uint32_t kept = 0;
+    for (uint32_t r = 0; r < n; r++) {
+        bool same = true;
+        for (uint16_t i = 0; i < op->in_col_count; i++) {
+            const ri_in_column *col = &op->in_cols[i];
+            uint32_t row = (uint32_t)((self->at + r) / stride_of(op, i) % col->table->count);
+            ri_value v = ri_plain(ri_vec_get(&col->table->cols[col->col], row));
+            ri_value w = ri_plain(ri_vec_get(&self->stage.out.cols[col->var], r));
+            same = same && ri_value_eq(&v, &w);
+            if (ri_varset_has(&op->scope.is_fixed, col->var)) {
+                ri_value fixed = ri_plain(op->scope.fixed[col->var]);
+                same = same && ri_value_eq(&v, &fixed);
+            }
+        }
+        self->sel[kept] = r;
+        kept += same;
+    }
+    return kept;
+}
+
+static bool has_twins(const rille_op *op)
+{
+    for (uint16_t i = 0; i < op->in_col_count; i++) {
+        if (ri_varset_has(&op->scope.is_fixed, op->in_cols[i].var)) {
+            return true;
+        }
+        for (uint16_t j = 0; j < i; j++) {
+            if (op->in_cols[i].var == op->in_cols[j].var) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static int drop_disagreeing(input_stage *self, uint32_t n, rille_err *err)
+{
+    const rille_op *op = self->stage.op;
+    uint32_t kept = agreeing(self, n);
+    self->stage.out.count = kept;
+    for (uint16_t i = 0; i < op->in_col_count && kept < n; i++) {
+        ri_vec *col = &self->stage.out.cols[op->in_cols[i].var];
+        ri_vec copy;
+        if (!ri_vec_init(&copy, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        if (col->words == self->stage.bufs[op->in_cols[i].var].words) { /* once a variable */
+            ri_vec_gather(col, self->sel, kept, &copy);
+            *col = copy;
+        }
+    }
+    return 0;
+}
+
+static int input_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    input_stage *self = (input_stage *)stage;
+    for (;;) {
+        if (self->at >= self->total) {
+            return RILLE_DONE;
+        }
+        uint64_t left = self->total - self->at;
+        uint32_t n = left < RI_BATCH_ROWS ? (uint32_t)left : RI_BATCH_ROWS;
+        if (stage->op->in_col_count > 0) {
+            RI_TRY(ri_tick(stage->op, err));
+        }
+        RI_TRY(input_columns(self, n, err));
+        stage->out.count = n;
+        if (has_twins(stage->op)) {
+            RI_TRY(drop_disagreeing(self, n, err));
+        }
+        self->at += n;
+        stage->rows += stage->out.count;
+        if (stage->out.count > 0) {
+            *out = &stage->out;
+            return 0;
+        }
+    }
+}
+
+ri_stage *ri_input_stage_new(rille_op *op)
+{
+    uint32_t *rows = ri_arena_array(&op->plan_arena, 2U * RI_BATCH_ROWS, sizeof *rows);
+    input_stage *self = rows != NULL ? ri_stage_new(op, &op->scope, sizeof *self, NULL, "inputs") : NULL;
+    if (self == NULL) {
+        return NULL;
+    }
+    self->rows = rows;
+    self->sel = rows + RI_BATCH_ROWS;
+    self->total = op->empty ? 0 : 1;
+    for (uint16_t i = 0; i < op->in_col_count && !op->empty; i++) {
+        if (i > 0 && op->in_cols[i].input == op->in_cols[i - 1].input) {
+            continue;
+        }
+        uint32_t count = op->in_cols[i].table->count;
+        self->total = self->total > UINT64_MAX / count ? UINT64_MAX : self->total * count; /* nobody lives to see it */
+    }
+    self->stage.next = input_next;
+    self->stage.est_rows = op->in_rows;
+    return &self->stage;
+}

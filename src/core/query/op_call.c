@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Predicates and functions, a batch at a time: built-ins, functions of the host (RILLE_CALL), and the look-ups get-else, get-some and
+ * missing?, which read a database by entity.
+ *
+ * Long values come as stubs; functions see them whole (RILLE_NEED until the blobs are at hand).
+ */
+#include "exec.h"
+
+typedef enum call_kind { CALL_BUILTIN, CALL_HOST, CALL_GET_ELSE, CALL_GET_SOME, CALL_MISSING } call_kind;
+typedef enum call_phase { PHASE_BATCH, PHASE_ARGS, PHASE_EVALUATE, PHASE_CALLED, PHASE_RESULTS } call_phase;
+
+typedef struct call_stage {
+    ri_stage stage;
+    call_kind kind;
+    call_phase phase;
+    const ri_builtin *builtin;
+    const rille_db *db;       /* look-ups */
+    const ri_attr **attrs;    /* look-ups; NULL entries: unknown */
+    uint16_t attr_count;
+    ri_arg *args;
+    ri_var *arg_vars;         /* RI_NO_VAR: constant */
+    ri_vec *arg_copies;
+    unsigned arg_count;
+    unsigned arg;             /* unstubbed so far */
+    ri_arena arena;           /* of the batch at hand */
+    ri_vec result;
+    ri_results results;
+    ri_batch *in;
+    uint32_t row;             /* look-ups: done so far */
+    uint8_t *keep;
+    uint32_t *sel;
+} call_stage;
+
+/* ---- evaluation ---- */
+
+static int prepare_args(call_stage *self, rille_err *err)
+{
+    for (; self->arg < self->arg_count; self->arg++) {
+        unsigned i = self->arg;
+        if (self->arg_vars[i] == RI_NO_VAR) {
+            continue;
+        }
+        const ri_vec *vec = &self->in->cols[self->arg_vars[i]];
+        RI_TRY(ri_unstub(self->stage.op, vec, self->in->count, &self->arena, &self->arg_copies[i], &self->args[i].vec,
+                         err));
+    }
+    return 0;
+}
+
+static int make_result(call_stage *self, rille_err *err)
+{
+    if (self->result.words == NULL && !ri_vec_init(&self->result, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+        return ri_fail_nomem(err);
+    }
+    return 0;
+}
+
+static int call_builtin(call_stage *self, rille_err *err)
+{
+    const ri_builtin *f = self->builtin;
+    uint32_t rows = self->in->count;
+    bool wants_rows = self->stage.clause->kind == RI_CLAUSE_PRED;
+    if (f->filter != NULL && (wants_rows || f->map == NULL)) {
+        RI_TRY(f->filter(self->args, self->arg_count, rows, self->keep, err));
+        if (!wants_rows) {
+            self->result.type = RI_BOOL;
+            for (uint32_t i = 0; i < rows; i++) {
+                self->result.words[i] = self->keep[i] != 0;
+            }
+        }
+        return 0;
+    }
+    RI_TRY(f->map(self->args, self->arg_count, rows, &self->arena, &self->result, err));
+    if (wants_rows) {
+        for (uint32_t i = 0; i < rows; i++) {
+            ri_value v = ri_vec_get(&self->result, i);
+            self->keep[i] = v.type != RI_NIL && !(v.type == RI_BOOL && v.as.u == 0);
+        }
+    }
+    return 0;
+}
+
+/* Hands the batch to the host; the answer is there when we are called again. */
+static int call_host(call_stage *self)
+{
+    rille_op *op = self->stage.op;
+    op->call = (ri_call){ self->stage.clause->name, self->args, self->arg_count, self->in->count, &self->result,
+                          &self->arena };
+    op->call_pending = true;
+    self->phase = PHASE_CALLED;
+    return RILLE_CALL;
+}
+
+static void host_answered(call_stage *self)
+{
+    bool wants_rows = self->stage.clause->kind == RI_CLAUSE_PRED;
+    for (uint32_t i = 0; i < self->in->count; i++) {
+        ri_value v = ri_vec_get(&self->result, i);
+        bool holds = v.type != RI_NIL && !(v.type == RI_BOOL && v.as.u == 0);
+        self->keep[i] = holds;
+        if (!holds && !wants_rows) {
+            ri_value nil = ri_nil();
+            if (self->result.type != RI_MIXED) {
+                memset(self->result.types, self->result.type, self->in->count);
+                self->result.type = RI_MIXED;
+            }
+            self->result.types[i] = nil.type;
+        }
+    }
+}
+
+/* The first value of an attribute of an entity, in the arena; nil: none. */
+static int first_value(call_stage *self, uint64_t e, const ri_attr *attr, ri_value *out, rille_err *err)
+{
+    *out = ri_nil();
+    if (e == 0 || attr == NULL) {
+        return 0;
+    }
+    ri_bound from = ri_bound_ea(e, attr->id, false);
+    ri_bound to = ri_bound_ea(e, attr->id, true);
+    ri_datom d;
+    ri_object *hold = NULL;
+    int rc = ri_db_first(self->db, RI_AEVT, &from, &to, &self->stage.op->io, &d, &hold, err);
+    if (rc == 0 && !ri_value_copy(&self->arena, &d.v, out)) {
+        rc = ri_fail_nomem(err);
+    }
+    ri_object_release(hold);
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
+static int get_some(call_stage *self, uint64_t e, ri_value *out, rille_err *err)
+{
+    *out = ri_nil();
+    for (uint16_t i = 0; i < self->attr_count; i++) {
+        ri_value v;
+        RI_TRY(first_value(self, e, self->attrs[i], &v, err));
+        if (v.type == RI_NIL) {
+            continue;
+        }
+        ri_buf buf = { 0 };
+        ri_value id = ri_ref(self->attrs[i]->id);
+        ri_value_write(&buf, &id);
+        ri_value_write(&buf, &v);
+        ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
+        bool ok = !buf.failed && ri_value_copy(&self->arena, &tuple, out);
+        ri_buf_deinit(&buf);
+        return ok ? 0 : ri_fail_nomem(err);
+    }
+    return 0;
+}
+
+static int look_up(call_stage *self, rille_err *err)
+{
+    const ri_arg *entity = &self->args[0];
+    for (; self->row < self->in->count; self->row++) {
+        ri_value given = entity->vec != NULL ? ri_vec_get(entity->vec, self->row) : entity->value;
+        uint64_t e = ri_entity_of(self->db, &given);
+        ri_value v;
+        if (self->kind == CALL_GET_SOME) {
+            RI_TRY(get_some(self, e, &v, err));
+        } else {
+            RI_TRY(first_value(self, e, self->attrs[0], &v, err));
+        }
+        if (self->kind == CALL_MISSING) {
+            self->keep[self->row] = v.type == RI_NIL;
+            v = ri_word(RI_BOOL, self->keep[self->row]);
+        } else {
+            self->keep[self->row] = v.type != RI_NIL;
+        }
+        if (v.type == RI_NIL && self->kind == CALL_GET_ELSE) {
+            const ri_arg *otherwise = &self->args[1];
+            v = otherwise->vec != NULL ? ri_vec_get(otherwise->vec, self->row) : otherwise->value;
+        }
+        ri_vec_set(&self->result, self->row, &v);
+    }
+    return 0;
+}
+
+/* ---- the stage ---- */
+
+static int evaluate(call_stage *self, rille_err *err)
+{
+    RI_TRY(make_result(self, err));
+    switch (self->kind) {
+    case CALL_BUILTIN:
+        return call_builtin(self, err);
+    case CALL_HOST:
+        return call_host(self);
+    case CALL_GET_ELSE:
+    case CALL_GET_SOME:
+    case CALL_MISSING:
+        return look_up(self, err);
+    }
+    return 0;
+}
+
+static int keep_rows(call_stage *self, rille_err *err)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < self->in->count; i++) {
+        self->sel[n] = i;
+        n += self->keep[i] != 0;
+    }
+    return ri_stage_carry(&self->stage, self->in, n == self->in->count ? NULL : self->sel, n, err);
+}
+
+static int begin_batch(call_stage *self, rille_err *err)
+{
+    RI_TRY(ri_tick(self->stage.op, err));
+    RI_TRY(ri_stage_pull(&self->stage, &self->in, err));
+    ri_arena_reset(&self->arena);
+    self->phase = PHASE_ARGS;
+    self->arg = 0;
+    self->row = 0;
+    return 0;
+}
+
+static int call_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    call_stage *self = (call_stage *)stage;
+    for (;;) {
+        switch (self->phase) {
+        case PHASE_BATCH:
+            RI_TRY(begin_batch(self, err));
+            break;
+        case PHASE_ARGS:
+            RI_TRY(prepare_args(self, err));
+            self->phase = PHASE_EVALUATE;
+            break;
+        case PHASE_EVALUATE:
+            RI_TRY(evaluate(self, err));
+            ri_results_start(&self->results);
+            self->phase = PHASE_RESULTS;
+            break;
+        case PHASE_CALLED:
+            host_answered(self);
+            ri_results_start(&self->results);
+            self->phase = PHASE_RESULTS;
+            break;
+        case PHASE_RESULTS: {
+            bool more = false;
+            if (stage->clause->kind == RI_CLAUSE_PRED) {
+                RI_TRY(keep_rows(self, err));
+            } else {
+                RI_TRY(ri_results_next(&self->results, stage, self->in, &self->result, &more, err));
+            }
+            self->phase = more ? PHASE_RESULTS : PHASE_BATCH;
+            if (stage->out.count > 0) {
+                *out = &stage->out;
+                return 0;
+            }
+            break;
+        }
+        }
+    }
+}
+
+static void call_reset(ri_stage *stage)
+{
+    call_stage *self = (call_stage *)stage;
+    self->phase = PHASE_BATCH;
+    self->in = NULL;
+}
+
+static void call_destroy(ri_stage *stage)
+{
+    ri_arena_deinit(&((call_stage *)stage)->arena);
+}
+
+/* ---- making one ---- */
+
+/* Arguments from `first` on; terms that name a source are left out. */
+static int set_args(call_stage *self, const ri_scope *scope, uint16_t first, uint16_t last, rille_err *err)
+{
+    ri_arena *arena = &self->stage.op->plan_arena;
+    const ri_clause *clause = self->stage.clause;
+    self->args = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->args);
+    self->arg_vars = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->arg_vars);
+    self->arg_copies = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->arg_copies);
+    self->keep = ri_arena_array(arena, RI_BATCH_ROWS, sizeof *self->keep);
+    self->sel = ri_arena_array(arena, RI_BATCH_ROWS, sizeof *self->sel);
+    if (self->args == NULL || self->arg_vars == NULL || self->arg_copies == NULL || self->keep == NULL ||
+        self->sel == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t i = first; i < last; i++) {
+        const ri_term *term = &clause->terms[i];
+        if (term->kind == RI_TERM_SOURCE) {
+            continue;
+        }
+        const ri_value *value = ri_term_const(scope, term);
+        unsigned at = self->arg_count++;
+        self->arg_vars[at] = ri_term_var(scope, term);
+        self->args[at] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
+        self->arg_copies[at] = (ri_vec){ 0 };
+    }
+    return 0;
+}
+
+static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, uint16_t to, rille_err *err)
+{
+    const ri_clause *clause = self->stage.clause;
+    const ri_schema *schema = self->db->schema;
+    self->attrs = ri_arena_array(&self->stage.op->plan_arena, clause->term_count + 1U, sizeof *self->attrs);
+    if (self->attrs == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t i = from; i < to; i++) {
+        const ri_value *name = ri_term_const(scope, &clause->terms[i]);
+        const ri_attr *attr = NULL;
+        if (name == NULL || (name->type != RI_KEYWORD && name->type != RI_STRING)) {
+            return ri_fail(err, RILLE_QUERY, "%s wants the name of an attribute as argument %u", clause->name, i + 1U);
+        }
+        attr = ri_schema_attr(schema, (const char *)name->as.p, name->len);
+        if (attr == NULL && !schema->read_flexible) {
+            return ri_schema_unknown(schema, (const char *)name->as.p, name->len, err);
+        }
+        self->attrs[self->attr_count++] = attr;
+    }
+    return 0;
+}
+
+/* [source] entity attribute [default] */
+static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
+{
+    const ri_clause *clause = self->stage.clause;
+    rille_op *op = self->stage.op;
+    bool named = clause->term_count > 0 && clause->terms[0].kind == RI_TERM_SOURCE;
+    uint16_t source = ri_scope_source(scope, named ? clause->terms[0].source : scope->source_default);
+    uint16_t first = named ? 1 : 0;
+    uint16_t want = self->kind == CALL_GET_ELSE ? 3 : 2;
+    uint16_t have = (uint16_t)(clause->term_count - first);
+    if (have < want || (have > want && self->kind != CALL_GET_SOME)) {
+        return ri_fail(err, RILLE_QUERY, "%s has %u arguments after its source; it wants %s", clause->name, have,
+                       self->kind == CALL_GET_ELSE  ? "entity, attribute, default"
+                       : self->kind == CALL_MISSING ? "entity, attribute"
+                                                    : "entity, attributes");
+    }
+    if (source >= op->source_count || op->sources[source].db == NULL) {
+        return ri_fail(err, RILLE_QUERY, "%s wants a database as its source", clause->name);
+    }
+    self->db = op->sources[source].db;
+    uint16_t attrs_end = self->kind == CALL_GET_SOME ? clause->term_count : (uint16_t)(first + 2);
+    RI_TRY(find_attrs(self, scope, (uint16_t)(first + 1), attrs_end, err));
+    RI_TRY(set_args(self, scope, first, (uint16_t)(first + 1), err));
+    if (self->kind == CALL_GET_ELSE) {
+        const ri_term *otherwise = &clause->terms[first + 2];
+        const ri_value *value = ri_term_const(scope, otherwise);
+        self->arg_vars[1] = ri_term_var(scope, otherwise);
+        self->args[1] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
+        self->arg_copies[1] = (ri_vec){ 0 };
+        self->arg_count = 2;
+    }
+    return 0;
+}
+
+static int find_function(call_stage *self, rille_err *err)
+{
+    static const struct {
+        const char *name;
+        call_kind kind;
+    } look_ups[] = { { "get-else", CALL_GET_ELSE }, { "get-some", CALL_GET_SOME }, { "missing?", CALL_MISSING } };
+    const char *name = self->stage.clause->name;
+    const ri_op_options *options = &self->stage.op->options;
+    for (unsigned i = 0; i < sizeof look_ups / sizeof *look_ups; i++) {
+        if (strcmp(name, look_ups[i].name) == 0) {
+            self->kind = look_ups[i].kind;
+            return 0;
+        }
+    }
+    self->builtin = ri_builtin_find(name);
+    if (self->builtin != NULL) {
+        self->kind = CALL_BUILTIN;
+        return 0;
+    }
+    if (options->has_function == NULL || !options->has_function(options->context, name)) {
+        return ri_fail(err, RILLE_QUERY, "function %s is not known: it is no built-in and none is registered under this name",
+                       name);
+    }
+    self->kind = CALL_HOST;
+    return 0;
+}
+
+int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_clause *clause,
+                      const ri_varset *bound, const ri_varset *live, ri_stage **out, rille_err *err)
+{
+    *out = NULL;
+    call_stage *self = ri_stage_new(op, scope, sizeof *self, input, clause->kind == RI_CLAUSE_PRED ? "filter" : "call");
+    if (self == NULL) {
+        return ri_fail_nomem(err);
+    }
+    self->stage.clause = clause;
+    self->stage.next = call_next;
+    self->stage.reset = call_reset;
+    self->stage.destroy = call_destroy;
+    RI_TRY(find_function(self, err));
+    if (self->kind == CALL_BUILTIN || self->kind == CALL_HOST) {
+        RI_TRY(set_args(self, scope, 0, clause->term_count, err));
+    } else {
+        RI_TRY(set_look_up(self, scope, err));
+    }
+    if (clause->kind == RI_CLAUSE_FUNC) {
+        RI_TRY(ri_results_init(&self->results, op, scope, clause, bound, live, err));
+    }
+    *out = &self->stage;
+    return 0;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The hash join: each batch of the input against a table with an index over the join columns. The table is a relation of the inputs, the answers
+ * of a rule, or what a chain of its own gives (a scan of the other side, collected once and kept).
+ *
+ * Without keys it is the cross product. Each stage has an index of its own, brought up to date between batches only: the table may grow
+ * while a batch is being joined (rules), and the chains that are being followed must not move.
+ */
+#include "exec.h"
+
+typedef struct join_stage {
+    ri_stage stage;
+    ri_join_spec spec;
+    const ri_table *table;
+    ri_table *made;              /* spec.build */
+    ri_table_index index;
+    ri_batch *in;
+    const ri_vec **keys;         /* columns of the batch, by key */
+    ri_vec *key_bufs;            /* constants and shortened texts */
+    ri_arena arena;
+    uint32_t *firsts;            /* first match of each input row */
+    uint32_t *sel_in;
+    uint32_t *sel_table;
+    uint32_t row;
+    uint32_t match;              /* next match of the row, UINT32_MAX: none */
+    bool built;
+} join_stage;
+
+/* ---- the table ---- */
+
+static int add_built(join_stage *self, const ri_batch *batch, rille_err *err)
+{
+    const ri_vec *cols[RI_QUERY_VARS_MAX];
+    for (uint16_t i = 0; i < self->spec.build_count; i++) {
+        cols[i] = &batch->cols[self->spec.build_vars[i]];
+    }
+    return ri_table_add(self->made, cols, batch->count, NULL, err);
+}
+
+static int make_index(join_stage *self, rille_err *err)
+{
+    uint16_t cols[RI_QUERY_VARS_MAX];
+    for (uint16_t i = 0; i < self->spec.key_count; i++) {
+        cols[i] = self->spec.keys[i].col;
+    }
+    return ri_table_index_init(&self->index, self->table, cols, self->spec.key_count, err);
+}
+
+static int build(join_stage *self, rille_err *err)
+{
+    if (self->spec.build != NULL) {
+        if (self->made == NULL) {
+            RI_TRY(ri_op_table(self->stage.op, self->spec.build_count, false, &self->made, err));
+            self->table = self->made;
+        }
+        ri_batch *batch = NULL;
+        int rc;
+        while ((rc = self->spec.build->next(self->spec.build, &batch, err)) == 0) {
+            RI_TRY(add_built(self, batch, err));
+        }
+        if (rc != RILLE_DONE) {
+            return rc;
+        }
+    }
+    RI_TRY(make_index(self, err));
+    self->built = true;
+    return 0;
+}
+
+/* ---- probing ---- */
+
+/* Text that came whole from an input is compared with stored stubs: shorten it. */
+static int shorten(join_stage *self, const ri_vec *vec, uint32_t count, uint16_t key, rille_err *err)
+{
+    bool any = false;
+    if (!ri_type_is_word(vec->type)) {
+        for (uint32_t i = 0; i < count && !any; i++) {
+            ri_value v = ri_vec_get(vec, i);
+            any = (v.type == RI_STRING || v.type == RI_BYTES) && v.len > RI_VALUE_INLINE_MAX;
+        }
+    }
+    self->keys[key] = vec;
+    if (!any) {
+        return 0;
+    }
+    ri_vec *buf = &self->key_bufs[key];
+    if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+        return ri_fail_nomem(err);
+    }
+    const ri_attr any_attr = { .type = RI_NIL };
+    for (uint32_t i = 0; i < count; i++) {
+        ri_value v = ri_vec_get(vec, i);
+        ri_value fitted;
+        bool fits = false;
+        RI_TRY(ri_attr_fit(&any_attr, &v, &self->arena, &fitted, &fits, err));
+        ri_vec_set(buf, i, &fitted);
+    }
+    self->keys[key] = buf;
+    return 0;
+}
+
+static int begin_batch(join_stage *self, rille_err *err)
+{
+    ri_arena_reset(&self->arena);
+    uint32_t count = self->in->count;
+    for (uint16_t i = 0; i < self->spec.key_count; i++) {
+        const ri_join_key *key = &self->spec.keys[i];
+        if (key->var != RI_NO_VAR) {
+            RI_TRY(shorten(self, &self->in->cols[key->var], count, i, err));
+            continue;
+        }
+        ri_vec *buf = &self->key_bufs[i];
+        if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        ri_vec_fill(buf, count, &key->value);
+        self->keys[i] = buf;
+    }
+    RI_TRY(ri_table_index_update(&self->index, err)); /* the table may have grown */
+    ri_table_index_find_rows(&self->index, self->keys, count, self->firsts);
+    self->row = 0;
+    self->match = count > 0 ? self->firsts[0] : UINT32_MAX;
+    return 0;
+}
+
+static bool row_holds(const join_stage *self, uint32_t row)
+{
+    if (self->spec.row_limit != NULL && row >= *self->spec.row_limit) {
+        return false;
+    }
+    for (uint16_t i = 0; i < self->spec.same_count; i++) {
+        const ri_vec *cols = self->table->cols;
+        if (!ri_vec_eq(&cols[self->spec.same[i].col], row, &cols[self->spec.same[i].var], row)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint32_t collect(join_stage *self)
+{
+    uint32_t n = 0;
+    bool check = self->spec.row_limit != NULL || self->spec.same_count > 0;
+    while (self->row < self->in->count && n < RI_BATCH_ROWS) {
+        if (self->match == UINT32_MAX) {
+            self->row++;
+            self->match = self->row < self->in->count ? self->firsts[self->row] : UINT32_MAX;
+            continue;
+        }
+        self->sel_in[n] = self->row;
+        self->sel_table[n] = self->match;
+        n += !check || row_holds(self, self->match);
+        self->match = ri_table_index_next(&self->index, self->keys, self->row, self->match);
+    }
+    return n;
+}
+
+static int join_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    join_stage *self = (join_stage *)stage;
+    if (!self->built) {
+        RI_TRY(build(self, err));
+    }
+    for (;;) {
+        RI_TRY(ri_tick(stage->op, err));
+        if (self->in == NULL) {
+            RI_TRY(ri_stage_pull(stage, &self->in, err));
+            RI_TRY(begin_batch(self, err));
+        }
+        uint32_t n = collect(self);
+        const ri_batch *in = self->in;
+        if (self->row == self->in->count) {
+            self->in = NULL;
+        }
+        if (n == 0) {
+            continue;
+        }
+        RI_TRY(ri_stage_carry(stage, in, self->sel_in, n, err));
+        for (uint16_t i = 0; i < self->spec.out_count; i++) {
+            ri_var var = self->spec.outs[i].var;
+            ri_vec *buf = ri_stage_buf(stage, var);
+            if (buf == NULL) {
+                return ri_fail_nomem(err);
+            }
+            ri_vec_gather(&self->table->cols[self->spec.outs[i].col], self->sel_table, n, buf);
+            stage->out.cols[var] = *buf;
+        }
+        *out = &stage->out;
+        return 0;
+    }
+}
+
+static void join_reset(ri_stage *stage)
+{
+    ((join_stage *)stage)->in = NULL;
+}
+
+static void join_destroy(ri_stage *stage)
+{
+    join_stage *self = (join_stage *)stage;
+    ri_table_index_deinit(&self->index);
+    ri_arena_deinit(&self->arena);
+}
+
+ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_join_spec *spec,
+                            const char *label)
+{
+    ri_arena *arena = &op->plan_arena;
+    uint32_t *rows = ri_arena_array(arena, 3U * RI_BATCH_ROWS, sizeof *rows);
+    const ri_vec **keys = ri_arena_array(arena, spec->key_count + 1U, sizeof *keys);
+    ri_vec *bufs = ri_arena_array(arena, spec->key_count + 1U, sizeof *bufs);
+    if (rows == NULL || keys == NULL || bufs == NULL) {
+        return NULL;
+    }
+    join_stage *self = ri_stage_new(op, scope, sizeof *self, input, label);
+    if (self == NULL) {
+        return NULL;
+    }
+    memset(bufs, 0, (spec->key_count + 1U) * sizeof *bufs);
+    self->spec = *spec;
+    self->table = spec->table;
+    self->keys = keys;
+    self->key_bufs = bufs;
+    self->firsts = rows;
+    self->sel_in = rows + RI_BATCH_ROWS;
+    self->sel_table = rows + 2U * RI_BATCH_ROWS;
+    self->stage.next = join_next;
+    self->stage.reset = join_reset;
+    self->stage.destroy = join_destroy;
+    return &self->stage;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scan: all datoms in a range cut by constants. The usual first stage of a chain; with an input of several rows, each row is
+ * joined with the whole range (a cross product without memory).
+ *
+ * A batch collects matches from as many leaves as it takes to fill it. Cost: a few instructions a row of the range for the check on
+ * packed codes, the columns of matches alone.
+ */
+#include "exec.h"
+
+typedef struct scan_stage {
+    ri_stage stage;
+    ri_emit emit;
+    ri_scan scan;
+    ri_run run;
+    ri_bound from;
+    ri_bound to;
+    ri_batch *in;
+    uint32_t in_row;
+    uint32_t pos;      /* in the run */
+    bool has_run;
+    bool scanning;     /* in_row is being joined */
+} scan_stage;
+
+/* Takes rows from the run until it or the batch ends. */
+static int take(scan_stage *self, rille_err *err)
+{
+    ri_emit *emit = &self->emit;
+    uint32_t end = ri_run_count(&self->run);
+    if (self->run.leaf != NULL) {
+        uint32_t row = self->run.from + self->pos;
+        RI_TRY(ri_emit_range(&self->stage, emit, self->run.leaf, &row, self->run.to, self->in_row, self->in, err));
+        self->pos = row - self->run.from;
+    } else {
+        uint32_t room = RI_BATCH_ROWS - emit->count;
+        uint32_t n = end - self->pos < room ? end - self->pos : room;
+        uint32_t *in_rows = self->stage.op->scratch_in;
+        for (uint32_t i = 0; i < n; i++) {
+            in_rows[i] = self->in_row;
+        }
+        RI_TRY(ri_emit_datoms(&self->stage, emit, self->run.rows + self->pos, in_rows, n, self->in, err));
+        self->pos += n;
+    }
+    self->has_run = self->pos < end;
+    return 0;
+}
+
+/* RILLE_DONE: the range is at its end. */
+static int fill(scan_stage *self, rille_err *err)
+{
+    while (self->emit.count < RI_BATCH_ROWS) {
+        if (!self->has_run) {
+            RI_TRY(ri_scan_next(&self->scan, &self->run, &self->stage.op->io, err));
+            self->pos = 0;
+            self->has_run = true;
+        }
+        RI_TRY(take(self, err));
+        if (!self->has_run && self->emit.count == 0) {
+            RI_TRY(ri_tick(self->stage.op, err));
+        }
+    }
+    return 0;
+}
+
+static int scan_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    scan_stage *self = (scan_stage *)stage;
+    for (;;) {
+        if (self->in == NULL) {
+            RI_TRY(ri_stage_pull(stage, &self->in, err));
+            self->in_row = 0;
+            ri_emit_start(&self->emit);
+        }
+        if (!self->scanning && self->in_row < self->in->count) {
+            RI_TRY(ri_tick(stage->op, err));
+            ri_scan_set(&self->scan, &self->from, &self->to);
+            self->scanning = true;
+            self->has_run = false;
+        }
+        if (self->scanning) {
+            if (self->emit.count == RI_BATCH_ROWS) { /* delivered by the last call */
+                RI_TRY(ri_tick(stage->op, err));
+                ri_emit_start(&self->emit);
+            }
+            int rc = fill(self, err);
+            if (rc != 0 && rc != RILLE_DONE) {
+                return rc;
+            }
+            if (rc == RILLE_DONE) {
+                self->scanning = false;
+                self->in_row++;
+            } else {
+                RI_TRY(ri_emit_finish(stage, &self->emit, self->in, err));
+                *out = &stage->out;
+                return 0;
+            }
+        }
+        if (self->in_row >= self->in->count) {
+            const ri_batch *in = self->in;
+            self->in = NULL;
+            if (self->emit.count > 0 && self->emit.count < RI_BATCH_ROWS) {
+                RI_TRY(ri_emit_finish(stage, &self->emit, in, err));
+                *out = &stage->out;
+                return 0;
+            }
+        }
+    }
+}
+
+static void scan_reset(ri_stage *stage)
+{
+    scan_stage *self = (scan_stage *)stage;
+    ri_emit_start(&self->emit);
+    self->in = NULL;
+    self->scanning = false;
+    self->has_run = false;
+}
+
+static void scan_destroy(ri_stage *stage)
+{
+    scan_stage *self = (scan_stage *)stage;
+    ri_emit_deinit(&self->emit);
+    ri_scan_deinit(&self->scan);
+}
+
+ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_matcher *m)
+{
+    ri_order order = RI_EAVT;
+    ri_bound from;
+    ri_bound to;
+    ri_matcher matcher = *m;
+    ri_pattern_range(m->pattern, &order, &from, &to, &matcher.filter_v);
+    static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
+    scan_stage *self = ri_stage_new(op, scope, sizeof *self, input, labels[order]);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->emit.m = matcher;
+    self->from = from;
+    self->to = to;
+    ri_scan_init(&self->scan, m->pattern->db, order);
+    self->stage.next = scan_next;
+    self->stage.reset = scan_reset;
+    self->stage.destroy = scan_destroy;
+    return &self->stage;
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queries: [:find ... :keys ... :with ... :in ... :where ... :order-by ... :limit n :offset n], or the same as a map.
+ *
+ * The idea: first cut the form into sections, whatever their order; then parse them in the order in which they need
+ * each other: :in names the sources that patterns use, :order-by refers to :find.
+ */
+#include "bind.h"
+#include "functions.h"
+#include "parse.h"
+
+typedef enum section {
+    SECTION_FIND,
+    SECTION_KEYS,
+    SECTION_STRS,
+    SECTION_SYMS,
+    SECTION_WITH,
+    SECTION_IN,
+    SECTION_WHERE,
+    SECTION_ORDER,
+    SECTION_LIMIT,
+    SECTION_OFFSET,
+    SECTION_COUNT
+} section;
+
+static const char *const section_names[SECTION_COUNT] = { "find", "keys",  "strs",     "syms",  "with",
+                                                          "in",   "where", "order-by", "limit", "offset" };
+
+typedef struct sections {
+    const ri_form *at[SECTION_COUNT]; /* the keyword; NULL: not there */
+    ri_items items[SECTION_COUNT];
+} sections;
+
+/* ---- sections ---- */
+
+static int begin_section(const ri_parser *parser, const ri_form *keyword, sections *out, section *which)
+{
+    char show[RI_SHOW_SIZE];
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        if (ri_form_is_keyword(keyword, section_names[i])) {
+            if (out->at[i] != NULL) {
+                return ri_parse_fail(parser, RILLE_SYNTAX, keyword, "section :%s is there twice", section_names[i]);
+            }
+            out->at[i] = keyword;
+            *which = (section)i;
+            return 0;
+        }
+    }
+    return ri_parse_fail(parser, RILLE_SYNTAX, keyword,
+                         "%s is no section of a query: they are :find, :keys, :with, :in, :where, :order-by, :limit "
+                         "and :offset",
+                         ri_form_show(show, keyword));
+}
+
+static bool begins_section(const ri_form *form)
+{
+    return ri_form_is(form, RI_KEYWORD) && !ri_form_is_keyword(form, "asc") && !ri_form_is_keyword(form, "desc");
+}
+
+static int cut_list(const ri_parser *parser, const ri_form *form, sections *out)
+{
+    ri_items items = ri_form_items(form);
+    if (items.count == 0 || !begins_section(&items.p[0])) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "a query begins with a section, such as [:find ?e :where ...]");
+    }
+    for (uint32_t i = 0; i < items.count;) {
+        section which;
+        RI_TRY(begin_section(parser, &items.p[i], out, &which));
+        uint32_t end = i + 1;
+        while (end < items.count && !begins_section(&items.p[end])) {
+            end++;
+        }
+        out->items[which] = (ri_items){ &items.p[i + 1], end - i - 1 };
+        i = end;
+    }
+    return 0;
+}
+
+static int cut_map(const ri_parser *parser, const ri_form *form, sections *out)
+{
+    ri_items items = ri_form_items(form);
+    for (uint32_t i = 0; i < items.count; i += 2) {
+        section which;
+        RI_TRY(begin_section(parser, &items.p[i], out, &which));
+        const ri_form *value = &items.p[i + 1];
+        out->items[which] = ri_form_is_seq(value) ? ri_form_items(value) : (ri_items){ value, 1 };
+    }
+    return 0;
+}
+
+static int cut(const ri_parser *parser, const ri_form *form, sections *out)
+{
+    if (ri_form_is_seq(form)) {
+        RI_TRY(cut_list(parser, form, out));
+    } else if (form->kind == RI_FORM_MAP) {
+        RI_TRY(cut_map(parser, form, out));
+    } else {
+        char show[RI_SHOW_SIZE];
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no query: expected [:find ... :where ...] or a map",
+                             ri_form_show(show, form));
+    }
+    if (out->at[SECTION_FIND] == NULL || out->items[SECTION_FIND].count == 0) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "the query has no :find, or an empty one");
+    }
+    return 0;
+}
+
+/* ---- :in ---- */
+
+static int add_source(ri_parser *parser, const ri_form *form, ri_in *out)
+{
+    for (uint16_t i = 0; i < parser->source_count; i++) {
+        if (strncmp(parser->source_names[i], (const char *)form->u.v.as.p, form->u.v.len) == 0 &&
+            parser->source_names[i][form->u.v.len] == '\0') {
+            return ri_parse_fail(parser, RILLE_QUERY, form, "source %s is in :in twice", parser->source_names[i]);
+        }
+    }
+    RI_TRY(ri_parse_name(parser, form, &parser->source_names[parser->source_count]));
+    out->kind = RI_IN_SOURCE;
+    out->source = parser->source_count++;
+    return 0;
+}
+
+static int refuse_bound(const ri_parser *parser, const ri_form *form, const ri_binding *binding, ri_varset *bound)
+{
+    for (uint16_t i = 0; i < binding->var_count; i++) {
+        if (ri_varset_has(bound, binding->vars[i])) {
+            return ri_parse_fail(parser, RILLE_QUERY, form, "variable %s is in :in twice",
+                                 parser->var_names[binding->vars[i]]);
+        }
+        ri_varset_add(bound, binding->vars[i]);
+    }
+    return 0;
+}
+
+static int parse_in(ri_parser *parser, ri_items items, rille_query *query)
+{
+    ri_varset bound = { { 0 } };
+    if (items.count >= UINT16_MAX) {
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "over %d inputs", UINT16_MAX - 1);
+    }
+    query->in = ri_arena_array(parser->arena, items.count, sizeof *query->in);
+    parser->source_names = ri_arena_array(parser->arena, items.count + 1U, sizeof *parser->source_names);
+    if (query->in == NULL || parser->source_names == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    for (uint32_t i = 0; i < items.count; i++) {
+        const ri_form *form = &items.p[i];
+        ri_in *in = &query->in[i];
+        *in = (ri_in){ .kind = RI_IN_BINDING };
+        if (ri_form_is_symbol(form, "%")) {
+            if (parser->has_rules) {
+                return ri_parse_fail(parser, RILLE_QUERY, form, "%% is in :in twice: put all rules into one vector");
+            }
+            in->kind = RI_IN_RULES;
+            parser->has_rules = true;
+        } else if (ri_form_is_source(form)) {
+            RI_TRY(add_source(parser, form, in));
+        } else {
+            RI_TRY(ri_parse_binding(parser, form, &in->binding));
+            RI_TRY(refuse_bound(parser, form, &in->binding, &bound));
+        }
+    }
+    query->in_count = (uint16_t)items.count;
+    return 0;
+}
+
+static int default_in(ri_parser *parser, rille_query *query)
+{
+    query->in = ri_arena_alloc(parser->arena, sizeof *query->in);
+    parser->source_names = ri_arena_alloc(parser->arena, sizeof *parser->source_names);
+    if (query->in == NULL || parser->source_names == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    query->in[0] = (ri_in){ .kind = RI_IN_SOURCE };
+    query->in_count = 1;
+    parser->source_names[0] = "$";
+    parser->source_count = 1;
+    return 0;
+}
+
+/* ---- :find ---- */
+
+static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem *out)
+{
+    char show[RI_SHOW_SIZE];
+    ri_items items = ri_form_items(form);
+    if (items.count < 2 || !ri_form_is(&items.p[0], RI_SYMBOL)) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no aggregate: expected (count ?x), (min 3 ?x)",
+                             ri_form_show(show, form));
+    }
+    RI_TRY(ri_parse_name(parser, &items.p[0], &out->agg));
+    if (strcmp(out->agg, "pull") == 0) {
+        return ri_parse_fail(parser, RILLE_QUERY, form,
+                             "pull cannot be part of :find: find the entity, then pull its ids");
+    }
+    const ri_agg_def *def = ri_agg_find(out->agg);
+    if (def == NULL) {
+        return ri_parse_fail(
+            parser, RILLE_QUERY, form,
+            "%s is no aggregate: there are count, count-distinct, distinct, sum, min, max, avg, median, "
+            "variance and stddev",
+            out->agg);
+    }
+    if (items.count == 3 && def->takes_n) {
+        if (!ri_form_is(&items.p[1], RI_LONG) || items.p[1].u.v.as.i < 1 || items.p[1].u.v.as.i > INT32_MAX) {
+            return ri_parse_fail(parser, RILLE_QUERY, &items.p[1], "%s stands where %s wants how many, 1 or more",
+                                 ri_form_show(show, &items.p[1]), out->agg);
+        }
+        out->arg = items.p[1].u.v;
+    } else if (items.count != 2) {
+        return ri_parse_fail(parser, RILLE_QUERY, form, "%s takes %s, not %u arguments", out->agg,
+                             def->takes_n ? "a variable, or a number and a variable" : "one variable", items.count - 1);
+    }
+    return ri_parse_var(parser, &items.p[items.count - 1], &out->var);
+}
+
+static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
+{
+    char show[RI_SHOW_SIZE];
+    query->find_kind = RI_FIND_REL;
+    if (items.count == 1 && items.p[0].kind == RI_FORM_VECTOR) {
+        items = ri_form_items(&items.p[0]);
+        query->find_kind = RI_FIND_TUPLE;
+        if (items.count == 2 && ri_form_is_symbol(&items.p[1], "...")) {
+            query->find_kind = RI_FIND_COLL;
+            items.count = 1;
+        }
+    } else if (items.count == 2 && ri_form_is_symbol(&items.p[1], ".")) {
+        query->find_kind = RI_FIND_SCALAR;
+        items.count = 1;
+    }
+    if (items.count == 0 || items.count > RI_QUERY_VARS_MAX) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, items.p, ":find has no elements, or over %d", RI_QUERY_VARS_MAX);
+    }
+    query->find = ri_arena_array(parser->arena, items.count, sizeof *query->find);
+    if (query->find == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    for (uint32_t i = 0; i < items.count; i++) {
+        ri_find_elem *elem = &query->find[i];
+        *elem = (ri_find_elem){ .offset = items.p[i].offset };
+        if (items.p[i].kind == RI_FORM_LIST) {
+            RI_TRY(parse_aggregate(parser, &items.p[i], elem));
+        } else if (ri_form_is_var(&items.p[i])) {
+            RI_TRY(ri_parse_var(parser, &items.p[i], &elem->var));
+        } else {
+            return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[i],
+                                 "%s cannot be found: expected ?x, (count ?x); or all of [?x ...], [?x ?y], ?x .",
+                                 ri_form_show(show, &items.p[i]));
+        }
+    }
+    query->find_count = (uint16_t)items.count;
+    return 0;
+}
+
+static int parse_keys(const ri_parser *parser, const ri_form *at, ri_items items, rille_query *query)
+{
+    char show[RI_SHOW_SIZE];
+    if (query->keys != NULL) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, at, "only one of :keys, :strs and :syms can be given");
+    }
+    if (query->find_kind == RI_FIND_COLL || query->find_kind == RI_FIND_SCALAR) {
+        return ri_parse_fail(parser, RILLE_QUERY, at, "%s names columns, but :find gives single values",
+                             ri_form_show(show, at));
+    }
+    if (items.count != query->find_count) {
+        return ri_parse_fail(parser, RILLE_QUERY, at, "%s lists %u names, :find has %u elements",
+                             ri_form_show(show, at), items.count, query->find_count);
+    }
+    query->keys = ri_arena_array(parser->arena, items.count, sizeof *query->keys);
+    if (query->keys == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    for (uint32_t i = 0; i < items.count; i++) {
+        const ri_form *form = &items.p[i];
+        if (!ri_form_is(form, RI_SYMBOL) && !ri_form_is(form, RI_KEYWORD) && !ri_form_is(form, RI_STRING)) {
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no name of a column", ri_form_show(show, form));
+        }
+        if (!ri_name_valid(RI_SYMBOL, form->u.v.as.p, form->u.v.len)) {
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no name of a column: it would be no symbol",
+                                 ri_form_show(show, form));
+        }
+        RI_TRY(ri_parse_name(parser, form, &query->keys[i]));
+    }
+    return 0;
+}
+
+/* ---- :order-by, :limit, :offset ---- */
+
+static bool same_elem(const ri_find_elem *a, const ri_find_elem *b)
+{
+    bool same_agg = (a->agg == NULL) == (b->agg == NULL) && (a->agg == NULL || strcmp(a->agg, b->agg) == 0);
+    return same_agg && a->var == b->var && a->arg.type == b->arg.type && a->arg.as.u == b->arg.as.u;
+}
+
+/* The place in :find of ?x or (count ?x). */
+static int find_elem(ri_parser *parser, const ri_form *form, const rille_query *query, uint16_t *out)
+{
+    char show[RI_SHOW_SIZE];
+    ri_find_elem elem = { 0 };
+    if (form->kind == RI_FORM_LIST) {
+        RI_TRY(parse_aggregate(parser, form, &elem));
+    } else {
+        RI_TRY(ri_parse_var(parser, form, &elem.var));
+    }
+    for (uint16_t i = 0; i < query->find_count; i++) {
+        if (same_elem(&query->find[i], &elem)) {
+            *out = i;
+            return 0;
+        }
+    }
+    return ri_parse_fail(parser, RILLE_QUERY, form, "%s of :order-by is not in :find: add it there",
+                         ri_form_show(show, form));
+}
+
+static bool take_direction(const ri_form *form, bool *desc)
+{
+    *desc = ri_form_is_keyword(form, "desc");
+    return *desc || ri_form_is_keyword(form, "asc");
+}
+
+static int add_order(ri_parser *parser, ri_items items, rille_query *query, uint32_t *used)
+{
+    ri_order_by *order = &query->order_by[query->order_count];
+    *order = (ri_order_by){ 0 };
+    RI_TRY(find_elem(parser, &items.p[0], query, &order->elem));
+    *used = items.count > 1 && take_direction(&items.p[1], &order->desc) ? 2 : 1;
+    query->order_count++;
+    return 0;
+}
+
+/* [?x :desc ?y], ?x :desc ?y, [[?x :desc] [?y]] */
+static int parse_order(ri_parser *parser, ri_items items, rille_query *query)
+{
+    if (items.count == 1 && items.p[0].kind == RI_FORM_VECTOR) {
+        items = ri_form_items(&items.p[0]);
+    }
+    if (items.count > 2 * RI_QUERY_VARS_MAX) {
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, ":order-by of over %d items", 2 * RI_QUERY_VARS_MAX);
+    }
+    query->order_by = ri_arena_array(parser->arena, items.count, sizeof *query->order_by);
+    if (query->order_by == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    for (uint32_t used; items.count > 0; items = ri_items_rest(items, used)) {
+        if (items.p[0].kind == RI_FORM_VECTOR && items.p[0].u.seq.count > 0) {
+            uint32_t inner;
+            RI_TRY(add_order(parser, ri_form_items(&items.p[0]), query, &inner));
+            if (inner != items.p[0].u.seq.count) {
+                return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0], "expected [?x :asc] or [?x :desc]");
+            }
+            used = 1;
+        } else {
+            RI_TRY(add_order(parser, items, query, &used));
+        }
+    }
+    return 0;
+}
+
+static int parse_count(const ri_parser *parser, const ri_form *at, ri_items items, int64_t *out)
+{
+    char show[RI_SHOW_SIZE];
+    if (items.count == 1 && ri_form_is(&items.p[0], RI_NIL)) {
+        return 0;
+    }
+    if (items.count != 1 || !ri_form_is(&items.p[0], RI_LONG) || items.p[0].u.v.as.i < 0) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, at, "%s wants one whole number, 0 or more", ri_form_show(show, at));
+    }
+    *out = items.p[0].u.v.as.i;
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int parse_sections(ri_parser *parser, const sections *s, rille_query *query)
+{
+    RI_TRY(s->at[SECTION_IN] != NULL ? parse_in(parser, s->items[SECTION_IN], query) : default_in(parser, query));
+    RI_TRY(parse_find(parser, s->items[SECTION_FIND], query));
+    for (int i = SECTION_KEYS; i <= SECTION_SYMS; i++) {
+        if (s->at[i] != NULL) {
+            RI_TRY(parse_keys(parser, s->at[i], s->items[i], query));
+        }
+    }
+    RI_TRY(ri_parse_vars(parser, s->items[SECTION_WITH], ":with", &query->with, &query->with_count));
+    uint16_t source = RI_SOURCE_DEFAULT;
+    for (uint16_t i = 0; i < parser->source_count; i++) {
+        if (strcmp(parser->source_names[i], "$") == 0) {
+            source = i;
+        }
+    }
+    RI_TRY(ri_parse_body(parser, s->items[SECTION_WHERE], source, 1, &query->where, &query->where_count));
+    RI_TRY(parse_order(parser, s->items[SECTION_ORDER], query));
+    if (s->at[SECTION_LIMIT] != NULL) {
+        RI_TRY(parse_count(parser, s->at[SECTION_LIMIT], s->items[SECTION_LIMIT], &query->limit));
+    }
+    if (s->at[SECTION_OFFSET] != NULL) {
+        RI_TRY(parse_count(parser, s->at[SECTION_OFFSET], s->items[SECTION_OFFSET], &query->offset));
+    }
+    return 0;
+}
+
+static int parse_form(rille_query *query, const ri_form *form, rille_err *err)
+{
+    ri_frame frame;
+    frame.count = 0;
+    ri_parser parser = { .arena = &query->arena, .text = query->text, .text_len = query->text_len, .err = err };
+    parser.frame = &frame;
+    const char *names[RI_QUERY_VARS_MAX];
+    parser.var_names = names;
+    sections s = { .at = { NULL } };
+    RI_TRY(cut(&parser, form, &s));
+    RI_TRY(parse_sections(&parser, &s, query));
+    query->var_names = ri_arena_copy(&query->arena, names, parser.var_count * sizeof *names);
+    if (query->var_names == NULL) {
+        return ri_fail_nomem(err);
+    }
+    query->var_count = parser.var_count;
+    query->source_names = parser.source_names;
+    query->source_count = parser.source_count;
+    return ri_bind_query(query, err);
+}
+
+static rille_query *new_query(void)
+{
+    rille_query *query = ri_alloc_zero(sizeof *query);
+    if (query != NULL) {
+        ri_refs_init(&query->refs);
+        query->limit = -1;
+    }
+    return query;
+}
+
+int ri_query_from_form(const ri_form *form, rille_query **out, rille_err *err)
+{
+    *out = NULL;
+    rille_query *query = new_query();
+    if (query == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = parse_form(query, form, err);
+    if (rc != 0) {
+        ri_query_release(query);
+        return rc;
+    }
+    *out = query;
+    return 0;
+}
+
+int ri_query_parse(const char *text, size_t len, rille_query **out, rille_err *err)
+{
+    *out = NULL;
+    rille_query *query = new_query();
+    if (query == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_arena forms = { 0 };
+    ri_form form;
+    int rc = 0;
+    query->text = ri_arena_text(&query->arena, text, len);
+    query->text_len = len;
+    if (query->text == NULL) {
+        rc = ri_fail_nomem(err);
+    }
+    if (rc == 0) {
+        rc = ri_edn_read(&forms, text, len, &form, err);
+    }
+    if (rc == 0) {
+        rc = parse_form(query, &form, err);
+    }
+    ri_arena_deinit(&forms);
+    if (rc != 0) {
+        ri_query_release(query);
+        return rc;
+    }
+    *out = query;
+    return 0;
+}
+
+rille_query *ri_query_retain(rille_query *query)
+{
+    ri_refs_take(&query->refs);
+    return query;
+}
+
+void ri_query_release(rille_query *query)
+{
+    if (query != NULL && ri_refs_drop(&query->refs)) {
+        ri_arena_deinit(&query->arena);
+        ri_free(query);
+    }
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules: a vector of definitions, [(name ?a ?b) clause...] or [(name [?must] ?b) clause...]. Several definitions of one
+ * name are its branches. Each definition has variables of its own.
+ */
+#include "bind.h"
+#include "functions.h"
+#include "parse.h"
+
+#define RULES_MAX 1024U
+
+static int fail_definition(const ri_parser *parser, const ri_form *form)
+{
+    char show[RI_SHOW_SIZE];
+    return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no rule: expected [(name ?a ?b) clause ...]",
+                         ri_form_show(show, form));
+}
+
+/* head: (name ?a ?b) or (name [?a] ?b) */
+static int parse_head(ri_parser *parser, const ri_form *head, ri_rule_branch *out)
+{
+    ri_items items = ri_items_rest(ri_form_items(head), 1);
+    ri_items required = { NULL, 0 };
+    if (items.count > 0 && items.p[0].kind == RI_FORM_VECTOR) {
+        required = ri_form_items(&items.p[0]);
+        items = ri_items_rest(items, 1);
+    }
+    uint32_t total = required.count + items.count;
+    if (total == 0 || total > RI_QUERY_VARS_MAX) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, head, "it has no parameters, or over %d", RI_QUERY_VARS_MAX);
+    }
+    ri_form *all = ri_arena_array(parser->arena, total, sizeof *all);
+    if (all == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    for (uint32_t i = 0; i < total; i++) {
+        all[i] = i < required.count ? required.p[i] : items.p[i - required.count];
+    }
+    out->required_count = (uint16_t)required.count;
+    return ri_parse_vars(parser, (ri_items){ all, total }, "the head", &out->params, &out->param_count);
+}
+
+static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *out)
+{
+    parser->rule = NULL;
+    *out = (ri_rule_branch){ .offset = form->offset };
+    if (form->kind != RI_FORM_VECTOR || form->u.seq.count == 0) {
+        return fail_definition(parser, form);
+    }
+    const ri_form *head = &form->u.seq.items[0];
+    if (head->kind != RI_FORM_LIST || head->u.seq.count == 0 || !ri_form_is(&head->u.seq.items[0], RI_SYMBOL) ||
+        ri_form_is_var(&head->u.seq.items[0]) || ri_form_is_source(&head->u.seq.items[0])) {
+        return fail_definition(parser, form);
+    }
+    RI_TRY(ri_parse_name(parser, &head->u.seq.items[0], &out->name));
+    static const char *const taken[] = { "not", "not-join", "or", "or-join", "and" };
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (strcmp(out->name, taken[i]) == 0) {
+            return ri_parse_fail(parser, RILLE_QUERY, head, "%s cannot be the name of a rule", out->name);
+        }
+    }
+    parser->rule = out->name;
+    ri_frame frame;
+    frame.count = 0;
+    parser->frame = &frame;
+    const char *names[RI_QUERY_VARS_MAX];
+    parser->var_names = names;
+    parser->var_count = 0;
+    parser->clause_count = 0;
+    RI_TRY(parse_head(parser, head, out));
+    ri_items body = ri_items_rest(ri_form_items(form), 1);
+    if (body.count == 0) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "it has no clauses");
+    }
+    RI_TRY(ri_parse_body(parser, body, RI_SOURCE_DEFAULT, 1, &out->body, &out->body_count));
+    out->var_names = ri_arena_copy(parser->arena, names, parser->var_count * sizeof *names);
+    if (out->var_names == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    out->var_count = parser->var_count;
+    return 0;
+}
+
+const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name)
+{
+    size_t low = 0;
+    size_t high = rules->branch_count;
+    while (low < high) { /* the first that is not before the name */
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(rules->branches[rules->by_name[middle]].name, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == rules->branch_count) {
+        return NULL;
+    }
+    const ri_rule_branch *branch = &rules->branches[rules->by_name[low]];
+    return strcmp(branch->name, name) == 0 ? branch : NULL;
+}
+
+/* Insertion: RULES_MAX is small, and rules of one name mostly stand together. */
+static void sort_names(ri_rules *rules)
+{
+    for (uint32_t i = 0; i < rules->branch_count; i++) {
+        size_t at = i;
+        while (at > 0 && strcmp(rules->branches[rules->by_name[at - 1]].name, rules->branches[i].name) > 0) {
+            rules->by_name[at] = rules->by_name[at - 1];
+            at--;
+        }
+        rules->by_name[at] = i;
+    }
+}
+
+int ri_rules_parse_form(const ri_form *form, const rille_query *query, ri_arena *arena, ri_rules *out, rille_err *err)
+{
+    *out = (ri_rules){ 0 };
+    ri_parser parser = { .arena = arena, .has_rules = true, .err = err };
+    const char *only_default[] = { "$" };
+    parser.source_names = query != NULL ? query->source_names : only_default;
+    parser.source_count = query != NULL ? query->source_count : 1;
+    if (!ri_form_is_seq(form)) {
+        char show[RI_SHOW_SIZE];
+        return ri_parse_fail(&parser, RILLE_SYNTAX, form,
+                             "%s is no vector of rules: expected [[(name ?a) clause ...] ...]",
+                             ri_form_show(show, form));
+    }
+    ri_items items = ri_form_items(form);
+    if (items.count > RULES_MAX) {
+        return ri_parse_fail(&parser, RILLE_LIMIT, form, "%u rules; at most %u", items.count, RULES_MAX);
+    }
+    ri_rules rules = { ri_arena_array(arena, items.count, sizeof *rules.branches), items.count,
+                       ri_arena_array(arena, items.count, sizeof *rules.by_name) };
+    if (rules.branches == NULL || rules.by_name == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < items.count; i++) {
+        RI_TRY(parse_branch(&parser, &items.p[i], &rules.branches[i]));
+    }
+    sort_names(&rules);
+    RI_TRY(ri_bind_rules(&rules, query, arena, err));
+    *out = rules;
+    return 0;
+}

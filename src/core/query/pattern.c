@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Patterns on databases: what their constants stand for in the database at hand, and the range that they cut.
+ *
+ * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). A value that no datom of the
+ * attribute can have makes the pattern match nothing: that is no error, since a query may ask several databases.
+ */
+#include "exec.h"
+
+#include <math.h>
+
+const ri_value *ri_term_const(const ri_scope *scope, const ri_term *term)
+{
+    if (term->kind == RI_TERM_CONST) {
+        return &term->v;
+    }
+    if (term->kind == RI_TERM_VAR && scope->fixed != NULL && ri_varset_has(&scope->is_fixed, term->var)) {
+        return &scope->fixed[term->var];
+    }
+    return NULL;
+}
+
+ri_var ri_term_var(const ri_scope *scope, const ri_term *term)
+{
+    return term->kind == RI_TERM_VAR && ri_term_const(scope, term) == NULL ? term->var : RI_NO_VAR;
+}
+
+static bool integral(double d, int64_t *out)
+{
+    if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || d != floor(d)) {
+        return false;
+    }
+    *out = (int64_t)d;
+    return true;
+}
+
+uint64_t ri_entity_of(const rille_db *db, const ri_value *v)
+{
+    int64_t number = 0;
+    switch (v->type) {
+    case RI_REF:
+    case RI_LONG:
+        number = v->as.i;
+        break;
+    case RI_DOUBLE:
+        if (!integral(v->as.d, &number)) {
+            return 0;
+        }
+        break;
+    case RI_KEYWORD:
+        return ri_schema_ident(db->schema, (const char *)v->as.p, v->len);
+    default: /* a uint8_t, not an enum */
+        return 0;
+    }
+    return number > 0 && (uint64_t)number <= RI_EID_MAX ? (uint64_t)number : 0;
+}
+
+/* Long text as the stub that stands for it. */
+static int fit_bytes(const ri_value *in, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    *out = *in;
+    if ((in->type != RI_STRING && in->type != RI_BYTES) || in->len <= RI_VALUE_INLINE_MAX) {
+        return 0;
+    }
+    uint8_t *stub = ri_arena_alloc(arena, RI_STUB_SIZE);
+    if (stub == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_stub_write(stub, in->as.p, in->len);
+    *out = ri_bytes_value(in->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, RI_STUB_SIZE);
+    return 0;
+}
+
+static bool same_class(uint8_t type, uint8_t other)
+{
+    return type == other || (type == RI_STRING && other == RI_STRING_BLOB) ||
+           (type == RI_BYTES && other == RI_BYTES_BLOB);
+}
+
+static bool fit_number(const ri_attr *attr, const ri_value *in, ri_value *out)
+{
+    int64_t number = 0;
+    if (attr->type == RI_LONG && in->type == RI_DOUBLE) {
+        bool fits = integral(in->as.d, &number);
+        *out = ri_long(number);
+        return fits;
+    }
+    if (attr->type == RI_LONG && in->type == RI_REF) {
+        *out = ri_long(in->as.i);
+        return true;
+    }
+    if (attr->type == RI_DOUBLE && (in->type == RI_LONG || in->type == RI_REF)) {
+        *out = ri_double((double)in->as.i);
+        ri_value exact = ri_long(in->as.i);
+        return ri_value_eq(out, &exact);
+    }
+    return ri_type_is_number(attr->type) && ri_type_is_number(in->type);
+}
+
+int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_value *out, bool *fits, rille_err *err)
+{
+    *out = *in;
+    *fits = true;
+    if (attr->type == RI_NIL || same_class(attr->type, in->type)) {
+        return fit_bytes(in, arena, out, err);
+    }
+    *fits = fit_number(attr, in, out);
+    return 0;
+}
+
+/* ---- constants ---- */
+
+static int lookup(rille_op *op, ri_pattern *p, const ri_value *attr_name, const ri_value *value, uint64_t *e,
+                  rille_err *err)
+{
+    *e = 0;
+    const char *name = (const char *)attr_name->as.p;
+    const ri_attr *attr = ri_schema_attr(p->db->schema, name, attr_name->len);
+    if (attr == NULL) {
+        return p->db->schema->read_flexible ? 0 : ri_schema_unknown(p->db->schema, name, attr_name->len, err);
+    }
+    if (attr->unique == RI_UNIQUE_NO) {
+        return ri_fail(err, RILLE_QUERY, "lookup ref by :%s, which is not unique: entities are named by unique attributes",
+                       attr->ident);
+    }
+    ri_value v = *value;
+    bool fits = true;
+    if (attr->type == RI_REF) {
+        v = ri_ref(ri_entity_of(p->db, value));
+    } else {
+        RI_TRY(ri_attr_fit(attr, value, &op->arena, &v, &fits, err));
+    }
+    return !fits ? 0 : ri_db_lookup(p->db, attr, &v, &op->io, e, err);
+}
+
+/* [attr value] given as a tuple by an input */
+static int lookup_tuple(rille_op *op, ri_pattern *p, const ri_value *tuple, uint64_t *e, rille_err *err)
+{
+    ri_reader reader = ri_reader_of(tuple->as.p, tuple->len);
+    ri_value attr = ri_value_read(&reader);
+    ri_value value = ri_value_read(&reader);
+    *e = 0;
+    if (reader.bad || attr.type != RI_KEYWORD || ri_reader_left(&reader) != 0) {
+        return 0;
+    }
+    return lookup(op, p, &attr, &value, e, err);
+}
+
+/* What a constant or lookup ref in entity position names; 0: nothing. */
+static int resolve_entity(rille_op *op, ri_pattern *p, const ri_term *term, const ri_value *value, uint64_t *e,
+                          rille_err *err)
+{
+    if (term->kind == RI_TERM_LOOKUP) {
+        return lookup(op, p, &term->lookup->attr, &term->lookup->v, e, err);
+    }
+    if (value->type == RI_TUPLE) {
+        return lookup_tuple(op, p, value, e, err);
+    }
+    *e = ri_entity_of(p->db, value);
+    return 0;
+}
+
+static int resolve_attr(ri_pattern *p, const ri_value *value, rille_err *err)
+{
+    const ri_schema *schema = p->db->schema;
+    p->has[RI_POS_A] = true;
+    if (value->type == RI_KEYWORD) {
+        const char *name = (const char *)value->as.p;
+        p->attr = ri_schema_attr(schema, name, value->len);
+        if (p->attr == NULL && !schema->read_flexible) {
+            return ri_schema_unknown(schema, name, value->len, err);
+        }
+    } else {
+        uint64_t id = ri_entity_of(p->db, value);
+        p->attr = id != 0 ? ri_schema_attr_by_id(schema, id) : NULL;
+    }
+    p->nothing = p->nothing || p->attr == NULL;
+    return 0;
+}
+
+static int resolve_value(rille_op *op, ri_pattern *p, const ri_term *term, const ri_value *value, rille_err *err)
+{
+    p->has[RI_POS_V] = true;
+    bool is_ref = p->attr != NULL && p->attr->type == RI_REF;
+    if (is_ref || term->kind == RI_TERM_LOOKUP) {
+        uint64_t e = 0;
+        RI_TRY(resolve_entity(op, p, term, value, &e, err));
+        p->v = ri_ref(e);
+        p->v_is_ref = true;
+        p->nothing = p->nothing || e == 0;
+        return 0;
+    }
+    if (p->attr != NULL) {
+        bool fits = false;
+        RI_TRY(ri_attr_fit(p->attr, value, &op->arena, &p->v, &fits, err));
+        p->nothing = p->nothing || !fits;
+        return 0;
+    }
+    return fit_bytes(value, &op->arena, &p->v, err);
+}
+
+static int resolve_position(rille_op *op, ri_pattern *p, const ri_scope *scope, unsigned pos, rille_err *err)
+{
+    const ri_term *term = &p->terms[pos];
+    const ri_value *value = ri_term_const(scope, term);
+    p->var[pos] = ri_term_var(scope, term);
+    if (value == NULL && term->kind != RI_TERM_LOOKUP) {
+        return 0;
+    }
+    switch (pos) {
+    case RI_POS_E:
+        p->has[pos] = true;
+        RI_TRY(resolve_entity(op, p, term, value, &p->e, err));
+        p->nothing = p->nothing || p->e == 0;
+        return 0;
+    case RI_POS_V:
+        return resolve_value(op, p, term, value, err);
+    case RI_POS_T:
+        p->has[pos] = true;
+        RI_TRY(resolve_entity(op, p, term, value, &p->t, err));
+        return 0;
+    default: /* added: current datoms are */
+        p->nothing = p->nothing || value == NULL || value->type != RI_BOOL || value->as.u == 0;
+        return 0;
+    }
+}
+
+static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err *err)
+{
+    uint16_t count = p->term_count;
+    if (count > RI_POS_A) { /* first: v depends on it */
+        const ri_term *term = &p->terms[RI_POS_A];
+        const ri_value *value = ri_term_const(scope, term);
+        p->var[RI_POS_A] = ri_term_var(scope, term);
+        if (value != NULL) {
+            RI_TRY(resolve_attr(p, value, err));
+        } else if (term->kind == RI_TERM_LOOKUP) {
+            p->nothing = true;
+        }
+    }
+    for (unsigned pos = 0; pos < RI_POS_COUNT && pos < count; pos++) {
+        if (pos != RI_POS_A) {
+            RI_TRY(resolve_position(op, p, scope, pos, err));
+        }
+    }
+    return 0;
+}
+
+int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
+{
+    uint16_t source = ri_scope_source(scope, clause->source);
+    for (ri_pattern *p = op->patterns; p != NULL; p = p->next) {
+        if (p->terms == clause->terms && p->source == source && p->scope == scope) {
+            *out = p;
+            return 0;
+        }
+    }
+    *out = NULL;
+    ri_pattern *p = ri_arena_alloc(&op->arena, sizeof *p);
+    if (p == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(p, 0, sizeof *p);
+    p->terms = clause->terms;
+    p->term_count = clause->term_count;
+    p->scope = scope;
+    p->source = source;
+    p->db = op->sources[source].db;
+    for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
+        p->var[pos] = RI_NO_VAR;
+    }
+    RI_TRY(resolve(op, p, scope, err));
+    p->next = op->patterns;
+    op->patterns = p;
+    *out = p;
+    return 0;
+}
+
+/* ---- ranges ---- */
+
+void ri_pattern_range(const ri_pattern *p, ri_order *order, ri_bound *from, ri_bound *to, bool *filter_v)
+{
+    uint32_t a = p->attr != NULL ? p->attr->id : 0;
+    bool has_a = p->has[RI_POS_A];
+    bool has_v = p->has[RI_POS_V];
+    *filter_v = false;
+    if (p->has[RI_POS_E]) {
+        *order = RI_EAVT;
+        bool whole = has_a && has_v;
+        *filter_v = has_v && !whole;
+        *from = whole ? ri_bound_eav(p->e, a, &p->v, false) : has_a ? ri_bound_ea(p->e, a, false) : ri_bound_e(p->e, false);
+        *to = whole ? ri_bound_eav(p->e, a, &p->v, true) : has_a ? ri_bound_ea(p->e, a, true) : ri_bound_e(p->e, true);
+    } else if (has_v && p->v_is_ref) {
+        *order = RI_VAET;
+        *from = has_a ? ri_bound_va(p->v.as.u, a, false) : ri_bound_v(p->v.as.u, false);
+        *to = has_a ? ri_bound_va(p->v.as.u, a, true) : ri_bound_v(p->v.as.u, true);
+    } else if (has_a && has_v && p->attr != NULL && p->attr->avet) {
+        *order = RI_AVET;
+        *from = ri_bound_av(a, &p->v, false);
+        *to = ri_bound_av(a, &p->v, true);
+    } else if (has_a) {
+        *order = RI_AEVT;
+        *filter_v = has_v;
+        *from = ri_bound_a(a, false);
+        *to = ri_bound_a(a, true);
+    } else {
+        *order = RI_EAVT;
+        *filter_v = has_v;
+        *from = ri_bound_all(false);
+        *to = ri_bound_all(true);
+    }
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From clauses to a chain of stages: first the order, then an access path for each clause.
+ *
+ * ORDER. Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest rows, among
+ * those that share a variable with what is bound (a cross product only when nothing else is left). By (B2) of bind.h this never gets stuck.
+ *
+ * LIVENESS. A stage makes and passes on only columns that a later stage or :find needs.
+ */
+#include "exec.h"
+
+static ri_varset known_vars(const ri_scope *scope, const ri_varset *bound)
+{
+    ri_varset known = *bound;
+    if (scope->fixed != NULL) {
+        ri_varset_union(&known, &scope->is_fixed);
+    }
+    return known;
+}
+
+/* Variables of a clause that matter outside it. */
+static void outer_vars(const ri_clause *clause, ri_varset *out)
+{
+    if (clause->kind != RI_CLAUSE_NOT && clause->kind != RI_CLAUSE_OR) {
+        ri_clause_vars(clause, out);
+        return;
+    }
+    for (uint16_t i = 0; i < clause->join_count; i++) {
+        ri_varset_add(out, clause->join_vars[i]);
+    }
+}
+
+/* ---- order ---- */
+
+static bool filters(const ri_clause *clause)
+{
+    return clause->kind == RI_CLAUSE_PRED || clause->kind == RI_CLAUSE_NOT ||
+           (clause->kind == RI_CLAUSE_FUNC &&
+            (clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE));
+}
+
+static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *known)
+{
+    ri_varset required = { { 0 } };
+    ri_clause_required(clause, &op->rules, &required);
+    if (clause->kind == RI_CLAUSE_NOT || clause->kind == RI_CLAUSE_PRED) {
+        outer_vars(clause, &required);
+    }
+    return ri_varset_within(&required, known);
+}
+
+typedef struct choice {
+    uint16_t clause;
+    double fanout;
+    bool connected;
+    bool found;
+} choice;
+
+static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows, choice *best)
+{
+    const ri_clause *clause = &in->clauses[i];
+    ri_varset known = known_vars(in->scope, bound);
+    if (!ready(op, clause, &known)) {
+        return;
+    }
+    ri_varset vars = { { 0 } };
+    outer_vars(clause, &vars);
+    double fanout = ri_plan_fanout(op, in, clause, bound, rows);
+    bool connected = ri_varset_meets(&vars, bound) || rows <= 1 || fanout <= 1 || ri_varset_within(&vars, &known);
+    if (filters(clause)) {
+        fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
+        connected = true;
+    }
+    if (!best->found || (connected && !best->connected) || (connected == best->connected && fanout < best->fanout)) {
+        *best = (choice){ i, fanout, connected, true };
+    }
+}
+
+int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err)
+{
+    ri_varset bound = in->bound;
+    double rows = in->rows;
+    bool *done = ri_arena_alloc(&op->plan_arena, in->count);
+    if (done == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(done, 0, in->count);
+    for (uint16_t at = 0; at < in->count; at++) {
+        choice best = { 0, 0, false, false };
+        for (uint16_t i = 0; i < in->count; i++) {
+            if (!done[i]) {
+                consider(op, in, i, &bound, rows, &best);
+            }
+        }
+        for (uint16_t i = 0; i < in->count && !best.found; i++) { /* against (B2): run it with what there is */
+            if (!done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
+                best = (choice){ i, 1, true, true };
+            }
+        }
+        if (!best.found) {
+            return ri_fail(err, RILLE_QUERY, "the clauses of the query cannot be ordered: a function waits for a "
+                                             "variable that nothing binds");
+        }
+        done[best.clause] = true;
+        order[at] = best.clause;
+        rows *= ri_plan_fanout(op, in, &in->clauses[best.clause], &bound, rows);
+        est[at] = rows;
+        ri_clause_provides(&in->clauses[best.clause], &bound);
+    }
+    return 0;
+}
+
+/* ---- small stages ---- */
+
+static int none_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    (void)stage;
+    (void)out;
+    (void)err;
+    return RILLE_DONE;
+}
+
+ri_stage *ri_none_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input)
+{
+    ri_stage *stage = ri_stage_new(op, scope, sizeof *stage, input, "nothing matches");
+    if (stage != NULL) {
+        stage->next = none_next;
+    }
+    return stage;
+}
+
+typedef struct unit_stage {
+    ri_stage stage;
+    bool given;
+} unit_stage;
+
+static int unit_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    unit_stage *self = (unit_stage *)stage;
+    (void)err;
+    if (self->given) {
+        return RILLE_DONE;
+    }
+    self->given = true;
+    stage->out.count = 1;
+    *out = &stage->out;
+    return 0;
+}
+
+static void unit_reset(ri_stage *stage)
+{
+    ((unit_stage *)stage)->given = false;
+}
+
+ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope)
+{
+    unit_stage *self = ri_stage_new(op, scope, sizeof *self, NULL, "once");
+    if (self == NULL) {
+        return NULL;
+    }
+    self->stage.next = unit_next;
+    self->stage.reset = unit_reset;
+    return &self->stage;
+}
+
+/* ---- patterns on databases ---- */
+
+typedef struct build {
+    rille_op *op;
+    const ri_plan_input *in;
+    const ri_clause *clause;
+    ri_varset bound;   /* before the clause */
+    ri_varset live;    /* after it */
+    double rows;       /* before it */
+    bool one_row;
+} build;
+
+static void set_matcher(const build *b, const ri_pattern *p, ri_matcher *m)
+{
+    *m = (ri_matcher){ .pattern = p };
+    m->slow = p->has[RI_POS_T];
+    for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
+        ri_var var = p->var[pos];
+        m->out[pos] = RI_NO_VAR;
+        m->bound[pos] = RI_NO_VAR;
+        if (var == RI_NO_VAR) {
+            continue;
+        }
+        bool twice = false;
+        for (unsigned other = 0; other < pos; other++) {
+            twice = twice || p->var[other] == var;
+        }
+        m->slow = m->slow || twice;
+        if (ri_varset_has(&b->bound, var)) {
+            m->bound[pos] = var;
+        } else if (!twice && ri_varset_has(&b->live, var)) {
+            m->out[pos] = var;
+        }
+    }
+}
+
+static ri_access choose_access(const build *b, const ri_pattern *p, const ri_matcher *m)
+{
+    bool e = m->bound[RI_POS_E] != RI_NO_VAR;
+    bool v = m->bound[RI_POS_V] != RI_NO_VAR;
+    if (p->nothing) {
+        return RI_ACCESS_NONE;
+    }
+    if (e && p->attr != NULL) {
+        return v ? RI_ACCESS_EV : RI_ACCESS_E;
+    }
+    if (e) {
+        return RI_ACCESS_E_ANY;
+    }
+    bool by_v = v && p->attr != NULL && !p->has[RI_POS_E];
+    bool many_probes = b->rows > (double)p->attr_count / 4 && b->in->once && p->attr != NULL &&
+                       p->attr->unique == RI_UNIQUE_NO && p->attr->type != RI_REF && false;
+    if (by_v && p->attr->type == RI_REF) {
+        return RI_ACCESS_V_REF;
+    }
+    if (by_v && p->attr->avet && p->attr->type != RI_NIL && !many_probes) {
+        return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
+    }
+    return b->one_row ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
+}
+
+/* Checks that the access path does not make by itself. */
+static void set_checks(const ri_pattern *p, ri_access access, ri_matcher *m)
+{
+    bool by_e = access == RI_ACCESS_E || access == RI_ACCESS_EV || access == RI_ACCESS_E_ANY;
+    bool by_v = access == RI_ACCESS_EV || access == RI_ACCESS_V_REF || access == RI_ACCESS_V_WORD ||
+                access == RI_ACCESS_V_BYTES;
+    m->filter_v = by_e && p->has[RI_POS_V];
+    m->slow = m->slow || (m->bound[RI_POS_E] != RI_NO_VAR && !by_e) || (m->bound[RI_POS_V] != RI_NO_VAR && !by_v) ||
+              m->bound[RI_POS_A] != RI_NO_VAR || m->bound[RI_POS_T] != RI_NO_VAR ||
+              m->bound[RI_POS_ADDED] != RI_NO_VAR;
+}
+
+/* A scan of the pattern on its own, into a table, joined by all bound variables. */
+static ri_stage *hash_stage(const build *b, const ri_pattern *p, ri_stage *input)
+{
+    rille_op *op = b->op;
+    ri_arena *arena = &op->plan_arena;
+    ri_matcher alone;
+    build inner = *b;
+    inner.bound = (ri_varset){ { 0 } };
+    ri_varset_union(&inner.live, &b->bound);
+    set_matcher(&inner, p, &alone);
+    ri_join_key *keys = ri_arena_array(arena, RI_POS_COUNT, sizeof *keys);
+    ri_join_out *outs = ri_arena_array(arena, RI_POS_COUNT, sizeof *outs);
+    ri_var *vars = ri_arena_array(arena, RI_POS_COUNT, sizeof *vars);
+    if (keys == NULL || outs == NULL || vars == NULL) {
+        return NULL;
+    }
+    ri_join_spec spec = { .keys = keys, .outs = outs, .build_vars = vars };
+    for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
+        ri_var var = alone.out[pos];
+        if (var == RI_NO_VAR) {
+            continue;
+        }
+        if (ri_varset_has(&b->bound, var)) {
+            keys[spec.key_count++] = (ri_join_key){ spec.build_count, var, ri_nil() };
+        } else {
+            outs[spec.out_count++] = (ri_join_out){ spec.build_count, var };
+        }
+        vars[spec.build_count++] = var;
+    }
+    ri_stage *unit = ri_unit_stage_new(op, b->in->scope);
+    if (unit == NULL) {
+        return NULL;
+    }
+    unit->depth = b->in->depth + 1;
+    spec.build = ri_scan_stage_new(op, b->in->scope, unit, &alone);
+    if (spec.build == NULL) {
+        return NULL;
+    }
+    ri_varset none = { { 0 } };
+    ri_stage_set_carry(spec.build, &none, &none, false);
+    spec.build->clause = b->clause;
+    return ri_join_stage_new(op, b->in->scope, input, &spec, spec.key_count > 0 ? "hash join" : "cross product");
+}
+
+static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
+{
+    ri_pattern *p = NULL;
+    RI_TRY(ri_pattern_resolve(b->op, b->in->scope, b->clause, &p, err));
+    ri_matcher m;
+    set_matcher(b, p, &m);
+    ri_access access = choose_access(b, p, &m);
+    set_checks(p, access, &m);
+    ri_stage *stage = NULL;
+    switch (access) {
+    case RI_ACCESS_NONE:
+        stage = ri_none_stage_new(b->op, b->in->scope, *last);
+        break;
+    case RI_ACCESS_SCAN:
+        stage = ri_scan_stage_new(b->op, b->in->scope, *last, &m);
+        break;
+    case RI_ACCESS_HASH:
+        stage = hash_stage(b, p, *last);
+        break;
+    case RI_ACCESS_E:
+    case RI_ACCESS_EV:
+    case RI_ACCESS_V_REF:
+    case RI_ACCESS_V_WORD:
+    case RI_ACCESS_V_BYTES:
+    case RI_ACCESS_E_ANY:
+        stage = ri_probe_stage_new(b->op, b->in->scope, *last, &m, access);
+        break;
+    }
+    *last = stage;
+    return stage == NULL ? ri_fail_nomem(err) : 0;
+}
+
+/* ---- patterns on relations ---- */
+
+static int relation_stage(const build *b, const ri_table *table, ri_stage **last, rille_err *err)
+{
+    const ri_clause *clause = b->clause;
+    const ri_scope *scope = b->in->scope;
+    ri_arena *arena = &b->op->plan_arena;
+    uint16_t count = clause->term_count;
+    ri_join_key *keys = ri_arena_array(arena, count + 1U, sizeof *keys);
+    ri_join_out *outs = ri_arena_array(arena, count + 1U, sizeof *outs);
+    ri_join_out *same = ri_arena_array(arena, count + 1U, sizeof *same);
+    if (keys == NULL || outs == NULL || same == NULL) {
+        return ri_fail_nomem(err);
+    }
+    if (table->count > 0 && count > table->col_count) {
+        return ri_fail(err, RILLE_QUERY, "a pattern on source %s has %u terms, but its rows have %u values",
+                       b->op->query->source_names[ri_scope_source(scope, clause->source)], count, table->col_count);
+    }
+    ri_join_spec spec = { .table = table, .keys = keys, .outs = outs, .same = same };
+    for (uint16_t i = 0; i < count; i++) {
+        const ri_value *value = ri_term_const(scope, &clause->terms[i]);
+        ri_var var = ri_term_var(scope, &clause->terms[i]);
+        bool twice = false;
+        for (uint16_t j = 0; j < i && var != RI_NO_VAR && !twice; j++) {
+            if (ri_term_var(scope, &clause->terms[j]) == var) {
+                same[spec.same_count++] = (ri_join_out){ i, j };
+                twice = true;
+            }
+        }
+        if (value != NULL) {
+            keys[spec.key_count++] = (ri_join_key){ i, RI_NO_VAR, *value };
+        } else if (var != RI_NO_VAR && !twice && ri_varset_has(&b->bound, var)) {
+            keys[spec.key_count++] = (ri_join_key){ i, var, ri_nil() };
+        } else if (var != RI_NO_VAR && !twice && ri_varset_has(&b->live, var)) {
+            outs[spec.out_count++] = (ri_join_out){ i, var };
+        }
+    }
+    *last = table->count == 0 ? ri_none_stage_new(b->op, scope, *last)
+                              : ri_join_stage_new(b->op, scope, *last, &spec, "join rows");
+    return *last == NULL ? ri_fail_nomem(err) : 0;
+}
+
+/* ---- not, or ---- */
+
+static int sub_chain(const build *b, const ri_clause *clauses, uint16_t count, const ri_varset *live, ri_feed **feed,
+                     ri_stage **body, rille_err *err)
+{
+    ri_varset joined = { { 0 } };
+    for (uint16_t i = 0; i < b->clause->join_count; i++) {
+        if (ri_varset_has(&b->bound, b->clause->join_vars[i])) {
+            ri_varset_add(&joined, b->clause->join_vars[i]);
+        }
+    }
+    *feed = ri_feed_new(b->op, b->in->scope, &joined);
+    if (*feed == NULL) {
+        return ri_fail_nomem(err);
+    }
+    (*feed)->stage.depth = b->in->depth + 1;
+    (*feed)->stage.clause = b->clause;
+    ri_plan_input in = { .scope = b->in->scope,
+                         .clauses = clauses,
+                         .count = count,
+                         .bound = joined,
+                         .live = *live,
+                         .rows = b->rows < RI_BATCH_ROWS ? b->rows : RI_BATCH_ROWS,
+                         .one_row = b->one_row,
+                         .origin = true,
+                         .depth = b->in->depth + 1 };
+    *body = &(*feed)->stage;
+    return ri_plan_body(b->op, &in, body, err);
+}
+
+static int not_stage(const build *b, ri_stage **last, rille_err *err)
+{
+    ri_feed *feed = NULL;
+    ri_stage *body = NULL;
+    ri_varset none = { { 0 } };
+    RI_TRY(sub_chain(b, b->clause->body, b->clause->body_count, &none, &feed, &body, err));
+    *last = ri_not_stage_new(b->op, b->in->scope, *last, feed, body);
+    return *last == NULL ? ri_fail_nomem(err) : 0;
+}
+
+static int or_stage(const build *b, ri_stage **last, rille_err *err)
+{
+    const ri_clause *clause = b->clause;
+    ri_or_branch *branches = ri_arena_array(&b->op->plan_arena, clause->body_count + 1U, sizeof *branches);
+    if (branches == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_varset made = { { 0 } };
+    ri_varset known = known_vars(b->in->scope, &b->bound);
+    for (uint16_t i = 0; i < clause->join_count; i++) {
+        ri_var var = clause->join_vars[i];
+        if (!ri_varset_has(&known, var) && ri_varset_has(&b->live, var)) {
+            ri_varset_add(&made, var);
+        }
+    }
+    for (uint16_t i = 0; i < clause->body_count; i++) {
+        const ri_clause *branch = &clause->body[i];
+        bool is_and = branch->kind == RI_CLAUSE_AND;
+        RI_TRY(sub_chain(b, is_and ? branch->body : branch, is_and ? branch->body_count : 1, &made, &branches[i].feed,
+                         &branches[i].body, err));
+    }
+    *last = ri_or_stage_new(b->op, b->in->scope, *last, branches, clause->body_count, &made);
+    return *last == NULL ? ri_fail_nomem(err) : 0;
+}
+
+/* ---- stages ---- */
+
+static int clause_stage(const build *b, ri_stage **last, rille_err *err)
+{
+    switch ((ri_clause_kind)b->clause->kind) {
+    case RI_CLAUSE_PATTERN: {
+        const ri_source *source = &b->op->sources[ri_scope_source(b->in->scope, b->clause->source)];
+        return source->db != NULL ? pattern_stage(b, last, err) : relation_stage(b, source->table, last, err);
+    }
+    case RI_CLAUSE_PRED:
+    case RI_CLAUSE_FUNC: {
+        ri_stage *input = *last;
+        return ri_call_stage_new(b->op, b->in->scope, input, b->clause, &b->bound, &b->live, last, err);
+    }
+    case RI_CLAUSE_NOT:
+        return not_stage(b, last, err);
+    case RI_CLAUSE_OR:
+        return or_stage(b, last, err);
+    case RI_CLAUSE_RULE: {
+        ri_stage *input = *last;
+        return ri_rule_stages(b->op, b->in->scope, input, b->clause, &b->bound, &b->live, b->in->origin, last, err);
+    }
+    case RI_CLAUSE_AND:
+        break; /* taken apart by or */
+    }
+    return ri_fail(err, RILLE_INTERNAL, "a clause of kind %u outside or", b->clause->kind);
+}
+
+static bool keeps_one_row(const ri_clause *clause)
+{
+    return filters(clause);
+}
+
+int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order, const double *est, uint16_t from,
+                   uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err)
+{
+    bool one_row = in->one_row;
+    for (uint16_t at = 0; at < from; at++) {
+        one_row = one_row && keeps_one_row(&in->clauses[order[at]]);
+    }
+    for (uint16_t at = from; at < to; at++) {
+        const ri_clause *clause = &in->clauses[order[at]];
+        build b = { op, in, clause, *bound, in->live, at > 0 ? est[at - 1] : in->rows, one_row };
+        for (uint16_t later = (uint16_t)(at + 1); later < in->count; later++) {
+            outer_vars(&in->clauses[order[later]], &b.live);
+        }
+        ri_stage *input = *last;
+        RI_TRY(clause_stage(&b, last, err));
+        ri_stage *stage = *last;
+        stage->clause = clause;
+        stage->est_rows = est[at];
+        stage->depth = in->depth;
+        if (stage->carry == NULL && stage != input) {
+            ri_stage_set_carry(stage, bound, &b.live, in->origin);
+        }
+        ri_varset after = *bound;
+        ri_clause_provides(clause, &after);
+        ri_varset_subtract(&after, &in->scope->is_fixed);
+        ri_varset_intersect(&after, &b.live);
+        *bound = after;
+        one_row = one_row && keeps_one_row(clause);
+    }
+    return 0;
+}
+
+int ri_plan_body(rille_op *op, const ri_plan_input *in, ri_stage **last, rille_err *err)
+{
+    uint16_t *order = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *order);
+    double *est = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *est);
+    if (order == NULL || est == NULL) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(ri_plan_order(op, in, order, est, err));
+    ri_varset bound = in->bound;
+    return ri_plan_stages(op, in, order, est, 0, in->count, &bound, last, err);
+}

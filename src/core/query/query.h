@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running queries: inputs, the operation, its steps, its result.
+ */
+#ifndef RI_QUERY_H
+#define RI_QUERY_H
+
+#include "../db/db.h"
+#include "ast.h"
+#include "batch.h"
+
+typedef struct rille_op rille_op;
+
+typedef enum ri_input_kind { RI_INPUT_DB, RI_INPUT_TABLE, RI_INPUT_RULES } ri_input_kind;
+/* One input of :in. A scalar is a table of 1 row and 1 column, a list one of 1 column, a tuple one of 1 row; rows (Lua,
+ * CSV) as a source or relation: a table. */
+typedef struct ri_input {
+    ri_input_kind kind;
+    rille_db *db;         /* borrowed until the op is made (which retains) */
+    ri_table *table;      /* stays the caller's, must outlive the op */
+    const ri_form *rules; /* borrowed until the op is made */
+} ri_input;
+
+typedef struct ri_op_options {
+    uint64_t timeout_ms; /* 0: none */
+    size_t memory_bytes; /* 0: none */
+    int64_t limit;       /* -1: as in the query */
+    int64_t offset;      /* -1: as in the query */
+    /* Is this name a function of the host? Unknown ones are RILLE_QUERY. May be NULL. */
+    bool (*has_function)(void *context, const char *name);
+    void *context;
+} ri_op_options;
+
+/* Checks the inputs against :in (RILLE_INPUT names what is expected and what came), resolves idents, plans. Does not
+ * read storage. */
+int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
+              rille_op **out, rille_err *err);
+void ri_op_release(rille_op *op);
+/* One step of at most about budget_us (0: no limit).
+ * RILLE_ROWS: a batch of result rows is in ri_op_rows; RILLE_NEED: ri_op_io has wants; RILLE_AGAIN: the budget is used
+ * up; RILLE_CALL: see ri_op_call; RILLE_DONE; or an error. */
+int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err);
+ri_io *ri_op_io(rille_op *op);
+/* The rows of the last RILLE_ROWS: one column a find element, already distinct, aggregated, ordered, limited. Valid
+ * until the next step. */
+const ri_vec *ri_op_rows(const rille_op *op, uint32_t *count);
+/* The pending call: function name, arguments (vec or constant) and row count. The host puts a result a row (ri_vec_set
+ * into out from row 0; RI_NIL or false drops the row) and steps on. Bytes given must live until the op's next call or
+ * release: allocate them in *arena. */
+typedef struct ri_call {
+    const char *name;
+    const struct ri_arg *args;
+    unsigned arg_count;
+    uint32_t rows;
+    ri_vec *out;
+    ri_arena *arena;
+} ri_call;
+ri_call *ri_op_call(rille_op *op);
+void ri_op_cancel(rille_op *op); /* from any thread: the next step gives RILLE_CANCELLED */
+
+/* Runs to the end, fetching by itself, into a table of find_count columns. RILLE_CALL is an error here (RILLE_QUERY):
+ * hosts with functions step. */
+int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
+                 ri_table *out, rille_err *err);
+/* The plan as text, a line an operator: clause, access path, estimated rows, actual rows once it ran. Appends. */
+int ri_op_explain(const rille_op *op, ri_buf *out);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The operation: made, stepped, fed, ended.
+ *
+ *   COUNT  resolve and count the patterns (may need storage; what is known already is kept)
+ *   PLAN   build the chain (from memory alone)
+ *   RUN    pull batches through :find
+ *   ENDED  done, or failed: the same answer for ever
+ */
+#include "exec.h"
+
+static void drop_plan(rille_op *op)
+{
+    ri_find_release(op->find);
+    op->find = NULL;
+    ri_ruleset_release(op->ruleset);
+    op->ruleset = NULL;
+    for (ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
+        if (stage->destroy != NULL) {
+            stage->destroy(stage);
+        }
+    }
+    op->stages = NULL;
+    op->last = NULL;
+    for (size_t i = 0; i < op->table_count; i++) {
+        ri_table_deinit(op->tables[i]);
+        ri_free(op->tables[i]);
+    }
+    op->table_count = 0;
+}
+
+void ri_op_release(rille_op *op)
+{
+    if (op == NULL) {
+        return;
+    }
+    drop_plan(op);
+    ri_free(op->tables);
+    ri_io_deinit(&op->io);
+    ri_bytemap_deinit(&op->stub_sources);
+    for (uint16_t i = 0; i < op->source_count; i++) {
+        ri_db_release(op->sources[i].db);
+    }
+    ri_query_release(op->query);
+    ri_arena_deinit(&op->plan_arena);
+    ri_arena_deinit(&op->arena);
+    ri_free(op);
+}
+
+static uint16_t default_source(const rille_query *query)
+{
+    for (uint16_t i = 0; i < query->source_count; i++) {
+        if (strcmp(query->source_names[i], "$") == 0) {
+            return i;
+        }
+    }
+    return RI_SOURCE_DEFAULT;
+}
+
+int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
+              rille_op **out, rille_err *err)
+{
+    *out = NULL;
+    rille_op *op = ri_alloc(sizeof *op);
+    if (op == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(op, 0, offsetof(rille_op, scratch_words));
+    op->query = ri_query_retain(query);
+    op->options = options != NULL ? *options : (ri_op_options){ .limit = -1, .offset = -1 };
+    op->scope.var_names = query->var_names;
+    op->scope.var_count = query->var_count;
+    op->scope.source = default_source(query);
+    op->scope.source_default = RI_SOURCE_DEFAULT;
+    atomic_init(&op->cancelled, false);
+    int rc = ri_inputs_bind(op, inputs, input_count, err);
+    if (rc != 0) {
+        ri_op_release(op);
+        return rc;
+    }
+    if (op->options.timeout_ms != 0) {
+        op->timeout_at_us = ri_clock_us() + op->options.timeout_ms * 1000U;
+    }
+    op->state = RI_OP_COUNT;
+    *out = op;
+    return 0;
+}
+
+static int make_plan(rille_op *op, rille_err *err)
+{
+    RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
+    ri_stage *last = ri_input_stage_new(op);
+    if (last == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_plan_input in = { .scope = &op->scope,
+                         .clauses = op->query->where,
+                         .count = op->query->where_count,
+                         .rows = op->in_rows,
+                         .one_row = op->in_col_count == 0,
+                         .once = true };
+    for (uint16_t i = 0; i < op->in_col_count; i++) {
+        if (!ri_varset_has(&op->scope.is_fixed, op->in_cols[i].var)) {
+            ri_varset_add(&in.bound, op->in_cols[i].var);
+        }
+    }
+    ri_find_live(op, &in.live);
+    RI_TRY(ri_plan_body(op, &in, &last, err));
+    RI_TRY(ri_ruleset_plan(op, err));
+    op->last = last;
+    return ri_find_new(op, &op->find, err);
+}
+
+static int step(rille_op *op, rille_err *err)
+{
+    if (op->state == RI_OP_COUNT) {
+        RI_TRY(ri_tick(op, err));
+        RI_TRY(ri_plan_count(op, err));
+        op->state = RI_OP_PLAN;
+    }
+    if (op->state == RI_OP_PLAN) {
+        uint64_t start = ri_clock_us();
+        RI_TRY(make_plan(op, err));
+        op->plan_us = ri_clock_us() - start;
+        op->state = RI_OP_RUN;
+    }
+    return ri_find_next(op->find, err);
+}
+
+/* An operation that ended says so again. */
+static int ended(const rille_op *op, rille_err *err)
+{
+    if (op->failed != 0 && err != NULL) {
+        *err = op->error;
+    }
+    return op->failed != 0 ? op->failed : RILLE_DONE;
+}
+
+int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
+{
+    op->rows = NULL;
+    op->row_count = 0;
+    op->call_pending = false;
+    if (op->state == RI_OP_ENDED) {
+        return ended(op, err);
+    }
+    op->deadline_us = budget_us != 0 ? ri_clock_us() + budget_us : 0;
+    op->ticks = 0;
+    int rc = step(op, &op->error);
+    if (rc < 0) {
+        op->failed = rc;
+        op->state = RI_OP_ENDED;
+        return ended(op, err);
+    }
+    if (rc == RILLE_DONE) {
+        op->state = RI_OP_ENDED;
+    }
+    return rc;
+}
+
+ri_io *ri_op_io(rille_op *op)
+{
+    return &op->io;
+}
+
+const ri_vec *ri_op_rows(const rille_op *op, uint32_t *count)
+{
+    *count = op->row_count;
+    return op->rows;
+}
+
+ri_call *ri_op_call(rille_op *op)
+{
+    return op->call_pending ? &op->call : NULL;
+}
+
+void ri_op_cancel(rille_op *op)
+{
+    atomic_store_explicit(&op->cancelled, true, memory_order_relaxed);
+}
+
+/* ---- the blocking run ---- */
+
+static int add_rows(const rille_op *op, ri_table *out, rille_err *err)
+{
+    const ri_vec *cols[RI_QUERY_VARS_MAX];
+    uint32_t count = 0;
+    const ri_vec *rows = ri_op_rows(op, &count);
+    for (uint16_t i = 0; i < out->col_count && i < RI_QUERY_VARS_MAX; i++) {
+        cols[i] = &rows[i];
+    }
+    return ri_table_add(out, cols, count, NULL, err);
+}
+
+int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
+                 ri_table *out, rille_err *err)
+{
+    memset(out, 0, sizeof *out);
+    rille_op *op = NULL;
+    RI_TRY(ri_op_new(query, inputs, input_count, options, &op, err));
+    int rc = ri_table_init(out, query->find_count, false, err);
+    while (rc == 0) {
+        rc = ri_op_step(op, 0, err);
+        if (rc == RILLE_NEED) {
+            rc = ri_io_fetch(&op->io, err);
+        } else if (rc == RILLE_ROWS) {
+            rc = add_rows(op, out, err);
+        } else if (rc == RILLE_AGAIN) {
+            rc = 0;
+        } else if (rc == RILLE_CALL) {
+            rc = ri_fail(err, RILLE_QUERY, "function %s is the host's: this query must be stepped", op->call.name);
+        }
+    }
+    ri_op_release(op);
+    if (rc != RILLE_DONE) {
+        ri_table_deinit(out);
+        memset(out, 0, sizeof *out);
+        return rc;
+    }
+    return 0;
+}

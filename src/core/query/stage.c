@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What all stages share: memory, columns passed on, the budget, the feed of a sub-chain.
+ */
+#include "exec.h"
+
+#define MEMORY_TICKS 8U /* memory is summed up once in so many units of work */
+
+void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label)
+{
+    ri_stage *stage = ri_arena_alloc(&op->plan_arena, size);
+    uint32_t cols = scope->var_count + 1U;
+    ri_vec *vecs = ri_arena_array(&op->plan_arena, 2U * cols, sizeof *vecs);
+    if (stage == NULL || vecs == NULL) {
+        return NULL;
+    }
+    memset(stage, 0, size);
+    memset(vecs, 0, 2U * cols * sizeof *vecs);
+    stage->op = op;
+    stage->scope = scope;
+    stage->input = input;
+    stage->label = label;
+    stage->detail = "";
+    stage->out.cols = vecs;
+    stage->out.var_count = scope->var_count;
+    stage->bufs = vecs + cols;
+    stage->depth = input != NULL ? input->depth : 0;
+    stage->older = op->stages;
+    op->stages = stage;
+    return stage;
+}
+
+ri_vec *ri_stage_buf(ri_stage *stage, ri_var var)
+{
+    ri_vec *buf = &stage->bufs[var];
+    if (buf->words == NULL && !ri_vec_init(buf, &stage->op->plan_arena, RI_BATCH_ROWS)) {
+        return NULL;
+    }
+    return buf;
+}
+
+void ri_stage_set_carry(ri_stage *stage, const ri_varset *bound, const ri_varset *live, bool origin)
+{
+    uint16_t var_count = stage->scope->var_count;
+    stage->carry = ri_arena_array(&stage->op->plan_arena, var_count + 1U, sizeof *stage->carry);
+    if (stage->carry == NULL) {
+        return; /* seen by ri_stage_carry */
+    }
+    for (ri_var var = 0; var < var_count; var++) {
+        if (ri_varset_has(bound, var) && ri_varset_has(live, var)) {
+            stage->carry[stage->carry_count++] = var;
+        }
+    }
+    if (origin) {
+        stage->carry[stage->carry_count++] = var_count;
+    }
+}
+
+int ri_stage_carry(ri_stage *stage, const ri_batch *in, const uint32_t *sel, uint32_t count, rille_err *err)
+{
+    if (stage->carry == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t i = 0; i < stage->carry_count; i++) {
+        ri_var var = stage->carry[i];
+        if (sel == NULL) {
+            stage->out.cols[var] = in->cols[var];
+            continue;
+        }
+        ri_vec *buf = ri_stage_buf(stage, var);
+        if (buf == NULL) {
+            return ri_fail_nomem(err);
+        }
+        ri_vec_gather(&in->cols[var], sel, count, buf);
+        stage->out.cols[var] = *buf;
+    }
+    stage->out.count = count;
+    stage->rows += count;
+    return 0;
+}
+
+void ri_stage_reset_chain(ri_stage *last)
+{
+    for (ri_stage *stage = last; stage != NULL; stage = stage->input) {
+        if (stage->reset != NULL) {
+            stage->reset(stage);
+        }
+    }
+}
+
+static size_t memory_used(const rille_op *op)
+{
+    size_t sum = op->arena.total_bytes + op->plan_arena.total_bytes;
+    for (size_t i = 0; i < op->table_count; i++) {
+        sum += ri_table_bytes(op->tables[i]);
+    }
+    return sum;
+}
+
+int ri_tick(rille_op *op, rille_err *err)
+{
+    op->ticks_all++;
+    if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
+        return ri_fail(err, RILLE_CANCELLED, "the query was cancelled");
+    }
+    size_t memory_max = op->options.memory_bytes;
+    if (memory_max != 0 && op->ticks_all % MEMORY_TICKS == 0 && memory_used(op) > memory_max) {
+        return ri_fail(err, RILLE_LIMIT, "the query needs more memory than its limit of %zu bytes", memory_max);
+    }
+    if (op->deadline_us == 0 && op->timeout_at_us == 0) {
+        return 0;
+    }
+    uint64_t now = ri_clock_us();
+    if (op->timeout_at_us != 0 && now > op->timeout_at_us) {
+        return ri_fail(err, RILLE_TIMEOUT, "the query ran longer than its time limit of %llu ms",
+                       (unsigned long long)op->options.timeout_ms);
+    }
+    return op->ticks++ > 0 && op->deadline_us != 0 && now > op->deadline_us ? RILLE_AGAIN : 0;
+}
+
+int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, rille_err *err)
+{
+    *out = NULL;
+    if (!RI_GROW(&op->tables, &op->table_cap, op->table_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    ri_table *table = ri_alloc_zero(sizeof *table);
+    if (table == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = ri_table_init(table, col_count, is_set, err);
+    if (rc != 0) {
+        ri_free(table);
+        return rc;
+    }
+    op->tables[op->table_count++] = table;
+    *out = table;
+    return 0;
+}
+
+/* ---- scopes ---- */
+
+static ri_scope *derived_scope(rille_op *op, const void *owner, uint16_t source, bool *made)
+{
+    for (ri_scope *scope = op->scopes; scope != NULL; scope = scope->next) {
+        if (scope->owner == owner && scope->source == source) {
+            *made = false;
+            return scope;
+        }
+    }
+    ri_scope *scope = ri_arena_alloc(&op->arena, sizeof *scope);
+    if (scope != NULL) {
+        *scope = (ri_scope){ 0 };
+        scope->owner = owner;
+        scope->source = source;
+        scope->next = op->scopes;
+        op->scopes = scope;
+    }
+    *made = true;
+    return scope;
+}
+
+const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source)
+{
+    bool made = false;
+    ri_scope *scope = derived_scope(op, branch, source, &made);
+    if (scope != NULL && made) {
+        scope->var_names = branch->var_names;
+        scope->var_count = branch->var_count;
+        scope->source_default = op->scope.source_default;
+    }
+    return scope;
+}
+
+/* ---- the feed ---- */
+
+static int feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    ri_feed *self = (ri_feed *)stage;
+    if (self->batch == NULL) {
+        return RILLE_DONE;
+    }
+    const ri_batch *batch = self->batch;
+    ri_vec *origin = ri_stage_buf(stage, stage->scope->var_count);
+    if (origin == NULL) {
+        return ri_fail_nomem(err);
+    }
+    origin->type = RI_LONG;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        origin->words[i] = i;
+    }
+    RI_TRY(ri_stage_carry(stage, batch, NULL, batch->count, err));
+    stage->out.cols[stage->scope->var_count] = *origin;
+    self->batch = NULL;
+    *out = &stage->out;
+    return 0;
+}
+
+static void feed_reset(ri_stage *stage)
+{
+    ((ri_feed *)stage)->batch = NULL;
+}
+
+ri_feed *ri_feed_new(rille_op *op, const ri_scope *scope, const ri_varset *vars)
+{
+    ri_feed *self = ri_stage_new(op, scope, sizeof *self, NULL, "rows of");
+    if (self != NULL) {
+        self->stage.next = feed_next;
+        self->stage.reset = feed_reset;
+        ri_stage_set_carry(&self->stage, vars, vars, false);
+    }
+    return self;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Long values: whole ones in place of their stubs, where somebody looks inside.
+ *
+ * All blobs of a column are asked for before RILLE_NEED is returned, so that they are fetched together. A stub does not say which store
+ * holds its blob: with databases of several stores, patterns note it when they meet one.
+ */
+#include "exec.h"
+
+static bool is_stub(uint8_t type)
+{
+    return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
+}
+
+bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows)
+{
+    if (vec->type != RI_MIXED) {
+        return is_stub(vec->type);
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        if (is_stub(vec->types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err)
+{
+    if (vec->type != RI_MIXED && !is_stub(vec->type)) {
+        return 0;
+    }
+    for (uint32_t i = from; i < to; i++) {
+        ri_value v = ri_vec_get(vec, i);
+        if (!is_stub(v.type)) {
+            continue;
+        }
+        bool added = false;
+        ri_bytemap_slot *slot = ri_bytemap_put(&op->stub_sources, ri_stub_addr(&v), RI_HASH_SIZE, &added);
+        if (slot == NULL) {
+            return ri_fail_nomem(err);
+        }
+        if (added) {
+            slot->value = source;
+            void *copy = ri_arena_copy(&op->arena, slot->key, RI_HASH_SIZE);
+            if (copy == NULL) { /* the slot must not keep what it borrowed */
+                ri_bytemap_deinit(&op->stub_sources);
+                return ri_fail_nomem(err);
+            }
+            slot->key = copy;
+        }
+    }
+    return 0;
+}
+
+static ri_store *store_of(const rille_op *op, const ri_value *stub)
+{
+    if (op->store != NULL) {
+        return op->store;
+    }
+    const uint64_t *source = ri_bytemap_get(&op->stub_sources, ri_stub_addr(stub), RI_HASH_SIZE);
+    return source != NULL ? op->sources[*source].db->store : NULL;
+}
+
+/* The whole value into the arena; a stub of unknown origin stays one. */
+static int whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
+{
+    ri_store *store = store_of(op, v);
+    if (store == NULL) {
+        return 0;
+    }
+    ri_blob *blob = NULL;
+    RI_TRY(ri_store_get_blob(store, ri_stub_addr(v), &op->io, &blob, err));
+    void *copy = ri_arena_copy(arena, blob->bytes, blob->len);
+    ri_type type = v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES;
+    *v = ri_bytes_value(type, copy, blob->len);
+    ri_object_release(&blob->object);
+    return copy != NULL ? 0 : ri_fail_nomem(err);
+}
+
+/* Asks for all blobs: 0 when all are at hand. */
+static int ask(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err)
+{
+    bool need = false;
+    for (uint32_t i = 0; i < rows; i++) {
+        ri_value v = ri_vec_get(in, i);
+        ri_store *store = is_stub(v.type) ? store_of(op, &v) : NULL;
+        if (store == NULL) {
+            continue;
+        }
+        ri_blob *blob = NULL;
+        int rc = ri_store_get_blob(store, ri_stub_addr(&v), &op->io, &blob, err);
+        if (rc != 0 && rc != RILLE_NEED) {
+            return rc;
+        }
+        need = need || rc == RILLE_NEED;
+        ri_object_release(blob != NULL ? &blob->object : NULL);
+    }
+    return need ? RILLE_NEED : 0;
+}
+
+int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
+              rille_err *err)
+{
+    *out = in;
+    if (!ri_vec_has_stubs(in, rows)) {
+        return 0;
+    }
+    RI_TRY(ask(op, in, rows, err));
+    if (copy->words == NULL && !ri_vec_init(copy, &op->plan_arena, RI_BATCH_ROWS)) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        ri_value v = ri_vec_get(in, i);
+        if (is_stub(v.type)) {
+            RI_TRY(whole(op, &v, arena, err));
+        }
+        ri_vec_set(copy, i, &v);
+    }
+    *out = copy;
+    return 0;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Growing columns that own their bytes; sets of rows; hash indexes over some columns.
+ *
+ * The idea: rows come in batches, so everything goes in pieces of up to PIECE rows: hash a piece column by column,
+ * pick the rows that are new, then append them column by column.
+ *
+ *     slots (sets)    row + 1, or 0: linear probing, at most half full; tags[row] are bits 63..32 of the row's hash
+ *     heads, next     slot -> newest row + 1 -> next older row + 1 with the same slot -> 0
+ *
+ * Invariants:
+ * (N1) A set holds no two rows whose columns are pairwise ri_vec_eq.
+ * (N2) slot_cap is 0 or a power of two, and at least twice the rows of a set (of an index: at least the rows).
+ * (N3) cols[c].lens exists once a row with bytes, or of mixed type, is in the column; types once it is RI_MIXED.
+ * (N4) An index knows the rows [0, count) of its table, in chains from the newest to the oldest.
+ *
+ * Cost: amortised O(columns) a row; one cache miss a row for the slot of a set; growth doubles.
+ */
+#include "batch.h"
+
+#include "../base/hash.h"
+
+#define PIECE 256U
+#define ROWS_MAX INT32_MAX
+#define ROWS_FIRST 64U
+#define SLOTS_FIRST 128U
+
+int ri_table_init(ri_table *table, uint16_t col_count, bool is_set, rille_err *err)
+{
+    *table = (ri_table){ 0 };
+    ri_vec *cols = ri_alloc_zero((col_count + 1U) * sizeof *cols);
+    uint32_t *slots = is_set ? ri_alloc_zero(SLOTS_FIRST * sizeof *slots) : NULL;
+    if (cols == NULL || (is_set && slots == NULL)) {
+        ri_free(cols);
+        ri_free(slots);
+        return ri_fail_nomem(err);
+    }
+    table->cols = cols;
+    table->col_count = col_count;
+    table->slots = slots;
+    table->slot_cap = is_set ? SLOTS_FIRST : 0;
+    return 0;
+}
+
+void ri_table_deinit(ri_table *table)
+{
+    for (uint16_t c = 0; table->cols != NULL && c < table->col_count; c++) {
+        ri_free(table->cols[c].words);
+        ri_free(table->cols[c].lens);
+        ri_free(table->cols[c].types);
+    }
+    ri_free(table->cols);
+    ri_free(table->slots);
+    ri_free(table->tags);
+    ri_arena_deinit(&table->arena);
+    *table = (ri_table){ 0 };
+}
+
+void ri_table_clear(ri_table *table)
+{
+    table->count = 0;
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        table->cols[c].type = RI_NIL;
+    }
+    if (table->slots != NULL) {
+        memset(table->slots, 0, table->slot_cap * sizeof *table->slots);
+    }
+    ri_arena_reset(&table->arena);
+}
+
+size_t ri_table_bytes(const ri_table *table)
+{
+    size_t bytes = table->arena.total_bytes + table->slot_cap * sizeof *table->slots;
+    bytes += table->tags != NULL ? table->cap * sizeof *table->tags : 0;
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        const ri_vec *col = &table->cols[c];
+        size_t row_bytes = (col->words != NULL ? sizeof *col->words : 0) + (col->lens != NULL ? sizeof *col->lens : 0) +
+                           (col->types != NULL ? sizeof *col->types : 0);
+        bytes += row_bytes * table->cap;
+    }
+    return bytes;
+}
+
+/* ---- room ---- */
+
+/* One array of a column at the new capacity; what is not there stays so. False: no memory, the old one is valid. */
+static bool resize(void *array_place, size_t item_size, uint32_t cap)
+{
+    void *array;
+    memcpy(&array, array_place, sizeof array);
+    array = ri_realloc(array, cap * item_size);
+    if (array == NULL) {
+        return false;
+    }
+    memcpy(array_place, &array, sizeof array);
+    return true;
+}
+
+static int reserve_rows(ri_table *table, uint32_t more, rille_err *err)
+{
+    uint32_t need = table->count + more;
+    if (need > ROWS_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "a table of the query has over %d rows: narrow the query down", ROWS_MAX);
+    }
+    if (need <= table->cap) {
+        return 0;
+    }
+    uint32_t cap = table->cap < ROWS_FIRST ? ROWS_FIRST : table->cap;
+    while (cap < need) {
+        cap *= 2;
+    }
+    if (table->slots != NULL && !resize(&table->tags, sizeof *table->tags, cap)) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        ri_vec *col = &table->cols[c];
+        if (!resize(&col->words, sizeof *col->words, cap) ||
+            (col->lens != NULL && !resize(&col->lens, sizeof *col->lens, cap)) ||
+            (col->types != NULL && !resize(&col->types, sizeof *col->types, cap))) {
+            return ri_fail_nomem(err);
+        }
+    }
+    table->cap = cap;
+    return 0;
+}
+
+/* (N3) for rows of type `type` (RI_MIXED: any) that are about to be appended. */
+static int reserve_kinds(ri_table *table, ri_vec *col, uint8_t type, rille_err *err)
+{
+    bool mixes = type == RI_MIXED || (table->count > 0 && col->type != type);
+    bool has_lens = mixes || !ri_type_is_word(type);
+    if ((has_lens && col->lens == NULL && !resize(&col->lens, sizeof *col->lens, table->cap)) ||
+        (mixes && col->types == NULL && !resize(&col->types, sizeof *col->types, table->cap))) {
+        return ri_fail_nomem(err);
+    }
+    return 0;
+}
+
+static int grow_slots(ri_table *table, uint32_t more, rille_err *err)
+{
+    size_t need = ((size_t)table->count + more) * 2;
+    if (need <= table->slot_cap) {
+        return 0;
+    }
+    size_t cap = table->slot_cap;
+    while (cap < need) {
+        cap *= 2;
+    }
+    uint32_t *slots = ri_alloc_array(cap, sizeof *slots);
+    if (slots == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(slots, 0, cap * sizeof *slots);
+    for (uint32_t row = 0; row < table->count; row++) {
+        size_t at = table->tags[row] & (cap - 1);
+        while (slots[at] != 0) {
+            at = (at + 1) & (cap - 1);
+        }
+        slots[at] = row + 1;
+    }
+    ri_free(table->slots);
+    table->slots = slots;
+    table->slot_cap = cap;
+    return 0;
+}
+
+/* ---- adding ---- */
+
+/* The columns to add, seen from row `from` on, and which of their rows were picked so far. */
+typedef struct piece {
+    const ri_vec *const *cols;
+    uint32_t count;
+    uint32_t picked;
+    uint32_t rows[PIECE]; /* numbers in cols */
+} piece;
+
+/* Row `row` of the table, or, beyond its end, a row that was picked and is not appended yet. */
+static bool row_equals(const ri_table *table, const piece *p, uint32_t row, uint32_t candidate)
+{
+    bool stored = row < table->count;
+    uint32_t other = stored ? row : p->rows[row - table->count];
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        if (!ri_vec_eq(stored ? &table->cols[c] : p->cols[c], other, p->cols[c], candidate)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void pick_new(ri_table *table, piece *p, uint32_t from)
+{
+    uint64_t hashes[PIECE];
+    ri_vec_hash_rows(p->cols, table->col_count, from, p->count, hashes);
+    size_t mask = table->slot_cap - 1;
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t tag = (uint32_t)(hashes[i] >> 32);
+        size_t at = tag & mask;
+        uint32_t slot;
+        while ((slot = table->slots[at]) != 0) {
+            if (table->tags[slot - 1] == tag && row_equals(table, p, slot - 1, from + i)) {
+                break;
+            }
+            at = (at + 1) & mask;
+        }
+        if (slot == 0) {
+            uint32_t row = table->count + p->picked;
+            table->slots[at] = row + 1;
+            table->tags[row] = tag;
+            p->rows[p->picked++] = from + i;
+        }
+    }
+}
+
+/* The bytes of rows [at, at + count) of a column, borrowed so far, move into one block of the table. */
+static int own_bytes(ri_table *table, ri_vec *col, uint32_t at, uint32_t count, rille_err *err)
+{
+    size_t total = 0;
+    bool is_mixed = col->type == RI_MIXED;
+    for (uint32_t i = at; i < at + count; i++) {
+        total += is_mixed && ri_type_is_word(col->types[i]) ? 0 : col->lens[i];
+    }
+    uint8_t *block = ri_arena_alloc(&table->arena, total);
+    if (block == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = at; i < at + count; i++) {
+        if (is_mixed && ri_type_is_word(col->types[i])) {
+            continue;
+        }
+        ri_value v = { { .u = col->words[i] }, 0, 0 };
+        uint32_t len = col->lens[i];
+        if (len > 0) {
+            memcpy(block, v.as.p, len);
+        }
+        v.as.u = 0;
+        v.as.p = block;
+        col->words[i] = v.as.u;
+        block += len;
+    }
+    return 0;
+}
+
+static int append_piece(ri_table *table, const piece *p, rille_err *err)
+{
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        ri_vec *col = &table->cols[c];
+        RI_TRY(reserve_kinds(table, col, p->cols[c]->type, err));
+        ri_vec_append(p->cols[c], p->rows, p->picked, col, table->count);
+        if (!ri_type_is_word(p->cols[c]->type)) {
+            RI_TRY(own_bytes(table, col, table->count, p->picked, err));
+        }
+    }
+    table->count += p->picked;
+    return 0;
+}
+
+int ri_table_add(ri_table *table, const ri_vec *const *cols, uint32_t count, uint32_t *added, rille_err *err)
+{
+    uint32_t before = table->count;
+    if (added != NULL) {
+        *added = 0;
+    }
+    for (uint32_t from = 0; from < count; from += PIECE) {
+        piece p;
+        p.cols = cols;
+        p.count = count - from < PIECE ? count - from : PIECE;
+        p.picked = 0;
+        RI_TRY(reserve_rows(table, p.count, err));
+        if (table->slots != NULL) {
+            RI_TRY(grow_slots(table, p.count, err));
+            pick_new(table, &p, from);
+        } else {
+            for (uint32_t i = 0; i < p.count; i++) {
+                p.rows[i] = from + i;
+            }
+            p.picked = p.count;
+        }
+        if (p.picked > 0) {
+            RI_TRY(append_piece(table, &p, err));
+        }
+    }
+    if (added != NULL) {
+        *added = table->count - before;
+    }
+    return 0;
+}
+
+#define CELLS_ON_STACK 16U
+
+/* A row as columns of one row each. */
+typedef struct cell {
+    ri_vec vec;
+    uint64_t word;
+    uint32_t len;
+    uint8_t type;
+} cell;
+
+int ri_table_add_row(ri_table *table, const ri_value *row, bool *added, rille_err *err)
+{
+    cell cells_on_stack[CELLS_ON_STACK];
+    const ri_vec *cols_on_stack[CELLS_ON_STACK];
+    cell *cells = cells_on_stack;
+    const ri_vec **cols = cols_on_stack;
+    int rc = 0;
+    uint32_t count = 0;
+    if (added != NULL) {
+        *added = false;
+    }
+    if (table->col_count > CELLS_ON_STACK) {
+        cells = ri_alloc_array(table->col_count, sizeof *cells);
+        cols = ri_alloc_array(table->col_count, sizeof *cols);
+        if (cells == NULL || cols == NULL) {
+            rc = ri_fail_nomem(err);
+            goto done;
+        }
+    }
+    for (uint16_t c = 0; c < table->col_count; c++) {
+        cells[c].vec = (ri_vec){ &cells[c].word, &cells[c].len, &cells[c].type, RI_NIL };
+        ri_vec_set(&cells[c].vec, 0, &row[c]);
+        cols[c] = &cells[c].vec;
+    }
+    rc = ri_table_add(table, cols, 1, &count, err);
+    if (added != NULL) {
+        *added = count > 0;
+    }
+done:
+    if (cells != cells_on_stack) {
+        ri_free(cells);
+        ri_free(cols);
+    }
+    return rc;
+}
+
+/* ---- indexes ---- */
+
+int ri_table_index_init(ri_table_index *index, const ri_table *table, const uint16_t *key_cols, uint16_t key_count,
+                        rille_err *err)
+{
+    *index = (ri_table_index){ 0 };
+    uint16_t *copy = ri_alloc_array(key_count + 1U, sizeof *copy);
+    if (copy == NULL) {
+        return ri_fail_nomem(err);
+    }
+    if (key_count > 0) {
+        memcpy(copy, key_cols, key_count * sizeof *copy);
+    }
+    index->table = table;
+    index->key_cols = copy;
+    index->key_count = key_count;
+    int rc = ri_table_index_update(index, err);
+    if (rc != 0) {
+        ri_table_index_deinit(index);
+    }
+    return rc;
+}
+
+void ri_table_index_deinit(ri_table_index *index)
+{
+    ri_free(index->key_cols);
+    ri_free(index->heads);
+    ri_free(index->next);
+    *index = (ri_table_index){ 0 };
+}
+
+size_t ri_table_index_bytes(const ri_table_index *index)
+{
+    return index->slot_cap * sizeof *index->heads + index->next_cap * sizeof *index->next;
+}
+
+/* The slot is decided by the first keys alone, when there are more than anybody joins on. */
+static uint16_t hashed_keys(const ri_table_index *index)
+{
+    return index->key_count < CELLS_ON_STACK ? index->key_count : (uint16_t)CELLS_ON_STACK;
+}
+
+/* Hash of the key columns of PIECE rows at most. */
+static void hash_keys(const ri_table_index *index, uint32_t from, uint32_t count, uint64_t *out)
+{
+    const ri_vec *cols[CELLS_ON_STACK];
+    for (uint16_t k = 0; k < hashed_keys(index); k++) {
+        cols[k] = &index->table->cols[index->key_cols[k]];
+    }
+    ri_vec_hash_rows(cols, hashed_keys(index), from, count, out);
+}
+
+static inline size_t slot_of(const ri_table_index *index, uint64_t hash)
+{
+    return (size_t)(hash >> 32) & (index->slot_cap - 1); /* the upper half is the better one */
+}
+
+static int reserve_index(ri_table_index *index, uint32_t rows, rille_err *err)
+{
+    if (!RI_GROW(&index->next, &index->next_cap, rows)) {
+        return ri_fail_nomem(err);
+    }
+    if (index->slot_cap > rows) {
+        return 0;
+    }
+    size_t cap = index->slot_cap < SLOTS_FIRST ? SLOTS_FIRST : index->slot_cap;
+    while (cap <= rows) {
+        cap *= 2;
+    }
+    uint32_t *heads = ri_alloc_array(cap, sizeof *heads);
+    if (heads == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(heads, 0, cap * sizeof *heads);
+    ri_free(index->heads);
+    index->heads = heads;
+    index->slot_cap = cap;
+    index->count = 0; /* the chains are made anew */
+    return 0;
+}
+
+int ri_table_index_update(ri_table_index *index, rille_err *err)
+{
+    uint32_t rows = index->table->count;
+    if (index->heads != NULL && index->count == rows) {
+        return 0;
+    }
+    RI_TRY(reserve_index(index, rows, err));
+    uint64_t hashes[PIECE];
+    for (uint32_t from = index->count; from < rows; from += PIECE) {
+        uint32_t count = rows - from < PIECE ? rows - from : PIECE;
+        hash_keys(index, from, count, hashes);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t *head = &index->heads[slot_of(index, hashes[i])];
+            index->next[from + i] = *head;
+            *head = from + i + 1;
+        }
+    }
+    index->count = rows;
+    return 0;
+}
+
+static bool keys_equal(const ri_table_index *index, const ri_vec *const *keys, uint32_t key_row, uint32_t row)
+{
+    for (uint16_t k = 0; k < index->key_count; k++) {
+        if (!ri_vec_eq(&index->table->cols[index->key_cols[k]], row, keys[k], key_row)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first match in the chain that begins with `link` (row + 1). */
+static uint32_t follow(const ri_table_index *index, const ri_vec *const *keys, uint32_t key_row, uint32_t link)
+{
+    while (link != 0 && !keys_equal(index, keys, key_row, link - 1)) {
+        link = index->next[link - 1];
+    }
+    return link - 1; /* 0 becomes UINT32_MAX */
+}
+
+uint32_t ri_table_index_find(const ri_table_index *index, const ri_vec *const *keys, uint32_t key_row)
+{
+    uint64_t hash;
+    ri_vec_hash_rows(keys, hashed_keys(index), key_row, 1, &hash);
+    return follow(index, keys, key_row, index->heads[slot_of(index, hash)]);
+}
+
+uint32_t ri_table_index_next(const ri_table_index *index, const ri_vec *const *keys, uint32_t key_row, uint32_t row)
+{
+    return follow(index, keys, key_row, index->next[row]);
+}
+
+void ri_table_index_find_rows(const ri_table_index *index, const ri_vec *const *keys, uint32_t count, uint32_t *out)
+{
+    uint64_t hashes[PIECE];
+    for (uint32_t from = 0; from < count; from += PIECE) {
+        uint32_t n = count - from < PIECE ? count - from : PIECE;
+        ri_vec_hash_rows(keys, hashed_keys(index), from, n, hashes);
+        for (uint32_t i = 0; i < n; i++) { /* all loads of heads at once, before any chain is followed */
+            out[from + i] = index->heads[slot_of(index, hashes[i])];
+        }
+        for (uint32_t i = from; i < from + n; i++) {
+            out[i] = follow(index, keys, i, out[i]);
+        }
+    }
+}

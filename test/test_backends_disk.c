@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The n-th write, sync, rename or open of a file: database fails, for each n. This program has its own pwrite,
+ * fdatasync, fsync, renameat and openat, which the linker prefers to those of libc.
+ */
+#include "test_store_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__linux__) && defined(SYS_openat) && defined(SYS_renameat)
+extern long syscall(long number, ...);
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset);
+int fdatasync(int fd);
+int fsync(int fd);
+int renameat(int old_dir, const char *old_name, int new_dir, const char *new_name);
+int openat(int dir, const char *path, int flags, ...);
+
+static struct {
+    long calls;
+    long fail_from; /* -1: none */
+    long fail_to;
+    int errnum;
+} faults = { 0, -1, -1, 0 };
+
+static bool is_hit(void)
+{
+    long call = faults.calls++;
+    bool hit = faults.fail_from >= 0 && call >= faults.fail_from && call <= faults.fail_to;
+    if (hit) {
+        errno = faults.errnum;
+    }
+    return hit;
+}
+
+/* A write that fails has written half. */
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+    bool hit = is_hit();
+    long n = syscall(SYS_pwrite64, fd, bytes, hit ? len / 2 : len, offset);
+    if (hit) {
+        errno = faults.errnum;
+        return -1;
+    }
+    return (ssize_t)n;
+}
+
+int fdatasync(int fd)
+{
+    return is_hit() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return is_hit() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int old_dir, const char *old_name, int new_dir, const char *new_name)
+{
+    return faults.errnum != EINTR && is_hit() ? -1 /* is never interrupted */
+                                              : (int)syscall(SYS_renameat, old_dir, old_name, new_dir, new_name);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    bool hit = is_hit() && (flags & (O_RDWR | O_WRONLY)) != 0;
+    return hit ? -1 : (int)syscall(SYS_openat, dir, path, flags, 0666);
+}
+
+/* ---- a history of commits ---- */
+
+enum { COMMITS = 8, RECORD = 16 };
+
+/* Commit `number`: appends a record to the head, or (every third) begins it anew, with a leaf in a pack. */
+static int commit(ri_store *store, unsigned number)
+{
+    rille_head head;
+    rille_revision revision;
+    ri_writer *writer = NULL;
+    ri_noderef leaf;
+    uint8_t cell[COMMITS * RECORD + RECORD] = { 0 };
+    int rc = ri_store_head_read(store, "main", &head, NULL);
+    if (rc != RILLE_OK && rc != RILLE_NOTFOUND) {
+        return rc;
+    }
+    size_t whole = head.len - head.len % RECORD;
+    bool fresh = number % 3 == 0 || whole > COMMITS * RECORD;
+    size_t kept = fresh ? 0 : whole;
+    if (kept > 0) {
+        memcpy(cell, head.bytes, kept);
+    }
+    memset(cell + kept, (int)number + 1, RECORD);
+    rille_head_swap swap = {
+        .branch = "main", .expected = head.revision, .cell = cell, .cell_len = kept + RECORD, .durable = true
+    };
+    swap.kept_len = kept;
+    rc = fresh ? ri_writer_new(store, &writer, NULL) : RILLE_OK;
+    rc = rc == RILLE_OK && fresh ? test_put_leaf(writer, number, 100, &leaf, NULL) : rc;
+    rc = rc == RILLE_OK ? ri_store_head_swap(store, &swap, writer, &revision, NULL) : rc;
+    ri_writer_release(writer);
+    rille_free(head.bytes);
+    return rc;
+}
+
+/* The number of the newest whole record; 0: none. Records before it must be whole. */
+static unsigned newest(const char *url)
+{
+    ri_store *store;
+    rille_head head;
+    rille_err err = { 0 };
+    if (ri_store_open(url, NULL, &store, &err) != RILLE_OK) {
+        return 0;
+    }
+    unsigned number = 0;
+    int rc = ri_store_head_read(store, "main", &head, &err);
+    CHECK(rc == RILLE_OK || rc == RILLE_NOTFOUND);
+    for (size_t i = 0; rc == RILLE_OK && i < head.len / RECORD; i++) {
+        const uint8_t *record = head.bytes + i * RECORD;
+        for (size_t j = 1; j < RECORD; j++) {
+            CHECK(record[j] == record[0]);
+        }
+        CHECK(i == 0 || record[0] == number + 1);
+        number = record[0];
+    }
+    rille_free(head.bytes);
+    for (unsigned i = number < 3 ? 0 : (number - 1) / 3 * 3; number > 0 && i < number; i += 3) {
+        ri_noderef ref = { 0 };
+        ri_buf leaf = test_node_bytes(0, NULL, 0, i, 100);
+        test_node *node;
+        ri_blake2b(ref.addr, leaf.p, leaf.len);
+        CHECK_RC(test_get(store, &ref, NULL, &node, &test_err), RILLE_OK);
+        test_node_release(node);
+        ri_buf_deinit(&leaf);
+    }
+    ri_store_release(store);
+    return number;
+}
+
+/* All commits with calls from `from` to `to` failing; true when one failed. */
+static bool run(const char *url, long from, long to, int errnum)
+{
+    ri_store *store;
+    ri_store_options options = { .create = true };
+    unsigned acknowledged = 0;
+    rille_err err = { 0 };
+    faults.calls = 0;
+    faults.fail_from = from;
+    faults.fail_to = to;
+    faults.errnum = errnum;
+    int rc = ri_store_open(url, &options, &store, &err);
+    unsigned attempted = 0;
+    for (unsigned i = 0; i < COMMITS && rc == RILLE_OK; i++) {
+        rc = commit(store, i);
+        attempted = i + 1;
+        acknowledged = rc == RILLE_OK ? i + 1 : acknowledged;
+    }
+    bool hit = faults.calls > from;
+    faults.fail_from = -1;
+    CHECK(rc == RILLE_OK || rc == RILLE_IO || rc == RILLE_FULL || rc == RILLE_NOTFOUND);
+    CHECK(errnum != EINTR || acknowledged == COMMITS);
+    unsigned there = newest(url);
+    CHECK(there >= acknowledged && there <= attempted);
+    if (store != NULL) { /* the same handle goes on where it is */
+        for (unsigned i = there; i < COMMITS; i++) {
+            CHECK_RC(commit(store, i), RILLE_OK);
+        }
+        CHECK_EQ_INT(newest(url), COMMITS);
+        CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+        ri_store_release(store);
+    } else {
+        REQUIRE_RC(ri_store_open(url, &options, &store, &test_err), RILLE_OK);
+        CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+        ri_store_release(store);
+    }
+    return hit;
+}
+
+static void sweep(bool once, int errnum)
+{
+    test_dir dir = test_dir_fast();
+    test_text url = test_join("file:", dir.path, "/db");
+    long n = 0;
+    while (run(url.text, n, once ? n : INT32_MAX, errnum) && n < 10000) {
+        n++;
+    }
+    CHECK(n > 40);
+    test_dir_remove(dir.path);
+}
+
+TEST(disk__loses_nothing_when_one_call_fails)
+{
+    sweep(true, EIO);
+    sweep(true, ENOSPC);
+}
+
+/* The undoing of a failed append fails too. */
+TEST(disk__loses_nothing_when_all_calls_fail_from_one_on)
+{
+    sweep(false, EIO);
+    sweep(false, ENOSPC);
+}
+
+TEST(disk__goes_on_after_an_interrupted_call)
+{
+    test_dir dir = test_dir_fast();
+    test_text url = test_join("file:", dir.path, "/db");
+    for (long n = 0; run(url.text, n, n, EINTR); n++) {
+    }
+    test_dir_remove(dir.path);
+}
+
+TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_calls_fail_from_one_on,
+          disk__goes_on_after_an_interrupted_call)
+#else
+TEST(disk__has_no_faults_here)
+{
+}
+
+TEST_MAIN(disk__has_no_faults_here)
+#endif

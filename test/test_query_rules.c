@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules against answers worked out by hand, and closures of random graphs, written in all the usual ways, against a matrix.
+ */
+#include "test_query_world.h"
+
+static const char *const family[] = {
+    "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}"
+    " {:db/ident :parent :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}"
+    " {:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]",
+    "[{:db/id \"a\" :name \"a\" :age 1} {:db/id \"b\" :name \"b\" :age 2 :parent \"a\"} {:db/id \"c\" :name \"c\" :parent \"a\"}"
+    " {:db/id \"d\" :name \"d\" :parent [\"b\" \"c\"]} {:db/id \"e\" :name \"e\" :age 5 :parent \"d\"}]",
+    "[{:name \"f\" :parent {:name \"x\"}}]",
+};
+
+typedef void (*cases)(world *w);
+
+static void in_all_modes(cases run)
+{
+    for (int mode = 0; mode < WORLD_MODES; mode++) {
+        world w;
+        world_init(&w);
+        world_make(&w, 0, (world_mode)mode, family, 3);
+        for (int small = 0; small < 2; small++) {
+            w.budget_us = (uint64_t)small;
+            run(&w);
+            world_inputs_clear(&w);
+        }
+        world_deinit(&w);
+    }
+}
+
+static void with_rules(world *w, const char *rules)
+{
+    world_inputs_clear(w);
+    world_add_db(w, 0);
+    world_add_rules(w, rules);
+}
+
+static void family_cases(world *w)
+{
+    static const char *const forms[] = {
+        "[[(anc ?x ?y) [?x :parent ?y]] [(anc ?x ?y) [?x :parent ?z] (anc ?z ?y)]]",
+        "[[(anc ?x ?y) [?x :parent ?y]] [(anc ?x ?y) (anc ?x ?z) [?z :parent ?y]]]",
+        "[[(anc ?x ?y) [?x :parent ?y]] [(anc ?x ?y) (anc ?x ?z) (anc ?z ?y)]]",
+        "[[(anc ?x ?y) (or-join [?x ?y] [?x :parent ?y] (and [?x :parent ?z] (anc ?z ?y)))]]",
+        "[[(anc ?x ?y) (or-join [?x ?y] [?x :parent ?y] (and (anc ?x ?z) [?z :parent ?y]))]]",
+        "[[(par ?x ?y) [?x :parent ?y]] [(anc ?x ?y) (par ?x ?y)] [(anc ?x ?y) (par ?x ?z) (anc ?z ?y)]]",
+        "[[(anc ?a ?b) [?a :parent ?b]] [(anc ?a ?b) (anc2 ?a ?b)] [(anc2 ?u ?v) [?u :parent ?w] (anc ?w ?v)]]",
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        with_rules(w, forms[i]);
+        EXPECT(w, "[:find ?n :in $ % :where [?e :name \"e\"] (anc ?e ?x) [?x :name ?n]]", "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+        EXPECT(w, "[:find ?n :in $ % :where (anc ?e ?x) [?e :name ?n] [?x :name \"a\"]]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"]");
+        EXPECT(w, "[:find ?n ?m :in $ % :where (anc ?e ?x) [?x :name ?n] [?e :name ?m]]",
+               "[\"a\" \"b\"] [\"a\" \"c\"] [\"a\" \"d\"] [\"a\" \"e\"] [\"b\" \"d\"] [\"b\" \"e\"] [\"c\" \"d\"] [\"c\" \"e\"] "
+               "[\"d\" \"e\"] [\"x\" \"f\"]");
+        EXPECT(w, "[:find ?n :in $ % :where [?e :name \"e\"] [?x :name ?n] (anc ?e ?x) (not [?x :age 1])]",
+               "[\"b\"] [\"c\"] [\"d\"]");
+        EXPECT(w, "[:find ?n :in $ % :where [?e :name ?n] (not (anc ?e _))]", "[\"a\"] [\"x\"]");
+        EXPECT(w, "[:find ?n :in $ % :where [?e :name ?n] (or-join [?e] [?e :age 1] (and (anc ?e ?x) [?x :name \"x\"]))]",
+               "[\"a\"] [\"f\"]");
+        EXPECT(w, "[:find ?n ?m :in $ % :where [?e :age 5] (anc ?e ?x) (anc ?x ?y) [?x :name ?n] [?y :name ?m]]",
+               "[\"b\" \"a\"] [\"c\" \"a\"] [\"d\" \"a\"] [\"d\" \"b\"] [\"d\" \"c\"]");
+        EXPECT(w, "[:find ?n :in $ % :where (anc ?e ?e) [?e :name ?n]]", "");
+    }
+}
+
+TEST(rules__close_a_relation_however_they_are_written)
+{
+    in_all_modes(family_cases);
+}
+
+static void other_cases(world *w)
+{
+    with_rules(w, "[[(sg ?x ?y) [?x :parent ?p] [?y :parent ?p] [(!= ?x ?y)]]"
+                  " [(sg ?x ?y) [?x :parent ?p] [?y :parent ?q] (sg ?p ?q)]]");
+    EXPECT(w, "[:find ?n ?m :in $ % :where (sg ?x ?y) [?x :name ?n] [?y :name ?m]]",
+           "[\"b\" \"c\"] [\"c\" \"b\"] [\"d\" \"d\"] [\"e\" \"e\"]");
+    EXPECT(w, "[:find ?m :in $ % :where [?x :name \"d\"] (sg ?x ?y) [?y :name ?m]]", "[\"d\"]");
+    with_rules(w, "[[(even ?x) [?x :name \"a\"]] [(even ?x) [?x :parent ?y] (odd ?y)] [(odd ?x) [?x :parent ?y] (even ?y)]]");
+    EXPECT(w, "[:find ?n :in $ % :where (even ?x) [?x :name ?n]]", "[\"a\"] [\"d\"]");
+    EXPECT(w, "[:find ?n :in $ % :where [?x :name ?n] (odd ?x)]", "[\"b\"] [\"c\"] [\"e\"]");
+    with_rules(w, "[[(old ?x ?min) [?x :age ?a] [(>= ?a ?min)]] [(named ?x ?n) [?x :name ?n]] [(one ?x) (named ?x \"b\")]"
+                  " [(root ?x) [?x :name] (not [?x :parent])] [(far ?x) [?x :name] (not (root ?x))]]");
+    EXPECT(w, "[:find ?n :in $ % :where (old ?x 2) [?x :name ?n]]", "[\"b\"] [\"e\"]");
+    EXPECT(w, "[:find ?a :in $ % :where (one ?x) [?x :age ?a]]", "[2]");
+    EXPECT(w, "[:find ?n :in $ % :where (far ?x) (named ?x ?n)]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"] [\"f\"]");
+    EXPECT(w, "[:find ?n :in $ % :where (root ?x) (named ?x ?n)]", "[\"a\"] [\"x\"]");
+    EXPECT(w, "[:find ?x :in $ % :where (named ?x ?x)]", "");
+    with_rules(w, "[[(upto ?n ?m) [(ground 0) ?m] [(>= ?n 0)]] [(upto ?n ?m) (upto ?n ?k) [(< ?k ?n)] [(inc ?k) ?m]]]");
+    EXPECT(w, "[:find ?m :in $ % :where (upto 5 ?m)]", "[0] [1] [2] [3] [4] [5]");
+    with_rules(w, "[[(down ?n ?m) [(identity ?n) ?m]] [(down ?n ?m) [(> ?n 0)] [(dec ?n) ?k] (down ?k ?m)]]");
+    EXPECT(w, "[:find ?m :in $ % :where (down 4 ?m)]", "[0] [1] [2] [3] [4]");
+    EXPECT(w, "[:find ?n ?m :in $ % :where [(ground [1 2]) [?n ...]] (down ?n ?m)]", "[1 0] [1 1] [2 0] [2 1] [2 2]");
+}
+
+TEST(rules__recur_mutually_negate_and_compute)
+{
+    in_all_modes(other_cases);
+}
+
+TEST(rules__refuse_what_rests_on_its_own_negation)
+{
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, family, 3);
+    with_rules(&w, "[[(p ?x) [?x :name] (not (q ?x))] [(q ?x) [?x :name] (p ?x)]]");
+    EXPECT_ERROR(&w, "[:find ?x :in $ % :where (p ?x)]", RILLE_QUERY, "negation");
+    world_deinit(&w);
+}
+
+TEST(rules__run_on_the_source_they_are_called_with)
+{
+    static const char *const other[] = {
+        "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}"
+        " {:db/ident :parent :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]",
+        "[{:db/id \"e\" :name \"e\" :parent \"z\"} {:db/id \"z\" :name \"z\"}]",
+    };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, family, 3);
+    world_make(&w, 1, WORLD_DEFERRED, other, 2);
+    world_add_db(&w, 0);
+    world_add_db(&w, 1);
+    world_add_rules(&w, "[[(anc ?n ?m) [?x :name ?n] [?x :parent ?y] [?y :name ?m]]"
+                        " [(anc ?n ?m) [?x :name ?n] [?x :parent ?y] [?y :name ?k] (anc ?k ?m)]]");
+    EXPECT(&w, "[:find ?m :in $ $b % :where (anc \"e\" ?m)]", "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+    EXPECT(&w, "[:find ?m :in $ $b % :where ($b anc \"e\" ?m)]", "[\"z\"]");
+    EXPECT(&w, "[:find ?m :in $a $b % :where ($b anc \"e\" ?m)]", "[\"z\"]");
+    EXPECT(&w, "[:find ?m :in $ $b % :where (or ($b anc \"e\" ?m) (anc \"d\" ?m))]", "[\"a\"] [\"b\"] [\"c\"] [\"z\"]");
+    world_deinit(&w);
+}
+
+/* ---- random graphs ---- */
+
+#define NODES 40
+
+typedef struct graph {
+    bool edge[NODES][NODES];
+    bool path[NODES][NODES];
+} graph;
+
+static void make_graph(test_rng *rng, graph *g, unsigned edges)
+{
+    memset(g, 0, sizeof *g);
+    for (unsigned i = 0; i < edges; i++) {
+        uint64_t from = test_random_below(rng, NODES);
+        uint64_t to = test_random_below(rng, NODES);
+        g->edge[from][to] = true;
+    }
+    memcpy(g->path, g->edge, sizeof g->path);
+    for (unsigned k = 0; k < NODES; k++) {
+        for (unsigned i = 0; i < NODES; i++) {
+            for (unsigned j = 0; j < NODES; j++) {
+                g->path[i][j] |= g->path[i][k] && g->path[k][j];
+            }
+        }
+    }
+}
+
+static void store_graph(world *w, const graph *g, world_mode mode)
+{
+    static char text[2][1 << 16];
+    size_t len[2] = { 0, 0 };
+    const char *texts[4] = { family[0], text[0], text[1] };
+    for (int half = 0; half < 2; half++) {
+        len[half] = (size_t)snprintf(text[half], sizeof text[half], "[");
+        for (unsigned i = (unsigned)half; i < NODES; i += 2) {
+            len[half] += (size_t)snprintf(text[half] + len[half], sizeof text[half] - len[half],
+                                          "{:db/id \"n%u\" :name \"%u\" :age %u}", i, i, i);
+            for (unsigned j = 0; j < NODES; j++) {
+                bool same_half = j % 2 == (unsigned)half;
+                if (g->edge[i][j] && same_half) {
+                    len[half] += (size_t)snprintf(text[half] + len[half], sizeof text[half] - len[half],
+                                                  "[:db/add \"n%u\" :parent \"n%u\"]", i, j);
+                }
+            }
+        }
+        for (unsigned i = 0; half == 1 && i < NODES; i++) {
+            for (unsigned j = 0; j < NODES; j++) {
+                if (g->edge[i][j] && i % 2 != j % 2) {
+                    char from[32];
+                    char to[32];
+                    (void)snprintf(from, sizeof from, i % 2 == 1 ? "\"n%u\"" : "[:name \"%u\"]", i);
+                    (void)snprintf(to, sizeof to, j % 2 == 1 ? "\"n%u\"" : "[:name \"%u\"]", j);
+                    len[half] += (size_t)snprintf(text[half] + len[half], sizeof text[half] - len[half],
+                                                  "[:db/add %s :parent %s]", from, to);
+                }
+            }
+        }
+        (void)snprintf(text[half] + len[half], sizeof text[half] - len[half], "]");
+    }
+    world_make(w, 0, mode, texts, 3);
+}
+
+/* The pairs the rows name, as a matrix; false when a pair comes twice. */
+static bool read_pairs(const ri_table *table, bool got[NODES][NODES])
+{
+    memset(got, 0, sizeof(bool) * NODES * NODES);
+    for (uint32_t r = 0; r < table->count; r++) {
+        ri_value a = ri_vec_get(&table->cols[0], r);
+        ri_value b = ri_vec_get(&table->cols[1], r);
+        if (a.as.u >= NODES || b.as.u >= NODES || got[a.as.u][b.as.u]) {
+            return false;
+        }
+        got[a.as.u][b.as.u] = true;
+    }
+    return true;
+}
+
+static void check_closure(world *w, const graph *g, const char *rules, int from, int to)
+{
+    char text[256];
+    char a[32];
+    char b[32];
+    ri_table table;
+    bool got[NODES][NODES];
+    with_rules(w, rules);
+    (void)snprintf(a, sizeof a, from >= 0 ? "[?x :age %d]" : "", from);
+    (void)snprintf(b, sizeof b, to >= 0 ? "[?y :age %d]" : "", to);
+    (void)snprintf(text, sizeof text, "[:find ?a ?b :in $ %% :where %s %s (tc ?x ?y) [?x :age ?a] [?y :age ?b]]", a, b);
+    REQUIRE_RC(world_run(w, text, &table, &test_err), 0);
+    CHECK(read_pairs(&table, got));
+    ri_table_deinit(&table);
+    unsigned wrong = 0;
+    for (int i = 0; i < NODES; i++) {
+        for (int j = 0; j < NODES; j++) {
+            bool wanted = g->path[i][j] && (from < 0 || from == i) && (to < 0 || to == j);
+            wrong += wanted != got[i][j];
+        }
+    }
+    if (wrong > 0) {
+        test_failed_at(__FILE__, __LINE__);
+        (void)fprintf(stderr, "%u pairs wrong from %d to %d: %s\n", wrong, from, to, rules);
+    }
+}
+
+TEST(rules__give_the_closure_of_random_graphs)
+{
+    static const char *const forms[] = {
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?x :parent ?z] (tc ?z ?y)]]",
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) (tc ?x ?z) [?z :parent ?y]]]",
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) (tc ?x ?z) (tc ?z ?y)]]",
+        "[[(tc ?x ?y) (or-join [?x ?y] [?x :parent ?y] (and (tc ?x ?z) (or [?z :parent ?y] (tc ?z ?y))))]]",
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?x :parent ?z] (ct ?z ?y)] [(ct ?x ?y) (tc ?x ?y)]]",
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?z :parent ?y] (tc ?x ?z)] [(tc ?x ?y) [?x :parent ?z] (tc ?z ?y)]]",
+    };
+    test_rng rng = test_rng_new();
+    for (unsigned round = 0; round < 12; round++) {
+        graph g;
+        world w;
+        world_init(&w);
+        make_graph(&rng, &g, 10 + (unsigned)test_random_below(&rng, 90));
+        store_graph(&w, &g, (world_mode)(round % WORLD_MODES));
+        w.budget_us = round % 3 == 0 ? 1 : 0;
+        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+            int from = (int)test_random_below(&rng, NODES);
+            int to = (int)test_random_below(&rng, NODES);
+            check_closure(&w, &g, forms[i], -1, -1);
+            check_closure(&w, &g, forms[i], from, -1);
+            check_closure(&w, &g, forms[i], -1, to);
+            check_closure(&w, &g, forms[i], from, to);
+        }
+        world_deinit(&w);
+    }
+}
+
+static const char *fault_rules;
+
+static int closure_quietly(world *w)
+{
+    ri_table table;
+    rille_err err = { 0 };
+    int rc = world_run(w, "[:find ?n :in $ % :where [?e :name \"e\"] (anc ?e ?x) [?x :name ?n]]", &table, &err);
+    if (rc == 0) {
+        ri_table_deinit(&table);
+    }
+    return rc;
+}
+
+TEST(rules__survive_every_failing_allocation)
+{
+    static const char *const forms[] = {
+        "[[(anc ?x ?y) [?x :parent ?y]] [(anc ?x ?y) [?x :parent ?z] (anc ?z ?y)]]",
+        "[[(anc ?x ?y) (or-join [?x ?y] [?x :parent ?y] (and (anc ?x ?z) (anc ?z ?y)))]]",
+    };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_BOTH, family, 3);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        fault_rules = forms[i];
+        with_rules(&w, fault_rules);
+        CHECK_RC(closure_quietly(&w), 0);
+        TEST_FAULT_SWEEP(closure_quietly(&w));
+    }
+    world_deinit(&w);
+}
+
+TEST_MAIN(rules__close_a_relation_however_they_are_written, rules__recur_mutually_negate_and_compute,
+          rules__refuse_what_rests_on_its_own_negation, rules__run_on_the_source_they_are_called_with,
+          rules__give_the_closure_of_random_graphs, rules__survive_every_failing_allocation)
