@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queries to columns: the people of the DataScript benchmark (20,000 of 5 attributes), joins by value and across two databases, and the
- * closure of a graph like that of packages and what they depend on (65,000 nodes, 280,000 edges).
+ * Queries to columns: the people of the DataScript benchmark (20,000 of 5 attributes), joins by value and across two
+ * databases, and the closure of a graph like that of packages and what they depend on (65,000 nodes, 280,000 edges).
  *
- * A run parses nothing: the AST is prepared. It plans, runs, and reads each batch's columns. Times are medians of processor time.
+ * A run parses nothing: the AST is prepared. It plans, runs, and reads each batch's columns. Times are medians of
+ * processor time.
  *
  *     bench_query [part of a name [runs]]
  */
@@ -80,13 +81,14 @@ static rille_db *finish(rille_conn *conn, text *t)
     return db;
 }
 
-#define ATTR(name, type, more) "{:db/ident " name " :db/valueType :db.type/" type " :db/cardinality :db.cardinality/" more "}"
+#define ATTR(name, type, more) \
+    "{:db/ident " name " :db/valueType :db.type/" type " :db/cardinality :db.cardinality/" more "}"
 
 static rille_db *make_people(void)
 {
-    rille_conn *conn = open_empty("[" ATTR(":name", "string", "one") ATTR(":last-name", "string", "one")
-                                      ATTR(":sex", "keyword", "one") ATTR(":age", "long", "one")
-                                          ATTR(":salary", "long", "one") ATTR(":follows", "ref", "many") "]");
+    rille_conn *conn =
+        open_empty("[" ATTR(":name", "string", "one") ATTR(":last-name", "string", "one") ATTR(":sex", "keyword", "one")
+                       ATTR(":age", "long", "one") ATTR(":salary", "long", "one") ATTR(":follows", "ref", "many") "]");
     text t = { 0 };
     char line[256];
     put(&t, "[");
@@ -109,7 +111,8 @@ static rille_db *make_items(unsigned which)
     put(&t, "[");
     for (unsigned i = 0; i < ITEMS; i++) {
         unsigned sku = which == 0 ? i : (unsigned)((uint64_t)i * 7919 % (ITEMS * 2));
-        (void)snprintf(line, sizeof line, which == 0 ? "{:sku \"SKU-%06u\" :title \"title %u\"}" : "{:stock/sku \"SKU-%06u\" :qty %u}",
+        (void)snprintf(line, sizeof line,
+                       which == 0 ? "{:sku \"SKU-%06u\" :title \"title %u\"}" : "{:stock/sku \"SKU-%06u\" :qty %u}",
                        sku, i % 1000);
         put(&t, line);
     }
@@ -216,10 +219,12 @@ static void bench_people(void)
     bench("q1", "[:find ?e :where [?e :name \"Ivan\"]]", in, 1, 500);
     bench("q2", "[:find ?e ?a :where [?e :name \"Ivan\"] [?e :age ?a]]", in, 1, 500);
     bench("q3", "[:find ?e ?a :where [?e :name \"Ivan\"] [?e :age ?a] [?e :sex :male]]", in, 1, 500);
-    bench("q4", "[:find ?e ?l ?a :where [?e :name \"Ivan\"] [?e :last-name ?l] [?e :age ?a] [?e :sex :male]]", in, 1, 500);
+    bench("q4", "[:find ?e ?l ?a :where [?e :name \"Ivan\"] [?e :last-name ?l] [?e :age ?a] [?e :sex :male]]", in, 1,
+          500);
     bench("q-ages (set)", "[:find ?a :where [?e :name \"Ivan\"] [?e :age ?a]]", in, 1, 500);
-    bench("q5 value join", "[:find ?e1 ?e2 :where [?e1 :name \"Ivan\"] [?e1 :last-name \"Petrov\"] [?e1 :age ?a] [?e2 :age ?a]]",
-          in, 1, 20);
+    bench("q5 value join",
+          "[:find ?e1 ?e2 :where [?e1 :name \"Ivan\"] [?e1 :last-name \"Petrov\"] [?e1 :age ?a] [?e2 :age ?a]]", in, 1,
+          20);
     bench("qpred", "[:find ?e ?s :where [?e :salary ?s] [(> ?s 50000)]]", in, 1, 100);
     bench("qpred narrow", "[:find ?e ?s :where [?e :salary ?s] [(> ?s 99000)]]", in, 1, 100);
     bench("not", "[:find ?e :where [?e :name \"Ivan\"] (not [?e :sex :male])]", in, 1, 100);
@@ -235,8 +240,9 @@ static void bench_items(void)
     rille_db *a = make_items(0);
     rille_db *b = make_items(1);
     ri_input in[] = { { .kind = RI_INPUT_DB, .db = a }, { .kind = RI_INPUT_DB, .db = b } };
-    bench("two databases", "[:find ?t ?q :in $a $b :where [$a ?p :sku ?s] [$a ?p :title ?t] [$b ?i :stock/sku ?s] [$b ?i :qty ?q]]",
-          in, 2, 20);
+    bench("two databases",
+          "[:find ?t ?q :in $a $b :where [$a ?p :sku ?s] [$a ?p :title ?t] [$b ?i :stock/sku ?s] [$b ?i :qty ?q]]", in,
+          2, 20);
     ri_db_release(a);
     ri_db_release(b);
 }

@@ -135,7 +135,7 @@ static int rounds(int wanted)
 TEST(merge__gives_what_building_anew_gives)
 {
     test_rng rng = test_rng_new();
-    for (int i = 0; i < rounds(700); i++) {
+    for (int i = 0; i < rounds(210); i++) {
         uint32_t n = (uint32_t)test_random_below(&rng, 1U << test_random_below(&rng, 13));
         check_program("mem:merge", (ri_order)(i % RI_ORDER_COUNT), i % 2 == 0 ? &data_limits_small : &data_limits_tiny,
                       n, test_random(&rng));
@@ -145,7 +145,7 @@ TEST(merge__gives_what_building_anew_gives)
 TEST(merge__gives_the_same_when_each_node_must_be_asked_for)
 {
     test_rng rng = test_rng_new();
-    for (int i = 0; i < 70; i++) {
+    for (int i = 0; i < 28; i++) {
         uint32_t n = (uint32_t)test_random_below(&rng, 2000);
         check_program("deferred:mem:merge-deferred", (ri_order)(i % RI_ORDER_COUNT),
                       i % 2 == 0 ? &data_limits_small : &data_limits_tiny, n, test_random(&rng));

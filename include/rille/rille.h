@@ -10,7 +10,7 @@
  *  - Connections and database values may be used by several threads at once; queries, results and operations by one at
  * a time.
  *  - rille_db values are snapshots: they never change, and hold no lock that a writer waits for.
- *  - Blocking calls fetch from storage by themselves. Hosts with an event loop step an operation (rille_op_*) instead.
+ *  - Blocking calls fetch from storage by themselves. Hosts with an event loop step a query (rille_start) instead.
  */
 #ifndef RILLE_H
 #define RILLE_H
@@ -31,7 +31,7 @@ extern "C" {
 typedef struct rille_conn rille_conn;
 typedef struct rille_db rille_db;
 typedef struct rille_query rille_query;
-typedef struct rille_op rille_op;
+typedef struct rille_steps rille_steps;
 typedef struct rille_result rille_result;
 
 /* "0.1.0" */
@@ -147,6 +147,21 @@ RILLE_API size_t rille_result_columns(const rille_result *result);
 /* Row and column count from 0. Bytes are borrowed from the result. */
 RILLE_API rille_value rille_result_get(const rille_result *result, size_t row, size_t column);
 RILLE_API void rille_result_close(rille_result *result);
+
+/* ---- stepping ---- */
+
+/* Begins a query that is run in steps. The databases and the query are retained; values and rules are copied. */
+RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t input_count, rille_steps **out,
+                          rille_err *err);
+/* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED
+ * (storage must be read: rille_fetch), RILLE_AGAIN (the budget is used up), RILLE_DONE, or an error. */
+RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
+/* Reads all that the last step needed, in one round; blocks. */
+RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
+/* The batch of the last RILLE_ROWS; valid until the next step. */
+RILLE_API size_t rille_steps_rows(const rille_steps *steps);
+RILLE_API rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column);
+RILLE_API void rille_steps_close(rille_steps *steps);
 
 #ifdef __cplusplus
 }

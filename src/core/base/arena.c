@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define CHUNK_BYTES_MIN 4096U
-#define CHUNK_BYTES_MAX ((size_t)1024 * 1024)
+#define CHUNK_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 struct ri_arena_chunk {
     ri_arena_chunk *older;

@@ -286,6 +286,74 @@ int rille_run(rille_query *query, const rille_input *from, size_t input_count, r
     return 0;
 }
 
+/* ---- stepping ---- */
+
+struct rille_steps {
+    rille_op *op;
+    inputs in;
+    size_t column_count;
+};
+
+int rille_start(rille_query *query, const rille_input *from, size_t input_count, rille_steps **out, rille_err *err)
+{
+    *out = NULL;
+    ri_op_options options = { .limit = -1, .offset = -1 };
+    rille_steps *steps = ri_alloc_zero(sizeof *steps);
+    if (steps == NULL) {
+        return ri_fail_nomem(err);
+    }
+    steps->column_count = query->find_count;
+    int rc = inputs_init(&steps->in, from, input_count, err);
+    if (rc == 0) {
+        rc = ri_op_new(query, steps->in.items, steps->in.count, &options, &steps->op, err);
+    }
+    if (rc != 0) {
+        rille_steps_close(steps);
+        return rc;
+    }
+    *out = steps;
+    return 0;
+}
+
+int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
+{
+    int rc = ri_op_step(steps->op, budget_us, err);
+    return rc != RILLE_CALL
+               ? rc
+               : ri_fail(err, RILLE_QUERY, "the query calls a function of the host, which C cannot give it");
+}
+
+int rille_fetch(rille_steps *steps, rille_err *err)
+{
+    return ri_io_fetch(ri_op_io(steps->op), err);
+}
+
+size_t rille_steps_rows(const rille_steps *steps)
+{
+    uint32_t count = 0;
+    return ri_op_rows(steps->op, &count) == NULL ? 0 : count;
+}
+
+rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column)
+{
+    uint32_t count = 0;
+    const ri_vec *cols = ri_op_rows(steps->op, &count);
+    RI_ASSERT(cols != NULL && row < count && column < steps->column_count);
+    ri_value v = ri_vec_get(&cols[column], (uint32_t)row);
+    return value_out(&v);
+}
+
+void rille_steps_close(rille_steps *steps)
+{
+    if (steps != NULL) {
+        ri_op_release(steps->op);
+        inputs_deinit(&steps->in);
+        ri_free(steps);
+    }
+}
+
+/* ---- results ---- */
+
 size_t rille_result_rows(const rille_result *result)
 {
     return result->table.count;

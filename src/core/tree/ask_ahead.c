@@ -16,9 +16,9 @@ typedef struct ask {
     bool need;
 } ask;
 
-static int wants(ask *a, const ri_noderef *ref, unsigned level, ri_node **out)
+/* The result of getting a node. */
+static int wants(ask *a, int rc)
 {
-    int rc = ri_tree_node(a->store, a->order, ref, level, a->io, out, a->err);
     if (rc == RILLE_NEED) {
         a->need = true;
         return RILLE_OK; /* go on: all of a level are asked for together */
@@ -71,7 +71,7 @@ static int ask_children(ask *a, const ri_node *node, const ri_change *changes, s
             }
         }
         ri_node *child;
-        RI_TRY(wants(a, &node->children[slot], node->level - 1U, &child));
+        RI_TRY(wants(a, ri_tree_child(a->store, node, slot, a->io, &child, a->err)));
         if (child != NULL) {
             int rc = child->level > 0 ? ask_children(a, child, changes + i, n)
                                       : ask_neighbours(a, node, slot, child, changes + i, n);
@@ -91,7 +91,7 @@ int ri_merge_ask_ahead(ri_store *store, const ri_tree *tree, const ri_change *ch
     }
     ask a = { store, (ri_order)tree->order, io, err, false };
     ri_node *root;
-    RI_TRY(wants(&a, &tree->root, tree->height - 1U, &root));
+    RI_TRY(wants(&a, ri_tree_root(store, tree, io, &root, err)));
     int rc = RILLE_OK;
     if (root != NULL && root->level > 0) {
         rc = ask_children(&a, root, changes, count);

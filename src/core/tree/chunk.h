@@ -115,10 +115,20 @@ int ri_tree_merge_limits(ri_store *store, const ri_tree *tree, const ri_change *
 int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
                          rille_err *err);
 
-/* A reference of the caller's to the node of a ref, which must be of this order and level. RILLE_NEED, RILLE_CORRUPT
- * ... */
-int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, ri_io *io, ri_node **out,
-                 rille_err *err);
+/* A reference of the caller's to the node of a ref, which must be of this order and level and have this many datoms, as
+ * its parent says. RILLE_NEED, RILLE_CORRUPT ... */
+int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, uint64_t datoms, ri_io *io,
+                 ri_node **out, rille_err *err);
+static inline int ri_tree_root(ri_store *store, const ri_tree *tree, ri_io *io, ri_node **out, rille_err *err)
+{
+    return ri_tree_node(store, (ri_order)tree->order, &tree->root, tree->height - 1U, tree->count, io, out, err);
+}
+static inline int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out,
+                                rille_err *err)
+{
+    return ri_tree_node(store, (ri_order)parent->order, &parent->children[slot], parent->level - 1U,
+                        parent->counts[slot + 1] - parent->counts[slot], io, out, err);
+}
 /* RILLE_NEED: the io has what a merge will read. */
 int ri_merge_ask_ahead(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count, ri_io *io,
                        rille_err *err);

@@ -313,6 +313,10 @@ bool ri_col_all_within(const ri_col *col, uint64_t min, uint64_t max)
     if (col->mode == RI_COL_CONST) {
         return col->base >= min && col->base <= max;
     }
+    if (col->mode == RI_COL_STRIDE && col->base >= min && col->base <= max &&
+        (col->count == 1 || col->step <= (max - col->base) / (col->count - 1))) {
+        return true; /* a negative step is a huge one here */
+    }
     if (col->mode == RI_COL_RLE) {
         return ri_col_all_within(&col->parts[0], min, max);
     }

@@ -75,8 +75,7 @@ static int begin_at_root(move *m, ri_cursor *cursor, ri_io *io, rille_err *err)
     ri_node *root = cursor->path[height - 1];
     m->shared = height - 1;
     if (root == NULL) {
-        RI_TRY(
-            ri_tree_node(cursor->store, (ri_order)cursor->tree.order, &cursor->tree.root, height - 1, io, &root, err));
+        RI_TRY(ri_tree_root(cursor->store, &cursor->tree, io, &root, err));
         m->shared = height;
     }
     m->height = height;
@@ -131,8 +130,7 @@ static int take_child(move *m, unsigned level, uint32_t slot)
         m->shared = level - 1;
         return RILLE_OK;
     }
-    return ri_tree_node(cursor->store, (ri_order)cursor->tree.order, &m->path[level]->children[slot], level - 1, m->io,
-                        &m->path[level - 1], m->err);
+    return ri_tree_child(cursor->store, m->path[level], slot, m->io, &m->path[level - 1], m->err);
 }
 
 /* To the leaf in which the first datom after the cut would be; slot[0] may be its count. */

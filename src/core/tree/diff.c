@@ -159,11 +159,12 @@ static int ask_siblings(const side *s, const side *other, ri_io *io)
     return RILLE_NEED;
 }
 
-static int open_subtree(side *s, const side *other, ri_order order, ri_io *io, rille_err *err)
+static int open_subtree(side *s, const side *other, ri_io *io, rille_err *err)
 {
     unsigned level = s->open - 1;
     ri_node *node;
-    int rc = ri_tree_node(s->store, order, ref_at(s), level, io, &node, err);
+    int rc = s->open == s->tree.height ? ri_tree_root(s->store, &s->tree, io, &node, err)
+                                       : ri_tree_child(s->store, s->path[s->open], s->slot[s->open], io, &node, err);
     if (rc == RILLE_NEED && s->open < s->tree.height) {
         return ask_siblings(s, other, io);
     }
@@ -197,19 +198,19 @@ static int step_subtrees(ri_diff *diff, ri_io *io, rille_err *err)
         return RILLE_OK;
     }
     if (a->open != b->open) {
-        return a->open > b->open ? open_subtree(a, b, diff->order, io, err) : open_subtree(b, a, diff->order, io, err);
+        return a->open > b->open ? open_subtree(a, b, io, err) : open_subtree(b, a, io, err);
     }
     ri_datom begin_a = separator_at(a, diff->order);
     ri_datom begin_b = separator_at(b, diff->order);
     int order = ri_datom_cmp(diff->order, &begin_a, &begin_b);
     if (order != 0) {
-        return order < 0 ? open_subtree(a, b, diff->order, io, err) : open_subtree(b, a, diff->order, io, err);
+        return order < 0 ? open_subtree(a, b, io, err) : open_subtree(b, a, io, err);
     }
-    int rc_a = open_subtree(a, b, diff->order, io, err);
+    int rc_a = open_subtree(a, b, io, err);
     if (rc_a < 0) {
         return rc_a;
     }
-    int rc_b = open_subtree(b, a, diff->order, io, err); /* asked for together */
+    int rc_b = open_subtree(b, a, io, err); /* asked for together */
     return rc_b != RILLE_OK ? rc_b : rc_a;
 }
 
@@ -223,7 +224,7 @@ static int step_mixed(ri_diff *diff, side *s, side *t, ri_io *io, bool *only, ri
     }
     ri_datom begin = separator_at(s, diff->order);
     *only = ri_datom_cmp(diff->order, &t->row, &begin) < 0;
-    return *only ? RILLE_OK : open_subtree(s, t, diff->order, io, err);
+    return *only ? RILLE_OK : open_subtree(s, t, io, err);
 }
 
 static bool same_value(const ri_value *a, const ri_value *b)
@@ -267,7 +268,7 @@ static int step(ri_diff *diff, ri_io *io, ri_datom *d, bool *in_b, rille_err *er
     side *b = &diff->b;
     if (a->done || b->done) {
         side *s = a->done ? b : a;
-        return s->open > 0 ? open_subtree(s, a->done ? a : b, diff->order, io, err) : report(s, d, a->done, in_b);
+        return s->open > 0 ? open_subtree(s, a->done ? a : b, io, err) : report(s, d, a->done, in_b);
     }
     if (a->open > 0 && b->open > 0) {
         return step_subtrees(diff, io, err);

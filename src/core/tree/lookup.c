@@ -15,18 +15,22 @@ int ri_tree_check_height(const ri_tree *tree, rille_err *err)
     return RILLE_OK;
 }
 
-int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, ri_io *io, ri_node **out,
-                 rille_err *err)
+int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigned level, uint64_t datoms, ri_io *io,
+                 ri_node **out, rille_err *err)
 {
     ri_object *object;
     *out = NULL;
     RI_TRY(ri_store_get(store, ref, ri_node_decode, io, &object, err));
     ri_node *node = (ri_node *)(void *)object;
-    if (node->order != order || node->level != level) {
+    uint64_t found = node->level == 0 ? node->count : node->counts[node->count];
+    if (node->order != order || node->level != level || found != datoms) {
         char addr[2 * RI_HASH_SIZE + 1];
         ri_hex(addr, ref->addr, RI_HASH_SIZE);
-        int rc = ri_fail(err, RILLE_CORRUPT, "node %s is of tree %s, level %u; its parent announces %s, level %u", addr,
-                         ri_order_name((ri_order)node->order), node->level, ri_order_name(order), level);
+        int rc = ri_fail(err, RILLE_CORRUPT,
+                         "node %s is of tree %s, level %u, and has a count of %llu datoms; what refers to it says %s, "
+                         "level %u, %llu datoms",
+                         addr, ri_order_name((ri_order)node->order), node->level, (unsigned long long)found,
+                         ri_order_name(order), level, (unsigned long long)datoms);
         ri_node_release(node);
         return rc;
     }
@@ -42,13 +46,12 @@ static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound
     *before = 0;
     RI_TRY(ri_tree_check_height(tree, err));
     ri_node *node;
-    unsigned level = tree->height - 1U;
-    RI_TRY(ri_tree_node(store, (ri_order)tree->order, &tree->root, level, io, &node, err));
-    while (level > 0) {
+    RI_TRY(ri_tree_root(store, tree, io, &node, err));
+    while (node->level > 0) {
         uint32_t slot = ri_node_child(node, bound);
         ri_node *child;
         *before += node->counts[slot];
-        int rc = ri_tree_node(store, (ri_order)tree->order, &node->children[slot], --level, io, &child, err);
+        int rc = ri_tree_child(store, node, slot, io, &child, err);
         ri_node_release(node);
         if (rc != RILLE_OK) {
             return rc;

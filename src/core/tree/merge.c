@@ -44,9 +44,9 @@ typedef struct merge {
     ri_datom *rows; /* of the leaf that is fed */
 } merge;
 
-static int get_node(merge *m, const ri_noderef *ref, unsigned level, ri_node **out)
+static int get_node(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, ri_node **out)
 {
-    return ri_tree_node(m->store, m->order, ref, level, m->io, out, m->err);
+    return ri_tree_node(m->store, m->order, ref, level, datoms, m->io, out, m->err);
 }
 
 /* ---- leaves whose bytes are borrowed ---- */
@@ -99,11 +99,11 @@ static int accept_pending(merge *m, const ri_datom *next_separator)
     return RILLE_OK;
 }
 
-/* Children of a pending branch but the last become items; *last and *separator are the last. */
-static int open_branch(merge *m, unsigned level, ri_noderef *last, ri_datom *separator)
+/* Children of a pending branch but the last become items; *last, *datoms and *separator are the last. */
+static int open_branch(merge *m, unsigned level, ri_noderef *last, uint64_t *datoms, ri_datom *separator)
 {
     ri_node *node;
-    RI_TRY(get_node(m, last, level, &node));
+    RI_TRY(get_node(m, last, level, *datoms, &node));
     ri_level *items = &m->chunker.levels[level];
     uint32_t n = node->count - 1;
     int rc = RILLE_OK;
@@ -117,6 +117,7 @@ static int open_branch(merge *m, unsigned level, ri_noderef *last, ri_datom *sep
         items->origin = (ri_origin){ .ref = *last, .count = node->count };
         memcpy(items->origin.last, node->children[n].addr, RI_HASH_SIZE);
         *last = node->children[n];
+        *datoms = node->counts[n + 1] - node->counts[n];
         if (n > 0) {
             ri_datom s;
             ri_node_datom(node, n, &s);
@@ -132,12 +133,13 @@ static int open_branch(merge *m, unsigned level, ri_noderef *last, ri_datom *sep
 static int open_pending(merge *m)
 {
     ri_noderef ref = m->pending.ref;
+    uint64_t datoms = m->pending.count;
     ri_datom separator = m->pending.separator;
     for (unsigned level = m->pending.level; level > 0; level--) {
-        RI_TRY(open_branch(m, level, &ref, &separator));
+        RI_TRY(open_branch(m, level, &ref, &datoms, &separator));
     }
     ri_node *leaf;
-    RI_TRY(get_node(m, &ref, 0, &leaf));
+    RI_TRY(get_node(m, &ref, 0, datoms, &leaf));
     int rc = leaf->count <= m->chunker.limits.leaf_max
                  ? hold(m, leaf)
                  : ri_fail(m->err, RILLE_CORRUPT, "a leaf has %u rows, at most %u are possible", (unsigned)leaf->count,
@@ -162,16 +164,18 @@ static int open_pending(merge *m)
 /* ---- taking over ---- */
 
 /* The open leaf closes before the first datom of an old node, or not: *closed. That datom's leaf is read. */
-static int close_before(merge *m, const ri_noderef *ref, unsigned level, const ri_datom *old_separator, bool *closed)
+static int close_before(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *old_separator,
+                        bool *closed)
 {
     ri_noderef at = *ref;
     ri_node *node;
     for (; level > 0; level--) {
-        RI_TRY(get_node(m, &at, level, &node));
+        RI_TRY(get_node(m, &at, level, datoms, &node));
         at = node->children[0];
+        datoms = node->counts[1];
         ri_node_release(node);
     }
-    RI_TRY(get_node(m, &at, 0, &node));
+    RI_TRY(get_node(m, &at, 0, datoms, &node));
     ri_chunker *chunker = &m->chunker;
     ri_datom first;
     ri_node_datom(node, 0, &first);
@@ -202,7 +206,7 @@ static int try_take(merge *m, const ri_noderef *ref, unsigned level, uint64_t co
         m->separator_is_old = true;
     } else if (m->state == OPEN) {
         bool closed;
-        RI_TRY(close_before(m, ref, level, separator, &closed));
+        RI_TRY(close_before(m, ref, level, count, separator, &closed));
         if (!closed) {
             return RILLE_OK;
         }
@@ -249,8 +253,9 @@ typedef struct feed {
     ri_node *leaf;
     const ri_datom *separator;
     uint32_t fed;
-    bool begins;   /* the open leaf began with the first row fed */
-    bool last_old; /* the last row fed is the old leaf's last */
+    uint64_t old_bytes; /* key bytes of the old rows passed */
+    bool begins;        /* the open leaf began with the first row fed */
+    bool last_old;      /* the last row fed is the old leaf's last */
 } feed;
 
 /* old_row: d is as the old leaf's row of that number (but for its t); else UINT32_MAX. */
@@ -270,18 +275,31 @@ static int feed_row(merge *m, feed *f, const ri_datom *d, uint32_t old_row)
     return hold(m, f->leaf);
 }
 
+/* Old rows [from, to). Where the open leaf has no more in it than the old one had before the same row, it does not
+ * close there, as the old one did not: no hash is asked for. */
+static int feed_old(merge *m, feed *f, uint32_t from, uint32_t to)
+{
+    ri_chunker *chunker = &m->chunker;
+    for (uint32_t row = from; row < to; row++) {
+        const ri_datom *d = &m->rows[row];
+        if (f->fed > 0 && f->begins && chunker->n <= row && row < chunker->limits.leaf_max &&
+            chunker->key_bytes <= f->old_bytes) {
+            ri_chunker_push(chunker, d);
+            f->last_old = row == f->leaf->count - 1;
+        } else {
+            RI_TRY(feed_row(m, f, d, row));
+        }
+        f->old_bytes += ri_row_key_bytes(d);
+    }
+    return RILLE_OK;
+}
+
 /* Does the open leaf, an old one with more rows, close where the old one did? */
 static bool edge_holds(const merge *m, const feed *f)
 {
-    if (!f->begins || !f->last_old || m->chunker.n < f->leaf->count) {
-        return false;
-    }
-    uint64_t old_bytes = 0;
-    for (uint32_t i = 0; i < f->leaf->count; i++) {
-        old_bytes += ri_row_key_bytes(&m->rows[i]);
-    }
     uint32_t max = m->chunker.limits.leaf_bytes_max;
-    return old_bytes <= max || m->chunker.key_bytes > max;
+    return f->begins && f->last_old && m->chunker.n >= f->leaf->count &&
+           (f->old_bytes <= max || m->chunker.key_bytes > max);
 }
 
 static bool same_bytes(const ri_value *a, const ri_value *b)
@@ -309,15 +327,15 @@ static int feed_rows(merge *m, feed *f, const ri_change *changes, size_t count)
             ri_bound bound = before(m->order, changes[c].d);
             stop = ri_node_gallop(leaf, row, &bound);
         }
-        for (; row < stop; row++) {
-            RI_TRY(feed_row(m, f, &rows[row], row));
-        }
+        RI_TRY(feed_old(m, f, row, stop));
+        row = stop;
         if (c == count) {
             break;
         }
         uint32_t old_row = UINT32_MAX;
         if (row < leaf->count && ri_datom_cmp(m->order, &rows[row], changes[c].d) == 0) {
             old_row = same_bytes(&rows[row].v, &changes[c].d->v) ? row : UINT32_MAX;
+            f->old_bytes += ri_row_key_bytes(&rows[row]);
             row++;
         }
         if (changes[c].put) {
@@ -417,7 +435,7 @@ static int walk(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms
         }
     }
     ri_node *node;
-    RI_TRY(get_node(m, ref, level, &node));
+    RI_TRY(get_node(m, ref, level, datoms, &node));
     int rc = RILLE_OK;
     if (level > 0) {
         rc = walk_children(m, node, separator, changes, count);
@@ -441,7 +459,7 @@ static int settle_root(merge *m, ri_tree *tree)
 {
     while (tree->height > 1) {
         ri_node *node;
-        RI_TRY(get_node(m, &tree->root, tree->height - 1U, &node));
+        RI_TRY(ri_tree_root(m->store, tree, m->io, &node, m->err));
         bool single = node->count == 1;
         if (single) {
             tree->root = node->children[0];

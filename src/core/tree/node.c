@@ -8,6 +8,8 @@
  *
  * Cost of opening: O(groups + bytes of dictionaries), and about 2 ns a row where groups interleave.
  */
+#include "node.h"
+
 #include "node_format.h"
 
 #define PARTS_GUESSED 6U /* nested columns for which there is room in the node's block; more come from the heap */

@@ -34,7 +34,7 @@ typedef struct ri_tree {
 /* ---- building (build.c) ---- */
 
 typedef struct ri_builder ri_builder;
-/* Builds one tree of `order` through `writer`. */
+/* Builds one tree of `order` through `writer`. writer NULL: nothing is written, the root's address alone comes out. */
 int ri_builder_new(ri_order order, ri_writer *writer, ri_builder **out, rille_err *err);
 void ri_builder_release(ri_builder *builder);
 /* Datoms in strictly increasing order; values are borrowed only until the chunk is written, at most RI_NODE_ROWS_MAX
