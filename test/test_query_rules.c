@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rules against answers worked out by hand, and closures of random graphs, written in all the usual ways, against a matrix.
+ * Rules against answers worked out by hand, and closures of random graphs, written in all the usual ways, against a
+ * matrix.
  */
 #include "test_query_world.h"
 
 static const char *const family[] = {
-    "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}"
+    "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique "
+    ":db.unique/identity}"
     " {:db/ident :parent :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}"
     " {:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]",
-    "[{:db/id \"a\" :name \"a\" :age 1} {:db/id \"b\" :name \"b\" :age 2 :parent \"a\"} {:db/id \"c\" :name \"c\" :parent \"a\"}"
+    "[{:db/id \"a\" :name \"a\" :age 1} {:db/id \"b\" :name \"b\" :age 2 :parent \"a\"} {:db/id \"c\" :name \"c\" "
+    ":parent \"a\"}"
     " {:db/id \"d\" :name \"d\" :parent [\"b\" \"c\"]} {:db/id \"e\" :name \"e\" :age 5 :parent \"d\"}]",
     "[{:name \"f\" :parent {:name \"x\"}}]",
 };
@@ -50,15 +53,19 @@ static void family_cases(world *w)
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         with_rules(w, forms[i]);
-        EXPECT(w, "[:find ?n :in $ % :where [?e :name \"e\"] (anc ?e ?x) [?x :name ?n]]", "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
-        EXPECT(w, "[:find ?n :in $ % :where (anc ?e ?x) [?e :name ?n] [?x :name \"a\"]]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"]");
+        EXPECT(w, "[:find ?n :in $ % :where [?e :name \"e\"] (anc ?e ?x) [?x :name ?n]]",
+               "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+        EXPECT(w, "[:find ?n :in $ % :where (anc ?e ?x) [?e :name ?n] [?x :name \"a\"]]",
+               "[\"b\"] [\"c\"] [\"d\"] [\"e\"]");
         EXPECT(w, "[:find ?n ?m :in $ % :where (anc ?e ?x) [?x :name ?n] [?e :name ?m]]",
-               "[\"a\" \"b\"] [\"a\" \"c\"] [\"a\" \"d\"] [\"a\" \"e\"] [\"b\" \"d\"] [\"b\" \"e\"] [\"c\" \"d\"] [\"c\" \"e\"] "
+               "[\"a\" \"b\"] [\"a\" \"c\"] [\"a\" \"d\"] [\"a\" \"e\"] [\"b\" \"d\"] [\"b\" \"e\"] [\"c\" \"d\"] "
+               "[\"c\" \"e\"] "
                "[\"d\" \"e\"] [\"x\" \"f\"]");
         EXPECT(w, "[:find ?n :in $ % :where [?e :name \"e\"] [?x :name ?n] (anc ?e ?x) (not [?x :age 1])]",
                "[\"b\"] [\"c\"] [\"d\"]");
         EXPECT(w, "[:find ?n :in $ % :where [?e :name ?n] (not (anc ?e _))]", "[\"a\"] [\"x\"]");
-        EXPECT(w, "[:find ?n :in $ % :where [?e :name ?n] (or-join [?e] [?e :age 1] (and (anc ?e ?x) [?x :name \"x\"]))]",
+        EXPECT(w,
+               "[:find ?n :in $ % :where [?e :name ?n] (or-join [?e] [?e :age 1] (and (anc ?e ?x) [?x :name \"x\"]))]",
                "[\"a\"] [\"f\"]");
         EXPECT(w, "[:find ?n ?m :in $ % :where [?e :age 5] (anc ?e ?x) (anc ?x ?y) [?x :name ?n] [?y :name ?m]]",
                "[\"b\" \"a\"] [\"c\" \"a\"] [\"d\" \"a\"] [\"d\" \"b\"] [\"d\" \"c\"]");
@@ -78,11 +85,13 @@ static void other_cases(world *w)
     EXPECT(w, "[:find ?n ?m :in $ % :where (sg ?x ?y) [?x :name ?n] [?y :name ?m]]",
            "[\"b\" \"c\"] [\"c\" \"b\"] [\"d\" \"d\"] [\"e\" \"e\"]");
     EXPECT(w, "[:find ?m :in $ % :where [?x :name \"d\"] (sg ?x ?y) [?y :name ?m]]", "[\"d\"]");
-    with_rules(w, "[[(even ?x) [?x :name \"a\"]] [(even ?x) [?x :parent ?y] (odd ?y)] [(odd ?x) [?x :parent ?y] (even ?y)]]");
+    with_rules(
+        w, "[[(even ?x) [?x :name \"a\"]] [(even ?x) [?x :parent ?y] (odd ?y)] [(odd ?x) [?x :parent ?y] (even ?y)]]");
     EXPECT(w, "[:find ?n :in $ % :where (even ?x) [?x :name ?n]]", "[\"a\"] [\"d\"]");
     EXPECT(w, "[:find ?n :in $ % :where [?x :name ?n] (odd ?x)]", "[\"b\"] [\"c\"] [\"e\"]");
-    with_rules(w, "[[(old ?x ?min) [?x :age ?a] [(>= ?a ?min)]] [(named ?x ?n) [?x :name ?n]] [(one ?x) (named ?x \"b\")]"
-                  " [(root ?x) [?x :name] (not [?x :parent])] [(far ?x) [?x :name] (not (root ?x))]]");
+    with_rules(w,
+               "[[(old ?x ?min) [?x :age ?a] [(>= ?a ?min)]] [(named ?x ?n) [?x :name ?n]] [(one ?x) (named ?x \"b\")]"
+               " [(root ?x) [?x :name] (not [?x :parent])] [(far ?x) [?x :name] (not (root ?x))]]");
     EXPECT(w, "[:find ?n :in $ % :where (old ?x 2) [?x :name ?n]]", "[\"b\"] [\"e\"]");
     EXPECT(w, "[:find ?a :in $ % :where (one ?x) [?x :age ?a]]", "[2]");
     EXPECT(w, "[:find ?n :in $ % :where (far ?x) (named ?x ?n)]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"] [\"f\"]");
@@ -113,7 +122,8 @@ TEST(rules__refuse_what_rests_on_its_own_negation)
 TEST(rules__run_on_the_source_they_are_called_with)
 {
     static const char *const other[] = {
-        "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}"
+        "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique "
+        ":db.unique/identity}"
         " {:db/ident :parent :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]",
         "[{:db/id \"e\" :name \"e\" :parent \"z\"} {:db/id \"z\" :name \"z\"}]",
     };
@@ -217,8 +227,8 @@ static void check_closure(world *w, const graph *g, const char *rules, int from,
     ri_table table;
     bool got[NODES][NODES];
     with_rules(w, rules);
-    (void)snprintf(a, sizeof a, from >= 0 ? "[?x :age %d]" : "", from);
-    (void)snprintf(b, sizeof b, to >= 0 ? "[?y :age %d]" : "", to);
+    (void)snprintf(a, sizeof a, from >= 0 ? "[?x :age %d]" : " ", from);
+    (void)snprintf(b, sizeof b, to >= 0 ? "[?y :age %d]" : " ", to);
     (void)snprintf(text, sizeof text, "[:find ?a ?b :in $ %% :where %s %s (tc ?x ?y) [?x :age ?a] [?y :age ?b]]", a, b);
     REQUIRE_RC(world_run(w, text, &table, &test_err), 0);
     CHECK(read_pairs(&table, got));
@@ -244,7 +254,8 @@ TEST(rules__give_the_closure_of_random_graphs)
         "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) (tc ?x ?z) (tc ?z ?y)]]",
         "[[(tc ?x ?y) (or-join [?x ?y] [?x :parent ?y] (and (tc ?x ?z) (or [?z :parent ?y] (tc ?z ?y))))]]",
         "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?x :parent ?z] (ct ?z ?y)] [(ct ?x ?y) (tc ?x ?y)]]",
-        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?z :parent ?y] (tc ?x ?z)] [(tc ?x ?y) [?x :parent ?z] (tc ?z ?y)]]",
+        ("[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?z :parent ?y] (tc ?x ?z)] [(tc ?u ?v) [?u :parent ?z] (tc ?z "
+         "?v)]]"),
     };
     test_rng rng = test_rng_new();
     for (unsigned round = 0; round < 12; round++) {
@@ -264,6 +275,94 @@ TEST(rules__give_the_closure_of_random_graphs)
         }
         world_deinit(&w);
     }
+}
+
+/* ---- a graph of many batches ---- */
+
+enum { BIG = 5000, BIG_EDGES = 14000 };
+static unsigned big_edges[BIG_EDGES][2];
+
+static void make_big(test_rng *rng, world *w, world_mode mode)
+{
+    enum { SIZE = 1 << 20 };
+    char *text = calloc(SIZE, 1);
+    const char *texts[2] = { family[0], text };
+    size_t len = (size_t)snprintf(text, SIZE, "[");
+    for (unsigned i = 0; i < BIG; i++) {
+        len += (size_t)snprintf(text + len, SIZE - len, "{:db/id \"n%u\" :age %u}", i, i);
+    }
+    for (unsigned i = 0; i < BIG_EDGES; i++) {
+        big_edges[i][0] = (unsigned)test_random_below(rng, BIG);
+        big_edges[i][1] = (unsigned)test_random_below(rng, i % 3 == 0 ? BIG : 50);
+        len += (size_t)snprintf(text + len, SIZE - len, "[:db/add \"n%u\" :parent \"n%u\"]", big_edges[i][0],
+                                big_edges[i][1]);
+    }
+    (void)snprintf(text + len, SIZE - len, "]");
+    world_make(w, 0, mode, texts, 2);
+    free(text);
+}
+
+static uint32_t count_reached(unsigned from, bool back)
+{
+    static bool reached[BIG];
+    uint32_t count = 0;
+    memset(reached, 0, sizeof reached);
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < BIG_EDGES; i++) {
+            unsigned a = big_edges[i][back ? 1 : 0];
+            unsigned b = big_edges[i][back ? 0 : 1];
+            if ((a == from || reached[a]) && !reached[b]) {
+                reached[b] = true;
+                again = true;
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+static uint32_t count_rows(world *w, const char *text)
+{
+    ri_table table;
+    REQUIRE_RC(world_run(w, text, &table, &test_err), 0);
+    uint32_t count = table.count;
+    ri_table_deinit(&table);
+    return count;
+}
+
+static void check_big(world *w, unsigned from, bool back)
+{
+    char text[160];
+    (void)snprintf(text, sizeof text, "[:find ?%c :in $ %% :where [?%c :age %u] (tc ?x ?y)]", back ? 'x' : 'y',
+                   back ? 'y' : 'x', from);
+    CHECK_EQ_INT(count_rows(w, text), count_reached(from, back));
+    (void)snprintf(text, sizeof text,
+                   "[:find ?x ?y :in $ %% :where [(ground [%u 4007 %u]) [?a ...]] [?%c :age ?a] (tc ?x ?y)]", from,
+                   100 + from, back ? 'y' : 'x');
+    CHECK_EQ_INT(count_rows(w, text),
+                 count_reached(from, back) + count_reached(100 + from, back) + count_reached(4007, back));
+}
+
+TEST(rules__close_a_graph_of_many_batches)
+{
+    static const char *const forms[] = {
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) [?x :parent ?z] (tc ?z ?y)]]",
+        "[[(tc ?x ?y) [?x :parent ?y]] [(tc ?x ?y) (tc ?x ?z) [?z :parent ?y]]]",
+        "[[(tc ?x ?y) (tc ?x ?z) (tc ?z ?y)] [(tc ?a ?b) [?a :parent ?b]]]",
+        "[[(tc ?x ?y) (step ?x ?y)] [(tc ?x ?y) (step ?x ?z) (tc ?z ?y)] [(step ?x ?y) [?x :parent ?y]]]",
+        "[[(tc ?x ?y) (step ?x ?y)] [(tc ?x ?y) (tc ?x ?z) (step ?z ?y)] [(step ?x ?y) [?x :parent ?y]]]",
+    };
+    test_rng rng = test_rng_new();
+    world w;
+    world_init(&w);
+    make_big(&rng, &w, WORLD_TREES);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        with_rules(&w, forms[i]);
+        check_big(&w, (unsigned)test_random_below(&rng, 40), false);
+        check_big(&w, (unsigned)test_random_below(&rng, 40), true);
+    }
+    world_deinit(&w);
 }
 
 static const char *fault_rules;
@@ -299,4 +398,5 @@ TEST(rules__survive_every_failing_allocation)
 
 TEST_MAIN(rules__close_a_relation_however_they_are_written, rules__recur_mutually_negate_and_compute,
           rules__refuse_what_rests_on_its_own_negation, rules__run_on_the_source_they_are_called_with,
-          rules__give_the_closure_of_random_graphs, rules__survive_every_failing_allocation)
+          rules__give_the_closure_of_random_graphs, rules__close_a_graph_of_many_batches,
+          rules__survive_every_failing_allocation)

@@ -102,7 +102,8 @@ static inline void world_flush(world *w, int at)
 /* How a database lies there. */
 typedef enum world_mode { WORLD_NOVELTY, WORLD_TREES, WORLD_BOTH, WORLD_DEFERRED, WORLD_MODES } world_mode;
 
-/* A database of some transactions, the last ones maybe not in the trees, maybe seen through a slow store with an empty cache. */
+/* A database of some transactions, the last ones maybe not in the trees, maybe seen through a slow store with an empty
+ * cache. */
 static inline void world_make(world *w, int at, world_mode mode, const char *const *texts, size_t count)
 {
     world_open(w, at, "");
@@ -281,7 +282,8 @@ static inline void world_expect_order(world *w, const char *query, const char *e
 #define EXPECT(w, query, expected) world_expect_order((w), (query), (expected), true, __FILE__, __LINE__)
 #define EXPECT_ORDERED(w, query, expected) world_expect_order((w), (query), (expected), false, __FILE__, __LINE__)
 
-static inline void world_expect_error(world *w, const char *query, int code, const char *part, const char *file, int line)
+static inline void world_expect_error(world *w, const char *query, int code, const char *part, const char *file,
+                                      int line)
 {
     ri_table table;
     rille_err err = { 0 };
@@ -291,8 +293,8 @@ static inline void world_expect_error(world *w, const char *query, int code, con
     }
     if (rc != code || strstr(err.message, part) == NULL) {
         test_failed_at(file, line);
-        (void)fprintf(stderr, "%s\n    gave %s (%s), expected %s with \"%s\"\n", query, rille_code_name(rc), err.message,
-                      rille_code_name(code), part);
+        (void)fprintf(stderr, "%s\n    gave %s (%s), expected %s with \"%s\"\n", query, rille_code_name(rc),
+                      err.message, rille_code_name(code), part);
     }
 }
 

@@ -2,9 +2,9 @@
  *
  * From rows of leaves to columns of a batch.
  *
- * Rows are first thinned out by the checks of the matcher, on packed numbers where that is possible: a constant value becomes a dictionary
- * code (or a word key) once a leaf, and only codes are compared. What is left is unpacked column by column. Bytes stay in their leaf, which the
- * batch pins.
+ * Rows are first thinned out by the checks of the matcher, on packed numbers where that is possible: a constant value
+ * becomes a dictionary code (or a word key) once a leaf, and only codes are compared. What is left is unpacked column
+ * by column. Bytes stay in their leaf, which the batch pins.
  */
 #include "exec.h"
 
@@ -47,7 +47,7 @@ static int pin(ri_emit *emit, const ri_node *leaf, rille_err *err)
 /* Does a value of the input equal a value of the attribute? */
 bool ri_value_matches(const ri_pattern *p, const ri_value *given, const ri_value *stored)
 {
-    if (stored->type == RI_REF && given->type == RI_KEYWORD) {
+    if (stored->type == RI_REF && given->type == RI_KEYWORD && p->attr != NULL) {
         return ri_entity_of(p->db, given) == stored->as.u;
     }
     bool given_long = (given->type == RI_STRING || given->type == RI_BYTES) && given->len > RI_VALUE_INLINE_MAX;
@@ -371,7 +371,8 @@ int ri_emit_leaf(ri_stage *stage, ri_emit *emit, const ri_node *leaf, uint32_t *
     return emit_rows(stage, emit, leaf, rows, in_rows, n, err);
 }
 
-/* Is the range one that packed numbers alone decide? Then its group and the key are set (group NULL: no row matches). */
+/* Is the range one that packed numbers alone decide? Then its group and the key are set (group NULL: no row matches).
+ */
 static bool by_key(const ri_matcher *m, const ri_node *leaf, uint32_t from, uint32_t to, const ri_group **group,
                    uint64_t *key)
 {

@@ -6,8 +6,8 @@
  *                               -> groups, aggregates -> [table -> sort] -> give
  *                               -> [table -> sort] ---------------------> give
  *
- * The set is left out where the planner proves that rows are distinct. Rows are given as slices of the set's or the batch's
- * columns; nothing is copied but stubs, in whose place the whole values come.
+ * The set is left out where the planner proves that rows are distinct. Rows are given as slices of the set's or the
+ * batch's columns; nothing is copied but stubs, in whose place the whole values come.
  */
 #include "exec.h"
 
@@ -17,31 +17,31 @@ struct ri_find {
     rille_op *op;
     find_phase phase;
     uint16_t elem_count;
-    uint16_t col_count;        /* elements and :with */
-    ri_var *vars;              /* of the columns */
-    const ri_vec **cols;       /* projected, of the batch at hand */
-    ri_vec *slices;            /* what is new */
-    ri_vec *consts;            /* fixed variables */
-    ri_vec *copies;            /* unstubbed, or results */
-    ri_vec *given;             /* what op->rows points to */
-    ri_table *set;             /* NULL: rows are distinct anyway */
-    ri_table *result;          /* ordered: all rows */
+    uint16_t col_count;  /* elements and :with */
+    ri_var *vars;        /* of the columns */
+    const ri_vec **cols; /* projected, of the batch at hand */
+    ri_vec *slices;      /* what is new */
+    ri_vec *consts;      /* fixed variables */
+    ri_vec *copies;      /* unstubbed, or results */
+    ri_vec *given;       /* what op->rows points to */
+    ri_table *set;       /* NULL: rows are distinct anyway */
+    ri_table *result;    /* ordered: all rows */
     bool aggregates;
-    ri_agg **aggs;             /* by element; NULL: a variable */
+    ri_agg **aggs; /* by element; NULL: a variable */
     ri_table *groups;
     ri_table_index group_index;
     const ri_vec **group_cols;
     uint16_t group_col_count;
     uint32_t group_count;
     uint32_t *group_of;
-    uint32_t at;               /* next result row to give */
+    uint32_t at; /* next result row to give */
     uint32_t result_count;
-    uint32_t *order;           /* sorted rows of result */
-    uint32_t count;            /* rows in slices */
-    uint16_t unstubbed;        /* elements done */
+    uint32_t *order;    /* sorted rows of result */
+    uint32_t count;     /* rows in slices */
+    uint16_t unstubbed; /* elements done */
     int64_t offset_left;
-    int64_t limit_left;        /* -1: none */
-    ri_arena arena;            /* bytes of what is given */
+    int64_t limit_left; /* -1: none */
+    ri_arena arena;     /* bytes of what is given */
 };
 
 void ri_find_live(const rille_op *op, ri_varset *live)

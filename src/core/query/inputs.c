@@ -2,8 +2,8 @@
  *
  * The inputs of :in: checked, and turned into sources, constants and the first stage of the chain.
  *
- * An input of one row fixes its variables: they become constants (X3). What is left, relations and lists, is crossed into one
- * relation by counting through the rows of all tables like an odometer, the first table fastest.
+ * An input of one row fixes its variables: they become constants (X3). What is left, relations and lists, is crossed
+ * into one relation by counting through the rows of all tables like an odometer, the first table fastest.
  */
 #include "exec.h"
 
@@ -23,8 +23,8 @@ static const char *input_name(ri_input_kind kind)
 static int wrong(const rille_op *op, size_t at, const char *expected, const ri_input *input, rille_err *err)
 {
     const ri_in *in = &op->query->in[at];
-    const char *name = in->kind == RI_IN_SOURCE    ? op->query->source_names[in->source]
-                       : in->kind == RI_IN_RULES   ? "%"
+    const char *name = in->kind == RI_IN_SOURCE  ? op->query->source_names[in->source]
+                       : in->kind == RI_IN_RULES ? "%"
                        : in->binding.var_count > 0 && in->binding.vars[0] != RI_NO_VAR
                            ? op->query->var_names[in->binding.vars[0]]
                            : "_";
@@ -177,7 +177,7 @@ int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err
 
 typedef struct input_stage {
     ri_stage stage;
-    uint64_t at;      /* next row of the product */
+    uint64_t at; /* next row of the product */
     uint64_t total;
     uint32_t *rows;
     uint32_t *sel;

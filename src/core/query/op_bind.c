@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Binding the results of functions: ?x, [?x ...], [?x _ ?y], [[?x ?y]]. A variable that is bound already makes the result a
- * condition. A nil result gives no row.
+ * Binding the results of functions: ?x, [?x ...], [?x _ ?y], [[?x ?y]]. A variable that is bound already makes the
+ * result a condition. A nil result gives no row.
  */
 #include "exec.h"
 
-static void dest_init(ri_results *results, const ri_scope *scope, const ri_varset *bound, const ri_varset *live, uint16_t at)
+static void dest_init(ri_results *results, const ri_scope *scope, const ri_varset *bound, const ri_varset *live,
+                      uint16_t at)
 {
     const ri_binding *binding = &results->clause->binding;
     ri_dest *dest = &results->dests[at];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Predicates and functions, a batch at a time: built-ins, functions of the host (RILLE_CALL), and the look-ups get-else, get-some and
- * missing?, which read a database by entity.
+ * Predicates and functions, a batch at a time: built-ins, functions of the host (RILLE_CALL), and the look-ups
+ * get-else, get-some and missing?, which read a database by entity.
  *
  * Long values come as stubs; functions see them whole (RILLE_NEED until the blobs are at hand).
  */
@@ -15,19 +15,19 @@ typedef struct call_stage {
     call_kind kind;
     call_phase phase;
     const ri_builtin *builtin;
-    const rille_db *db;       /* look-ups */
-    const ri_attr **attrs;    /* look-ups; NULL entries: unknown */
+    const rille_db *db;    /* look-ups */
+    const ri_attr **attrs; /* look-ups; NULL entries: unknown */
     uint16_t attr_count;
     ri_arg *args;
-    ri_var *arg_vars;         /* RI_NO_VAR: constant */
+    ri_var *arg_vars; /* RI_NO_VAR: constant */
     ri_vec *arg_copies;
     unsigned arg_count;
-    unsigned arg;             /* unstubbed so far */
-    ri_arena arena;           /* of the batch at hand */
+    unsigned arg;   /* unstubbed so far */
+    ri_arena arena; /* of the batch at hand */
     ri_vec result;
     ri_results results;
     ri_batch *in;
-    uint32_t row;             /* look-ups: done so far */
+    uint32_t row; /* look-ups: done so far */
     uint8_t *keep;
     uint32_t *sel;
 } call_stage;
@@ -85,8 +85,8 @@ static int call_builtin(call_stage *self, rille_err *err)
 static int call_host(call_stage *self)
 {
     rille_op *op = self->stage.op;
-    op->call = (ri_call){ self->stage.clause->name, self->args, self->arg_count, self->in->count, &self->result,
-                          &self->arena };
+    op->call = (ri_call){ self->stage.clause->name, self->args,    self->arg_count,
+                          self->in->count,          &self->result, &self->arena };
     op->call_pending = true;
     self->phase = PHASE_CALLED;
     return RILLE_CALL;
@@ -150,29 +150,49 @@ static int get_some(call_stage *self, uint64_t e, ri_value *out, rille_err *err)
     return 0;
 }
 
-static int look_up(call_stage *self, rille_err *err)
+/* A row lacks a node: what the rows after it will lack is asked for as well, to be fetched in the same round. */
+static void ask_ahead(call_stage *self)
+{
+    const ri_vec *vec = self->args[0].vec;
+    ri_io *io = &self->stage.op->io;
+    for (uint32_t row = self->row + 1; vec != NULL && row < self->in->count && io->want_count < RI_IO_WANTS_MAX;
+         row++) {
+        ri_value given = ri_vec_get(vec, row);
+        ri_value ignored;
+        (void)first_value(self, ri_entity_of(self->db, &given), self->attrs[0], &ignored, NULL);
+    }
+}
+
+static int look_up_row(call_stage *self, rille_err *err)
 {
     const ri_arg *entity = &self->args[0];
+    ri_value given = entity->vec != NULL ? ri_vec_get(entity->vec, self->row) : entity->value;
+    uint64_t e = ri_entity_of(self->db, &given);
+    ri_value v;
+    if (self->kind == CALL_GET_SOME) {
+        RI_TRY(get_some(self, e, &v, err));
+    } else {
+        RI_TRY(first_value(self, e, self->attrs[0], &v, err));
+    }
+    self->keep[self->row] = (v.type == RI_NIL) == (self->kind == CALL_MISSING);
+    if (self->kind == CALL_MISSING) {
+        v = ri_word(RI_BOOL, self->keep[self->row]);
+    } else if (v.type == RI_NIL && self->kind == CALL_GET_ELSE) {
+        const ri_arg *otherwise = &self->args[1];
+        v = otherwise->vec != NULL ? ri_vec_get(otherwise->vec, self->row) : otherwise->value;
+    }
+    ri_vec_set(&self->result, self->row, &v);
+    return 0;
+}
+
+static int look_up(call_stage *self, rille_err *err)
+{
     for (; self->row < self->in->count; self->row++) {
-        ri_value given = entity->vec != NULL ? ri_vec_get(entity->vec, self->row) : entity->value;
-        uint64_t e = ri_entity_of(self->db, &given);
-        ri_value v;
-        if (self->kind == CALL_GET_SOME) {
-            RI_TRY(get_some(self, e, &v, err));
-        } else {
-            RI_TRY(first_value(self, e, self->attrs[0], &v, err));
+        int rc = look_up_row(self, err);
+        if (rc == RILLE_NEED) {
+            ask_ahead(self);
         }
-        if (self->kind == CALL_MISSING) {
-            self->keep[self->row] = v.type == RI_NIL;
-            v = ri_word(RI_BOOL, self->keep[self->row]);
-        } else {
-            self->keep[self->row] = v.type != RI_NIL;
-        }
-        if (v.type == RI_NIL && self->kind == CALL_GET_ELSE) {
-            const ri_arg *otherwise = &self->args[1];
-            v = otherwise->vec != NULL ? ri_vec_get(otherwise->vec, self->row) : otherwise->value;
-        }
-        ri_vec_set(&self->result, self->row, &v);
+        RI_TRY(rc);
     }
     return 0;
 }
@@ -375,8 +395,8 @@ static int find_function(call_stage *self, rille_err *err)
         return 0;
     }
     if (options->has_function == NULL || !options->has_function(options->context, name)) {
-        return ri_fail(err, RILLE_QUERY, "function %s is not known: it is no built-in and none is registered under this name",
-                       name);
+        return ri_fail(err, RILLE_QUERY,
+                       "function %s is not known: it is no built-in and none is registered under this name", name);
     }
     self->kind = CALL_HOST;
     return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The hash join: each batch of the input against a table with an index over the join columns. The table is a relation of the inputs, the answers
- * of a rule, or what a chain of its own gives (a scan of the other side, collected once and kept).
+ * The hash join: each batch of the input against a table with an index over the join columns. The table is a relation
+ * of the inputs, the answers of a rule, or what a chain of its own gives (a scan of the other side, collected once and
+ * kept).
  *
- * Without keys it is the cross product. Each stage has an index of its own, brought up to date between batches only: the table may grow
- * while a batch is being joined (rules), and the chains that are being followed must not move.
+ * Without keys it is the cross product. Each stage has an index of its own, brought up to date between batches only:
+ * the table may grow while a batch is being joined (rules), and the chains that are being followed must not move.
  */
 #include "exec.h"
 
@@ -12,17 +13,17 @@ typedef struct join_stage {
     ri_stage stage;
     ri_join_spec spec;
     const ri_table *table;
-    ri_table *made;              /* spec.build */
+    ri_table *made; /* spec.build */
     ri_table_index index;
     ri_batch *in;
-    const ri_vec **keys;         /* columns of the batch, by key */
-    ri_vec *key_bufs;            /* constants and shortened texts */
+    const ri_vec **keys; /* columns of the batch, by key */
+    ri_vec *key_bufs;    /* constants and shortened texts */
     ri_arena arena;
-    uint32_t *firsts;            /* first match of each input row */
+    uint32_t *firsts; /* first match of each input row */
     uint32_t *sel_in;
     uint32_t *sel_table;
     uint32_t row;
-    uint32_t match;              /* next match of the row, UINT32_MAX: none */
+    uint32_t match; /* next match of the row, UINT32_MAX: none */
     bool built;
 } join_stage;
 

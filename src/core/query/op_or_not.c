@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * not and or: a body is a chain of its own that starts with a feed. Each batch of the input is fed in, cut down to the join variables
- * and with its row numbers as origin (X2). For not, rows whose number comes out are dropped. For or, what the branches give is put together
- * again with the rest of the row it came from.
+ * not and or: a body is a chain of its own that starts with a feed. Each batch of the input is fed in, cut down to the
+ * join variables and with its row numbers as origin (X2). For not, rows whose number comes out are dropped. For or,
+ * what the branches give is put together again with the rest of the row it came from.
  *
  * The chains are built once and reset for each batch; what they collected in hash joins they keep.
  */
@@ -86,8 +86,8 @@ typedef struct or_stage {
     ri_stage stage;
     ri_or_branch *branches;
     uint16_t branch_count;
-    uint16_t branch;      /* running */
-    ri_var *made;         /* columns that the branches give */
+    uint16_t branch; /* running */
+    ri_var *made;    /* columns that the branches give */
     uint16_t made_count;
     ri_batch *in;
     uint32_t *sel;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The scan: all datoms in a range cut by constants. The usual first stage of a chain; with an input of several rows, each row is
- * joined with the whole range (a cross product without memory).
+ * The scan: all datoms in a range cut by constants. The usual first stage of a chain; with an input of several rows,
+ * each row is joined with the whole range (a cross product without memory).
  *
- * A batch collects matches from as many leaves as it takes to fill it. Cost: a few instructions a row of the range for the check on
- * packed codes, the columns of matches alone.
+ * A batch collects matches from as many leaves as it takes to fill it. Cost: a few instructions a row of the range for
+ * the check on packed codes, the columns of matches alone.
  */
 #include "exec.h"
 
@@ -17,9 +17,9 @@ typedef struct scan_stage {
     ri_bound to;
     ri_batch *in;
     uint32_t in_row;
-    uint32_t pos;      /* in the run */
+    uint32_t pos; /* in the run */
     bool has_run;
-    bool scanning;     /* in_row is being joined */
+    bool scanning; /* in_row is being joined */
 } scan_stage;
 
 /* Takes rows from the run until it or the batch ends. */

@@ -2,9 +2,9 @@
  *
  * Finding a number in a packed column without unpacking it.
  *
- * One load holds 57 / width numbers. XOR with the key in every field makes equal fields zero; a zero field is one where adding
- * all-ones to its lower bits does not reach its top bit, and whose top bit is not set either (fields cannot carry into each other, since the
- * top bit is left out of the addition). One bit a match is left, and matches are few.
+ * One load holds 57 / width numbers. XOR with the key in every field makes equal fields zero; a zero field is one where
+ * adding all-ones to its lower bits does not reach its top bit, and whose top bit is not set either (fields cannot
+ * carry into each other, since the top bit is left out of the addition). One bit a match is left, and matches are few.
  *
  * Cost: about 10 instructions a load plus 4 a match.
  */
@@ -27,8 +27,8 @@ static inline uint32_t lowest_bit(uint64_t x)
 }
 
 typedef struct fields {
-    uint64_t key;   /* in every field */
-    uint64_t low;   /* all bits of every field but the top one */
+    uint64_t key; /* in every field */
+    uint64_t low; /* all bits of every field but the top one */
     uint64_t top;
     uint32_t count; /* in a load */
     uint32_t by;    /* bit / width == bit * by >> 16 */

@@ -2,9 +2,12 @@
  *
  * Patterns on databases: what their constants stand for in the database at hand, and the range that they cut.
  *
- * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). A value that no datom of the
- * attribute can have makes the pattern match nothing: that is no error, since a query may ask several databases.
+ * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). A
+ * value that no datom of the attribute can have makes the pattern match nothing: that is no error, since a query may
+ * ask several databases.
  */
+#include "pattern.h"
+
 #include "exec.h"
 
 #include <math.h>
@@ -120,8 +123,8 @@ static int lookup(rille_op *op, ri_pattern *p, const ri_value *attr_name, const 
         return p->db->schema->read_flexible ? 0 : ri_schema_unknown(p->db->schema, name, attr_name->len, err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
-        return ri_fail(err, RILLE_QUERY, "lookup ref by :%s, which is not unique: entities are named by unique attributes",
-                       attr->ident);
+        return ri_fail(err, RILLE_QUERY,
+                       "lookup ref by :%s, which is not unique: entities are named by unique attributes", attr->ident);
     }
     ri_value v = *value;
     bool fits = true;
@@ -288,7 +291,9 @@ void ri_pattern_range(const ri_pattern *p, ri_order *order, ri_bound *from, ri_b
         *order = RI_EAVT;
         bool whole = has_a && has_v;
         *filter_v = has_v && !whole;
-        *from = whole ? ri_bound_eav(p->e, a, &p->v, false) : has_a ? ri_bound_ea(p->e, a, false) : ri_bound_e(p->e, false);
+        *from = whole   ? ri_bound_eav(p->e, a, &p->v, false)
+                : has_a ? ri_bound_ea(p->e, a, false)
+                        : ri_bound_e(p->e, false);
         *to = whole ? ri_bound_eav(p->e, a, &p->v, true) : has_a ? ri_bound_ea(p->e, a, true) : ri_bound_e(p->e, true);
     } else if (has_v && p->v_is_ref) {
         *order = RI_VAET;

@@ -2,8 +2,9 @@
  *
  * From clauses to a chain of stages: first the order, then an access path for each clause.
  *
- * ORDER. Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest rows, among
- * those that share a variable with what is bound (a cross product only when nothing else is left). By (B2) of bind.h this never gets stuck.
+ * ORDER. Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest
+ * rows, among those that share a variable with what is bound (a cross product only when nothing else is left). By (B2)
+ * of bind.h this never gets stuck.
  *
  * LIVENESS. A stage makes and passes on only columns that a later stage or :find needs.
  */
@@ -56,7 +57,8 @@ typedef struct choice {
     bool found;
 } choice;
 
-static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows, choice *best)
+static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows,
+                     choice *best)
 {
     const ri_clause *clause = &in->clauses[i];
     ri_varset known = known_vars(in->scope, bound);
@@ -98,8 +100,9 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
             }
         }
         if (!best.found) {
-            return ri_fail(err, RILLE_QUERY, "the clauses of the query cannot be ordered: a function waits for a "
-                                             "variable that nothing binds");
+            return ri_fail(err, RILLE_QUERY,
+                           "the clauses of the query cannot be ordered: a function waits for a "
+                           "variable that nothing binds");
         }
         done[best.clause] = true;
         order[at] = best.clause;
@@ -169,9 +172,9 @@ typedef struct build {
     rille_op *op;
     const ri_plan_input *in;
     const ri_clause *clause;
-    ri_varset bound;   /* before the clause */
-    ri_varset live;    /* after it */
-    double rows;       /* before it */
+    ri_varset bound; /* before the clause */
+    ri_varset live;  /* after it */
+    double rows;     /* before it */
     bool one_row;
 } build;
 
@@ -213,12 +216,10 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
         return RI_ACCESS_E_ANY;
     }
     bool by_v = v && p->attr != NULL && !p->has[RI_POS_E];
-    bool many_probes = b->rows > (double)p->attr_count / 4 && b->in->once && p->attr != NULL &&
-                       p->attr->unique == RI_UNIQUE_NO && p->attr->type != RI_REF && false;
     if (by_v && p->attr->type == RI_REF) {
         return RI_ACCESS_V_REF;
     }
-    if (by_v && p->attr->avet && p->attr->type != RI_NIL && !many_probes) {
+    if (by_v && p->attr->avet && p->attr->type != RI_NIL) {
         return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
     }
     return b->one_row ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
@@ -232,8 +233,7 @@ static void set_checks(const ri_pattern *p, ri_access access, ri_matcher *m)
                 access == RI_ACCESS_V_BYTES;
     m->filter_v = by_e && p->has[RI_POS_V];
     m->slow = m->slow || (m->bound[RI_POS_E] != RI_NO_VAR && !by_e) || (m->bound[RI_POS_V] != RI_NO_VAR && !by_v) ||
-              m->bound[RI_POS_A] != RI_NO_VAR || m->bound[RI_POS_T] != RI_NO_VAR ||
-              m->bound[RI_POS_ADDED] != RI_NO_VAR;
+              m->bound[RI_POS_A] != RI_NO_VAR || m->bound[RI_POS_T] != RI_NO_VAR || m->bound[RI_POS_ADDED] != RI_NO_VAR;
 }
 
 /* A scan of the pattern on its own, into a table, joined by all bound variables. */

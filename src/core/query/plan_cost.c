@@ -2,8 +2,9 @@
  *
  * How many rows: exact counts for what constants cut out, guesses for what joins give.
  *
- * Counts come from the trees (two descents each) and are kept by pattern. A fan-out (rows that come of one row) is known where the schema says so: an
- * attribute of cardinality one gives at most one row by entity, a unique one by value. Elsewhere it is a guess from the size of the attribute.
+ * Counts come from the trees (two descents each) and are kept by pattern. A fan-out (rows that come of one row) is
+ * known where the schema says so: an attribute of cardinality one gives at most one row by entity, a unique one by
+ * value. Elsewhere it is a guess from the size of the attribute.
  */
 #include "exec.h"
 
@@ -15,9 +16,9 @@
 #define GUESS_CHECK 0.3         /* rows that stay when both ends are bound */
 #define GUESS_FILTER 0.35
 #define GUESS_COLLECTION 8.0
-#define GUESS_RULE_BOUND 25.0   /* answers of a rule for one row of bound arguments */
+#define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
 #define GUESS_RULE_FREE 1e7
-#define RULE_WALK_MAX 64U       /* rules inside rules inside rules ... */
+#define RULE_WALK_MAX 64U /* rules inside rules inside rules ... */
 
 /* ---- counting ---- */
 
@@ -105,8 +106,9 @@ static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *cl
     }
     uint16_t source = ri_scope_source(scope, clause->source);
     if (source >= op->source_count) {
-        return ri_fail(err, RILLE_QUERY, "a pattern of a rule has no source: the query has no $, so call the rule with "
-                                         "one of its sources, such as ($src rule ?x)");
+        return ri_fail(err, RILLE_QUERY,
+                       "a pattern of a rule has no source: the query has no $, so call the rule with "
+                       "one of its sources, such as ($src rule ?x)");
     }
     if (op->sources[source].db == NULL) {
         return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Are rows distinct without a set? Yes when (1) each row of the chain's end stands for different bindings of all variables, and (2) the
- * variables of :find (and :with) determine all others.
+ * Are rows distinct without a set? Yes when (1) each row of the chain's end stands for different bindings of all
+ * variables, and (2) the variables of :find (and :with) determine all others.
  *
- * (1) holds for conjunctions of database patterns whose blanks are determined: a datom is unique by (e, a, v), by (e, a) where the
- * cardinality is one, by (a, v) where values are unique. (2) is the closure of the same dependencies, and of functions.
+ * (1) holds for conjunctions of database patterns whose blanks are determined: a datom is unique by (e, a, v), by (e,
+ * a) where the cardinality is one, by (a, v) where values are unique. (2) is the closure of the same dependencies, and
+ * of functions.
  */
 #include "exec.h"
 

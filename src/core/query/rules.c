@@ -58,7 +58,8 @@ int ri_call_join(rille_op *op, const ri_scope *scope, const ri_clause *call, con
         const ri_value *value = ri_term_const(scope, &call->terms[i]);
         ri_var var = ri_term_var(scope, &call->terms[i]);
         if (ri_mask_has(pred->mask, i)) {
-            keys[spec->key_count++] = (ri_join_key){ i, value != NULL ? RI_NO_VAR : var, value != NULL ? *value : ri_nil() };
+            keys[spec->key_count++] =
+                (ri_join_key){ i, value != NULL ? RI_NO_VAR : var, value != NULL ? *value : ri_nil() };
             continue;
         }
         bool twice = false;
@@ -80,6 +81,7 @@ int ri_call_join(rille_op *op, const ri_scope *scope, const ri_clause *call, con
 int ri_pred_demand(ri_pred *pred, const ri_vec *const *cols, uint32_t count, rille_err *err)
 {
     const ri_vec *twice[2 * RI_RULE_ARITY_MAX];
+    uint32_t added = 0;
     if (pred->bound_count == 0) {
         count = count > 0 ? 1 : 0;
     }
@@ -90,7 +92,9 @@ int ri_pred_demand(ri_pred *pred, const ri_vec *const *cols, uint32_t count, ril
         twice[i] = cols[i];
         twice[pred->bound_count + i] = cols[i];
     }
-    return ri_table_add(pred->demand, twice, count, NULL, err);
+    RI_TRY(ri_table_add(pred->demand, twice, count, &added, err));
+    pred->seed_count += added;
+    return 0;
 }
 
 /* ---- the feed of a table ---- */
@@ -113,6 +117,54 @@ static bool row_holds(const ri_table_feed *self, uint32_t row)
     return true;
 }
 
+#define SORT_ROWS_MIN (RI_BATCH_ROWS + 1U) /* fewer are one batch, which the probe sorts */
+
+/* The rows to come, sorted by a column of numbers: then each batch falls into few leaves. */
+static int sort_feed(ri_table_feed *self, const ri_vec *col, rille_err *err)
+{
+    uint32_t n = self->to - self->from;
+    uint64_t *keys[2] = { ri_alloc_array(n, sizeof *keys[0]), ri_alloc_array(n, sizeof *keys[0]) };
+    uint32_t *rows[2] = { ri_alloc_array(n, sizeof *rows[0]), ri_alloc_array(n, sizeof *rows[0]) };
+    int rc = 0;
+    if (keys[0] == NULL || keys[1] == NULL || rows[0] == NULL || rows[1] == NULL) {
+        rc = ri_fail_nomem(err);
+    } else {
+        memcpy(keys[0], col->words + self->from, n * sizeof *keys[0]);
+        for (uint32_t i = 0; i < n; i++) {
+            rows[0][i] = self->from + i;
+        }
+        ri_sort_words(&keys[0], &rows[0], &keys[1], &rows[1], n);
+        self->order = rows[0];
+        self->order_from = self->from;
+        rows[0] = NULL;
+    }
+    ri_free(keys[0]);
+    ri_free(keys[1]);
+    ri_free(rows[0]);
+    ri_free(rows[1]);
+    return rc;
+}
+
+static int feed_start(ri_table_feed *self, uint32_t from, uint32_t to, rille_err *err)
+{
+    self->from = from;
+    self->to = to;
+    ri_free(self->order);
+    self->order = NULL;
+    for (uint16_t i = 0; i < self->col_count && to - from >= SORT_ROWS_MIN; i++) {
+        const ri_vec *col = &self->table->cols[self->cols[i].col];
+        if (self->cols[i].var == self->sort_var && (col->type == RI_REF || col->type == RI_LONG)) {
+            return sort_feed(self, col, err);
+        }
+    }
+    return 0;
+}
+
+static void table_feed_destroy(ri_stage *stage)
+{
+    ri_free(((ri_table_feed *)stage)->order);
+}
+
 static int table_feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_table_feed *self = (ri_table_feed *)stage;
@@ -120,7 +172,8 @@ static int table_feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
     bool checks = self->same_count > 0 || self->const_count > 0;
     RI_TRY(ri_tick(stage->op, err));
     while (self->from < self->to && n < RI_BATCH_ROWS) {
-        self->rows[n] = self->from++;
+        self->rows[n] = self->order != NULL ? self->order[self->from - self->order_from] : self->from;
+        self->from++;
         n += !checks || row_holds(self, self->rows[n]);
     }
     if (n == 0) {
@@ -159,6 +212,8 @@ ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_t
         self->table = table;
         self->rows = rows;
         self->stage.next = table_feed_next;
+        self->stage.destroy = table_feed_destroy;
+        self->sort_var = RI_NO_VAR;
     }
     return self;
 }
@@ -202,8 +257,102 @@ static int sink_context(ri_task *task, const ri_batch *batch, rille_err *err)
     for (uint16_t i = 0; i < n; i++) {
         RI_TRY(gather_seed(task, batch, i, i, err));
     }
-    RI_TRY(ri_call_args(task->last->op, task->scope, task->call, pred->mask, batch, task->cols + n, task->bufs + n, err));
+    RI_TRY(
+        ri_call_args(task->last->op, task->scope, task->call, pred->mask, batch, task->cols + n, task->bufs + n, err));
     return ri_table_add(pred->demand, task->cols, batch->count, NULL, err);
+}
+
+/* Grows the bitmap so that it has a place for the entity. False: out of its range, or no memory (then it is left as it
+ * is). */
+static bool has_bit(ri_pred *pred, uint64_t e)
+{
+    uint64_t bit = e - RI_EID_USER;
+    if (e < RI_EID_USER || bit >= RI_RULE_VISITED_MAX) {
+        return false;
+    }
+    size_t need = (size_t)(bit / 64 + 1);
+    if (need > pred->visited_words) {
+        size_t words = need > 2 * pred->visited_words ? need + 64 : 2 * pred->visited_words;
+        uint64_t *grown = ri_realloc(pred->visited, words * sizeof *grown);
+        if (grown == NULL) {
+            return false;
+        }
+        memset(grown + pred->visited_words, 0, (words - pred->visited_words) * sizeof *grown);
+        pred->visited = grown;
+        pred->visited_words = words;
+    }
+    return true;
+}
+
+/* Rows that go to entities not reached yet. Most edges of a graph lead to where one has been: a bit is cheaper than a
+ * set. */
+static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch *few)
+{
+    ri_pred *pred = task->pred;
+    ri_var var = task->params[ri_mask_has(pred->mask, 0) ? 1 : 0];
+    const ri_vec *vec = &batch->cols[var];
+    uint32_t *rows = task->last->op->scratch_rows;
+    uint32_t n = 0;
+    if (vec->type != RI_REF && vec->type != RI_LONG) {
+        return batch;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t e = vec->words[i];
+        rows[n] = i;
+        if (!has_bit(pred, e)) {
+            n++;
+            continue;
+        }
+        uint64_t *word = &pred->visited[(e - RI_EID_USER) / 64];
+        uint64_t bit = UINT64_C(1) << (e - RI_EID_USER) % 64;
+        n += (*word & bit) == 0;
+        *word |= bit;
+    }
+    ri_var made[2] = { var, batch->var_count };
+    for (unsigned i = 0; i < 2; i++) {
+        ri_vec *buf = &task->few_cols[made[i]];
+        if (buf->words == NULL && !ri_vec_init(buf, &task->last->op->plan_arena, RI_BATCH_ROWS)) {
+            return NULL;
+        }
+        ri_vec_gather(&batch->cols[made[i]], rows, n, buf);
+    }
+    *few = (ri_batch){ task->few_cols, n, batch->var_count };
+    return few;
+}
+
+/* New contexts are answers; so is a context that is back where it began. */
+static int sink_closure(ri_task *task, const ri_batch *batch, rille_err *err)
+{
+    ri_pred *pred = task->pred;
+    const ri_table *contexts = pred->demand;
+    uint32_t before = contexts->count;
+    ri_batch few;
+    batch = pred->seed_count == 1 ? unvisited(task, batch, &few) : batch;
+    if (batch == NULL) {
+        return ri_fail_nomem(err);
+    }
+    uint16_t asked = ri_mask_has(pred->mask, 0) ? 0 : 1;
+    RI_TRY(gather_seed(task, batch, 0, 0, err));
+    task->cols[1] = &batch->cols[task->params[1 - asked]];
+    RI_TRY(ri_table_add(pred->demand, task->cols, batch->count, NULL, err));
+    ri_vec slices[2];
+    const ri_vec *answer[2];
+    for (uint16_t i = 0; i < 2; i++) {
+        const ri_vec *col = &contexts->cols[i];
+        uint16_t to = i == 0 ? asked : (uint16_t)(1 - asked);
+        slices[i] = (ri_vec){ col->words + before, col->lens == NULL ? NULL : col->lens + before,
+                              col->types == NULL ? NULL : col->types + before, col->type };
+        answer[to] = &slices[i];
+    }
+    RI_TRY(ri_table_add(pred->answers, answer, contexts->count - before, NULL, err));
+    for (uint32_t row = 0; row < batch->count; row++) {
+        if (ri_vec_eq(task->cols[0], row, task->cols[1], row)) {
+            ri_value back = ri_vec_get(task->cols[0], row);
+            ri_value both[2] = { back, back };
+            RI_TRY(ri_table_add_row(pred->answers, both, NULL, err));
+        }
+    }
+    return 0;
 }
 
 static int sink_prefix(ri_task *task, const ri_batch *batch, rille_err *err)
@@ -212,7 +361,8 @@ static int sink_prefix(ri_task *task, const ri_batch *batch, rille_err *err)
         task->cols[i] = &batch->cols[task->prefix_vars[i]];
     }
     RI_TRY(ri_table_add(task->prefix, task->cols, batch->count, NULL, err));
-    RI_TRY(ri_call_args(task->last->op, task->scope, task->call, task->callee->mask, batch, task->cols, task->bufs, err));
+    RI_TRY(
+        ri_call_args(task->last->op, task->scope, task->call, task->callee->mask, batch, task->cols, task->bufs, err));
     return ri_pred_demand(task->callee, task->cols, batch->count, err);
 }
 
@@ -223,6 +373,8 @@ static int sink(ri_task *task, const ri_batch *batch, rille_err *err)
         return sink_answers(task, batch, err);
     case RI_SINK_CONTEXT:
         return sink_context(task, batch, err);
+    case RI_SINK_CLOSURE:
+        return sink_closure(task, batch, err);
     case RI_SINK_PREFIX:
         return sink_prefix(task, batch, err);
     }
@@ -235,8 +387,7 @@ static int task_run(ri_task *task, rille_err *err)
 {
     if (!task->active) {
         ri_stage_reset_chain(task->last);
-        task->feed->from = task->done;
-        task->feed->to = task->table->count;
+        RI_TRY(feed_start(task->feed, task->done, task->table->count, err));
         task->active = true;
     }
     ri_batch *batch = NULL;
@@ -307,8 +458,8 @@ static void demand_reset(ri_stage *stage)
     ((demand_stage *)stage)->in = NULL;
 }
 
-int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_clause *clause, const ri_varset *bound,
-                   const ri_varset *live, bool origin, ri_stage **out, rille_err *err)
+int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_clause *clause,
+                   const ri_varset *bound, const ri_varset *live, bool origin, ri_stage **out, rille_err *err)
 {
     *out = NULL;
     ri_pred *pred = NULL;

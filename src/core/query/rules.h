@@ -2,20 +2,25 @@
  *
  * Rules, private: predicates, tasks, and the tables between them.
  *
- * A PREDICATE is a rule with a pattern of bound arguments on one source. Its demand table holds the bound arguments that somebody asked for
- * (the magic set), its answer table the rows found. A TASK is a chain of stages fed with the new rows of one table (semi-naive: each row is
- * fed once) whose results a sink adds to another table. A body is cut at each call of its own recursive group:
+ * A PREDICATE is a rule with a pattern of bound arguments on one source. Its demand table holds the bound arguments
+ * that somebody asked for (the magic set), its answer table the rows found. A TASK is a chain of stages fed with the
+ * new rows of one table (semi-naive: each row is fed once) whose results a sink adds to another table. A body is cut at
+ * each call of its own recursive group:
  *
  *   demand -> clauses -> PREFIX table -> (join answers of the call) -> clauses -> answers
  *                        new prefixes x all answers, and new answers x old prefixes: two tasks
  *   what reaches a prefix table is also the demand of the called predicate
  *
- * TAIL RECURSION. Where every recursive branch ends in a call of its own predicate that passes the free arguments through, demand
- * becomes CONTEXT: rows (arguments asked for, arguments now). The recursive branch goes from context to context and the others give
- * answers to what was asked for: so both ways to write a closure cost what its answers cost.
+ * TAIL RECURSION. Where every recursive branch ends in a call of its own predicate that passes the free arguments
+ * through, demand becomes CONTEXT: rows (arguments asked for, arguments now). The recursive branch goes from context to
+ * context and the others give answers to what was asked for: it costs what its answers cost.
+ *
+ * A CLOSURE (a step, and branches that say step after step in any of the usual ways) has one task: contexts go on by
+ * the step, and each new one is an answer.
  *
  * Invariants: (R1) a table only grows while its group runs; a group has reached its fixpoint when no task has new rows;
- * (R2) a task that was interrupted goes on before any other task of its group; (R3) groups call only groups below (negation too).
+ * (R2) a task that was interrupted goes on before any other task of its group; (R3) groups call only groups below
+ * (negation too).
  */
 #ifndef RI_RULES_H
 #define RI_RULES_H
@@ -23,7 +28,8 @@
 #include "exec.h"
 
 #define RI_RULE_ARITY_MAX 64U
-#define RI_RULE_EXPAND_MAX 256U /* branches that ors around recursive calls may give */
+#define RI_RULE_VISITED_MAX (UINT64_C(1) << 28) /* entities that a bitmap may stand for */
+#define RI_RULE_EXPAND_MAX 256U                 /* branches that ors around recursive calls may give */
 
 typedef struct ri_pred ri_pred;
 typedef struct ri_task ri_task;
@@ -32,37 +38,41 @@ typedef struct ri_task ri_task;
 typedef struct ri_table_feed {
     ri_stage stage;
     const ri_table *table;
-    const ri_join_out *cols;  /* table column -> variable */
+    const ri_join_out *cols; /* table column -> variable */
     uint16_t col_count;
-    const ri_join_out *same;  /* pairs of columns that must be equal */
+    const ri_join_out *same; /* pairs of columns that must be equal */
     uint16_t same_count;
     const ri_join_key *consts;
     uint16_t const_count;
     uint32_t from;
     uint32_t to;
     uint32_t *rows;
+    ri_var sort_var;     /* many rows are given in the order of this column: the chain probes by it */
+    uint32_t *order;     /* sorted rows, or NULL */
+    uint32_t order_from; /* the row that order[0] stands for in the count of `from` */
     bool origin;
 } ri_table_feed;
 
-typedef enum ri_sink { RI_SINK_ANSWERS, RI_SINK_CONTEXT, RI_SINK_PREFIX } ri_sink;
+typedef enum ri_sink { RI_SINK_ANSWERS, RI_SINK_CONTEXT, RI_SINK_CLOSURE, RI_SINK_PREFIX } ri_sink;
 
 struct ri_task {
     ri_task *next;
     ri_pred *pred;
-    const ri_table *table;   /* what is fed */
-    uint32_t done;           /* rows of it that were fed */
+    const ri_table *table; /* what is fed */
+    uint32_t done;         /* rows of it that were fed */
     ri_table_feed *feed;
     ri_stage *last;
     ri_sink sink;
-    const ri_clause *call;   /* CONTEXT: the tail call; PREFIX: the call that follows */
+    const ri_clause *call; /* CONTEXT: the tail call; PREFIX: the call that follows */
     const ri_scope *scope;
-    const ri_var *params;    /* ANSWERS */
-    ri_table *prefix;        /* PREFIX */
+    const ri_var *params; /* ANSWERS */
+    ri_table *prefix;     /* PREFIX */
     const ri_var *prefix_vars;
     uint16_t prefix_count;
-    ri_pred *callee;         /* PREFIX */
+    ri_pred *callee; /* PREFIX */
     const ri_vec **cols;
     ri_vec *bufs;
+    ri_vec *few_cols; /* CLOSURE: columns of the rows that go to new entities */
     bool active;
 };
 
@@ -70,25 +80,28 @@ struct ri_pred {
     ri_pred *next;
     const char *name;
     ri_table *answers;
-    ri_table *demand;        /* bound arguments; with tail: asked for, then now */
+    ri_table *demand; /* bound arguments; with tail: asked for, then now */
     ri_task *tasks;
-    uint64_t mask;           /* bound arguments */
+    uint64_t mask; /* bound arguments */
     uint16_t arity;
     uint16_t bound_count;
     uint16_t source;
     uint16_t group;
+    uint32_t seed_count; /* with tail: how many rows were asked for */
+    uint64_t *visited;   /* CLOSURE from one entity: a bit for each that was reached, from RI_EID_USER on */
+    size_t visited_words;
     bool tail;
     bool planned;
 };
 
 typedef struct ri_group_state {
-    ri_task *current;        /* (R2) */
+    ri_task *current; /* (R2) */
 } ri_group_state;
 
 struct ri_ruleset {
-    const char **names;      /* of rules, each once */
-    uint16_t *group_of;      /* by rule */
-    bool *recursive;         /* by rule: reaches itself */
+    const char **names; /* of rules, each once */
+    uint16_t *group_of; /* by rule */
+    bool *recursive;    /* by rule: reaches itself */
     uint16_t rule_count;
     ri_group_state *groups;
     ri_pred *preds;

@@ -2,6 +2,8 @@
  *
  * What all stages share: memory, columns passed on, the budget, the feed of a sub-chain.
  */
+#include "stage.h"
+
 #include "exec.h"
 
 #define MEMORY_TICKS 8U /* memory is summed up once in so many units of work */

@@ -2,8 +2,8 @@
  *
  * Long values: whole ones in place of their stubs, where somebody looks inside.
  *
- * All blobs of a column are asked for before RILLE_NEED is returned, so that they are fetched together. A stub does not say which store
- * holds its blob: with databases of several stores, patterns note it when they meet one.
+ * All blobs of a column are asked for before RILLE_NEED is returned, so that they are fetched together. A stub does not
+ * say which store holds its blob: with databases of several stores, patterns note it when they meet one.
  */
 #include "exec.h"
 

@@ -1,0 +1,251 @@
+-- SPDX-License-Identifier: MIT
+--
+-- rille: an embedded database of immutable values, queried with Datalog. docs/lua-api.md is its manual.
+--
+--   local rille = require "rille"
+--   local conn = assert(rille.connect("file:catalog", { create = true }))
+--   assert(conn:transact { { ["product/sku"] = "A1", ["product/name"] = "Bolt" } })
+--   for name in rille.rows("[:find ?n :where [_ :product/name ?n]]", conn:db()) do print(name) end
+
+local core = require "rille.core"
+local check = require "rille.check"
+local csv = require "rille.csv"
+local edn = require "rille.edn"
+local Q = require "rille.query"
+local run = require "rille.run"
+
+---@class rille
+local M = {
+  _VERSION = core.version,
+  null = core.null,
+  edn = edn,
+  query = Q,
+  vars = Q.vars,
+  kw = core.kw,
+  sym = core.sym,
+  uuid = core.uuid,
+  instant = core.instant,
+  bytes = core.bytes,
+  bigint = core.bigint,
+  bigdec = core.bigdec,
+  value_type = core.value_type,
+  q = run.q,
+  rows = run.rows,
+  explain = run.explain,
+  prepare = run.prepare,
+  options = run.options,
+  rules = run.rules,
+  fn = run.fn,
+  csv = csv.read,
+  csv_parse = csv.parse,
+}
+
+local conn_methods, db_methods = core.methods.conn, core.methods.db
+
+-- ---- databases by URL ----
+
+local DURABILITY = { commit = true, group = true, none = true }
+local FLEXIBILITY = { write = true, read = true }
+local CREATE = { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
+  cache_bytes = "number" }
+local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "number",
+  keep_history = "boolean", schema_flexibility = FLEXIBILITY }
+local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = "number" }
+
+local function check_url(where, url)
+  if type(url) ~= "string" then
+    error(("%s: a URL such as \"file:catalog\" was expected, but there is a %s"):format(where, type(url)), 3)
+  end
+end
+
+local function open(url, mode, options)
+  return core.open(url, mode, options.branch, options.durability, options.keep_history,
+    options.schema_flexibility == "read", options.cache_bytes)
+end
+
+---Makes a new database and connects to it.
+---@param url string
+---@param options? {keep_history: boolean?, schema_flexibility: "write"|"read"|nil, durability: string?}
+---@return rille.Conn? conn
+---@return string? message
+---@return string? code "EXISTS", "PERMISSION", "SYNTAX" ...
+function M.create(url, options)
+  check_url("rille.create", url)
+  return open(url, "create", check.options("rille.create", options, CREATE))
+end
+
+---Connects to a database.
+---@param url string
+---@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?}
+---@return rille.Conn? conn
+---@return string? message
+---@return string? code "NOTFOUND", "FOREIGN", "FORMAT" ...
+function M.connect(url, options)
+  check_url("rille.connect", url)
+  options = check.options("rille.connect", options, CONNECT)
+  if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
+    error("rille.connect: keep_history and schema_flexibility are chosen when a database is made (create = true)", 2)
+  end
+  return open(url, options.create and "any" or "connect", options)
+end
+
+---Just a value, for readers.
+---@param url string
+---@param options? {branch: string?, as_of: any, commit: string?, cache_bytes: number?}
+---@return rille.Db? db
+---@return string? message
+---@return string? code
+function M.db(url, options)
+  check_url("rille.db", url)
+  options = check.options("rille.db", options, DB)
+  local conn, message, code = open(url, "connect", options)
+  if not conn then return nil, message, code end
+  local db
+  db, message, code = conn:db()
+  conn:close()
+  local point = options.commit or options.as_of
+  if db and point ~= nil then
+    local newest = db
+    db, message, code = newest:as_of(point)
+    newest:close()
+  end
+  return db, message, code
+end
+
+---Is there a database?
+---@param url string
+---@return boolean? exists
+---@return string? message
+---@return string? code
+function M.exists(url)
+  check_url("rille.exists", url)
+  return core.exists(url)
+end
+
+---Removes a database with all its branches and history.
+---@param url string
+---@return boolean? done
+---@return string? message
+---@return string? code
+function M.drop(url)
+  check_url("rille.drop", url)
+  return core.drop(url)
+end
+
+---The names of the branches.
+---@param url string
+---@return string[]? names
+---@return string? message
+---@return string? code
+function M.branches(url)
+  check_url("rille.branches", url)
+  local conn, message, code = open(url, "connect", {})
+  if not conn then return nil, message, code end
+  local names
+  names, message, code = conn:_branches()
+  conn:close()
+  return names, message, code
+end
+
+-- ---- connections ----
+
+local TRANSACT = { meta = "table" }
+local listeners = setmetatable({}, { __mode = "k" }) -- conn -> {[id] = function, last = id}
+
+local function tell(conn, report)
+  local list = listeners[conn]
+  if not list then return end
+  local failed, why = false, nil
+  for id = 1, list.last do
+    local f = list[id]
+    if f then
+      local fine, message = pcall(f, report)
+      if not fine and not failed then failed, why = true, message end
+    end
+  end
+  if failed then error(why, 0) end
+end
+
+---Commits transaction data: a list of entity maps and operations, or EDN text. When it returns a report, the commit is
+---as durable as the connection's durability says.
+---@param tx_data table|string
+---@param options? {meta: table?} meta: attributes of the transaction itself
+---@return rille.Report? report
+---@return string? message
+---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
+function conn_methods:transact(tx_data, options)
+  local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
+  local report, message, code = self:_transact(tx_data, meta)
+  if report and listeners[self] then tell(self, report) end
+  return report, message, code
+end
+
+---Calls f(report) after each transaction of this connection. An error of f does not undo the commit; it is raised by
+---transact once all listeners were called.
+---@param f fun(report: rille.Report)
+---@return integer id
+function conn_methods:listen(f)
+  if type(f) ~= "function" then error("listen: a function was expected", 2) end
+  local list = listeners[self]
+  if not list then
+    list = { last = 0 }
+    listeners[self] = list
+  end
+  list.last = list.last + 1
+  list[list.last] = f
+  return list.last
+end
+
+---Ends what listen began.
+---@param id integer
+function conn_methods:unlisten(id)
+  local list = listeners[self]
+  if not list or not list[id] then error(("unlisten: there is no listener %s"):format(tostring(id)), 2) end
+  list[id] = nil
+end
+
+local close_conn = conn_methods._close or conn_methods.close
+conn_methods._close = close_conn
+
+---Closes the connection; its database values stay usable.
+function conn_methods:close()
+  listeners[self] = nil
+  return close_conn(self)
+end
+
+-- ---- database values ----
+
+---Runs a query with this value as its first input.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any more inputs
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function db_methods:q(query, ...) return run.q(query, self, ...) end
+
+---Iterates over the datoms of an index that begin with the given components: `for e, a, v, tx, added in ...`.
+---Raises errors.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any components, in the order of the index's name
+function db_methods:datoms(index, ...)
+  local step, message, _, scan = self:_datoms(index, ...)
+  if not step then error(message, 2) end
+  return step, nil, nil, scan
+end
+
+---The exact number of datoms of an index that begin with the given components.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return integer? count
+---@return string? message
+---@return string? code
+function db_methods:count(index, ...) return self:_count(index, ...) end
+
+---The value that transacting the data would give, in a report; nothing is stored.
+---@param tx_data table|string
+---@return rille.Report? report
+---@return string? message
+---@return string? code
+function db_methods:with(tx_data) return self:_with(tx_data) end
+
+return M

@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Checks of what callers hand over: options by name and type, with a hint when a name is nearly right.
+
+local M = {}
+
+-- Edits between two short words (Wagner and Fischer).
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal = row[j]
+      row[j] = best
+    end
+  end
+  return row[#b]
+end
+
+---The known name that is nearest to a wrong one, or nil when none is near.
+---@param name string
+---@param known table<string, any>
+---@return string?
+function M.nearest(name, known)
+  local best, best_distance
+  for candidate in pairs(known) do
+    local d = distance(name, candidate)
+    if d <= 1 + #candidate / 4 and (not best or d < best_distance or (d == best_distance and candidate < best)) then
+      best, best_distance = candidate, d
+    end
+  end
+  return best
+end
+
+---" (did you mean x?)", or ""
+---@param name any
+---@param known table<string, any>
+---@return string
+function M.hint(name, known)
+  local nearest = type(name) == "string" and M.nearest(name, known)
+  return nearest and (" (did you mean %s?)"):format(nearest) or ""
+end
+
+local function sorted(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function fits(value, wanted)
+  if type(wanted) == "table" then return wanted[value] == true end
+  return wanted == "any" or type(value) == wanted
+end
+
+local function expected(wanted)
+  if type(wanted) ~= "table" then return "a " .. wanted end
+  local names = {}
+  for name in pairs(wanted) do names[#names + 1] = ("%q"):format(name) end
+  table.sort(names)
+  return table.concat(names, " or ")
+end
+
+---Raises an error at the caller of the public function: for an unknown option, or one of the wrong type.
+---@param where string the public function, for the message
+---@param options table?
+---@param known table<string, string|table<string, boolean>> a type name, "any", or the values allowed
+---@return table options an empty table for nil
+function M.options(where, options, known)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    error(("%s: options are a table, but there is a %s"):format(where, type(options)), 3)
+  end
+  for name, value in pairs(options) do
+    local wanted = known[name]
+    if not wanted then
+      error(("%s: there is no option %q%s; known are %s"):format(where, tostring(name), M.hint(name, known),
+        sorted(known)), 3)
+    end
+    if not fits(value, wanted) then
+      error(("%s: option %q must be %s, but it is %s"):format(where, name, expected(wanted),
+        type(value) == "string" and ("%q"):format(value) or "a " .. type(value)), 3)
+    end
+  end
+  return options
+end
+
+return M

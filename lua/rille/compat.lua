@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What differs between Lua 5.1, LuaJIT, 5.3 and 5.4: asked here, once.
+
+local M = {}
+
+---Values of a list from `first` to `last`.
+M.unpack = table.unpack or unpack
+
+---`{n = count, ...}`
+M.pack = table.pack or function(...)
+  return { n = select("#", ...), ... }
+end
+
+---Has this Lua integers of 64 bits besides floats?
+M.has_integers = math.type ~= nil
+
+---Is it LuaJIT?
+M.is_jit = rawget(_G, "jit") ~= nil
+
+---A string for `x` that Lua reads back as the same number.
+---@param x number
+---@return string
+function M.number_text(x)
+  if M.has_integers and math.type(x) == "integer" then return ("%d"):format(x) end
+  return ("%.17g"):format(x)
+end
+
+---Runs a chunk of a file with its own arguments.
+---@param path string
+---@return function? chunk
+---@return string? message
+function M.loadfile(path)
+  return loadfile(path)
+end
+
+---Ends the program. On Lua 5.1 there is no way to close the state first.
+---@param code integer
+function M.exit(code)
+  if _VERSION == "Lua 5.1" then os.exit(code) end
+  os.exit(code, true)
+end
+
+return M

@@ -1,0 +1,380 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Running queries. The engine is stepped from here, so that functions written in Lua are called from Lua and may yield
+-- (where this Lua lets pcall be yielded across: LuaJIT, 5.3 and 5.4).
+
+local core = require "rille.core"
+local check = require "rille.check"
+local compat = require "rille.compat"
+local edn = require "rille.edn"
+local Q = require "rille.query"
+
+local M = {}
+
+local unpack = compat.unpack
+local query_methods, op_methods = core.methods.query, core.methods.op
+
+-- ---- options ----
+
+local options_meta = { __name = "rille.options" }
+local OPTIONS = { timeout_ms = "number", memory_bytes = "number", limit = "number", offset = "number" }
+
+---Options of one run, given behind the inputs.
+---@param options {timeout_ms: number?, memory_bytes: number?, limit: integer?, offset: integer?}
+---@return rille.Options
+function M.options(options)
+  check.options("rille.options", options, OPTIONS)
+  local copy = {}
+  for name, value in pairs(options) do
+    if value < 0 then error(("rille.options: option %q must not be negative"):format(name), 2) end
+    copy[name] = value
+  end
+  return setmetatable(copy, options_meta)
+end
+
+-- ---- functions of Lua ----
+
+local functions = core.functions -- by name; they belong to the Lua state
+
+---Lets query text call a Lua function: `[(name ?x ?y) ?z]`, or `[(name ?x)]` as a predicate. It gets the values of one
+---row and gives a value; nil and false drop the row. It stays registered for this Lua state.
+---@param name string
+---@param f fun(...): any
+function M.fn(name, f)
+  if type(name) ~= "string" then error("rille.fn: a name was expected", 2) end
+  if type(f) ~= "function" then error("rille.fn: a function was expected", 2) end
+  core.add_function(name)
+  functions[name] = f
+end
+
+local function call_rows(op, f, rows)
+  for _ = 1, rows do
+    local ok, message, code = op:_give(f(op:_args()))
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+-- Answers the call that an operation waits for.
+local function answer_call(op)
+  local name, rows = op:_call()
+  local fine, ok, message, code = pcall(call_rows, op, functions[name], rows)
+  if not fine then return nil, ("function %s: %s"):format(name, tostring(ok)), "FUNCTION" end
+  return ok, message, code
+end
+
+-- ---- queries ----
+
+local CACHE_MAX = 256
+local cache, cached = {}, 0 -- parsed queries by text
+
+local function parse(query)
+  if type(query) == "string" then return core.parse(query) end
+  if Q.is_query(query) then
+    local fine, form = pcall(query.to_edn, query)
+    if not fine then return nil, tostring(form), "QUERY" end
+    return core.parse_form(form)
+  end
+  if type(query) == "table" then
+    local fine, form = pcall(Q.table_form, query)
+    if not fine then return nil, tostring(form), "QUERY" end
+    return core.parse_form(form)
+  end
+  error(("a query is EDN text, a query of rille.query, or a table, but there is a %s"):format(type(query)), 3)
+end
+
+---A query parsed once, to be run often. Its methods: run, rows, start, explain, text, columns, inputs, close.
+---@param query string|rille.Builder|table
+---@return rille.Query? prepared
+---@return string? message
+---@return string? code "SYNTAX", "QUERY", "LIMIT"
+function M.prepare(query)
+  return parse(query)
+end
+
+local function is_prepared(query)
+  return type(query) == "userdata"
+end
+
+-- For one run: text is parsed once and kept.
+local function prepared_of(query)
+  if type(query) == "string" then
+    local known = cache[query]
+    if known then return known end
+    local prepared, message, code = core.parse(query)
+    if not prepared then return nil, message, code end
+    if cached >= CACHE_MAX then cache, cached = {}, 0 end
+    cache[query], cached = prepared, cached + 1
+    return prepared
+  end
+  if is_prepared(query) then return query end
+  return parse(query)
+end
+
+local function start_with(prepared, options, inputs, n)
+  return prepared:_start(options.timeout_ms, options.memory_bytes, options.limit, options.offset, unpack(inputs, 1, n))
+end
+
+---Begins to run a prepared query; to be stepped by hosts with an event loop.
+---@param ... any inputs in the order of :in, then maybe rille.options
+---@return rille.Op? op
+---@return string? message
+---@return string? code
+function query_methods:start(...)
+  local n = select("#", ...)
+  local last = n > 0 and (select(n, ...)) or nil
+  if type(last) == "table" and getmetatable(last) == options_meta then
+    return start_with(self, last, { ... }, n - 1)
+  end
+  return self:_start(nil, nil, nil, nil, ...)
+end
+
+local function run(op)
+  while true do
+    local ok, value, code = op:_run()
+    if ok == "call" then
+      local fine
+      fine, value, code = answer_call(op)
+      if not fine then
+        op:close()
+        return nil, value, code
+      end
+    else
+      op:close()
+      if ok then return value end
+      return nil, value, code
+    end
+  end
+end
+
+---Runs a prepared query to its end.
+---@param ... any inputs
+---@return rille.Result|any result nil, too, for `?x .` that finds nothing
+---@return string? message
+---@return string? code
+function query_methods:run(...)
+  local op, message, code = self:start(...)
+  if not op then return nil, message, code end
+  return run(op)
+end
+
+local function next_row(op)
+  while op:count() == 0 do
+    local state, message, code = op:_step(0)
+    if state == "done" then
+      op:close()
+      return nil
+    elseif state == "need" then
+      state, message = op:fetch()
+    elseif state == "call" then
+      state, message, code = answer_call(op)
+    end
+    if not state then
+      op:close()
+      error(("%s (%s)"):format(message, code or "IO"), 0)
+    end
+  end
+  return op:_next()
+end
+
+---Iterates over the rows of a prepared query while it runs: several values a row, no table. Raises errors.
+---@param ... any inputs
+function query_methods:rows(...)
+  local op, message = self:start(...)
+  if not op then error(message, 2) end
+  if next(functions) == nil then return op:_iterate(), nil, nil, op end
+  return next_row, op, nil, op
+end
+
+---The plan of a query, with the rows it expected and had: it is run for that.
+---@param ... any inputs
+---@return string? text
+---@return string? message
+---@return string? code
+function query_methods:explain(...)
+  local op, message, code = self:start(...)
+  if not op then return nil, message, code end
+  local state
+  repeat
+    state, message, code = op:_step(0)
+    if state == "need" then
+      state, message, code = op:fetch()
+    elseif state == "call" then
+      state, message, code = answer_call(op)
+    end
+  until state == "done" or not state
+  local text
+  if state then text, message, code = op:_explain() end
+  op:close()
+  return text, message, code
+end
+
+-- ---- operations ----
+
+---Goes on for about so many microseconds (0: until something happens).
+---@param budget_us number?
+---rows: see rows(). need: fetch(), or wanted() and supply(). again: the budget is used up.
+---@return "rows"|"need"|"again"|"done"|nil state
+---@return string? message
+---@return string? code
+function op_methods:step(budget_us)
+  while true do
+    local state, message, code = self:_step(budget_us)
+    if state ~= "call" then return state, message, code end
+    local fine
+    fine, message, code = answer_call(self)
+    if not fine then return nil, message, code end
+  end
+end
+
+---Iterates over the rows of the last "rows" step.
+function op_methods:rows()
+  return self._next, self
+end
+
+---Runs to the end, fetching by itself, and closes the operation.
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function op_methods:run()
+  return run(self)
+end
+
+-- ---- by any form of query ----
+
+---Runs a query.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any inputs in the order of :in, then maybe rille.options
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function M.q(query, ...)
+  local prepared, message, code = prepared_of(query)
+  if not prepared then return nil, message, code end
+  return prepared:run(...)
+end
+
+---Iterates over the rows of a query while it runs: several values a row, no table. Raises errors.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any inputs
+function M.rows(query, ...)
+  local prepared, message = prepared_of(query)
+  if not prepared then error(message, 2) end
+  return prepared:rows(...)
+end
+
+---The plan of a query as text.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any inputs
+---@return string? text
+---@return string? message
+---@return string? code
+function M.explain(query, ...)
+  local prepared, message, code = prepared_of(query)
+  if not prepared then return nil, message, code end
+  return prepared:explain(...)
+end
+
+-- ---- rules ----
+
+local rules_meta = { __name = "rille.rules" }
+rules_meta.__tostring = function(self)
+  local plain = {}
+  for i, branch in ipairs(self) do plain[i] = branch end
+  return (edn.encode(plain))
+end
+
+---Rules for a query's `%`: from EDN text, or an array of Q.define branches or tables.
+---@param rules string|table
+---@return table? rules
+---@return string? message
+---@return string? code "SYNTAX"
+function M.rules(rules)
+  if type(rules) == "string" then
+    local form, message, code = edn.decode(rules)
+    if not form then return nil, message, code end
+    if edn.type(form) ~= "vector" then
+      return nil, "rules are a vector: [[(name ?a ?b) clause ...] ...]", "SYNTAX"
+    end
+    return setmetatable(form, rules_meta)
+  end
+  if type(rules) ~= "table" then error("rille.rules: text or a table was expected", 2) end
+  local fine, form = pcall(Q.rules_form, rules)
+  if not fine then error("rille.rules: " .. tostring(form), 2) end
+  return setmetatable(form, rules_meta)
+end
+
+-- ---- methods of the builder ----
+
+local Builder = Q.methods
+
+-- Inputs by name, in the order of :in.
+local function by_name(builder, args)
+  local form, wanted = builder:to_edn(args)
+  local key = edn.encode(form)
+  local prepared = cache[key]
+  if not prepared then
+    local message, code
+    prepared, message, code = core.parse_form(form)
+    if not prepared then return nil, message, code end
+    if cached >= CACHE_MAX then cache, cached = {}, 0 end
+    cache[key], cached = prepared, cached + 1
+  end
+  local inputs = {}
+  for i, input in ipairs(wanted) do
+    local value = args[input.name]
+    if value == nil and input.name == "rules" then value = builder.rule_set end
+    if value == nil then
+      return nil, ("the query needs the input %q%s"):format(input.name, check.hint(input.name, args)), "INPUT"
+    end
+    inputs[i] = value
+  end
+  return prepared, inputs, #wanted
+end
+
+local function begin(builder, args, options)
+  if type(args) ~= "table" then error("inputs are given by name: {cat = db, min = 10}", 3) end
+  if options ~= nil and getmetatable(options) ~= options_meta then options = M.options(options) end
+  local fine, prepared, inputs, n = pcall(by_name, builder, args)
+  if not fine then return nil, tostring(prepared), "QUERY" end
+  if not prepared then return nil, inputs, n end
+  if options then
+    n = n + 1
+    inputs[n] = options
+  end
+  return prepared, inputs, n
+end
+
+---Runs the query with inputs by name: `{cat = db, stock = db2, min = 10}`; one source without a name is `db`.
+---@param args table<string, any>
+---@param options table? as of rille.options
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function Builder:run(args, options)
+  local prepared, inputs, n = begin(self, args, options)
+  if not prepared then return nil, inputs, n end
+  return prepared:run(unpack(inputs, 1, n))
+end
+
+---Iterates over the rows. Raises errors.
+---@param args table<string, any>
+---@param options table?
+function Builder:rows(args, options)
+  local prepared, inputs, n = begin(self, args, options)
+  if not prepared then error(inputs, 2) end
+  return prepared:rows(unpack(inputs, 1, n))
+end
+
+---The plan as text.
+---@param args table<string, any>
+---@return string? text
+---@return string? message
+---@return string? code
+function Builder:explain(args)
+  local prepared, inputs, n = begin(self, args)
+  if not prepared then return nil, inputs, n end
+  return prepared:explain(unpack(inputs, 1, n))
+end
+
+return M

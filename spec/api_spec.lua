@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Every name that the manual promises is there.
+local rille = require "rille"
+local support = require "spec.support.init"
+
+describe("the public surface", function()
+  after_each(support.cleanup)
+
+  it("has its functions", function()
+    local names = {
+      "create", "connect", "db", "exists", "drop", "branches", "q", "rows", "prepare", "explain", "options", "rules",
+      "fn", "vars", "csv", "csv_parse", "kw", "sym", "uuid", "instant", "bytes", "bigint", "bigdec", "value_type",
+    }
+    for _, name in ipairs(names) do assert.equal("function", type(rille[name]), name) end
+    for _, name in ipairs { "decode", "decode_all", "encode", "split", "list", "set", "map", "tagged", "char",
+      "type" } do
+      assert.equal("function", type(rille.edn[name]), name)
+    end
+    for _, name in ipairs { "find", "find_list", "find_value", "find_row", "eq", "ne", "lt", "le", "gt", "ge", "call",
+      "count", "count_distinct", "sum", "min", "max", "avg", "median", "variance", "stddev", "distinct", "desc", "not_",
+      "or_", "and_", "not_join", "or_join", "rule", "row", "each", "rows", "define" } do
+      assert.equal("function", type(rille.query[name]), name)
+    end
+    assert.matches("^%d+%.%d+%.%d+$", rille._VERSION)
+    assert.equal("userdata", type(rille.null))
+  end)
+
+  it("has methods on its handles", function()
+    local conn = support.people()
+    local db = conn:db()
+    local query = assert(rille.prepare "[:find ?n :where [_ :person/name ?n]]")
+    local op = assert(query:start(db))
+    local result = assert(query:run(db))
+    local builder = rille.query.find(rille.vars().x)
+    local expected = {
+      { conn, "db transact listen unlisten flush stats verify url close" },
+      { db, "q datoms count as_of with basis schema entid ident close" },
+      { query, "run rows start explain text columns inputs close" },
+      { op, "step rows count wanted supply fetch cancel run close" },
+      { result, "column columns rows to_table close" },
+      { builder, "from where filter let with order_by limit offset keys inputs rules run rows explain text" },
+    }
+    for _, pair in ipairs(expected) do
+      for name in pair[2]:gmatch "%S+" do assert.equal("function", type(pair[1][name]), name) end
+      assert.is_string(tostring(pair[1]))
+    end
+    conn:close()
+  end)
+
+  it("does not touch globals", function()
+    for name in pairs { rille = 1, core = 1, edn = 1, M = 1 } do assert.is_nil(rawget(_G, name)) end
+  end)
+
+  it("runs the lines that greet its users", function()
+    local conn = assert(rille.create(support.url "file", { keep_history = true }))
+    assert(conn:transact {
+      { ["db/ident"] = "product/sku", ["db/valueType"] = "db.type/string", ["db/cardinality"] = "db.cardinality/one",
+        ["db/unique"] = "db.unique/identity" },
+      { ["db/ident"] = "product/name", ["db/valueType"] = "db.type/string",
+        ["db/cardinality"] = "db.cardinality/one" },
+    })
+    assert(conn:transact { { ["product/sku"] = "A1", ["product/name"] = "Bolt" } })
+    local seen
+    for name in rille.rows("[:find ?n :where [_ :product/name ?n]]", conn:db()) do seen = name end
+    assert.equal("Bolt", seen)
+    conn:close()
+  end)
+end)

@@ -1,0 +1,194 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The command, run as a program with the Lua that runs the specs.
+local support = require "spec.support.init"
+
+local LUA = arg and arg[-1] or "lua"
+for i = -1, -20, -1 do
+  if arg and arg[i] and arg[i]:find "lua" then LUA = arg[i] end
+end
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+-- Runs rille; exit code, standard output, standard error.
+local function rille(...)
+  local out, err = support.path "out", support.path "err"
+  local words = { "LUA_PATH=" .. quote(package.path), "LUA_CPATH=" .. quote(package.cpath), quote(LUA), "bin/rille" }
+  for i = 1, select("#", ...) do words[#words + 1] = quote((select(i, ...))) end
+  local command = ("%s > %s 2> %s"):format(table.concat(words, " "), quote(out), quote(err))
+  local first, _, third = os.execute(command)
+  local code = third or (type(first) == "number" and first or 0)
+  if code >= 256 then code = code / 256 end -- Lua 5.1 gives the status of wait
+  return code, support.read(out), support.read(err)
+end
+
+local SCHEMA = [=[
+; the schema, then data
+[{:db/ident :p/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}
+ {:db/ident :p/qty :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]
+[{:p/name "Bolt" :p/qty 5} {:p/name "Nut, \"M4\"" :p/qty 1000}]
+]=]
+
+local QUERY = "[:find ?name ?qty :where [?e :p/name ?name] [?e :p/qty ?qty] :order-by ?name]"
+
+describe("the command rille", function()
+  local url
+
+  before_each(function() url = support.url "file" end)
+  after_each(support.cleanup)
+
+  local function filled()
+    local path = support.file("data.edn", SCHEMA)
+    local code, _, err = rille("transact", url, path, "--create")
+    assert.equal(0, code, err)
+    return url
+  end
+
+  it("says what it is", function()
+    local code, out = rille "--version"
+    assert.equal(0, code)
+    assert.matches("^rille %d+%.%d+%.%d+", out)
+    code, out = rille "--help"
+    assert.equal(0, code)
+    assert.matches("usage: rille COMMAND", out)
+    for _, name in ipairs { "run", "q", "transact", "stat", "verify" } do assert.matches("\n  " .. name .. " ", out) end
+  end)
+
+  it("commits the transactions of a file", function()
+    local path = support.file("data.edn", SCHEMA)
+    local code, _, err = rille("transact", url, path)
+    assert.equal(1, code)
+    assert.matches("NOTFOUND", err)
+    local out
+    code, out, err = rille("transact", url, path, "--create", "--format", "csv")
+    assert.equal(0, code, err)
+    assert.matches("2 transactions, %d+ datoms", err)
+    assert.matches("^tx,instant,commit\n%d+,2%d%d%d%-", out)
+  end)
+
+  it("stops at the first transaction that fails, and says which", function()
+    local path = support.file("bad.edn", SCHEMA .. "[{:p/qty \"x\"}]")
+    local code, _, err = rille("transact", url, path, "--create")
+    assert.equal(1, code)
+    assert.matches("transaction 3", err)
+    assert.matches("TYPE", err)
+  end)
+
+  it("prints rows for people and for programs", function()
+    filled()
+    local code, out, err = rille("q", QUERY, url, "--format", "table")
+    assert.equal(0, code, err)
+    assert.equal("name        qty\n---------  ----\nBolt          5\nNut, \"M4\"  1000\n(2 rows)\n", out)
+    code, out = rille("q", QUERY, url, "--format=csv")
+    assert.equal(0, code)
+    assert.equal('name,qty\nBolt,5\n"Nut, ""M4""",1000\n', out)
+    out = select(2, rille("q", QUERY, url, "--format", "json"))
+    assert.equal('[{"name":"Bolt","qty":5},\n {"name":"Nut, \\"M4\\"","qty":1000}]\n', out)
+    out = select(2, rille("q", QUERY, url, "--format", "edn"))
+    assert.equal('["Bolt" 5]\n["Nut, \\"M4\\"" 1000]\n', out)
+    out = select(2, rille("q", QUERY, url))
+    assert.equal('name,qty\nBolt,5\n"Nut, ""M4""",1000\n', out)
+  end)
+
+  it("prints lists, values and rows alone", function()
+    filled()
+    local function csv(query) return (select(2, rille("q", query, url, "--format", "csv"))) end
+    assert.equal('name\nBolt\n"Nut, ""M4"""\n', csv "[:find [?name ...] :where [_ :p/name ?name] :order-by ?name]")
+    assert.equal("(sum ?q)\n1005\n", csv "[:find (sum ?q) . :where [_ :p/qty ?q]]")
+    assert.equal("n,q\nBolt,5\n", csv "[:find [?n ?q] :where [?e :p/name ?n] [?e :p/qty ?q] [(< ?q 10)]]")
+    assert.equal("a,b\nBolt,5\n", csv "[:find ?n ?q :keys a b :where [?e :p/name ?n] [?e :p/qty ?q] [(< ?q 10)]]")
+    assert.equal("n\n", csv "[:find ?n . :where [?e :p/name ?n] [?e :p/qty 7]]")
+  end)
+
+  it("takes inputs, rules, limits and several sources", function()
+    filled()
+    local code, out, err = rille("q", "[:find ?n :in $ ?min :where [?e :p/name ?n] [?e :p/qty ?q] [(> ?q ?min)]]", url,
+      "--arg", "10", "--format", "edn")
+    assert.equal(0, code, err)
+    assert.equal('["Nut, \\"M4\\""]\n', out)
+    local rules = support.file("rules.edn", "[[(many ?e) [?e :p/qty ?q] [(> ?q 10)]]]")
+    out = select(2, rille("q", "[:find (count ?e) . :in $ % :where (many ?e)]", url, "--rules", rules,
+      "--format", "edn"))
+    assert.equal("[1]\n", out)
+    out = select(2, rille("q", QUERY, url, "--limit", "1", "--offset", "1", "--format", "edn"))
+    assert.equal('["Nut, \\"M4\\"" 1000]\n', out)
+    out = select(2, rille("q", "[:find (count ?n) . :in $a $b :where [$a _ :p/name ?n] [$b _ :p/name ?n]]", url, url,
+      "--format", "edn"))
+    assert.equal("[2]\n", out)
+    local file = support.file("query.edn", QUERY)
+    out = select(2, rille("q", "@" .. file, url, "--format", "edn"))
+    assert.matches("Bolt", out)
+    code, out = rille("q", QUERY, url, "--explain")
+    assert.equal(0, code)
+    assert.matches("p/name", out)
+  end)
+
+  it("asks earlier values", function()
+    filled()
+    local _, out = rille("q", "[:find [?t ...] :where [_ :p/name _ ?t]]", url, "--format", "csv")
+    local t = out:match "(%d+)\n$"
+    assert.equal(0, (rille("transact", url, support.file("more.edn", '[{:p/name "Gear" :p/qty 1}]'))))
+    out = select(2, rille("q", "[:find (count ?e) . :where [?e :p/name]]", url, "--format", "edn"))
+    assert.equal("[3]\n", out)
+    out = select(2, rille("q", "[:find (count ?e) . :where [?e :p/name]]", url, "--format", "edn", "--as-of", t))
+    assert.equal("[2]\n", out)
+  end)
+
+  it("shows what a database holds, and checks it", function()
+    filled()
+    local code, out = rille("stat", url, "--format", "csv")
+    assert.equal(0, code)
+    assert.matches("attributes,2\n", out)
+    assert.matches("branch,main\n", out)
+    code, out = rille("verify", url, "--format", "csv")
+    assert.equal(0, code)
+    assert.matches("transactions,%d+\n", out)
+  end)
+
+  it("runs scripts with their arguments", function()
+    filled()
+    local script = support.file("script.lua", [[
+      local where, minimum = ...
+      assert(arg[1] == where and arg[2] == minimum)
+      local db = assert(rille.db(where))
+      for name in rille.rows("[:find ?n :in $ ?min :where [?e :p/name ?n] [?e :p/qty ?q] [(> ?q ?min)] ]", db,
+        tonumber(minimum)) do print(name) end
+      assert(arg[3] == "--format")
+    ]])
+    local code, out, err = rille("run", script, url, "10", "--format")
+    assert.equal(0, code, err)
+    assert.equal('Nut, "M4"\n', out)
+    code, out, err = rille("run", support.file("bad.lua", "error 'oh no'"))
+    assert.equal("", out)
+    assert.equal(1, code)
+    assert.matches("oh no", err)
+    code = rille("run", support.file("syntax.lua", "x ="))
+    assert.equal(1, code)
+  end)
+
+  it("gives 1 when it fails and 2 when it is used wrongly", function()
+    local missing = support.plain_url "file"
+    for _, case in ipairs {
+      { 2 }, { 2, "frobnicate" }, { 2, "q" }, { 2, "q", QUERY }, { 2, "stat" }, { 2, "stat", url, "--bogus" },
+      { 2, "q", QUERY, url, "--limit", "many" }, { 2, "q", QUERY, url, "--format" }, { 2, "run" }, { 2, "-x" },
+      { 1, "q", QUERY, missing }, { 1, "q", "[:find", missing }, { 1, "verify", missing },
+      { 1, "transact", missing, support.path "none.edn" }, { 1, "run", support.path "none.lua" },
+    } do
+      local code, out, err = rille((table.unpack or unpack)(case, 2))
+      assert.equal(case[1], code, table.concat(case, " ") .. ": " .. err)
+      assert.equal("", out)
+      assert.matches("^rille: ", err)
+    end
+    filled()
+    local code, out, err = rille("q", QUERY, url, "--format", "jsn")
+    assert.equal("", out)
+    assert.equal(2, code)
+    assert.matches("did you mean json", err)
+    code, out, err = rille("q", QUERY, url, url)
+    assert.equal("", out)
+    assert.equal(2, code)
+    assert.matches("no source", err)
+    code = rille("q", "[:find ?x :in $ ?x :where [_ :p/qty ?x]]", url)
+    assert.equal(2, code)
+  end)
+end)

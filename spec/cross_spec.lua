@@ -1,0 +1,179 @@
+-- SPDX-License-Identifier: MIT
+local rille = require "rille"
+local support = require "spec.support.init"
+
+local attr, identity = support.attr, support.identity
+
+local SUPPLY = [=[ [:find ?name (sum ?qty)
+                    :in $cat $stock ?min
+                    :where [$cat ?p :product/sku ?sku] [$cat ?p :product/name ?name]
+                           [$stock ?s :stock/sku ?sku] [$stock ?s :stock/qty ?qty] [(>= ?qty ?min)]] ]=]
+
+describe("queries across sources", function()
+  after_each(support.cleanup)
+
+  local function catalog(kind)
+    local conn = assert(rille.create(support.url(kind)))
+    assert(conn:transact { attr("product/sku", "string", identity), attr("product/name", "string") })
+    assert(conn:transact {
+      { ["product/sku"] = "A1", ["product/name"] = "Bolt" },
+      { ["product/sku"] = "B2", ["product/name"] = "Nut" },
+      { ["product/sku"] = "C3", ["product/name"] = "Gear" },
+    })
+    return conn
+  end
+
+  local function stock(kind)
+    local conn = assert(rille.create(support.url(kind)))
+    -- Other attributes first, so that the ids of the two databases differ.
+    assert(conn:transact { attr("filler/a", "long"), attr("filler/b", "long") })
+    assert(conn:transact { attr("stock/sku", "string"), attr("stock/qty", "long") })
+    assert(conn:transact {
+      { ["stock/sku"] = "A1", ["stock/qty"] = 5 }, { ["stock/sku"] = "A1", ["stock/qty"] = 20 },
+      { ["stock/sku"] = "B2", ["stock/qty"] = 100 }, { ["stock/sku"] = "Z9", ["stock/qty"] = 1000 },
+    })
+    return conn
+  end
+
+  for _, a in ipairs(support.kinds()) do
+    for _, b in ipairs(support.kinds()) do
+      it(("join a database in %s with one in %s"):format(a, b), function()
+        local cat, sto = catalog(a), stock(b)
+        assert.same({ "Bolt 20", "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), sto:db(), 10))))
+        assert.same({ "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), sto:db(), 50))))
+        assert(cat:flush())
+        assert(sto:flush())
+        assert.same({ "Bolt 25", "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), sto:db(), 1))))
+        cat:close()
+        sto:close()
+      end)
+    end
+  end
+
+  it("join different points in time of two databases", function()
+    local cat, sto = catalog(), stock "file"
+    local old = sto:db()
+    assert(sto:transact { { ["stock/sku"] = "C3", ["stock/qty"] = 7 } })
+    assert.same({ "Bolt 25", "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), old, 1))))
+    assert.same({ "Bolt 25", "Gear 7", "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), sto:db(), 1))))
+    local back = assert(sto:db():as_of(old:basis().t))
+    assert.same({ "Bolt 25", "Nut 100" }, support.lines(assert(rille.q(SUPPLY, cat:db(), back, 1))))
+    cat:close()
+    sto:close()
+  end)
+
+  it("join databases with rows of Lua", function()
+    local cat = catalog()
+    local prices = { { "A1", 1.5 }, { "C3", 20 }, { "Q7", 1 } }
+    local q = [=[ [:find ?name ?price :in $ $price :where [?p :product/sku ?sku] [?p :product/name ?name]
+                                                          [$price ?sku ?price]] ]=]
+    local found = {}
+    for name, price in rille.rows(q, cat:db(), prices) do found[name] = price end
+    assert.same({ Bolt = 1.5, Gear = 20 }, found)
+    assert.same({}, support.lines(assert(rille.q(q, cat:db(), {}))))
+    assert.equal("Bolt", rille.q([=[ [:find ?name . :in $ $price :where [$price ?sku 1.5] [?p :product/sku ?sku]
+                                      [?p :product/name ?name]] ]=], cat:db(), prices))
+    cat:close()
+  end)
+
+  it("join databases with CSV files", function()
+    local cat = catalog()
+    local path = support.file("prices.csv", 'sku,price,note\nA1,1.5,"cheap, good"\r\nB2,2,\nX,3,"say ""hi"""\n')
+    local csv = assert(rille.csv(path, { types = { price = "double" } }))
+    assert.same({ "sku", "price", "note" }, csv.columns)
+    assert.same({ "X", 3.0, 'say "hi"' }, csv[3])
+    local result = assert(rille.q([=[ [:find ?name ?price ?note :in $ $csv
+      :where [$csv ?sku ?price ?note] [?p :product/sku ?sku] [?p :product/name ?name] :order-by ?name] ]=],
+      cat:db(), csv))
+    assert.equal(2, #result)
+    assert.same({ "Bolt", 1.5, "cheap, good" }, result[1])
+    assert.same({ "Nut", 2, "" }, result[2])
+    cat:close()
+  end)
+
+  it("use the result of one query as the source of another", function()
+    local cat, sto = catalog(), stock()
+    local totals = assert(rille.q("[:find ?sku (sum ?q) :where [?s :stock/sku ?sku] [?s :stock/qty ?q]]", sto:db()))
+    local result = assert(rille.q([=[ [:find ?name ?total :in $ $totals
+      :where [$totals ?sku ?total] [?p :product/sku ?sku] [?p :product/name ?name]] ]=], cat:db(), totals))
+    totals:close()
+    assert.same({ "Bolt 25", "Nut 100" }, support.lines(result))
+    cat:close()
+    sto:close()
+  end)
+
+  it("work without any database", function()
+    local result = assert(rille.q("[:find ?x (count ?y) :in $a :where [$a ?x ?y]]",
+      { { "a", 1 }, { "a", 2 }, { "b", 1 } }))
+    assert.same({ "a 2", "b 1" }, support.lines(result))
+    assert.equal(6, rille.q("[:find (sum ?x) . :in [?x ...]]", { 1, 2, 3 }))
+  end)
+
+  it("compare entities by value, never by the ids of another database", function()
+    local cat, sto = catalog(), stock()
+    -- ?e stands for an entity in both: equal numbers join, as the user wrote it.
+    local q = "[:find ?sku ?name :in $cat $stock :where [$cat ?p :product/sku ?sku] [$cat ?p :product/name ?name] "
+      .. "[$stock ?s :stock/sku ?sku]]"
+    assert.same({ "A1 Bolt", "B2 Nut" }, support.lines(assert(rille.q(q, cat:db(), sto:db()))))
+    cat:close()
+    sto:close()
+  end)
+
+  it("name the input that does not fit", function()
+    local cat = catalog()
+    local db = cat:db()
+    local cases = {
+      { { db }, "3 inputs" },
+      { { db, db }, "3 inputs" },
+      { { db, db, 1, 2 }, "3 inputs" },
+      { { 5, db, 1 }, "%$cat" },
+      { { db, "x", 1 }, "%$stock" },
+      { { db, db, nil }, "%?min", 3 },
+      { { db, { { 1 }, { 1, 2 } }, 1 }, "row 2" },
+      { { db, { 1, 2 }, 1 }, "row 1" },
+      { { db, { { "A1", print } }, 1 }, "column 2" },
+    }
+    for _, case in ipairs(cases) do
+      local unpack = table.unpack or unpack
+      local result, message, code = rille.q(SUPPLY, unpack(case[1], 1, case[3] or #case[1]))
+      assert.is_nil(result)
+      assert.is_true(code == "INPUT" or code == "TYPE", tostring(code) .. " " .. tostring(message))
+      assert.matches(case[2], message)
+    end
+    cat:close()
+  end)
+end)
+
+describe("CSV", function()
+  after_each(support.cleanup)
+
+  it("becomes values of the types asked for", function()
+    local rows = assert(rille.csv_parse("1,2.5,true,a/b,2026-01-02,x\n-7,1e3,no,c,1970-01-01,\n",
+      { header = false, types = { "long", "double", "boolean", "keyword", "instant" } }))
+    assert.same({ 1, 2.5, true, rille.kw "a/b", rille.instant "2026-01-02", "x" }, rows[1])
+    assert.same({ -7, 1000, false, rille.kw "c", rille.instant(0), "" }, rows[2])
+    assert.same({}, rows.columns)
+  end)
+
+  it("takes other separators, and a value for empty fields", function()
+    local rows = assert(rille.csv_parse("\239\187\191a;b\n1;\n", { separator = ";", types = { a = "long", b = "long" },
+      empty = 0 }))
+    assert.same({ { 1, 0 }, columns = { "a", "b" } }, rows)
+  end)
+
+  it("says where it is wrong", function()
+    local function code(...)
+      local rows, message, what = rille.csv_parse(...)
+      assert.is_nil(rows)
+      return what .. " " .. message
+    end
+    assert.matches("SYNTAX line 2 has 1 fields", code("a,b\n1\n"))
+    assert.matches("SYNTAX line 2, column a: \"x\" is no long", code("a\nx\n", { types = { a = "long" } }))
+    assert.matches("SYNTAX line 1: a quoted field", code('"a'))
+    assert.matches("SYNTAX line 1: there is text", code('"a"b,c'))
+    assert.equal("NOTFOUND", select(3, rille.csv(support.path "none.csv")))
+    assert.matches("lng", support.failure(rille.csv_parse, "a\n1", { types = { a = "lng" } }))
+    assert.matches("headr", support.failure(rille.csv_parse, "a", { headr = true }))
+    assert.matches("separator", support.failure(rille.csv_parse, "a", { separator = "::" }))
+  end)
+end)

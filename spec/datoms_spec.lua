@@ -1,0 +1,133 @@
+-- SPDX-License-Identifier: MIT
+local rille = require "rille"
+local support = require "spec.support.init"
+
+describe("datoms", function()
+  after_each(support.cleanup)
+
+  for _, kind in ipairs(support.kinds()) do
+    for _, flushed in ipairs { false, true } do
+      describe(("in %s%s"):format(kind, flushed and ", flushed" or ""), function()
+        local conn, db, ids
+
+        before_each(function()
+          local report
+          conn, report = support.people(kind)
+          if flushed then assert(conn:flush()) end
+          db, ids = conn:db(), report.tempids
+        end)
+        after_each(function() conn:close() end)
+
+        it("of an entity come by attribute and value", function()
+          local rows = support.collect(db:datoms("eavt", ids.bob))
+          local t = db:basis().t
+          assert.same({
+            { ids.bob, "person/name", "Bob", t, true },
+            { ids.bob, "person/age", 20, t, true },
+            { ids.bob, "person/nick", "B", t, true },
+            { ids.bob, "person/nick", "Bobby", t, true },
+          }, rows)
+          assert.equal(2, #support.collect(db:datoms("eavt", ids.bob, "person/nick")))
+          assert.equal(1, #support.collect(db:datoms("eavt", ids.bob, "person/nick", "B")))
+          assert.equal(0, #support.collect(db:datoms("eavt", ids.bob, "person/nick", "C")))
+        end)
+
+        it("of an attribute come by entity", function()
+          local names = {}
+          for _, a, v in db:datoms("aevt", "person/name") do
+            assert.equal("person/name", a)
+            names[#names + 1] = v
+          end
+          assert.same({ "Ann", "Bob", "Cid", "Dan" }, names)
+          assert.equal(1, #support.collect(db:datoms("aevt", "person/name", ids.ann)))
+        end)
+
+        it("of an indexed attribute come by value", function()
+          assert.same({ { ids.cid, "person/name", "Cid", db:basis().t, true } },
+            support.collect(db:datoms("avet", "person/name", "Cid")))
+          assert.equal(4, #support.collect(db:datoms("avet", "person/name")))
+        end)
+
+        it("that refer to an entity are found by it", function()
+          local from = {}
+          for e, a, v in db:datoms("vaet", ids.bob) do
+            assert.equal("person/friend", a)
+            assert.equal(ids.bob, v)
+            from[#from + 1] = e
+          end
+          assert.same({ ids.ann, ids.cid }, from)
+          assert.equal(1, #support.collect(db:datoms("vaet", ids.bob, "person/friend", ids.ann)))
+        end)
+
+        it("are counted exactly", function()
+          assert.equal(4, db:count("eavt", ids.bob))
+          assert.equal(2, db:count("eavt", ids.bob, "person/nick"))
+          assert.equal(4, db:count("aevt", "person/name"))
+          assert.equal(2, db:count("vaet", ids.bob))
+          assert.equal(1, db:count("avet", "person/name", "Ann"))
+          assert.equal(#support.collect(db:datoms("eavt")), db:count("eavt"))
+          assert.equal(#support.collect(db:datoms("avet")), db:count("avet"))
+        end)
+      end)
+    end
+  end
+
+  it("take lookup refs and idents as entities", function()
+    local conn, report = support.people()
+    local db = conn:db()
+    assert.equal(4, #support.collect(db:datoms("eavt", { "person/name", "Bob" })))
+    assert.equal(1, #support.collect(db:datoms("eavt", ":person/age", "db/ident")))
+    assert.equal(report.tempids.ann, db:entid { "person/name", "Ann" })
+    assert.equal(db:entid "person/age", db:entid(rille.kw "person/age"))
+    assert.equal("person/age", db:ident(db:entid "person/age"))
+    assert.is_nil(db:ident(report.tempids.ann))
+    local e, message, code = db:entid { "person/name", "Zed" }
+    assert.is_nil(e)
+    assert.equal("ENTITY_MISSING", code)
+    assert.matches("Zed", message)
+    assert.equal("ENTITY_MISSING", select(3, db:entid "no/ident"))
+    conn:close()
+  end)
+
+  it("show in avet what was declared, and say so for the rest", function()
+    local conn = support.people()
+    local db = conn:db()
+    for _, a in db:datoms "avet" do assert.not_equal("person/age", a) end
+    assert.matches("person/age", support.failure(db.datoms, db, "avet", "person/age"))
+    conn:close()
+  end)
+
+  it("raise errors for what is unknown", function()
+    local conn = support.people()
+    local db = conn:db()
+    assert.matches("eavt", support.failure(db.datoms, db, "vea"))
+    assert.matches("did you mean", support.failure(db.datoms, db, "aevt", "person/nmae"))
+    assert.equal("ATTRIBUTE", select(3, db:count("aevt", "person/nmae")))
+    conn:close()
+  end)
+
+  it("may be left in the middle", function()
+    local conn = support.people()
+    for _ = 1, 100 do
+      local n = 0
+      for _ in conn:db():datoms "eavt" do
+        n = n + 1
+        if n == 3 then break end
+      end
+      assert.equal(3, n)
+    end
+    conn:close()
+  end)
+
+  it("of the schema are a table of attributes", function()
+    local conn = support.people()
+    local schema = conn:db():schema()
+    assert.equal("string", schema["person/name"].type)
+    assert.equal("identity", schema["person/name"].unique)
+    assert.equal("many", schema["person/nick"].cardinality)
+    assert.equal("one", schema["person/age"].cardinality)
+    assert.equal("ref", schema["person/friend"].type)
+    assert.is_nil(schema["db/ident"])
+    conn:close()
+  end)
+end)

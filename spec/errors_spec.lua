@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+local rille = require "rille"
+local support = require "spec.support.init"
+
+describe("errors", function()
+  local conn, db
+
+  before_each(function()
+    conn = support.people()
+    db = conn:db()
+  end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local function check(code, pattern, value, message, got)
+    assert.is_nil(value)
+    assert.equal(code, got, message)
+    assert.matches(pattern, message)
+    assert.is_nil(message:find "[\r\n]", "one line")
+    assert.is_true(#message < 400)
+  end
+
+  it("name unknown attributes and what may have been meant", function()
+    check("ATTRIBUTE", "person/nmae.*did you mean :person/name", rille.q("[:find ?x :where [?x :person/nmae _]]", db))
+    check("ATTRIBUTE", "person/nmae", conn:transact { { ["person/nmae"] = 1 } })
+    check("ATTRIBUTE", "person/nmae", conn:transact "[{:person/nmae 1}]")
+    check("ATTRIBUTE", "person/nmae", db:count("aevt", "person/nmae"))
+    check("ATTRIBUTE", "person/nmae", db:entid { "person/nmae", 1 })
+  end)
+
+  it("name the place where a query does not parse", function()
+    check("SYNTAX", "^1:%d+: ", rille.q("[:find ?x :where [?x :a", db))
+    check("SYNTAX", "^2:%d+: ", rille.q("[:find ?x\n :where {?x 1 2}]", db))
+    check("SYNTAX", "find", rille.q("[:where [?x :person/name]]", db))
+    check("SYNTAX", "finde", rille.q("[:finde ?x :where [?x :person/name]]", db))
+    check("SYNTAX", "", rille.q("", db))
+    check("SYNTAX", "", rille.q("42", db))
+    check("SYNTAX", "", rille.q("{:find", db))
+  end)
+
+  it("name variables that nothing binds", function()
+    check("QUERY", "%?y", rille.q("[:find ?y :where [?x :person/name _]]", db))
+    check("QUERY", "%?a", rille.q("[:find ?x :where [?x :person/name _] [(< ?a 5)]]", db))
+    check("QUERY", "%?q", rille.q("[:find ?x :where [?x :person/name _] (not [?p :person/age ?q])]", db))
+  end)
+
+  it("name functions, rules, sources and aggregates that are unknown", function()
+    check("QUERY", "frobnicate", rille.q("[:find ?x :where [?x :person/age ?a] [(frobnicate ?a)]]", db))
+    check("QUERY", "nosuch", rille.q("[:find ?x :in $ % :where (nosuch ?x)]", db, "[[(r ?x) [?x :person/age _]]]"))
+    check("QUERY", "%$other", rille.q("[:find ?x :where [$other ?x :person/age _]]", db))
+    check("QUERY", "summ", rille.q("[:find (summ ?x) :where [_ :person/age ?x]]", db))
+    check("SYNTAX", "", rille.q("[:find ?x :in $ % :where (r ?x)]", db, "[[(r"))
+  end)
+
+  it("tell values of the wrong type", function()
+    check("TYPE", "person/name", conn:transact { { ["person/name"] = true } })
+    check("TYPE", "sum", rille.q("[:find (sum ?n) . :where [_ :person/name ?n]]", db))
+    check("TYPE", "%+", rille.q("[:find ?m :where [_ :person/name ?n] [(+ ?n 1) ?m]]", db))
+    check("TYPE", "UTF%-8", rille.q("[:find ?p :in $ ?n :where [?p :person/name ?n]]", db, "a\255"))
+    check("TYPE", "NaN", rille.q("[:find ?p :in $ ?n :where [?p :person/age ?n]]", db, 0 / 0))
+    check("TYPE", "function", rille.q("[:find ?p :in $ ?n :where [?p :person/age ?n]]", db, print))
+  end)
+
+  it("tell sums that do not fit", function()
+    if math.type then
+      local _, _, code = rille.q("[:find (sum ?x) . :in [?x ...]]", { math.maxinteger, 1 })
+      assert.is_string(code)
+      _, _, code = rille.q("[:find ?y . :in ?x :where [(+ ?x 1) ?y]]", math.maxinteger)
+      assert.is_string(code)
+    end
+  end)
+
+  it("survive text that is nested ten thousand deep", function()
+    for _, text in ipairs { ("["):rep(10000), "[:find ?x :where " .. ("(not "):rep(10000),
+      "[:find ?x :where " .. ("(not "):rep(500) .. "[?x :person/name]" .. (")"):rep(500) .. "]" } do
+      local value, message, code = rille.q(text, db)
+      assert.is_nil(value)
+      assert.is_string(message)
+      assert.is_true(code == "LIMIT" or code == "SYNTAX", code)
+      assert.is_nil((conn:transact(text)))
+    end
+  end)
+
+  it("survive strings of 100 MB", function()
+    local big = ("x"):rep(100 * 1024 * 1024)
+    check("LIMIT", "long", conn:transact { { ["person/name"] = big } })
+    check("LIMIT", "long", rille.q("[:find ?p :in $ ?n :where [?p :person/name ?n]]", db, big))
+    assert.is_string(support.failure(rille.bytes, big))
+    local value, message = rille.q(big, db)
+    assert.is_nil(value)
+    assert.is_true(#message < 400)
+  end)
+
+  it("tell constraints of the schema", function()
+    assert(conn:transact { support.attr("p/mail", "string", { ["db/unique"] = "db.unique/value" }) })
+    assert(conn:transact { { ["p/mail"] = "a@b" } })
+    check("TX_UNIQUE", "p/mail", conn:transact { { ["p/mail"] = "a@b" } })
+    assert(conn:transact { support.attr("p/badge", "long", support.identity) })
+    assert(conn:transact { { ["person/name"] = "Ann", ["p/badge"] = 1 } })
+    check("TX_UPSERT", "", conn:transact { { ["person/name"] = "Bob", ["p/badge"] = 1 } })
+    local _, message, code = conn:transact { { ["db/ident"] = "q/r", ["db/valueType"] = "db/doc" } }
+    assert.equal("SCHEMA", code, message)
+    check("ATTRIBUTE", "transact the schema first", conn:transact {
+      support.attr("new/attr", "long"), { ["new/attr"] = 1 },
+    })
+  end)
+
+  it("have codes that the manual lists", function()
+    local text = support.read "docs/errors.md"
+    for name in pairs(require("rille.core").codes()) do
+      assert.is_string(text:match("`" .. name .. "`"), name)
+    end
+  end)
+end)

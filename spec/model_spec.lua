@@ -1,0 +1,148 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Random data and queries: the engine against the naive evaluator. RILLE_SEED chooses the first seed, RILLE_CASES how
+-- many follow. A failure prints the seed and the query; `RILLE_SEED=n RILLE_CASES=1` runs that case again.
+local rille = require "rille"
+local support = require "spec.support.init"
+local naive = require "spec.support.naive"
+local random_query = require "spec.support.random_query"
+
+local unpack = table.unpack or unpack
+local CASES = tonumber(os.getenv "RILLE_CASES") or support.many_of(1000)
+
+-- As the naive evaluator has it: tuples and keywords are marked, values that it does not know are text.
+local function plain(value)
+  if type(value) == "userdata" then
+    return rille.value_type(value) == "keyword" and naive.kw(value.text) or "#" .. tostring(value)
+  end
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for i, item in ipairs(value) do out[i] = plain(item) end
+  return naive.tuple(out)
+end
+
+local function plain_rows(kind, value)
+  if kind == "coll" then
+    local rows = {}
+    for i, item in ipairs(value) do rows[i] = { plain(item) } end
+    return rows
+  end
+  local rows = {}
+  for i = 1, #value do
+    local row = {}
+    for c, item in ipairs(value[i]) do row[c] = plain(item) end
+    rows[i] = row
+  end
+  return rows
+end
+
+local function schema_of(case)
+  local maps = {}
+  for i, a in ipairs(case.schema) do
+    maps[i] = support.attr(a.ident, a.type, { ["db/cardinality"] = a.many and "db.cardinality/many" or nil,
+      ["db/unique"] = a.unique and "db.unique/" .. a.unique or nil, ["db/index"] = a.index or nil })
+  end
+  return maps
+end
+
+-- Entities as maps; refs are tempids where the entity is in the same transaction, else lookup refs.
+local function maps_of(source, from, to)
+  local maps = {}
+  for i = from, to do
+    local e = source.entities[i]
+    local map = { ["db/id"] = "e" .. e.id }
+    for name, values in pairs(e) do
+      if name ~= "id" then
+        local list = {}
+        for j, v in ipairs(values) do
+          if type(v) == "table" then
+            v = v.ref >= from and v.ref <= to and "e" .. v.ref or { "item/id", v.ref }
+          end
+          list[j] = v
+        end
+        if #list == 1 then map[name] = list[1] else map[name] = list end
+      end
+    end
+    maps[#maps + 1] = map
+  end
+  return maps
+end
+
+-- The same entities in one transaction or in several, flushed or not, as the seed says.
+local function load(case, source, rng)
+  local kinds = { "mem", "mem", "mem", "file" }
+  local conn = assert(rille.create(support.url(kinds[rng:below(4) + 1])))
+  assert(conn:transact(schema_of(case)))
+  local count = #source.entities
+  if rng:chance(50) then
+    assert(conn:transact(maps_of(source, 1, count)))
+  else
+    local names = {}
+    for i = 1, count do names[i] = { ["item/id"] = i } end
+    assert(conn:transact(names))
+    if rng:chance(50) then assert(conn:flush()) end
+    local half = math.floor(count / 2)
+    assert(conn:transact(maps_of(source, 1, half)))
+    if rng:chance(30) then assert(conn:flush()) end
+    assert(conn:transact(maps_of(source, half + 1, count)))
+  end
+  if rng:chance(30) then assert(conn:flush()) end
+  local db = conn:db()
+  conn:close()
+  return db, function(id) return assert(db:entid { "item/id", id }) end
+end
+
+-- The model's database: the facts of the case, and the datoms that every database has (its schema, its transactions).
+local function model_of(source, db, e_of)
+  local rows, idents = random_query.rows(source, e_of), {}
+  for e, a, v, tx in db:datoms "eavt" do
+    if not a:find "^item/" then
+      rows[#rows + 1] = { e, a, plain(v), tx }
+      if a == "db/ident" then idents[v.text] = e end
+    end
+  end
+  return naive.db(rows, { idents = idents, attr_ids = idents })
+end
+
+local function run_case(seed)
+  local case = random_query.case(seed)
+  local rng = random_query.rng(seed + 7)
+  local engine = { ["$r"] = case.relation, ["%"] = case.rules, ["?min"] = case.min }
+  local model = { ["$r"] = naive.rel(case.relation), ["%"] = case.rules, ["?min"] = case.min }
+  for _, source in ipairs(case.sources) do
+    local db, e_of = load(case, source, rng)
+    engine[source.name], model[source.name] = db, model_of(source, db, e_of)
+  end
+  local a, b = {}, {}
+  for i, name in ipairs(case.inputs) do a[i], b[i] = engine[name], model[name] end
+  local fine, expected = pcall(naive.q, case.query, unpack(b))
+  local value, message, code = rille.q(case.query, unpack(a))
+  local where = ("seed %d: %s"):format(seed, case.query)
+  if not fine then
+    assert(type(expected) == "table", where .. ": the model broke: " .. tostring(expected))
+    assert.equal(expected.code, code, where)
+    return
+  end
+  assert(value ~= nil, where .. ": " .. tostring(message))
+  local right, why = naive.check(expected, plain_rows(expected.kind, value))
+  if not right then
+    error(("%s\n  %s\n  expected\n%s"):format(where, why, naive.serialise(expected.rows)), 0)
+  end
+end
+
+describe("queries against the naive model", function()
+  local first = tonumber(os.getenv "RILLE_SEED") or 1
+
+  after_each(support.cleanup)
+
+  local size = 100
+  for from = first, first + CASES - 1, size do
+    local to = math.min(from + size, first + CASES) - 1
+    it(("are right for the seeds %d to %d"):format(from, to), function()
+      for seed = from, to do
+        run_case(seed)
+        support.cleanup()
+      end
+    end)
+  end
+end)

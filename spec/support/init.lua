@@ -1,0 +1,168 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What specs share: fresh URLs that are removed after each test, and small databases to ask.
+--
+-- With RILLE_WRAP=deferred every URL goes through the wrapper that answers only when asked again, so that the whole
+-- suite runs over the sans-I/O paths.
+
+local rille = require "rille"
+
+local M = {}
+
+local counter = 0
+local dir
+local used = {}
+
+M.wrap = os.getenv "RILLE_WRAP"
+M.wrap = M.wrap ~= "" and M.wrap or nil
+
+-- Under the profile that stresses the garbage collector the heavy tests are made smaller.
+local pause = collectgarbage("setpause", 200)
+collectgarbage("setpause", pause)
+M.stressed = pause < 100
+
+---How many to use of something: n, or a tenth of it under stress.
+function M.many_of(n)
+  return M.stressed and math.floor(n / 10) or n
+end
+
+---A seed that is printed, and set by RILLE_SEED.
+function M.seed()
+  local seed = tonumber(os.getenv "RILLE_SEED") or os.time() % 1000000
+  math.randomseed(seed)
+  return seed
+end
+
+---A directory of this run, removed after the test.
+function M.dir()
+  if not dir then
+    dir = os.tmpname()
+    os.remove(dir)
+    assert(os.execute(("mkdir -p '%s'"):format(dir)))
+  end
+  return dir
+end
+
+---A path that nothing is at yet.
+function M.path(name)
+  counter = counter + 1
+  return ("%s/%d-%s"):format(M.dir(), counter, name or "file")
+end
+
+---A file with this content; its path.
+function M.file(name, content)
+  local path = M.path(name)
+  local file = assert(io.open(path, "wb"))
+  file:write(content)
+  file:close()
+  return path
+end
+
+---The content of a file.
+function M.read(path)
+  local file = assert(io.open(path, "rb"))
+  local content = file:read "*a"
+  file:close()
+  return content
+end
+
+---The URL without the wrapper.
+function M.plain_url(kind)
+  kind = kind or "mem"
+  counter = counter + 1
+  local place = kind == "mem" and ("spec-%d-%d"):format(os.time(), counter) or M.path(kind)
+  return kind .. ":" .. place
+end
+
+---A URL at which there is no database yet. kind: "mem", "file", "lmdb".
+function M.url(kind)
+  local url = M.plain_url(kind)
+  if M.wrap then url = M.wrap .. ":" .. url end
+  used[#used + 1] = url
+  return url
+end
+
+---The kinds of stores that this build has.
+function M.kinds()
+  local kinds = { "mem", "file" }
+  local _, _, code = rille.exists(M.plain_url "lmdb")
+  if code ~= "UNSUPPORTED" and code ~= "SYNTAX" then kinds[#kinds + 1] = "lmdb" end
+  M.cleanup()
+  return kinds
+end
+
+---Removes what the test made. For after_each.
+function M.cleanup()
+  for _, url in ipairs(used) do rille.drop(url) end
+  used = {}
+  if dir then
+    os.execute(("rm -rf '%s'"):format(dir))
+    dir = nil
+  end
+end
+
+---Runs a function and gives its error as text.
+function M.failure(f, ...)
+  local fine, message = pcall(f, ...)
+  if fine then error("no error was raised", 2) end
+  return tostring(message)
+end
+
+---An attribute of a schema.
+function M.attr(name, type, more)
+  local map = { ["db/ident"] = name, ["db/valueType"] = "db.type/" .. type, ["db/cardinality"] = "db.cardinality/one" }
+  for key, value in pairs(more or {}) do map[key] = value end
+  return map
+end
+
+M.many = { ["db/cardinality"] = "db.cardinality/many" }
+M.identity = { ["db/unique"] = "db.unique/identity" }
+
+function M.people_schema()
+  return {
+    M.attr("person/name", "string", M.identity),
+    M.attr("person/age", "long"),
+    M.attr("person/friend", "ref", M.many),
+    M.attr("person/nick", "string", M.many),
+  }
+end
+
+---A database of four people.
+function M.people(kind)
+  local conn = assert(rille.create(M.url(kind)))
+  assert(conn:transact(M.people_schema()))
+  local report = assert(conn:transact {
+    { ["db/id"] = "ann", ["person/name"] = "Ann", ["person/age"] = 30, ["person/friend"] = { "bob", "cid" } },
+    { ["db/id"] = "bob", ["person/name"] = "Bob", ["person/age"] = 20, ["person/nick"] = { "B", "Bobby" } },
+    { ["db/id"] = "cid", ["person/name"] = "Cid", ["person/age"] = 20, ["person/friend"] = "bob" },
+    { ["db/id"] = "dan", ["person/name"] = "Dan" },
+  })
+  return conn, report
+end
+
+---Rows of a result as text, sorted: {"Ann 30", ...}.
+function M.lines(result)
+  local lines = {}
+  for i = 1, #result do
+    local cells = {}
+    for j, value in ipairs(result[i]) do cells[j] = tostring(value) end
+    lines[i] = table.concat(cells, " ")
+  end
+  table.sort(lines)
+  return lines
+end
+
+---All of an iterator's rows, as arrays.
+function M.collect(iterator, state, control)
+  local rows = {}
+  local function take(first, ...)
+    if first == nil then return false end
+    rows[#rows + 1] = { first, ... }
+    control = first
+    return true
+  end
+  while take(iterator(state, control)) do end
+  return rows
+end
+
+return M

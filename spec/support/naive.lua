@@ -1,0 +1,594 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The naive query evaluator: what a query means, in the plainest way that comes to mind. Nested loops over lists of
+-- rows; rules by iteration until nothing is new; no index, no plan, no code of the engine.
+--
+--   local result = naive.q(text, input...)        -- inputs follow :in, as for rille.q
+--   naive.db(rows, options)      a database: rows {e, "attr/name", v, tx, added}. options: idents = {["a/b"] = entity},
+--                                attr_ids = {["a/b"] = number}: what a variable in attribute position is bound to
+--   naive.rel(rows)              a relation: rows of any width
+--   naive.host(functions)        functions of the host by name, as an additional last input
+--   % is text; ?x a value; [?x ...] a list; [?x ?y] a row; [[?x ?y]] a list of rows.
+--
+-- A result is {kind = "rel" | "coll" | "tuple" | "scalar", rows = all rows, order = ..., limit = , offset = }. rows are
+-- distinct; order, limit and offset are not applied but told, since several answers can be right: naive.check judges
+-- one.
+-- An error of a function is thrown as a table {code = "TYPE" ...}; so is one that the binder must find: code "QUERY".
+--
+-- Bindings of variables are called an env: name -> value. A body is a list of clauses and maps a list of envs to
+-- another.
+local edn = require "spec.support.edn_lite"
+local base = require "spec.support.naive_functions"
+local forms = require "spec.support.naive_forms"
+
+local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare }
+local NIL = edn.NIL
+local equal, key = base.equal, base.key
+
+function M.db(rows, options) return { tag = "db", rows = rows, options = options or {} } end
+function M.rel(rows) return { tag = "rel", rows = rows } end
+function M.host(functions) return { tag = "host", functions = functions } end
+
+local function fail(code, ...) error({ code = code, message = table.concat({ ... }, " ") }, 0) end
+
+local is_sym, is_var, is_blank = forms.is_sym, forms.is_var, forms.is_blank
+local is_source, is_tag = forms.is_source, forms.is_tag
+local rest, constant, names = forms.rest, forms.constant, forms.names
+local parse_body, provides, provides_body = forms.parse_body, forms.provides, forms.provides_body
+local needed, needed_body = forms.needed, forms.needed_body
+
+-- ---- envs ----
+
+local function copy(env)
+  local out = {}
+  for k, v in pairs(env) do out[k] = v end
+  return out
+end
+
+-- Binds or compares; nil when it does not fit. The env given is not changed.
+local function bind(env, form, value)
+  if is_blank(form) then return env end
+  local bound = env[form.name]
+  if bound ~= nil then return equal(bound, value) and env or nil end
+  env = copy(env)
+  env[form.name] = value
+  return env
+end
+
+local function env_key(env)
+  local out = {}
+  for name, v in pairs(env) do out[#out + 1] = name .. "=" .. key(v) end
+  table.sort(out)
+  return table.concat(out, "\0")
+end
+
+local function distinct_envs(envs)
+  local seen, out = {}, {}
+  for _, env in ipairs(envs) do
+    local k = env_key(env)
+    if not seen[k] then
+      seen[k] = true
+      out[#out + 1] = env
+    end
+  end
+  return out
+end
+
+-- All ways to bind a value to ?x, [?x ...], [?x _ ?y] or [[?x ?y]].
+local function bind_form(env, form, value, out)
+  if not is_tag(form, "vector") then
+    env = bind(env, form, value)
+    if env then out[#out + 1] = env end
+  elseif is_sym(form[2]) and form[2].name == "..." then
+    for _, item in ipairs(value) do bind_form(env, form[1], item, out) end
+  elseif is_tag(form[1], "vector") and #form == 1 then
+    for _, row in ipairs(value) do bind_form(env, form[1], row, out) end
+  else
+    for i, inner in ipairs(form) do
+      env = env and bind(env, inner, value[i] == nil and NIL or value[i])
+    end
+    if env then out[#out + 1] = env end
+  end
+  return out
+end
+
+-- ---- patterns ----
+
+local function attr_name(v) return type(v) == "table" and v.name or v end
+
+-- The entity of a lookup ref, or nil.
+local function look_up(db, attr, value)
+  for _, row in ipairs(db.rows) do
+    if row[2] == attr_name(attr) and equal(row[3], value) then return row[1] end
+  end
+end
+
+local function is_lookup(form) return is_tag(form, "vector") and #form == 2 and is_tag(form[1], "kw") end
+
+-- What a constant in e or v position may equal: itself, and the entity it names.
+local function match_constant(db, form, position, value)
+  if position == 2 then return value == attr_name(form) end
+  if (position == 1 or position == 3) and is_lookup(form) then
+    local e = look_up(db, form[1], constant(form[2]))
+    return e ~= nil and equal(e, value)
+  end
+  if is_tag(form, "kw") and (position == 1 or position == 3) then
+    local e = (db.options.idents or {})[form.name]
+    if e ~= nil and equal(e, value) then return true end
+  end
+  return equal(constant(form), value)
+end
+
+local function match_row(source, env, terms, row)
+  local is_db = source.tag == "db"
+  for i, term in ipairs(terms) do
+    local value = row[i]
+    if is_db and i == 5 and value == nil then value = true end
+    if value == nil then value = NIL end
+    if is_var(term) then
+      if is_db and i == 2 then value = (source.options.attr_ids or {})[value] or value end
+      env = bind(env, term, value)
+      if not env then return nil end
+    elseif not is_blank(term) then
+      local fits
+      if is_db then fits = match_constant(source, term, i, value)
+      else fits = equal(constant(term), value) end
+      if not fits then return nil end
+    end
+  end
+  return env
+end
+
+-- ---- evaluation ----
+
+local eval_body
+
+local function source_of(ctx, name)
+  return ctx.sources[name] or fail("QUERY", "no source", name)
+end
+
+local function argument(env, arg)
+  if is_var(arg) then
+    local v = env[arg.name]
+    if v == nil then fail("QUERY", "unbound variable", arg.name) end
+    return v
+  end
+  return constant(arg)
+end
+
+local function first_value(db, e, attr)
+  for _, row in ipairs(db.rows) do
+    if equal(row[1], e) and row[2] == attr_name(attr) then return row[3] end
+  end
+end
+
+local function call(ctx, env, clause)
+  local args = clause.args
+  if clause.name == "get-else" or clause.name == "missing?" or clause.name == "get-some" then
+    local name = args[1].name
+    local db = source_of(ctx, name == "$" and clause.source or name)
+    local e = argument(env, args[2])
+    if clause.name == "get-some" then
+      for i = 3, #args do
+        local v = first_value(db, e, args[i])
+        if v ~= nil then return base.tuple({ (db.options.attr_ids or {})[args[i].name] or args[i].name, v }) end
+      end
+      return NIL
+    end
+    local v = first_value(db, e, args[3])
+    if clause.name == "missing?" then return v == nil end
+    if v == nil then return argument(env, args[4]) end
+    return v
+  end
+  local f = ctx.host[clause.name] or base.functions[clause.name] or fail("QUERY", "unknown function", clause.name)
+  local values = {}
+  for i, arg in ipairs(args) do values[i] = argument(env, arg) end
+  local result = f((table.unpack or unpack)(values)) -- luacheck: ignore 113
+  if result == nil then return NIL end
+  return result
+end
+
+local function only(env, vars)
+  local out = {}
+  for name in pairs(names(vars)) do out[name] = env[name] end
+  return out
+end
+
+local EVAL = {}
+
+function EVAL.pattern(ctx, env, clause, out)
+  local source = source_of(ctx, clause.source)
+  for _, row in ipairs(source.rows) do
+    local found = match_row(source, env, clause.terms, row)
+    if found then out[#out + 1] = found end
+  end
+end
+
+function EVAL.pred(ctx, env, clause, out)
+  local v = call(ctx, env, clause)
+  if v ~= false and v ~= NIL then out[#out + 1] = env end
+end
+
+function EVAL.fn(ctx, env, clause, out)
+  local v = call(ctx, env, clause)
+  if v ~= NIL then bind_form(env, clause.binding, v, out) end
+end
+
+EVAL["not"] = function(ctx, env, clause, out)
+  local inside = clause.vars and only(env, clause.vars) or env
+  local found = ctx.complete(ctx, function(inner) return eval_body(inner, { inside }, clause.body, {}) end)
+  if #found == 0 then out[#out + 1] = env end
+end
+
+EVAL["or"] = function(ctx, env, clause, out)
+  local inside = clause.vars and only(env, clause.vars) or env
+  for _, branch in ipairs(clause.branches) do
+    for _, found in ipairs(eval_body(ctx, { inside }, branch, {})) do
+      local merged = env
+      for name, v in pairs(clause.vars and only(found, clause.vars) or found) do
+        merged = merged and bind(merged, { tag = "sym", name = name }, v)
+      end
+      if merged then out[#out + 1] = merged end
+    end
+  end
+end
+
+-- The answers to a call so far: a table by source, name and bound arguments. Made by the first call; ctx.complete
+-- evaluates all of them again until none grows.
+local function answers_to(ctx, name, source, args)
+  local id = { name, source }
+  for i = 1, args.count do id[#id + 1] = args[i] == nil and "_" or key(args[i]) end
+  id = table.concat(id, "\0")
+  local answers = ctx.answers[id]
+  if not answers then
+    answers = { name = name, source = source, args = args, rows = {}, seen = {} }
+    ctx.answers[id] = answers
+    ctx.list[#ctx.list + 1] = answers
+    ctx.grown = true
+  end
+  return answers
+end
+
+local function improve(ctx, answers)
+  for _, branch in ipairs(ctx.rules[answers.name]) do
+    local env = {}
+    for i, param in ipairs(branch.params) do env[param.name] = answers.args[i] end
+    -- A body's own calls go on with the source that the rule was called with.
+    local inner = setmetatable({ own_source = answers.source, sources = setmetatable({
+      ["$"] = ctx.sources[answers.source] }, { __index = ctx.sources }) }, { __index = ctx, __newindex = ctx })
+    for _, found in ipairs(eval_body(inner, { env }, branch.body, names(branch.required))) do
+      local row, id = {}, {}
+      for i, param in ipairs(branch.params) do
+        row[i] = found[param.name]
+        if row[i] == nil then fail("QUERY", "rule", answers.name, "leaves", param.name, "unbound") end
+        id[i] = key(row[i])
+      end
+      id = table.concat(id, "\0")
+      if not answers.seen[id] then
+        answers.seen[id] = true
+        answers.rows[#answers.rows + 1] = row
+        ctx.grown = true
+      end
+    end
+  end
+end
+
+function EVAL.rule(ctx, env, clause, out)
+  if not ctx.rules[clause.name] then fail("QUERY", "unknown rule", clause.name) end
+  local args = { count = #clause.args }
+  for i, arg in ipairs(clause.args) do
+    if is_var(arg) then args[i] = env[arg.name]
+    elseif not is_blank(arg) then args[i] = constant(arg) end
+  end
+  local source = clause.source == "$" and ctx.own_source or clause.source
+  local answers = answers_to(ctx, clause.name, source, args)
+  for n = 1, #answers.rows do
+    local found = env
+    for i, arg in ipairs(clause.args) do
+      if is_var(arg) then found = found and bind(found, arg, answers.rows[n][i]) end
+    end
+    if found then out[#out + 1] = found end
+  end
+end
+
+-- Runs f until no rule has new answers; the answers are complete then, so a negation of f's result is sound.
+local function complete(outer, f)
+  local ctx = setmetatable({ answers = {}, list = {}, grown = false, sources = outer.sources, rules = outer.rules,
+    needs = outer.needs, host = outer.host, complete = outer.complete }, nil)
+  while true do
+    ctx.grown = false
+    local result = f(ctx)
+    local i = 1
+    while i <= #ctx.list do -- grows while it is worked through
+      improve(ctx, ctx.list[i])
+      i = i + 1
+    end
+    if not ctx.grown then return result end
+  end
+end
+
+-- Lower runs first; nots last, when all that can be bound is.
+local RANK = { pred = 1, fn = 2, pattern = 3, ["or"] = 4, rule = 5, ["not"] = 6 }
+
+eval_body = function(ctx, envs, body, outer)
+  local bound = copy(outer)
+  for name in pairs(envs[1] or {}) do bound[name] = true end
+  local bindable = copy(bound)
+  for name in pairs(provides_body(body)) do bindable[name] = true end
+  local waiting = rest(body, 1)
+  while #waiting > 0 and #envs > 0 do
+    local best
+    for i, clause in ipairs(waiting) do
+      local ready = true
+      for name in pairs(needed(clause, ctx.needs, {})) do
+        if (bindable[name] or clause.kind ~= "not") and not bound[name] then ready = false end
+      end
+      if ready and (not best or RANK[clause.kind] < RANK[waiting[best].kind]) then best = i end
+    end
+    if not best then fail("QUERY", "clauses wait for variables that nothing binds") end
+    local clause = table.remove(waiting, best)
+    local out = {}
+    for _, env in ipairs(envs) do EVAL[clause.kind](ctx, env, clause, out) end
+    envs = distinct_envs(out)
+    provides(clause, bound)
+  end
+  return envs
+end
+
+-- ---- rules ----
+
+local function parse_rules(text)
+  local rules = {}
+  for _, form in ipairs(edn.read(text)) do
+    local head = form[1]
+    local branch = { params = {}, required = is_tag(head[2], "vector") and head[2] or {}, body = nil }
+    for i = 2, #head do
+      for _, p in ipairs(is_tag(head[i], "vector") and head[i] or { head[i] }) do
+        branch.params[#branch.params + 1] = p
+      end
+    end
+    branch.body = parse_body(rest(form, 2), "$")
+    local name = head[1].name
+    rules[name] = rules[name] or {}
+    table.insert(rules[name], branch)
+  end
+  return rules
+end
+
+local function find_needs(rules)
+  local needs = {}
+  for name, branches in pairs(rules) do
+    needs[name] = {}
+    for i = 1, #branches[1].required do needs[name][i] = true end
+  end
+  local grown = true
+  while grown do
+    grown = false
+    for name, branches in pairs(rules) do
+      for _, branch in ipairs(branches) do
+        local wanted, own = needed_body(branch.body, needs, {}), provides_body(branch.body)
+        for i, param in ipairs(branch.params) do
+          if not needs[name][i] and (wanted[param.name] or not own[param.name]) then
+            needs[name][i] = true
+            grown = true
+          end
+        end
+      end
+    end
+  end
+  return needs
+end
+
+-- ---- queries ----
+
+local SECTIONS = { find = true, keys = true, strs = true, syms = true, with = true, ["in"] = true, where = true,
+  ["order-by"] = true, limit = true, offset = true }
+
+local function sections(form)
+  local out = {}
+  if form.tag == "map" then
+    for i = 1, #form, 2 do out[form[i].name] = type(form[i + 1]) == "table" and form[i + 1] or { form[i + 1] } end
+    return out
+  end
+  local current
+  for _, item in ipairs(form) do
+    if is_tag(item, "kw") and SECTIONS[item.name] then
+      current = {}
+      out[item.name] = current
+    else
+      current[#current + 1] = item
+    end
+  end
+  return out
+end
+
+local function parse_find(items)
+  if #items == 1 and is_tag(items[1], "vector") then
+    local inner = items[1]
+    if is_sym(inner[2]) and inner[2].name == "..." then return "coll", { inner[1] } end
+    return "tuple", inner
+  end
+  if is_sym(items[2]) and items[2].name == "." then return "scalar", { items[1] } end
+  return "rel", items
+end
+
+local function bind_inputs(ctx, query, inputs)
+  local envs = { {} }
+  for i, form in ipairs(query["in"] or { { tag = "sym", name = "$" } }) do
+    local input = inputs[i]
+    if input == nil then fail("INPUT", "too few inputs") end
+    if is_source(form) then
+      ctx.sources[form.name] = input
+    elseif is_sym(form) and form.name == "%" then
+      ctx.rules = parse_rules(input)
+    else
+      local out = {}
+      for _, env in ipairs(envs) do bind_form(env, form, input, out) end
+      envs = distinct_envs(out)
+    end
+  end
+  ctx.needs = find_needs(ctx.rules)
+  return envs
+end
+
+local function row_key(row)
+  local out = {}
+  for i, v in ipairs(row) do out[i] = key(v) end
+  return "[" .. table.concat(out, " ") .. "]"
+end
+M.row_key = row_key
+
+-- Distinct rows of the variables of :find and :with; then groups, when there are aggregates.
+local function shape(envs, elems, with)
+  local groups, order = {}, {}
+  local seen = {}
+  local aggregates = false
+  for _, env in ipairs(envs) do
+    local row, group = {}, {}
+    for i, elem in ipairs(elems) do
+      local var = is_tag(elem, "list") and elem[#elem] or elem
+      row[i] = env[var.name]
+      if row[i] == nil then fail("QUERY", "unbound", var.name) end
+      if is_tag(elem, "list") then aggregates = true else group[#group + 1] = row[i] end
+    end
+    local whole = rest(row, 1)
+    for _, var in ipairs(with) do whole[#whole + 1] = env[var.name] end
+    local id = row_key(whole)
+    if not seen[id] then
+      seen[id] = true
+      local group_id = row_key(group)
+      if not groups[group_id] then
+        groups[group_id] = {}
+        order[#order + 1] = group_id
+      end
+      table.insert(groups[group_id], row)
+    end
+  end
+  local out, out_seen = {}, {}
+  for _, group_id in ipairs(order) do
+    local rows = groups[group_id]
+    for n = 1, aggregates and 1 or #rows do
+      local result = {}
+      for i, elem in ipairs(elems) do
+        if is_tag(elem, "list") then
+          local column = {}
+          for r, row in ipairs(rows) do column[r] = row[i] end
+          result[i] = base.aggregates[elem[1].name](column, #elem == 3 and elem[2] or nil)
+        else
+          result[i] = rows[n][i]
+        end
+      end
+      local id = row_key(result)
+      if not out_seen[id] then
+        out_seen[id] = true
+        out[#out + 1] = result
+      end
+    end
+  end
+  return out
+end
+
+local function form_key(form)
+  if type(form) ~= "table" then return tostring(form) end
+  if form.name then return form.name end
+  local out = {}
+  for i, item in ipairs(form) do out[i] = form_key(item) end
+  return "(" .. table.concat(out, " ") .. ")"
+end
+
+local function parse_order(items, elems)
+  local order = {}
+  if #items == 1 and is_tag(items[1], "vector") then items = items[1] end
+  local flat = {}
+  for _, item in ipairs(items) do
+    for _, part in ipairs(is_tag(item, "vector") and item or { item }) do flat[#flat + 1] = part end
+  end
+  for _, item in ipairs(flat) do
+    if is_tag(item, "kw") then order[#order].desc = item.name == "desc"
+    else
+      for i, elem in ipairs(elems) do
+        if form_key(elem) == form_key(item) then
+          order[#order + 1] = { column = i }
+          break
+        end
+      end
+    end
+  end
+  return order
+end
+
+function M.q(text, ...)
+  local inputs = { ... }
+  local query = sections(edn.read(text))
+  local ctx = { sources = {}, rules = {}, host = {}, answers = {}, list = {}, complete = complete }
+  for i, input in ipairs(inputs) do
+    if is_tag(input, "host") then
+      ctx.host = input.functions
+      table.remove(inputs, i)
+      break
+    end
+  end
+  local envs = bind_inputs(ctx, query, inputs)
+  local kind, elems = parse_find(query.find)
+  local body = parse_body(query.where or {}, "$")
+  local found = complete(ctx, function(inner) return eval_body(inner, envs, body, {}) end)
+  local limit, offset = (query.limit or {})[1], (query.offset or {})[1]
+  return { kind = kind, rows = shape(found, elems, query.with or {}),
+    order = parse_order(query["order-by"] or {}, elems),
+    limit = limit ~= NIL and limit or nil, offset = offset ~= NIL and offset or nil }
+end
+
+-- ---- judging an answer ----
+
+-- All rows as text, one a line, sorted.
+function M.serialise(rows)
+  local out = {}
+  for i, row in ipairs(rows) do out[i] = row_key(row) end
+  table.sort(out)
+  return table.concat(out, "\n")
+end
+
+local function order_key(result, row)
+  local out = {}
+  for i, o in ipairs(result.order) do out[i] = key(row[o.column]) end
+  return table.concat(out, " ")
+end
+
+-- Is `rows` (a list of rows, in the order they came) a right answer? true, or nil and why not. :find of one value, row
+-- or list is judged by the rows it was taken from: pass a list of rows there, too.
+function M.check(result, rows)
+  local expected = result.rows
+  local offset = result.offset or 0
+  local count = math.max(0, #expected - offset)
+  if result.limit then count = math.min(count, result.limit) end
+  if (result.kind == "tuple" or result.kind == "scalar") and count > 1 then count = 1 end
+  if #rows ~= count then return nil, ("%d rows, expected %d"):format(#rows, count) end
+  local left = {}
+  for _, row in ipairs(expected) do left[row_key(row)] = true end
+  for i, row in ipairs(rows) do
+    local id = row_key(row)
+    if not left[id] then return nil, ("row %d %s is wrong, or there twice"):format(i, id) end
+    left[id] = nil
+  end
+  if #result.order > 0 then
+    local sorted = rest(expected, 1)
+    table.sort(sorted, function(a, b)
+      for _, o in ipairs(result.order) do
+        local c = base.compare(a[o.column], b[o.column])
+        if c ~= 0 then
+          if o.desc then return c > 0 end
+          return c < 0
+        end
+      end
+      return false
+    end)
+    for i, row in ipairs(rows) do
+      if order_key(result, row) ~= order_key(result, sorted[offset + i]) then
+        return nil, ("row %d %s is out of order"):format(i, row_key(row))
+      end
+    end
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,366 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Random schemas, data and queries, made from a seed: the same in every Lua.
+--
+--   local case = random_query.case(seed)
+--   case.schema    {{ident = "item/n", type = "long", many = false, unique = nil | "identity", index = bool}, ...}
+--   case.sources   for $ and $b: {name, entities = {{id = 1, ["item/n"] = {5, 6}, ...}, ...}}; ids count from 1;
+--                  values are lists; a ref is {ref = id}. Facts to load by the means of the one who tests:
+--   random_query.rows(source, e_of)   -> the rows {e, attr, v} of the naive evaluator; e_of: id -> entity id
+--   case.relation  rows {number, string} for $r
+--   case.rules, case.query, case.inputs
+--                  text, text, and the names of the inputs in order: "$", "$b", "$r", "%", "?min"
+--   case.min       the value of ?min
+--
+-- Queries ask for what can be: every variable is bound by a pattern, comparisons see one type, and clauses hang
+-- together, so that results stay small. Entities are named by lookup refs, never by numbers.
+local M = {}
+
+local A, MODULUS = 16807, 2147483647
+
+local Rng = {}
+Rng.__index = Rng
+
+function Rng:below(n)
+  self.state = self.state * A % MODULUS
+  return math.floor(self.state / MODULUS * n)
+end
+function Rng:chance(percent) return self:below(100) < percent end
+function Rng:pick(list) return list[self:below(#list) + 1] end
+function Rng:shuffle(list)
+  for i = #list, 2, -1 do
+    local j = self:below(i) + 1
+    list[i], list[j] = list[j], list[i]
+  end
+  return list
+end
+
+function M.rng(seed)
+  local rng = setmetatable({ state = seed % (MODULUS - 1) + 1 }, Rng)
+  for _ = 1, 3 do rng:below(2) end
+  return rng
+end
+
+-- ---- data ----
+
+local TEXTS = { "a", "b", "ab", "red", "green", "blue", "zz top", "" }
+
+local ATTRS = {
+  { ident = "item/id", type = "long", unique = "identity" },
+  { ident = "item/n", type = "long" },
+  { ident = "item/m", type = "long", many = true },
+  { ident = "item/s", type = "string" },
+  { ident = "item/d", type = "double" },
+  { ident = "item/on", type = "boolean" },
+  { ident = "item/up", type = "ref" },
+  { ident = "item/likes", type = "ref", many = true },
+}
+
+local function value(rng, attr, count)
+  if attr.type == "long" then return rng:below(8) - 1 end
+  if attr.type == "double" then return (rng:below(12) - 2) / 2 end
+  if attr.type == "string" then return rng:pick(TEXTS) end
+  if attr.type == "boolean" then return rng:chance(50) end
+  return { ref = rng:below(count) + 1 }
+end
+
+local function entities(rng)
+  local out, count = {}, 2 + rng:below(11)
+  for id = 1, count do
+    local e = { id = id, ["item/id"] = { id } }
+    for _, attr in ipairs(ATTRS) do
+      if attr.ident ~= "item/id" and rng:chance(65) then
+        local values, seen = {}, {}
+        for _ = 1, attr.many and 1 + rng:below(3) or 1 do
+          local v = value(rng, attr, count)
+          local k = tostring(type(v) == "table" and v.ref or v)
+          if not seen[k] then
+            seen[k] = true
+            values[#values + 1] = v
+          end
+        end
+        e[attr.ident] = values
+      end
+    end
+    out[id] = e
+  end
+  return out
+end
+
+function M.rows(source, e_of)
+  local rows = {}
+  for _, e in ipairs(source.entities) do
+    for _, attr in ipairs(ATTRS) do
+      for _, v in ipairs(e[attr.ident] or {}) do
+        if type(v) == "table" then v = e_of(v.ref) end
+        rows[#rows + 1] = { e_of(e.id), attr.ident, v }
+      end
+    end
+  end
+  return rows
+end
+
+local RULES = {
+  "[(reach ?a ?b) [?a :item/up ?b]] [(reach ?a ?b) [?a :item/up ?t] (reach ?t ?b)]",
+  "[(reach ?a ?b) [?a :item/up ?b]] [(reach ?a ?b) (reach ?a ?t) [?t :item/up ?b]]",
+  "[(reach ?a ?b) [?a :item/up ?b]] [(reach ?a ?b) (reach ?a ?t) (reach ?t ?b)]",
+}
+local MORE_RULES = "[(near ?a ?b) [?a :item/likes ?b]] [(near ?a ?b) [?b :item/likes ?a]]"
+  .. " [(peer ?a ?b) [?a :item/up ?p] [?b :item/up ?p]] [(peer ?a ?b) [?a :item/up ?p] (peer ?p ?q) [?b :item/up ?q]]"
+  .. " [(above [?n] ?e) [?e :item/n ?v] [(> ?v ?n)]]"
+  .. " [(top ?e) [?e :item/id] (not [?e :item/up _])]"
+  .. " [(loner ?e) [?e :item/id] (not (near ?e _))]"
+  .. " [(even ?e) (top ?e)] [(even ?e) [?e :item/up ?p] (odd ?p)] [(odd ?e) [?e :item/up ?p] (even ?p)]"
+
+-- ---- queries ----
+
+-- The state of one query: vars by type ("e$", "e$b" for entities), and the clauses so far.
+local Gen = {}
+Gen.__index = Gen
+
+function Gen:new_var(kind)
+  self.count = self.count + 1
+  local name = "?" .. kind:gsub("%W", ""):sub(1, 1) .. self.count
+  self.vars[kind] = self.vars[kind] or {}
+  table.insert(self.vars[kind], name)
+  return name
+end
+
+function Gen:var(kind, fresh_percent)
+  local known = self.vars[kind]
+  if not known or #known == 0 or self.rng:chance(fresh_percent) then return self:new_var(kind) end
+  return self.rng:pick(known)
+end
+
+local function literal(v)
+  if type(v) == "string" then return ('"%s"'):format(v) end
+  if type(v) == "number" and v ~= math.floor(v) then return ("%.1f"):format(v) end
+  return type(v) == "number" and ("%d"):format(v) or tostring(v)
+end
+
+local function prefix(source) return source == "$" and "" or source .. " " end
+
+function Gen:constant(attr, source)
+  if attr.type == "ref" then return ("[:item/id %d]"):format(1 + self.rng:below(#self.entities[source])) end
+  local v = value(self.rng, attr, 1)
+  if attr.type == "double" then return ("%.1f"):format(v) end
+  return literal(v)
+end
+
+function Gen:kind_of(attr, source) return attr.type == "ref" and "e" .. source or attr.type end
+
+-- A pattern on an entity that is known, or a first one. fresh: percent of new variables for values.
+function Gen:pattern(source, fresh, entity)
+  local rng = self.rng
+  local attr = rng:pick(ATTRS)
+  entity = entity or self:var("e" .. source, 15)
+  local v
+  if rng:chance(4) then -- any attribute: of any type, so nothing else may use the variable
+    v = rng:chance(50) and self:constant(attr, source) or self:new_var("any")
+    return ("[%s%s _ %s]"):format(prefix(source), entity, v)
+  end
+  if rng:chance(14) then v = self:constant(attr, source)
+  elseif rng:chance(10) then v = "_"
+  else v = self:var(self:kind_of(attr, source), fresh) end
+  return ("[%s%s :%s %s]"):format(prefix(source), entity, attr.ident, v)
+end
+
+function Gen:source() return self.two and self.rng:chance(35) and "$b" or "$" end
+
+function Gen:known(kind)
+  local list = self.vars[kind]
+  return list and #list > 0 and self.rng:pick(list) or nil
+end
+
+-- [(pred ...)] on known variables, or nil.
+function Gen:predicate()
+  local rng = self.rng
+  local kind = rng:pick({ "long", "double", "string", "long" })
+  local a = self:known(kind)
+  if not a then return nil end
+  if kind == "string" then
+    if rng:chance(50) then return ('[(%s %s "%s")]'):format(rng:pick({ "starts-with?", "ends-with?", "includes?" }), a,
+      rng:pick({ "a", "b", "e", "" })) end
+    return ('[(%s %s "%s")]'):format(rng:pick({ "=", "!=", "<", ">=" }), a, rng:pick(TEXTS))
+  end
+  local b = rng:chance(40) and self:known(rng:chance(70) and kind or "long") or literal(rng:below(6))
+  local op = rng:pick({ "=", "!=", "<", ">", "<=", ">=", "not=" })
+  if rng:chance(15) then return ("[(%s 0 %s %s)]"):format(rng:pick({ "<", "<=" }), a, b) end
+  if kind == "long" and rng:chance(15) then return ("[(%s %s)]"):format(rng:pick({ "even?", "pos?", "zero?" }), a) end
+  return ("[(%s %s %s)]"):format(op, a, b)
+end
+
+function Gen:fn()
+  local rng = self.rng
+  local roll = rng:below(6)
+  local long, text = self:known("long"), self:known("string")
+  local e = self:known("e$")
+  if roll == 0 and long then return ("[(%s %s %d) %s]"):format(rng:pick({ "+", "-", "*", "max" }), long, rng:below(4),
+    self:var("long", 70)) end
+  if roll == 1 and long then return ("[(mod %s 3) %s]"):format(long, self:var("long", 60)) end
+  if roll == 2 and text then return ("[(str %s \"!\") %s]"):format(text, self:new_var("string")) end
+  if roll == 3 then
+    return ("[(ground [%d %d 3]) [%s ...]]"):format(rng:below(4), rng:below(8), self:var("long", 50))
+  end
+  if roll == 4 and e then return ("[(get-else $ %s :item/n -7) %s]"):format(e, self:var("long", 60)) end
+  if roll == 5 and e then return ("[(missing? $ %s :%s)]"):format(e, rng:pick(ATTRS).ident) end
+  return nil
+end
+
+-- A body of its own: variables made in it are not seen outside. With `join` (a kind and a name) it is that of a -join
+-- form, which sees nothing else of the outside.
+function Gen:inside(join, f)
+  local saved = self.vars
+  self.vars = {}
+  if join then
+    self.vars[join[1]] = { join[2] }
+  else
+    for kind, list in pairs(saved) do
+      self.vars[kind] = {}
+      for i, name in ipairs(list) do self.vars[kind][i] = name end
+    end
+  end
+  local result = f()
+  self.vars = saved
+  return result
+end
+
+function Gen:negation()
+  local rng, source = self.rng, self:source()
+  local e = self:known("e" .. source)
+  if not e then return nil end
+  local joins = rng:chance(40)
+  return self:inside(joins and { "e" .. source, e } or nil, function()
+    local body = { self:pattern(source, 60, e) }
+    if rng:chance(40) then body[2] = self:pattern(source, 60) end
+    if rng:chance(25) then body[#body + 1] = self:predicate() end
+    local text = table.concat(body, " ")
+    if joins then return ("(not-join [%s] %s)"):format(e, text) end
+    return ("(not %s)"):format(text)
+  end)
+end
+
+function Gen:disjunction()
+  local rng, source = self.rng, self:source()
+  local e = self:known("e" .. source) or self:var("e" .. source, 0)
+  if rng:chance(50) then -- the same variables in all branches
+    local attrs = rng:pick({ { "item/n", "item/m", "item/id" }, { "item/up", "item/likes" } })
+    local v = self:var(attrs[1] == "item/n" and "long" or "e" .. source, 60)
+    local branches = {}
+    for i = 1, 2 + rng:below(2) do
+      local p = ("[%s%s :%s %s]"):format(prefix(source), e, rng:pick(attrs), v)
+      if rng:chance(25) then p = ("(and %s [%s%s :item/id _])"):format(p, prefix(source), e) end
+      branches[i] = p
+    end
+    return ("(or %s)"):format(table.concat(branches, " "))
+  end
+  local branches = {}
+  for i = 1, 2 + rng:below(2) do
+    branches[i] = self:inside({ "e" .. source, e }, function()
+      local body = { self:pattern(source, 80, e) }
+      if rng:chance(40) then body[2] = self:pattern(source, 60) end
+      if rng:chance(20) then body[#body + 1] = self:negation() end
+      return #body > 1 and ("(and %s)"):format(table.concat(body, " ")) or body[1]
+    end)
+  end
+  return ("(or-join [%s] %s)"):format(e, table.concat(branches, " "))
+end
+
+function Gen:rule()
+  local rng, source = self.rng, self:source()
+  local kind = "e" .. source
+  local pre = source == "$" and "" or "$b "
+  local a = self:known(kind)
+  local roll = rng:below(7)
+  self.uses_rules = true
+  if roll == 0 and self:known("long") then
+    return ("(%sabove %s %s)"):format(pre, self:known("long"), self:var(kind, 40))
+  end
+  if roll == 1 then return ("(%sabove %d %s)"):format(pre, rng:below(5), self:var(kind, 40)) end
+  if roll == 2 then
+    return ("(%s%s %s)"):format(pre, rng:pick({ "top", "loner", "even", "odd" }), self:var(kind, 30))
+  end
+  local name = rng:pick({ "reach", "reach", "near", "peer" })
+  return ("(%s%s %s %s)"):format(pre, name, a or self:var(kind, 0), self:var(kind, 50))
+end
+
+function Gen:relation()
+  self.uses_relation = true
+  return ("[$r %s %s]"):format(self:var("long", 30), self.rng:chance(30) and "_" or self:var("string", 40))
+end
+
+function Gen:body()
+  local rng, clauses = self.rng, {}
+  local function add(clause) clauses[#clauses + 1] = clause end
+  add(self:pattern("$", 80))
+  for _ = 1, rng:below(3) do add(self:pattern(self:source(), 50)) end
+  if rng:chance(20) then add(self:relation()) end
+  if rng:chance(25) then add(self:disjunction()) end
+  if rng:chance(25) then add(self:rule()) end
+  if rng:chance(30) then add(self:fn()) end
+  if rng:chance(45) then add(self:predicate()) end
+  if rng:chance(30) then add(self:negation()) end
+  if rng:chance(15) and self:known("long") then
+    self.uses_min = true
+    add(("[(>= %s ?min)]"):format(self:known("long")))
+  end
+  return rng:shuffle(clauses)
+end
+
+-- Which variables occur in text outside of not- and or-joins is not worked out: those that only a not mentions would be
+-- unbound, so only variables of the outermost scope are asked for, and each of them is bound by what made it.
+function Gen:find()
+  local rng, all, numbers = self.rng, {}, {}
+  for _, kind in ipairs({ "e$", "e$b", "long", "double", "string", "boolean" }) do
+    for _, name in ipairs(self.vars[kind] or {}) do
+      all[#all + 1] = name
+      if kind == "long" or kind == "double" then numbers[name] = true end
+    end
+  end
+  rng:shuffle(all)
+  local elems, with = {}, ""
+  local grouped = rng:chance(25)
+  for i = 1, math.min(#all, 1 + rng:below(3)) do
+    elems[i] = all[i]
+    if grouped and (i == 1 or rng:chance(40)) then
+      local agg = rng:pick({ "count", "count-distinct", "min", "max", "min 2", "max 3" })
+      if numbers[all[i]] and rng:chance(60) then agg = rng:pick({ "sum", "avg", "median", "variance" }) end
+      elems[i] = ("(%s %s)"):format(agg, all[i])
+    end
+  end
+  if grouped and #all > #elems and rng:chance(40) then with = " :with " .. all[#all] end
+  local tail = ""
+  if rng:chance(12) then
+    tail = (" :order-by [%s%s]"):format(elems[1], rng:chance(50) and " :desc" or "")
+  end
+  if rng:chance(8) then tail = tail .. (" :limit %d"):format(rng:below(6)) end
+  if rng:chance(6) then tail = tail .. (" :offset %d"):format(rng:below(3)) end
+  local text = table.concat(elems, " ")
+  if tail == "" and #elems == 1 and rng:chance(15) then text = ("[%s ...]"):format(text) end
+  return text, with, tail
+end
+
+function M.case(seed)
+  local rng = M.rng(seed)
+  local case = { seed = seed, schema = {}, sources = {}, relation = {}, inputs = { "$" }, min = rng:below(4) }
+  for i, attr in ipairs(ATTRS) do
+    case.schema[i] = { ident = attr.ident, type = attr.type, many = attr.many, unique = attr.unique,
+      index = rng:chance(40) }
+  end
+  case.sources[1] = { name = "$", entities = entities(rng) }
+  case.sources[2] = { name = "$b", entities = entities(rng) }
+  for i = 1, rng:below(12) do case.relation[i] = { rng:below(8) - 1, rng:pick(TEXTS) } end
+  case.rules = "[" .. rng:pick(RULES) .. " " .. MORE_RULES .. "]"
+  local gen = setmetatable({ rng = rng, vars = {}, count = 0, two = rng:chance(35),
+    entities = { ["$"] = case.sources[1].entities, ["$b"] = case.sources[2].entities } }, Gen)
+  local clauses = table.concat(gen:body(), " ")
+  local find, with, tail = gen:find()
+  local used = { ["$b"] = gen.two, ["$r"] = gen.uses_relation, ["%"] = gen.uses_rules, ["?min"] = gen.uses_min }
+  for _, input in ipairs({ "$b", "$r", "%", "?min" }) do
+    if used[input] then case.inputs[#case.inputs + 1] = input end
+  end
+  case.query = ("[:find %s%s :in %s :where %s%s]"):format(find, with, table.concat(case.inputs, " "), clauses, tail)
+  return case
+end
+
+return M

@@ -1,0 +1,385 @@
+-- SPDX-License-Identifier: MIT
+local rille = require "rille"
+local support = require "spec.support.init"
+
+local attr, many, identity = support.attr, support.many, support.identity
+
+local function has_integers()
+  return math.type ~= nil
+end
+
+describe("transact", function()
+  local conn
+
+  before_each(function() conn = support.people() end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local function value(entity, name)
+    local next_datom = conn:db():datoms("eavt", entity, name)
+    return (select(3, next_datom()))
+  end
+
+  local function values(entity, name)
+    local all = {}
+    for _, _, v in conn:db():datoms("eavt", entity, name) do all[#all + 1] = v end
+    return all
+  end
+
+  it("reports what it did", function()
+    local before = conn:db()
+    local report = assert(conn:transact({ { ["db/id"] = "eve", ["person/name"] = "Eve", ["person/age"] = 5 } }))
+    assert.equal(before:basis().t + 1, report.tx)
+    assert.equal("instant", report.instant.type)
+    assert.matches("^%x+$", report.commit)
+    assert.equal(64, #report.commit)
+    assert.is_true(report.db_before == before)
+    assert.is_true(report.db_after == conn:db())
+    assert.equal(report.commit, report.db_after:basis().commit)
+    local eve = report.tempids.eve
+    assert.equal(eve, conn:db():entid { "person/name", "Eve" })
+    local seen = {}
+    for _, datom in ipairs(report.tx_data) do
+      assert.equal(report.tx, datom[4])
+      assert.is_true(datom.added)
+      assert.equal(datom[1], datom.e)
+      seen[datom.a] = datom.v
+    end
+    assert.equal("Eve", seen["person/name"])
+    assert.equal(5, seen["person/age"])
+    assert.equal(report.instant, seen["db/txInstant"])
+    assert.equal(3, #report.tx_data)
+  end)
+
+  it("accepts leading colons and keywords as names", function()
+    assert(conn:transact { { [":person/name"] = "Eve", [rille.kw "person/age"] = 7 } })
+    assert.equal(7, value({ ":person/name", "Eve" }, ":person/age"))
+    assert(conn:transact { { ":db/add", { rille.kw "person/name", "Eve" }, rille.kw "person/age", 8 } })
+    assert.equal(8, value({ "person/name", "Eve" }, "person/age"))
+  end)
+
+  it("joins maps by tempids that are strings or negative numbers", function()
+    local report = assert(conn:transact {
+      { ["db/id"] = -1, ["person/name"] = "Eve", ["person/friend"] = { -2, "fay" } },
+      { ["db/id"] = -2, ["person/name"] = "Gil" },
+      { ["db/id"] = "fay", ["person/name"] = "Fay", ["person/friend"] = -1 },
+    })
+    local t = report.tempids
+    assert.equal(3, (t[-1] and 1 or 0) + (t[-2] and 1 or 0) + (t.fay and 1 or 0))
+    local friends = values(t[-1], "person/friend")
+    table.sort(friends)
+    local expected = { t[-2], t.fay }
+    table.sort(expected)
+    assert.same(expected, friends)
+    assert.same({ t[-1] }, values(t.fay, "person/friend"))
+  end)
+
+  it("finds entities by lookup refs, idents and ids", function()
+    local ann = conn:db():entid { "person/name", "Ann" }
+    assert(conn:transact {
+      { ["db/id"] = { "person/name", "Ann" }, ["person/age"] = 31 },
+      { "db/add", ann, "person/nick", "A" },
+      { ["db/id"] = ":person/age", ["db/doc"] = "in years" },
+      { "db/add", { "person/name", "Dan" }, "person/friend", { "person/name", "Ann" } },
+    })
+    assert.equal(31, value(ann, "person/age"))
+    assert.equal("A", value(ann, "person/nick"))
+    assert.equal("in years", value(":person/age", "db/doc"))
+    assert.same({ ann }, values({ "person/name", "Dan" }, "person/friend"))
+  end)
+
+  it("updates the entity that has an identity value already", function()
+    local ann = conn:db():entid { "person/name", "Ann" }
+    local report = assert(conn:transact { { ["db/id"] = "x", ["person/name"] = "Ann", ["person/age"] = 40 } })
+    assert.equal(ann, report.tempids.x)
+    assert.equal(40, value(ann, "person/age"))
+    assert.equal(4, conn:db():count("aevt", "person/name"))
+  end)
+
+  it("makes entities of nested maps, in lists and in reverse", function()
+    assert(conn:transact {
+      {
+        ["person/name"] = "Eve",
+        ["person/friend"] = { { ["person/name"] = "Fay", ["person/friend"] = { ["person/name"] = "Gil" } }, "hal" },
+        ["person/_friend"] = { { "person/name", "Ann" }, { ["person/name"] = "Ida" } },
+      },
+      { ["db/id"] = "hal", ["person/name"] = "Hal" },
+    })
+    local db = conn:db()
+    local eve = db:entid { "person/name", "Eve" }
+    local names = assert(db:q("[:find [?n ...] :in $ ?e :where [?e :person/friend ?f] [?f :person/name ?n]]", eve))
+    table.sort(names)
+    assert.same({ "Fay", "Hal" }, names)
+    local back = assert(db:q("[:find [?n ...] :in $ ?e :where [?f :person/friend ?e] [?f :person/name ?n]]", eve))
+    table.sort(back)
+    assert.same({ "Ann", "Ida" }, back)
+    assert.is_number(db:entid { "person/name", "Gil" })
+  end)
+
+  it("keeps sets of values for attributes of many", function()
+    assert(conn:transact { { ["person/name"] = "Bob", ["person/nick"] = { "B", "Bert", "Bert" } } })
+    assert.same({ "B", "Bert", "Bobby" }, values({ "person/name", "Bob" }, "person/nick"))
+    assert(conn:transact { { ["person/name"] = "Bob", ["person/nick"] = "Rob" } })
+    assert.equal(4, #values({ "person/name", "Bob" }, "person/nick"))
+  end)
+
+  it("retracts values, attributes and entities", function()
+    local bob = conn:db():entid { "person/name", "Bob" }
+    assert(conn:transact { { "db/retract", bob, "person/nick", "B" } })
+    assert.same({ "Bobby" }, values(bob, "person/nick"))
+    assert(conn:transact { { "db.fn/retractAttribute", bob, "person/nick" } })
+    assert.same({}, values(bob, "person/nick"))
+    assert(conn:transact { { "db/retract", bob, "person/age" } })
+    assert.is_nil(value(bob, "person/age"))
+    local report = assert(conn:transact { { "db/retractEntity", bob } })
+    assert.equal(0, conn:db():count("eavt", bob))
+    assert.equal(0, conn:db():count("vaet", bob))
+    local removed = 0
+    for _, d in ipairs(report.tx_data) do removed = removed + (d.added and 0 or 1) end
+    assert.equal(3, removed) -- the name, and Ann's and Cid's friendship
+  end)
+
+  it("swaps a value only when it is the expected one", function()
+    local ann = conn:db():entid { "person/name", "Ann" }
+    assert(conn:transact { { "db/cas", ann, "person/age", 30, 31 } })
+    local report, message, code = conn:transact { { "db/cas", ann, "person/age", 30, 32 } }
+    assert.is_nil(report)
+    assert.equal("TX_CAS", code)
+    assert.matches("31", message)
+    local dan = conn:db():entid { "person/name", "Dan" }
+    assert(conn:transact { { "db/cas", dan, "person/age", nil, 1 } })
+    assert(conn:transact { { "db/cas", dan, "person/age", 1, 2 } })
+    assert.equal("TX_CAS", select(3, conn:transact { { "db/cas", dan, "person/age", rille.null, 3 } }))
+  end)
+
+  it("says of the transaction what meta says", function()
+    local report = assert(conn:transact({ { ["person/name"] = "Eve" } }, { meta = { ["db/doc"] = "by hand" } }))
+    assert.equal("by hand", value(report.tx, "db/doc"))
+    report = assert(conn:transact("[{:person/name \"Fay\"}]", { meta = { ["db/doc"] = "edn" } }))
+    assert.equal("edn", value(report.tx, "db/doc"))
+    report = assert(conn:transact { { ["db/id"] = "datomic.tx", ["db/doc"] = "tempid" } })
+    assert.equal("tempid", value(report.tx, "db/doc"))
+    assert.matches("metta", support.failure(conn.transact, conn, {}, { metta = {} }))
+    assert.equal("ATTRIBUTE", select(3, conn:transact({}, { meta = { ["no/such"] = 1 } })))
+  end)
+
+  it("takes EDN text", function()
+    local report = assert(conn:transact [=[
+      [{:db/id "eve" :person/name "Eve" :person/age 9 :person/nick ["e" "ev"]}
+       [:db/add "eve" :person/friend [:person/name "Ann"]]]
+    ]=])
+    assert.equal(9, value(report.tempids.eve, "person/age"))
+    assert.equal(2, #values(report.tempids.eve, "person/nick"))
+  end)
+
+  it("takes what EDN text decodes to", function()
+    local data = assert(rille.edn.decode [=[ [{:person/name "Eve" :person/age 9 :db/id "eve"}] ]=])
+    local report = assert(conn:transact(data))
+    assert.equal(9, value(report.tempids.eve, "person/age"))
+  end)
+
+  it("gives the value that would come of it, storing nothing", function()
+    local db = conn:db()
+    local report = assert(db:with { { ["person/name"] = "Eve" } })
+    assert.equal(5, report.db_after:count("aevt", "person/name"))
+    assert.equal(4, conn:db():count("aevt", "person/name"))
+    local second = assert(report.db_after:with [=[ [{:person/name "Fay"}] ]=])
+    assert.equal(6, second.db_after:count("aevt", "person/name"))
+    assert.equal(1, #assert(second.db_after:q "[:find ?e :where [?e :person/name \"Fay\"]]"))
+  end)
+
+  it("stores values of every type", function()
+    assert(conn:transact {
+      attr("t/boolean", "boolean"), attr("t/long", "long"), attr("t/double", "double"), attr("t/bigint", "bigint"),
+      attr("t/bigdec", "bigdec"), attr("t/instant", "instant"), attr("t/uuid", "uuid"), attr("t/keyword", "keyword"),
+      attr("t/symbol", "symbol"), attr("t/string", "string"), attr("t/bytes", "bytes"), attr("t/ref", "ref"),
+      attr("t/tuple", "tuple"), attr("t/floats", "floats"), attr("t/longs", "long", many),
+    })
+    local uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    local report = assert(conn:transact {
+      {
+        ["db/id"] = "x", ["t/boolean"] = false, ["t/long"] = -5, ["t/double"] = 1.5,
+        ["t/bigint"] = rille.bigint "123456789012345678901234567890", ["t/bigdec"] = rille.bigdec "1.25",
+        ["t/instant"] = rille.instant(1000), ["t/uuid"] = rille.uuid(uuid), ["t/keyword"] = rille.kw "a/b",
+        ["t/symbol"] = rille.sym "s", ["t/string"] = "grüße", ["t/bytes"] = "\0\255", ["t/ref"] = "x",
+        ["t/tuple"] = { 1, "two", rille.kw "three" }, ["t/floats"] = { 0.5, -2 }, ["t/longs"] = { 3, 1, 2 },
+      },
+      {
+        ["db/id"] = "y", ["t/boolean"] = true, ["t/double"] = 3, ["t/bigint"] = 12, ["t/bigdec"] = "0.5",
+        ["t/instant"] = "2026-11-22T10:00:00Z", ["t/uuid"] = uuid, ["t/keyword"] = "a/b", ["t/symbol"] = "s",
+        ["t/bytes"] = rille.bytes "plain",
+      },
+    })
+    local x, y = report.tempids.x, report.tempids.y
+    assert.is_false(value(x, "t/boolean"))
+    assert.equal(-5, value(x, "t/long"))
+    assert.equal(1.5, value(x, "t/double"))
+    assert.equal(rille.bigint "123456789012345678901234567890", value(x, "t/bigint"))
+    assert.equal(rille.bigdec "1.25", value(x, "t/bigdec"))
+    assert.equal(rille.instant(1000), value(x, "t/instant"))
+    assert.equal(rille.uuid(uuid), value(x, "t/uuid"))
+    assert.equal(rille.kw "a/b", value(x, "t/keyword"))
+    assert.equal(rille.sym "s", value(x, "t/symbol"))
+    assert.equal("grüße", value(x, "t/string"))
+    assert.equal("\0\255", value(x, "t/bytes").text)
+    assert.equal(x, value(x, "t/ref"))
+    assert.same({ 1, "two", rille.kw "three" }, value(x, "t/tuple"))
+    assert.same({ 0.5, -2 }, value(x, "t/floats"))
+    assert.same({ 1, 2, 3 }, values(x, "t/longs"))
+    assert.is_true(value(y, "t/boolean"))
+    assert.equal(3, value(y, "t/double"))
+    assert.equal("12", tostring(value(y, "t/bigint")))
+    assert.equal(rille.bigdec "0.5", value(y, "t/bigdec"))
+    assert.equal("2026-11-22T10:00:00.000-00:00", tostring(value(y, "t/instant")))
+    assert.equal(rille.uuid(uuid), value(y, "t/uuid"))
+    assert.equal(rille.kw "a/b", value(y, "t/keyword"))
+    assert.equal("plain", value(y, "t/bytes").text)
+  end)
+
+  it("keeps whole numbers exact to the last digit", function()
+    assert(conn:transact { attr("n/long", "long", many) })
+    assert(conn:transact { { ["n/long"] = { 2 ^ 53, -2 ^ 53 } } })
+    assert.equal("TYPE", select(3, conn:transact { { ["n/long"] = 2 ^ 53 + 2 } }))
+    assert.equal("TYPE", select(3, conn:transact { { ["n/long"] = 1e300 } }))
+    assert.equal("TYPE", select(3, conn:transact { { ["n/long"] = 1.5 } }))
+    local report = assert(conn:transact { { ["db/id"] = "x", ["n/long"] = rille.bigint "9007199254740993" } })
+    local x = report.tempids.x
+    if has_integers() or rawget(_G, "jit") then
+      assert.equal("9007199254740993", rille.edn.encode(value(x, "n/long")))
+      assert(conn:transact { { "db/add", x, "n/long", value(x, "n/long") } })
+      assert.equal(1, #values(x, "n/long"))
+    else
+      assert.matches("9007199254740993", support.failure(value, x, "n/long"))
+    end
+    assert.equal(1, #assert(conn:db():q([=[ [:find ?e :where [?e :n/long 9007199254740993]] ]=])))
+  end)
+
+  it("stores long strings and bytes whole", function()
+    assert(conn:transact { attr("d/text", "string"), attr("d/raw", "bytes"), attr("d/key", "string", identity) })
+    local text, raw = ("é"):rep(50000), ("\0\255"):rep(3000)
+    local key = ("k"):rep(3000)
+    local report = assert(conn:transact { { ["db/id"] = "x", ["d/text"] = text, ["d/raw"] = raw, ["d/key"] = key } })
+    local x = report.tempids.x
+    assert.is_true(value(x, "d/text") == text)
+    assert.is_true(value(x, "d/raw").text == raw)
+    assert.equal(x, conn:db():entid { "d/key", key })
+    assert.is_true(assert(conn:db():q("[:find ?t . :where [_ :d/text ?t]]")) == text)
+    assert.equal(1, conn:db():count("eavt", x, "d/text", text))
+    for _, d in ipairs(report.tx_data) do
+      if d.a == "d/text" then assert.is_true(d.v == text) end
+    end
+    assert(conn:flush())
+    assert.is_true(value(x, "d/text") == text)
+  end)
+
+  it("makes attributes on first use when the schema is flexible", function()
+    local free = assert(rille.create(support.url(), { schema_flexibility = "read" }))
+    assert(free:transact { { ["any/thing"] = 1, ["any/text"] = "x" }, { ["any/thing"] = "a string" } })
+    assert.equal(2, free:db():count("aevt", "any/thing"))
+    assert.equal("any", free:db():schema()["any/thing"].type)
+    free:close()
+  end)
+
+  it("commits nothing of a transaction that fails", function()
+    local before = conn:db():basis().commit
+    local report, message, code = conn:transact { { ["person/name"] = "Eve" }, { ["person/name"] = 5 } }
+    assert.is_nil(report)
+    assert.equal("TYPE", code)
+    assert.matches("item 2", message)
+    assert.equal(before, conn:db():basis().commit)
+  end)
+
+  it("loads many entities in one transaction", function()
+    local data, count = {}, support.many_of(5000)
+    for i = 1, count do
+      data[i] = { ["person/name"] = "p" .. i, ["person/age"] = i % 100, ["person/nick"] = { "a" .. i, "b" .. i } }
+    end
+    assert(conn:transact(data))
+    local db = conn:db()
+    assert.equal(count + 4, db:count("aevt", "person/name"))
+    assert.equal(2 * count + 2, db:count("aevt", "person/nick"))
+    assert.equal(count / 100, #assert(db:q("[:find ?e :where [?e :person/age 77]]")))
+    assert(conn:verify())
+  end)
+
+  it("leaves the caller's tables as they were", function()
+    local data = { { ["person/name"] = "Eve", ["person/friend"] = { { ["person/name"] = "Fay" } } } }
+    local text = rille.edn.encode(data)
+    assert(conn:transact(data))
+    assert.equal(text, rille.edn.encode(data))
+  end)
+end)
+
+describe("transaction data that is wrong", function()
+  local conn
+
+  before_each(function() conn = support.people() end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local cases = {
+    { "an unknown attribute", { { ["person/nmae"] = "x" } }, "ATTRIBUTE", "did you mean :person/name" },
+    { "a value of the wrong type", { { ["person/name"] = 5 } }, "TYPE", "person/name" },
+    { "a boolean for a long", { { ["person/age"] = true } }, "TYPE", "person/age" },
+    { "a function as a value", { { ["person/age"] = print } }, "TYPE", "function" },
+    { "NaN", { { ["person/age"] = 0 / 0 } }, "TYPE", "person/age" },
+    { "invalid UTF-8", { { ["person/name"] = "a\255" } }, "TYPE", "UTF%-8" },
+    { "a list for one value", { { ["person/age"] = { 1, 2 } } }, "TYPE", "cardinality one" },
+    { "a map for a plain value", { { ["person/nick"] = { a = 1 } } }, "TYPE", "map" },
+    { "an unknown operation", { { "db/ad", 1, "person/age", 1 } }, "TX_SYNTAX", "db/ad" },
+    { "a missing argument", { { "db/add", 1, "person/age" } }, "TX_SYNTAX", "db/add" },
+    { "too many arguments", { { "db/retractEntity", 1, 2 } }, "TX_SYNTAX", "retractEntity" },
+    { "an empty map", { {} }, "TX_SYNTAX", "nothing" },
+    { "a number in the list", { 5 }, "TX_SYNTAX", "item 1" },
+    { "a map without a list", { ["person/name"] = "x" }, "TX_SYNTAX", "list" },
+    { "a numeric key", { { [2] = 1 } }, "TX_SYNTAX", "key" },
+    { "an entity that is no entity", { { "db/add", true, "person/age", 1 } }, "TX_SYNTAX", "boolean" },
+    { "an id that was never given out", { { "db/add", 50000, "person/age", 1 } }, "ENTITY_MISSING", "50000" },
+    { "a lookup ref to nobody", { { "db/add", { "person/name", "Nobody" }, "person/age", 1 } }, "ENTITY_MISSING",
+      "Nobody" },
+    { "a lookup ref that is not unique", { { "db/add", { "person/age", 30 }, "person/nick", "x" } }, "TX_SYNTAX",
+      "unique" },
+    { "an unknown ident", { { "db/add", ":no/ident", "person/age", 1 } }, "ENTITY_MISSING", "no/ident" },
+    { "two values for one", { { ["person/name"] = "Ann", ["person/age"] = 1 },
+      { ["person/name"] = "Ann", ["person/age"] = 2 } }, "TX_CONFLICT", "person/age" },
+    { "a schema without a type that exists", { { ["db/ident"] = "a/b", ["db/valueType"] = "db.type/strng",
+      ["db/cardinality"] = "db.cardinality/one" } }, "ENTITY_MISSING", "strng" },
+    { "EDN that is broken", "[{:person/name", "SYNTAX", "1:" },
+    { "EDN that is no transaction", "42", "TX_SYNTAX", "" },
+  }
+
+  for _, case in ipairs(cases) do
+    it("is refused for " .. case[1], function()
+      local report, message, code = conn:transact(case[2])
+      assert.is_nil(report)
+      assert.equal(case[3], code, message)
+      assert.matches(case[4], message)
+      assert.is_nil(message:find "\n")
+    end)
+  end
+
+  it("raises when it is neither a table nor text", function()
+    assert.matches("list of maps", support.failure(conn.transact, conn, 5))
+    assert.is_string(support.failure(conn.transact, conn, nil))
+  end)
+
+  it("may not be nested without end", function()
+    local own = { ["person/name"] = "x" }
+    own["person/friend"] = own
+    assert.equal("LIMIT", select(3, conn:transact { own }))
+    local list = {}
+    list[1] = list
+    assert.is_nil((conn:transact { { ["person/friend"] = list } }))
+  end)
+
+  it("may not have strings of 100 MB", function()
+    local report, message, code = conn:transact { { ["person/name"] = ("x"):rep(100 * 1024 * 1024) } }
+    assert.is_nil(report)
+    assert.equal("LIMIT", code)
+    assert.is_true(#message < 400)
+  end)
+end)

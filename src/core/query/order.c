@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sorting numbers that carry row numbers: a radix sort, least significant byte first, that leaves out the bytes in
+ * which no two numbers differ. Stable. Nothing is moved when they are in order already.
+ *
+ * Cost: O(n) for each byte that differs.
+ */
+#include "exec.h"
+
+static bool in_order(const uint64_t *keys, uint32_t n, uint64_t *differ)
+{
+    uint64_t diff = 0;
+    uint32_t falls = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        diff |= keys[i] ^ keys[i - 1];
+        falls += keys[i] < keys[i - 1];
+    }
+    *differ = diff;
+    return falls == 0;
+}
+
+static void sort_byte(const uint64_t *keys, const uint32_t *rows, uint64_t *keys_out, uint32_t *rows_out, uint32_t n,
+                      unsigned shift)
+{
+    uint32_t at[256] = { 0 };
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        at[keys[i] >> shift & 0xff]++;
+    }
+    for (unsigned b = 0; b < 256; b++) {
+        uint32_t count = at[b];
+        at[b] = sum;
+        sum += count;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t to = at[keys[i] >> shift & 0xff]++;
+        keys_out[to] = keys[i];
+        rows_out[to] = rows[i];
+    }
+}
+
+void ri_sort_words(uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other, uint32_t n)
+{
+    uint64_t differ = 0;
+    if (in_order(*keys, n, &differ)) {
+        return;
+    }
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        if ((differ >> shift & 0xff) == 0) {
+            continue;
+        }
+        sort_byte(*keys, *rows, *keys_other, *rows_other, n, shift);
+        uint64_t *k = *keys;
+        uint32_t *r = *rows;
+        *keys = *keys_other;
+        *rows = *rows_other;
+        *keys_other = k;
+        *rows_other = r;
+    }
+}

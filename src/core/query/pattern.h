@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The executor, private: scopes, sources, and patterns with their constants resolved.
+ */
+#ifndef RI_PATTERN_H
+#define RI_PATTERN_H
+
+#include "bind.h"
+#include "query.h"
+
+/* ---- sets of variables ---- */
+
+static inline bool ri_varset_meets(const ri_varset *a, const ri_varset *b)
+{
+    uint64_t common = 0;
+    for (unsigned i = 0; i < RI_QUERY_VARS_MAX / 64; i++) {
+        common |= a->words[i] & b->words[i];
+    }
+    return common != 0;
+}
+
+/* ---- scopes ---- */
+
+typedef struct ri_scope {
+    struct ri_scope *next; /* of all rules' scopes of the operation */
+    const void *owner;     /* the rule branch it was made for */
+    const char **var_names;
+    const ri_value *fixed; /* by variable; used where is_fixed says so; NULL: none is */
+    ri_varset is_fixed;
+    uint16_t var_count;
+    uint16_t source; /* inside rules: what the default source stands for */
+    uint16_t source_default;
+    bool walked; /* all patterns of the branch are counted */
+} ri_scope;
+
+static inline uint16_t ri_scope_source(const ri_scope *scope, uint16_t source)
+{
+    return source == scope->source_default ? scope->source : source;
+}
+/* The scope of a rule branch on a source. NULL: no memory. */
+const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source);
+/* The constant that a term is, or NULL. */
+const ri_value *ri_term_const(const ri_scope *scope, const ri_term *term);
+/* The variable that a term is, when it is no constant; else RI_NO_VAR. */
+ri_var ri_term_var(const ri_scope *scope, const ri_term *term);
+
+/* ---- sources ---- */
+
+typedef struct ri_source {
+    rille_db *db;          /* NULL: a relation */
+    const ri_table *table; /* NULL: a database */
+} ri_source;
+
+/* ---- patterns ---- */
+
+enum { RI_POS_E, RI_POS_A, RI_POS_V, RI_POS_T, RI_POS_ADDED, RI_POS_COUNT };
+
+/* A pattern clause on a database, its constants resolved. */
+typedef struct ri_pattern {
+    const ri_term *terms; /* of the clause: what a pattern is known by */
+    uint16_t term_count;
+    const ri_scope *scope;
+    rille_db *db;
+    uint16_t source;
+    ri_var var[RI_POS_COUNT]; /* RI_NO_VAR: blank or constant */
+    bool has[RI_POS_COUNT];   /* constant */
+    const ri_attr *attr;      /* when has[A] */
+    uint64_t e;
+    uint64_t t;
+    ri_value v;
+    bool v_is_ref; /* v is surely a ref (ident or lookup ref) */
+    bool nothing;  /* matches no datom at all */
+    bool counted;
+    uint64_t attr_count;     /* datoms of the attribute (of the database when it is unknown) */
+    uint64_t const_count;    /* datoms that match the constants: exact, or a guess where no index tells */
+    struct ri_pattern *next; /* of all patterns of the operation */
+} ri_pattern;
+
+int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
+/* The entity a value names in a database: a number, a ref, an ident; 0: none. */
+uint64_t ri_entity_of(const rille_db *db, const ri_value *v);
+/* The value as one of the attribute, so that equal ones are equal; !*fits: none of its values can equal. Bytes go to
+ * the arena. */
+int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_value *out, bool *fits, rille_err *err);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The executor, private: joins with tables, functions, not, or.
+ */
+#ifndef RI_STAGES_H
+#define RI_STAGES_H
+
+#include "functions.h"
+#include "stage.h"
+
+/* ---- hash join with a table ---- */
+
+typedef struct ri_join_out {
+    uint16_t col;
+    ri_var var;
+} ri_join_out;
+typedef struct ri_join_key {
+    uint16_t col;
+    ri_var var; /* RI_NO_VAR: a constant */
+    ri_value value;
+} ri_join_key;
+typedef struct ri_join_spec {
+    const ri_table *table;    /* given, or NULL: made of `build` */
+    ri_stage *build;          /* a chain whose batches fill the table */
+    const ri_var *build_vars; /* the table's columns */
+    uint16_t build_count;
+    const ri_join_key *keys;
+    uint16_t key_count;
+    const ri_join_out *outs;
+    uint16_t out_count;
+    const ri_join_out *same; /* table columns that must be equal: col and (as var) the other column */
+    uint16_t same_count;
+    const uint32_t *row_limit; /* rows from this one on do not count; NULL: none */
+} ri_join_spec;
+ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_join_spec *spec,
+                            const char *label);
+
+/* ---- predicates and functions ---- */
+
+/* A PRED or FUNC clause: a built-in, a look-up (get-else, get-some, missing?) or a function of the host. bound: before
+ * it; live: needed after it. RILLE_QUERY: unknown name. */
+int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_clause *clause,
+                      const ri_varset *bound, const ri_varset *live, ri_stage **out, rille_err *err);
+
+/* Where the results of a function go (op_bind.c). */
+typedef enum ri_dest_kind { RI_DEST_NONE, RI_DEST_NEW, RI_DEST_EQUAL, RI_DEST_CONST, RI_DEST_TWICE } ri_dest_kind;
+typedef struct ri_dest {
+    uint8_t kind;   /* ri_dest_kind */
+    ri_var var;     /* NEW, EQUAL */
+    uint16_t twin;  /* TWICE: the place in the binding that this one must equal */
+    ri_value value; /* CONST */
+} ri_dest;
+typedef struct ri_results {
+    const ri_clause *clause;
+    ri_dest *dests;
+    ri_value *values; /* of the tuple at hand */
+    uint32_t *sel;
+    uint32_t row;     /* next row of the results */
+    ri_reader reader; /* COLL, RELATION: what is left of the row's elements */
+    bool in_row;
+} ri_results;
+int ri_results_init(ri_results *results, rille_op *op, const ri_scope *scope, const ri_clause *clause,
+                    const ri_varset *bound, const ri_varset *live, rille_err *err);
+void ri_results_start(ri_results *results);
+/* Rows of `result` (one a row of `in`) into stage->out; stage->out.count may come out 0. *more: call again for the
+ * rest. */
+int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, const ri_vec *result, bool *more,
+                    rille_err *err);
+/* Puts whole values in place of stubs in rows of a column (RILLE_NEED until all blobs are at hand): *out is `in` itself
+ * or the copy. */
+bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows);
+/* Remembers where the stubs among some rows came from. */
+int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err);
+int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
+              rille_err *err);
+
+/* ---- not, or ---- */
+
+ri_stage *ri_not_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, ri_feed *feed, ri_stage *body);
+typedef struct ri_or_branch {
+    ri_feed *feed;
+    ri_stage *body;
+} ri_or_branch;
+/* made: the columns that every branch gives anew. */
+ri_stage *ri_or_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_or_branch *branches,
+                          uint16_t branch_count, const ri_varset *made);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Lua binding: what its files share.
+ *
+ * BOXES. Every handle that Lua holds is a userdata of two words: a guard that is always NULL (some hosts, such as
+ * LOVE's channels, follow the first word of a foreign userdata) and the handle, NULL once it is closed. The box is made
+ * first, then the call into the engine writes the handle: whatever Lua raises in between, nothing leaks. For the same
+ * reason tables of the caller are only read raw (no metamethods), and the engine never calls back into Lua.
+ *
+ * VALUES that a plain Lua value cannot say (keywords, symbols, instants ...) are small userdata, interned in
+ * weak tables: equal values are the same object, so `==` and table keys work.
+ *
+ * ERRORS. rl_fail gives nil, message, "CODE"; RILLE_MISUSE and wrong arguments are raised.
+ */
+#ifndef RL_H
+#define RL_H
+
+#include "rl_compat.h"
+
+#include "../core/base/map.h"
+#include "../core/data/edn.h"
+#include "../core/db/conn.h"
+#include "../core/query/query.h"
+
+#include <stdbool.h>
+
+/* What is known of a Lua state: found under a key of the registry; lives as long as the state. */
+typedef struct rl_state {
+    const void *value_meta; /* lua_topointer of the metatable of values */
+    const void *list_meta;  /* of EDN lists, sets, maps and tagged forms */
+    const void *set_meta;
+    const void *map_meta;
+    const void *tagged_meta;
+    struct rl_functions *functions; /* of Lua, that query text may call */
+    bool has_ffi;                   /* LuaJIT: int64_t cdata */
+} rl_state;
+
+typedef struct rl_functions {
+    ri_bytemap names;
+    ri_arena arena;
+} rl_functions;
+rl_state *rl_state_of(lua_State *L);
+
+/* ---- boxes (rl_box.c) ---- */
+
+typedef struct rl_class {
+    const char *name; /* "connection" */
+    void (*release)(void *handle);
+    const luaL_Reg *methods;
+    const luaL_Reg *meta; /* metamethods; __index in it replaces the table of methods, which it gets as upvalue 1 */
+} rl_class;
+
+typedef struct rl_box {
+    void *guard;
+    void *handle;
+} rl_box;
+
+/* Makes the metatable of a class; leaves its table of methods on the stack. */
+void rl_class_register(lua_State *L, const rl_class *class);
+/* Pushes an empty box. */
+rl_box *rl_box_push(lua_State *L, const rl_class *class);
+/* The box at `arg`, or an error that names the class. */
+rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class);
+/* The box at `index` if it is one of this class, else NULL. */
+rl_box *rl_box_test(lua_State *L, int index, const rl_class *class);
+/* Its handle; an error when it is closed. */
+void *rl_check(lua_State *L, int arg, const rl_class *class);
+
+/* Memory of one call that Lua errors must not leak. */
+typedef struct rl_temp {
+    void *guard;
+    ri_arena arena;
+    ri_buf buf;
+    ri_edn_reader reader;
+    bool reading;
+} rl_temp;
+rl_temp *rl_temp_push(lua_State *L);
+void rl_temp_clear(rl_temp *temp);
+
+/* Pushes table[name] of the table at an absolute index, raw. */
+void rl_raw_field(lua_State *L, int index, const char *name);
+/* Pushes nil, message, code name; raises RILLE_MISUSE. Returns 3. */
+int rl_fail(lua_State *L, const rille_err *err);
+/* Tells the collector of memory that it cannot see. */
+void rl_note_bytes(lua_State *L, size_t bytes);
+
+/* ---- values (rl_value.c, rl_value_lib.c, rl_number.c) ---- */
+
+void rl_value_register(lua_State *L, rl_state *state);
+/* Puts the metamethods of values into the table on top. */
+void rl_value_metamethods(lua_State *L);
+/* Puts kw, sym, uuid ... into the table on top. */
+void rl_value_functions(lua_State *L);
+
+/* Pushes any value but a stub. May raise: memory, or a long that this Lua has no number for. */
+void rl_push_value(lua_State *L, const ri_value *v);
+void rl_push_id(lua_State *L, uint64_t id);
+/* The interned userdata of a value of a type that Lua has no own type for. */
+void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind);
+/* A value userdata, or NULL. */
+typedef struct rl_value {
+    void *guard;
+    ri_value v;        /* bytes lie behind the struct */
+    uint8_t form_kind; /* RI_FORM_VALUE, RI_FORM_CHAR or RI_FORM_DOUBLE */
+} rl_value;
+const rl_value *rl_value_test(lua_State *L, const rl_state *state, int index);
+
+/* A value from Lua without knowing an attribute: nothing is copied but tuples (arrays), which go to the arena.
+ * RILLE_TYPE names what it was. Raw access only; never raises. */
+int rl_read_value(lua_State *L, const rl_state *state, int index, ri_arena *arena, ri_value *out, rille_err *err);
+
+void rl_number_register(lua_State *L, rl_state *state);
+/* Pushes an integer: exact, or an error. */
+void rl_push_int64(lua_State *L, int64_t i);
+bool rl_int64_fits(const rl_state *state, int64_t i);
+/* Numbers of Lua as values: LONG for integers (integral floats within 2^53 where Lua has one kind of number), DOUBLE
+ * else; int64_t and uint64_t cdata. NaN: RILLE_TYPE. The value must be a number or cdata. */
+int rl_read_number(lua_State *L, const rl_state *state, int index, ri_value *out, rille_err *err);
+/* An integer, integral float within 2^53, or cdata. */
+bool rl_read_int64(lua_State *L, const rl_state *state, int index, int64_t *out);
+#define RL_TYPE_CDATA 10
+#define RL_EXACT_MAX INT64_C(9007199254740992)
+
+/* ---- EDN (rl_edn.c, rl_form.c) ---- */
+
+/* Makes the metatables of EDN sequences; puts them as form_meta into the table on top. */
+void rl_form_register(lua_State *L, rl_state *state);
+void rl_edn_functions(lua_State *L);
+void rl_push_form(lua_State *L, const ri_form *form);
+/* Lua data as a form; bytes are borrowed from Lua, sequences go to the arena. Raw access only. */
+int rl_read_form(lua_State *L, const rl_state *state, int index, ri_arena *arena, ri_form *out, rille_err *err);
+
+/* ---- databases ---- */
+
+extern const rl_class rl_class_conn;
+extern const rl_class rl_class_db;
+extern const rl_class rl_class_scan;
+extern const rl_class rl_class_names;
+void rl_conn_functions(lua_State *L);
+/* Pushes a box and hands it the reference. */
+void rl_db_push(lua_State *L, rille_db **db);
+/* Attribute by the name at `index` (leading colon accepted, keyword too). */
+int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db *db, const ri_attr **out,
+                 rille_err *err);
+/* Entity by id, ident or lookup ref; ids are not looked up. Blocks. RILLE_ENTITY_MISSING. */
+int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena, uint64_t *out,
+                   rille_err *err);
+/* A Lua value as a value of the attribute's type. Not for refs. */
+int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr *attr, ri_arena *arena, ri_value *out,
+                  rille_err *err);
+/* A long string or bytes becomes the stub that datoms have in its place. */
+int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err);
+/* The whole value of a stub; bytes are in the blob (a reference of the caller's). Blocks. */
+int rl_read_stub(ri_store *store, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
+/* Pushes any value; a stub's whole is read from its store. Raises what fails. */
+void rl_push_long_value(lua_State *L, ri_store *store, const ri_value *v);
+int rl_db_datoms(lua_State *L);
+int rl_db_count(lua_State *L);
+
+/* ---- transactions (rl_tx.c, rl_fill.c, rl_fill_op.c) ---- */
+
+extern const rl_class rl_class_commit;
+extern const rl_class rl_class_block;
+void rl_tx_register(lua_State *L);
+
+/* Fills a transaction from the data at `index`: a Lua list; and the map at `meta_index` (0: none) for the transaction
+ * itself. Raw access only. Strings are borrowed: both tables must stay on the stack until the transaction ends. */
+int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, ri_tx *tx, rille_err *err);
+int rl_conn_transact(lua_State *L);
+int rl_db_with(lua_State *L);
+
+/* ---- queries ---- */
+
+extern const rl_class rl_class_query;
+extern const rl_class rl_class_op;
+extern const rl_class rl_class_result;
+extern const rl_class rl_class_functions;
+void rl_query_functions(lua_State *L);
+void rl_op_functions(lua_State *L);
+
+/* A finished result: columns, shared by its box and by operations that read it as a source. */
+typedef struct rl_result {
+    ri_refs refs;
+    ri_table table;
+    rille_query *query;
+} rl_result;
+void rl_result_release(void *handle);
+
+#endif

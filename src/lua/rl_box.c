@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Boxes: handles of the engine as userdata (rl.h), their classes, and what every file needs around them: errors as
+ * Lua sees them, temporary memory, and the collector's knowledge of foreign bytes.
+ *
+ * The metatable of a class is found in the registry under the address of the class, so that a check is two raw looks.
+ */
+#include "rl.h"
+
+#include <string.h>
+
+#define NOTE_BYTES_MIN 65536U
+#define NOTE_KIB_MAX 65536U
+
+static const char temp_key = 0;
+
+static rl_box *box_at(lua_State *L, int index, const void *key)
+{
+    void *block = lua_touserdata(L, index);
+    if (block == NULL || !lua_getmetatable(L, index)) {
+        return NULL;
+    }
+    rl_rawgetp(L, LUA_REGISTRYINDEX, key);
+    bool same = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return same ? block : NULL;
+}
+
+rl_box *rl_box_test(lua_State *L, int index, const rl_class *class)
+{
+    return box_at(L, index, class);
+}
+
+rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
+{
+    rl_box *box = box_at(L, arg, class);
+    if (box == NULL) {
+        (void)luaL_error(L, "a %s was expected as argument %d, but there is a %s", class->name, arg,
+                         luaL_typename(L, arg));
+    }
+    return box;
+}
+
+void *rl_check(lua_State *L, int arg, const rl_class *class)
+{
+    rl_box *box = rl_box_check(L, arg, class);
+    if (box->handle == NULL) {
+        (void)luaL_error(L, "the %s is closed", class->name);
+    }
+    return box->handle;
+}
+
+rl_box *rl_box_push(lua_State *L, const rl_class *class)
+{
+    rl_box *box = rl_newuserdata(L, sizeof *box);
+    box->guard = NULL;
+    box->handle = NULL;
+    rl_rawgetp(L, LUA_REGISTRYINDEX, class);
+    (void)lua_setmetatable(L, -2);
+    return box;
+}
+
+/* Upvalue 1: the class. Serves close, __gc and __close. */
+static int box_close(lua_State *L)
+{
+    const rl_class *class = lua_touserdata(L, lua_upvalueindex(1));
+    rl_box *box = rl_box_check(L, 1, class);
+    void *handle = box->handle;
+    box->handle = NULL;
+    if (handle != NULL) {
+        class->release(handle);
+    }
+    return 0;
+}
+
+static int box_tostring(lua_State *L)
+{
+    const rl_class *class = lua_touserdata(L, lua_upvalueindex(1));
+    rl_box *box = rl_box_check(L, 1, class);
+    if (box->handle == NULL) {
+        lua_pushfstring(L, "rille %s (closed)", class->name);
+    } else {
+        lua_pushfstring(L, "rille %s: %p", class->name, box->handle);
+    }
+    return 1;
+}
+
+static void push_with_class(lua_State *L, lua_CFunction f, const rl_class *class)
+{
+    lua_pushlightuserdata(L, (void *)class);
+    lua_pushcclosure(L, f, 1);
+}
+
+void rl_class_register(lua_State *L, const rl_class *class)
+{
+    static const char *const closers[] = { "__gc", "__close" };
+    lua_newtable(L); /* methods */
+    rl_setfuncs(L, class->methods);
+    push_with_class(L, box_close, class);
+    lua_setfield(L, -2, "close");
+    lua_newtable(L); /* metatable */
+    for (size_t i = 0; i < sizeof closers / sizeof *closers; i++) {
+        push_with_class(L, box_close, class);
+        lua_setfield(L, -2, closers[i]);
+    }
+    push_with_class(L, box_tostring, class);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushfstring(L, "rille.%s", class->name);
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "__index");
+    for (const luaL_Reg *f = class->meta; f != NULL && f->name != NULL; f++) {
+        lua_pushvalue(L, -2);
+        lua_pushcclosure(L, f->func, 1);
+        lua_setfield(L, -2, f->name);
+    }
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    rl_rawsetp(L, LUA_REGISTRYINDEX, class);
+}
+
+/* ---- temporary memory ---- */
+
+void rl_temp_clear(rl_temp *temp)
+{
+    if (temp->reading) {
+        ri_edn_deinit(&temp->reader);
+        temp->reading = false;
+    }
+    ri_buf_deinit(&temp->buf);
+    ri_arena_deinit(&temp->arena);
+    memset(&temp->buf, 0, sizeof temp->buf);
+    memset(&temp->arena, 0, sizeof temp->arena);
+}
+
+static int temp_gc(lua_State *L)
+{
+    rl_temp_clear(lua_touserdata(L, 1)); /* its metatable is never handed out */
+    return 0;
+}
+
+rl_temp *rl_temp_push(lua_State *L)
+{
+    rl_temp *temp = rl_newuserdata(L, sizeof *temp);
+    memset(temp, 0, sizeof *temp);
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &temp_key);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushcfunction(L, temp_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushvalue(L, -1);
+        rl_rawsetp(L, LUA_REGISTRYINDEX, &temp_key);
+    }
+    (void)lua_setmetatable(L, -2);
+    return temp;
+}
+
+/* ---- errors, memory ---- */
+
+void rl_raw_field(lua_State *L, int index, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+}
+
+int rl_fail(lua_State *L, const rille_err *err)
+{
+    if (err->code == RILLE_MISUSE) {
+        return luaL_error(L, "%s", err->message);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err->message);
+    lua_pushstring(L, rille_code_name(err->code));
+    return 3;
+}
+
+void rl_note_bytes(lua_State *L, size_t bytes)
+{
+    if (bytes < NOTE_BYTES_MIN) {
+        return;
+    }
+    size_t kib = bytes / 1024;
+    (void)lua_gc(L, LUA_GCSTEP, (int)(kib < NOTE_KIB_MAX ? kib : NOTE_KIB_MAX));
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections, and what is done with databases by URL. Options were checked by Lua; here they come one by one.
+ */
+#include "rl.h"
+
+#include <string.h>
+
+static void release_conn(void *handle)
+{
+    ri_conn_release(handle);
+}
+
+/* text or nil at arg */
+static const char *opt_text(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? NULL : luaL_checkstring(L, arg);
+}
+
+/* The URL at arg 1: a string without zero bytes. */
+static const char *check_url(lua_State *L)
+{
+    size_t len;
+    const char *url = luaL_checklstring(L, 1, &len);
+    if (strlen(url) != len) {
+        (void)luaL_error(L, "a URL cannot have a zero byte");
+    }
+    return url;
+}
+
+/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes) --> connection
+ * mode: "create" (must not be there), "connect", "any" */
+static int core_open(lua_State *L)
+{
+    static const char *const modes[] = { "create", "connect", "any", NULL };
+    static const char *const durabilities[] = { "commit", "group", "none", NULL };
+    const char *url = check_url(L);
+    ri_conn_options options = { 0 };
+    int mode = luaL_checkoption(L, 2, "connect", modes);
+    options.must_create = mode == 0;
+    options.create = mode != 1;
+    options.branch = opt_text(L, 3);
+    options.durability = (ri_durability)luaL_checkoption(L, 4, "commit", durabilities);
+    options.no_history = !lua_isnoneornil(L, 5) && !lua_toboolean(L, 5);
+    options.read_flexible = lua_toboolean(L, 6) != 0;
+    lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
+    options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
+    rl_box *box = rl_box_push(L, &rl_class_conn);
+    rille_conn *conn;
+    rille_err err;
+    if (ri_conn_open(url, &options, &conn, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    box->handle = conn;
+    return 1;
+}
+
+/* exists(url) */
+static int core_exists(lua_State *L)
+{
+    bool exists;
+    rille_err err;
+    if (ri_database_exists(check_url(L), &exists, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, exists);
+    return 1;
+}
+
+/* drop(url) --> true */
+static int core_drop(lua_State *L)
+{
+    rille_err err;
+    if (ri_database_drop(check_url(L), &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void release_names(void *handle)
+{
+    rille_free(handle);
+}
+
+static const luaL_Reg no_methods[] = { { NULL, NULL } };
+const rl_class rl_class_names = { "list of names", release_names, no_methods, NULL };
+
+/* branches(conn) --> array of names */
+static int conn_branches(lua_State *L)
+{
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
+    rl_box *box = rl_box_push(L, &rl_class_names);
+    rille_err err;
+    char *names;
+    size_t count;
+    if (ri_store_head_list(ri_conn_store(conn), &names, &count, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    box->handle = names;
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, names);
+        lua_rawseti(L, -2, (int)i + 1);
+        names += strlen(names) + 1;
+    }
+    return 1;
+}
+
+static int conn_db(lua_State *L)
+{
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
+    rl_box *box = rl_box_push(L, &rl_class_db);
+    rille_err err;
+    rille_db *db;
+    if (ri_conn_db(conn, &db, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    box->handle = db;
+    return 1;
+}
+
+static int conn_url(lua_State *L)
+{
+    lua_pushstring(L, ri_conn_url(rl_check(L, 1, &rl_class_conn)));
+    return 1;
+}
+
+static int conn_flush(lua_State *L)
+{
+    rille_err err;
+    if (ri_conn_flush(rl_check(L, 1, &rl_class_conn), &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    rl_push_id(L, count);
+    lua_setfield(L, -2, name);
+}
+
+/* stats() --> counters of the store since it was opened */
+static int conn_stats(lua_State *L)
+{
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
+    ri_store_stats stats;
+    ri_store_read_stats(ri_conn_store(conn), &stats);
+    lua_newtable(L);
+    set_count(L, "reads", stats.gets);
+    set_count(L, "read_ranges", stats.get_ranges);
+    set_count(L, "read_bytes", stats.get_bytes);
+    set_count(L, "writes", stats.puts);
+    set_count(L, "written_bytes", stats.put_bytes);
+    set_count(L, "head_reads", stats.head_reads);
+    set_count(L, "head_swaps", stats.head_swaps);
+    set_count(L, "cache_hits", stats.cache_hits);
+    set_count(L, "cache_misses", stats.cache_misses);
+    set_count(L, "cache_bytes", stats.cache_bytes);
+    set_count(L, "cache_bytes_max", stats.cache_bytes_max);
+    set_count(L, "size_bytes", ri_store_size_bytes(ri_conn_store(conn)));
+    return 1;
+}
+
+/* verify() --> what was checked */
+static int conn_verify(lua_State *L)
+{
+    ri_verify_report report;
+    rille_err err;
+    if (ri_conn_verify(rl_check(L, 1, &rl_class_conn), &report, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_newtable(L);
+    set_count(L, "branches", report.branches);
+    set_count(L, "nodes", report.nodes);
+    set_count(L, "datoms", report.datoms);
+    set_count(L, "transactions", report.transactions);
+    set_count(L, "blobs", report.blobs);
+    set_count(L, "bytes", report.bytes);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    { "db", conn_db },   { "flush", conn_flush },        { "stats", conn_stats },           { "verify", conn_verify },
+    { "url", conn_url }, { "_branches", conn_branches }, { "_transact", rl_conn_transact }, { NULL, NULL },
+};
+
+const rl_class rl_class_conn = { "connection", release_conn, methods, NULL };
+
+void rl_conn_functions(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "open", core_open },
+        { "exists", core_exists },
+        { "drop", core_drop },
+        { NULL, NULL },
+    };
+    rl_setfuncs(L, functions);
+}

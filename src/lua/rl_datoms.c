@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db:datoms and db:count: ranges of one index, given by leading components.
+ *
+ * The iterator is a closure over a scan (a box of its own, closed at the end of the range) and gives e, attribute, v,
+ * tx, added. Datoms come in runs: the piece at hand is a span of rows of a packed leaf, or an array of datoms.
+ */
+#include "rl.h"
+
+#include <string.h>
+
+typedef struct scan {
+    rille_db *db; /* retained */
+    ri_scan scan;
+    ri_io io;
+    ri_arena arena; /* values of the bounds */
+    ri_run run;
+    uint32_t next;  /* row of the run */
+    uint32_t count; /* rows of the run */
+    bool declared_only;
+    uint32_t attr_id; /* whose name is upvalue 2 */
+} scan;
+
+static void release_scan(void *handle)
+{
+    scan *s = handle;
+    ri_scan_deinit(&s->scan);
+    ri_io_deinit(&s->io);
+    ri_arena_deinit(&s->arena);
+    ri_db_release(s->db);
+    ri_free(s);
+}
+
+static const luaL_Reg methods[] = { { NULL, NULL } };
+const rl_class rl_class_scan = { "datoms iterator", release_scan, methods, NULL };
+
+static bool find_order(const char *name, ri_order *out)
+{
+    static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        if (strcmp(name, ri_order_name(orders[i])) == 0) {
+            *out = orders[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One component at `index` into the key. */
+static int read_part(lua_State *L, const rl_state *state, int index, char part, const rille_db *db, ri_arena *arena,
+                     ri_datom *key, const ri_attr **attr, rille_err *err)
+{
+    uint64_t id;
+    if (part == 'e') {
+        return rl_read_entity(L, state, index, db, arena, &key->e, err);
+    }
+    if (part == 'a') {
+        RI_TRY(rl_read_attr(L, state, index, db, attr, err));
+        key->a = (*attr)->id;
+        return 0;
+    }
+    if (*attr == NULL || (*attr)->type == RI_REF) { /* the v of VAET, or of a ref */
+        RI_TRY(rl_read_entity(L, state, index, db, arena, &id, err));
+        key->v = ri_ref(id);
+        return 0;
+    }
+    RI_TRY(rl_read_typed(L, state, index, *attr, arena, &key->v, err));
+    return rl_shorten(arena, &key->v, err);
+}
+
+/* Arguments 3.. are components; a nil ends them. An attribute is never read as a number here: rl_read_attr. */
+static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena *arena, ri_bound *from,
+                      const ri_attr **attr, rille_err *err)
+{
+    const char *parts = ri_order_name(order);
+    const rl_state *state = rl_state_of(L);
+    *from = ri_bound_all(false);
+    *attr = NULL;
+    for (int i = 0; i < 3 && !lua_isnoneornil(L, i + 3); i++) {
+        RI_TRY(read_part(L, state, i + 3, parts[i], db, arena, &from->d, attr, err));
+        from->parts = (uint8_t)(i + 1);
+    }
+    if (order == RI_AVET && *attr != NULL && !(*attr)->index && (*attr)->unique == RI_UNIQUE_NO) {
+        return ri_fail(err, RILLE_ATTRIBUTE,
+                       "attribute :%s is not in the avet index: give it :db/index true or a :db/unique",
+                       (*attr)->ident);
+    }
+    if (order == RI_VAET && *attr != NULL && (*attr)->type != RI_REF) {
+        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is no ref", (*attr)->ident);
+    }
+    return 0;
+}
+
+/* ---- iterating ---- */
+
+static bool is_declared(scan *s, uint32_t a)
+{
+    const ri_attr *attr = ri_schema_attr_by_id(s->db->schema, a);
+    return attr != NULL && (attr->index || attr->unique != RI_UNIQUE_NO);
+}
+
+/* The next datom, borrowed; RILLE_DONE. */
+static int next_datom(scan *s, ri_datom *out, rille_err *err)
+{
+    for (;;) {
+        while (s->next < s->count) {
+            uint32_t row = s->next++;
+            if (s->run.leaf != NULL) {
+                ri_node_datom(s->run.leaf, s->run.from + row, out);
+            } else {
+                *out = *s->run.rows[row];
+            }
+            if (!s->declared_only || is_declared(s, out->a)) {
+                return 0;
+            }
+        }
+        int rc = ri_scan_next(&s->scan, &s->run, &s->io, err);
+        if (rc == RILLE_NEED) {
+            RI_TRY(ri_io_fetch(&s->io, err));
+            continue;
+        }
+        RI_TRY(rc);
+        s->next = 0;
+        s->count = ri_run_count(&s->run);
+    }
+}
+
+static void push_attr_name(lua_State *L, scan *s, uint32_t a)
+{
+    if (s->attr_id != a) {
+        const ri_attr *attr = ri_schema_attr_by_id(s->db->schema, a);
+        if (attr != NULL) {
+            lua_pushlstring(L, attr->ident, attr->ident_len);
+        } else {
+            lua_pushfstring(L, "%d", (int)a);
+        }
+        s->attr_id = a;
+        lua_replace(L, lua_upvalueindex(2));
+    }
+    lua_pushvalue(L, lua_upvalueindex(2));
+}
+
+/* Upvalues: the box of the scan, the name of the attribute seen last. */
+static int scan_step(lua_State *L)
+{
+    rl_box *box = lua_touserdata(L, lua_upvalueindex(1));
+    scan *s = box->handle;
+    rille_err err;
+    ri_datom d;
+    if (s == NULL) {
+        return 0;
+    }
+    int rc = next_datom(s, &d, &err);
+    if (rc != 0) {
+        box->handle = NULL;
+        release_scan(s);
+        return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
+    }
+    rl_push_id(L, d.e);
+    push_attr_name(L, s, d.a);
+    rl_push_long_value(L, s->db->store, &d.v);
+    rl_push_id(L, d.t);
+    lua_pushboolean(L, 1);
+    return 5;
+}
+
+static ri_order check_order(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 2);
+    ri_order order = RI_EAVT;
+    if (!find_order(name, &order)) {
+        (void)luaL_error(L, "\"%s\" is no index; there are eavt, aevt, avet and vaet", name);
+    }
+    return order;
+}
+
+/* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
+int rl_db_datoms(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    ri_order order = check_order(L);
+    const ri_attr *attr;
+    ri_bound from;
+    rille_err err;
+    lua_settop(L, 5);
+    rl_box *box = rl_box_push(L, &rl_class_scan);
+    scan *s = ri_alloc_zero(sizeof *s);
+    if (s == NULL) {
+        return luaL_error(L, "out of memory");
+    }
+    s->db = ri_db_retain(db);
+    ri_scan_init(&s->scan, s->db, order);
+    box->handle = s;
+    if (read_parts(L, db, order, &s->arena, &from, &attr, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    ri_bound to = from;
+    to.after = true;
+    ri_scan_set(&s->scan, &from, &to);
+    s->declared_only = order == RI_AVET && attr == NULL;
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_pushcclosure(L, scan_step, 2);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, 6);
+    return 4;
+}
+
+static int count_range(const rille_db *db, ri_order order, const ri_bound *from, uint64_t *out, rille_err *err)
+{
+    ri_bound to = *from;
+    ri_io io = { 0 };
+    int rc;
+    to.after = true;
+    while ((rc = ri_db_count(db, order, from, &to, &io, out, err)) == RILLE_NEED) {
+        rc = ri_io_fetch(&io, err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    ri_io_deinit(&io);
+    return rc;
+}
+
+/* All of avet that users know of: attribute by attribute. */
+static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
+{
+    *out = 0;
+    for (size_t i = 0; i < db->schema->attr_count; i++) {
+        const ri_attr *attr = &db->schema->attrs[i];
+        if (attr->index || attr->unique != RI_UNIQUE_NO) {
+            ri_bound from = ri_bound_a(attr->id, false);
+            uint64_t count = 0;
+            RI_TRY(count_range(db, RI_AVET, &from, &count, err));
+            *out += count;
+        }
+    }
+    return 0;
+}
+
+/* _count(order, c1, c2, c3) --> number */
+int rl_db_count(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    ri_order order = check_order(L);
+    const ri_attr *attr;
+    ri_bound from;
+    rille_err err;
+    uint64_t count = 0;
+    lua_settop(L, 5);
+    rl_temp *temp = rl_temp_push(L);
+    int rc = read_parts(L, db, order, &temp->arena, &from, &attr, &err);
+    if (rc == 0) {
+        bool declared_only = order == RI_AVET && attr == NULL;
+        rc = declared_only ? count_declared(db, &count, &err) : count_range(db, order, &from, &count, &err);
+    }
+    rl_temp_clear(temp);
+    if (rc != 0) {
+        return rl_fail(L, &err);
+    }
+    rl_push_id(L, count);
+    return 1;
+}

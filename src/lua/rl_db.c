@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Database values: what can be asked of one without a query. Ranges of datoms are in rl_datoms.c.
+ */
+#include "rl.h"
+
+#include <string.h>
+
+static void release_db(void *handle)
+{
+    ri_db_release(handle);
+}
+
+void rl_db_push(lua_State *L, rille_db **db)
+{
+    rl_box *box = rl_box_push(L, &rl_class_db);
+    box->handle = *db;
+    *db = NULL;
+}
+
+static int push_db_result(lua_State *L, rl_box *box, int rc, rille_db *const *db, const rille_err *err)
+{
+    if (rc != 0) {
+        return rl_fail(L, err);
+    }
+    box->handle = *db;
+    return 1;
+}
+
+static bool parse_hex(const char *text, size_t len, uint8_t out[RI_HASH_SIZE])
+{
+    if (len != 2 * RI_HASH_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0) {
+            return false;
+        }
+        out[i / 2] = (uint8_t)(i % 2 == 0 ? digit << 4 : out[i / 2] | digit);
+    }
+    return true;
+}
+
+/* as_of(t): a transaction id, an instant, ISO text of one, or a commit id in hex */
+static int db_as_of(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    const rl_state *state = rl_state_of(L);
+    rl_box *box = rl_box_push(L, &rl_class_db);
+    rille_db *out = NULL;
+    rille_err err;
+    int64_t t;
+    const rl_value *value = rl_value_test(L, state, 2);
+    if (value != NULL && value->v.type == RI_INSTANT) {
+        return push_db_result(L, box, ri_db_as_of_instant(db, value->v.as.i, &out, &err), &out, &err);
+    }
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        size_t len;
+        const char *text = lua_tolstring(L, 2, &len);
+        uint8_t commit[RI_HASH_SIZE];
+        if (parse_hex(text, len, commit)) {
+            return push_db_result(L, box, ri_db_as_of_commit(db, commit, &out, &err), &out, &err);
+        }
+        if (ri_instant_parse(text, len, &t)) {
+            return push_db_result(L, box, ri_db_as_of_instant(db, t, &out, &err), &out, &err);
+        }
+        return luaL_error(L, "\"%s\" is no point in time: give a transaction id, an instant or a commit id", text);
+    }
+    if (!rl_read_int64(L, state, 2, &t) || t < 0) {
+        return luaL_error(L, "a %s is no point in time: give a transaction id, an instant or a commit id",
+                          luaL_typename(L, 2));
+    }
+    return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
+}
+
+static void push_instant(lua_State *L, int64_t ms)
+{
+    ri_value v = ri_word(RI_INSTANT, (uint64_t)ms);
+    rl_push_value(L, &v);
+}
+
+static void push_commit(lua_State *L, const uint8_t commit[RI_HASH_SIZE])
+{
+    char hex[2 * RI_HASH_SIZE + 1];
+    ri_hex(hex, commit, RI_HASH_SIZE);
+    lua_pushlstring(L, hex, 2 * RI_HASH_SIZE);
+}
+
+static int db_basis(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    lua_createtable(L, 0, 4);
+    rl_push_id(L, db->t);
+    lua_setfield(L, -2, "t");
+    push_instant(L, db->instant);
+    lua_setfield(L, -2, "instant");
+    push_commit(L, db->commit);
+    lua_setfield(L, -2, "commit");
+    lua_pushstring(L, db->branch);
+    lua_setfield(L, -2, "branch");
+    return 1;
+}
+
+static void push_attr(lua_State *L, const ri_attr *attr)
+{
+    static const char *const uniques[] = { NULL, "value", "identity" };
+    lua_createtable(L, 0, 8);
+    rl_push_id(L, attr->id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, attr->type == RI_NIL ? "any" : ri_type_name(attr->type));
+    lua_setfield(L, -2, "type");
+    lua_pushstring(L, attr->many ? "many" : "one");
+    lua_setfield(L, -2, "cardinality");
+    if (attr->unique != RI_UNIQUE_NO) {
+        lua_pushstring(L, uniques[attr->unique]);
+        lua_setfield(L, -2, "unique");
+    }
+    lua_pushboolean(L, attr->index);
+    lua_setfield(L, -2, "index");
+    lua_pushboolean(L, attr->component);
+    lua_setfield(L, -2, "component");
+    lua_pushboolean(L, attr->no_history);
+    lua_setfield(L, -2, "no_history");
+}
+
+/* schema() --> {["person/name"] = {id=, type=, cardinality=, unique=, index=, component=, no_history=}, ...} */
+static int db_schema(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    lua_newtable(L);
+    for (size_t i = 0; i < db->schema->attr_count; i++) {
+        const ri_attr *attr = &db->schema->attrs[i];
+        if (attr->id >= RI_EID_ATTR) {
+            lua_pushlstring(L, attr->ident, attr->ident_len);
+            push_attr(L, attr);
+            lua_rawset(L, -3);
+        }
+    }
+    return 1;
+}
+
+/* entid(entity) --> id */
+static int db_entid(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    luaL_checkany(L, 2);
+    rl_temp *temp = rl_temp_push(L);
+    uint64_t e;
+    rille_err err;
+    int rc = rl_read_entity(L, rl_state_of(L), 2, db, &temp->arena, &e, &err);
+    rl_temp_clear(temp);
+    if (rc != 0) {
+        return rl_fail(L, &err);
+    }
+    rl_push_id(L, e);
+    return 1;
+}
+
+/* ident(e) --> "person/name" or nil */
+static int db_ident(lua_State *L)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    int64_t e;
+    const char *ident = NULL;
+    if (rl_read_int64(L, rl_state_of(L), 2, &e) && e > 0) {
+        ident = ri_schema_ident_of(db->schema, (uint64_t)e);
+    }
+    if (ident == NULL) {
+        lua_pushnil(L);
+    } else {
+        lua_pushstring(L, ident);
+    }
+    return 1;
+}
+
+/* Equal: the same commit of the same database. */
+static int db_eq(lua_State *L)
+{
+    const rl_box *a = rl_box_test(L, 1, &rl_class_db);
+    const rl_box *b = rl_box_test(L, 2, &rl_class_db);
+    bool same = a == b;
+    if (!same && a != NULL && b != NULL && a->handle != NULL && b->handle != NULL) {
+        const rille_db *x = a->handle;
+        const rille_db *y = b->handle;
+        same = x->t == y->t && memcmp(x->commit, y->commit, RI_HASH_SIZE) == 0 &&
+               memcmp(x->base->db_id, y->base->db_id, sizeof x->base->db_id) == 0;
+    }
+    lua_pushboolean(L, same);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    { "as_of", db_as_of },       { "basis", db_basis },     { "schema", db_schema },
+    { "entid", db_entid },       { "ident", db_ident },     { "_with", rl_db_with },
+    { "_datoms", rl_db_datoms }, { "_count", rl_db_count }, { NULL, NULL },
+};
+
+static const luaL_Reg meta[] = {
+    { "__eq", db_eq },
+    { NULL, NULL },
+};
+
+const rl_class rl_class_db = { "database", release_db, methods, meta };

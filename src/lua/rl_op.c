@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Stepping a query from Lua.
+ *
+ * The engine never waits: a step ends with rows, wants, a call of a Lua function, or because its budget is used up.
+ * Blocking use (op:_run, iterators) loops here; hosts with an event loop call step, wanted and supply themselves. Long
+ * strings and bytes come from the engine as stubs; a batch that has some is made whole before it is shown, with wants
+ * of its own.
+ */
+#include "rl_op.h"
+
+#include <string.h>
+
+void rl_op_release(void *handle)
+{
+    rl_op *op = handle;
+    ri_op_release(op->op);
+    for (size_t i = 0; i < op->table_count; i++) {
+        ri_table_deinit(&op->tables[i]);
+    }
+    for (size_t i = 0; i < op->result_count; i++) {
+        rl_result_release(op->results[i]);
+    }
+    for (size_t i = 0; i < op->db_count; i++) {
+        ri_db_release(op->dbs[i]);
+    }
+    if (op->result != NULL) {
+        rl_result_release(op->result);
+    }
+    ri_io_deinit(&op->blob_io);
+    ri_arena_deinit(&op->batch_arena);
+    ri_arena_deinit(&op->arena);
+    ri_query_release(op->query);
+    ri_free(op);
+}
+
+/* ---- stubs ---- */
+
+static bool is_stub(uint8_t type)
+{
+    return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
+}
+
+static bool has_stubs(const ri_vec *col, uint32_t count)
+{
+    if (col->type != RI_MIXED) {
+        return is_stub(col->type);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_stub(col->types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The blob of a stub, from the first store that has it. Wants go to blob_io; a store that turned out not to have it is
+ * skipped (rl_op_fetch counts), so with several stores one blob is asked for at a time. */
+static int get_blob(rl_op *op, const ri_value *stub, ri_blob **blob, rille_err *err)
+{
+    int rc = ri_fail(err, RILLE_NOTFOUND, "the bytes of a long value are in none of the stores of the query");
+    for (size_t i = op->store_skip; i < op->db_count; i++) {
+        rc = ri_store_get_blob(op->dbs[i]->store, ri_stub_addr(stub), &op->blob_io, blob, err);
+        if (rc == 0) {
+            op->store_skip = 0;
+        }
+        if (rc != RILLE_NOTFOUND) {
+            return rc;
+        }
+    }
+    return rc;
+}
+
+static int make_whole(rl_op *op, const ri_value *stub, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    ri_blob *blob;
+    RI_TRY(get_blob(op, stub, &blob, err));
+    const uint8_t *bytes = ri_arena_copy(arena, blob->bytes, blob->len);
+    *out = ri_bytes_value(stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, bytes, blob->len);
+    ri_object_release(&blob->object);
+    return bytes == NULL ? ri_fail_nomem(err) : 0;
+}
+
+static int resolve_column(rl_op *op, const ri_vec *col, ri_vec *out, rille_err *err)
+{
+    bool need = false;
+    if (!ri_vec_init(out, &op->batch_arena, op->count)) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < op->count; i++) {
+        ri_value v = ri_vec_get(col, i);
+        if (is_stub(v.type)) {
+            ri_value stub = v;
+            int rc = make_whole(op, &stub, &op->batch_arena, &v, err);
+            need = need || rc == RILLE_NEED;
+            if (rc < 0 || (rc == RILLE_NEED && op->db_count > 1)) {
+                return rc;
+            }
+        }
+        if (!need) {
+            ri_vec_set(out, i, &v);
+        }
+    }
+    return need ? RILLE_NEED : 0;
+}
+
+/* RILLE_ROWS when the batch has no stubs any more. */
+static int resolve_batch(rl_op *op, rille_err *err)
+{
+    uint16_t cols = op->query->find_count;
+    bool any = false;
+    for (uint16_t c = 0; c < cols; c++) {
+        any = any || has_stubs(&op->rows[c], op->count);
+    }
+    op->unresolved = any;
+    if (!any) {
+        return RILLE_ROWS;
+    }
+    ri_arena_reset(&op->batch_arena);
+    op->whole = ri_arena_array(&op->batch_arena, cols, sizeof *op->whole);
+    if (op->whole == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t c = 0; c < cols; c++) {
+        op->whole[c] = op->rows[c];
+        if (has_stubs(&op->rows[c], op->count)) {
+            int rc = resolve_column(op, &op->rows[c], &op->whole[c], err);
+            op->blob_need = rc == RILLE_NEED;
+            RI_TRY(rc);
+        }
+    }
+    op->rows = op->whole;
+    op->unresolved = false;
+    ri_io_clear(&op->blob_io);
+    return RILLE_ROWS;
+}
+
+/* ---- stepping ---- */
+
+int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err)
+{
+    if (op->done) {
+        return RILLE_DONE;
+    }
+    op->blob_need = false;
+    if (op->unresolved) {
+        return resolve_batch(op, err);
+    }
+    op->count = 0;
+    op->next = 0;
+    int rc = ri_op_step(op->op, budget_us, err);
+    if (rc == RILLE_ROWS) {
+        op->rows = ri_op_rows(op->op, &op->count);
+        return resolve_batch(op, err);
+    }
+    if (rc == RILLE_CALL) {
+        op->called = 0;
+    }
+    op->done = rc == RILLE_DONE;
+    return rc;
+}
+
+ri_io *rl_op_io(rl_op *op)
+{
+    return op->blob_need ? &op->blob_io : ri_op_io(op->op);
+}
+
+int rl_op_fetch(rl_op *op, rille_err *err)
+{
+    int rc = ri_io_fetch(rl_op_io(op), err);
+    if (rc == RILLE_NOTFOUND && op->blob_need && op->store_skip + 1 < op->db_count) {
+        op->store_skip++;
+        return 0;
+    }
+    return rc;
+}
+
+int rl_op_advance(rl_op *op, rille_err *err)
+{
+    for (;;) {
+        int rc = rl_op_step(op, 0, err);
+        if (rc == RILLE_NEED) {
+            RI_TRY(rl_op_fetch(op, err));
+        } else if (rc != RILLE_AGAIN && !(rc == RILLE_ROWS && op->count == 0)) {
+            return rc;
+        }
+    }
+}
+
+int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err)
+{
+    int rc;
+    op->store_skip = 0;
+    while ((rc = make_whole(op, stub, &op->batch_arena, out, err)) == RILLE_NEED) {
+        op->blob_need = true;
+        RI_TRY(rl_op_fetch(op, err));
+    }
+    op->blob_need = false;
+    return rc;
+}
+
+/* ---- methods ---- */
+
+static int push_outcome(lua_State *L, int rc, const rille_err *err)
+{
+    static const char *const names[] = { NULL, "done", "need", "again", "rows", "call" };
+    if (rc < 0) {
+        return rl_fail(L, err);
+    }
+    lua_pushstring(L, names[rc]);
+    return 1;
+}
+
+/* _step(budget_us) --> "rows", "need", "again", "call", "done" */
+static int op_step(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    lua_Number budget = luaL_optnumber(L, 2, 0);
+    rille_err err;
+    int rc = rl_op_step(op, budget > 0 && budget < 1e15 ? (uint64_t)budget : 0, &err);
+    return push_outcome(L, rc, &err);
+}
+
+/* fetch() --> true: reads what the last step needed, blocking */
+static int op_fetch(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rille_err err;
+    if (rl_op_fetch(op, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* wanted() --> {{store =, kind =, id =, offset =, length =}, ...}; length 0: to the end */
+static int op_wanted(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    ri_io *io = rl_op_io(op);
+    lua_createtable(L, (int)io->want_count, 0);
+    for (size_t i = 0; i < io->want_count; i++) {
+        rille_get get = ri_io_request(io, i);
+        char hex[2 * RILLE_ID_SIZE + 1];
+        const char *kind = get.object.kind == RILLE_OBJECT_PACK   ? "pack"
+                           : get.object.kind == RILLE_OBJECT_NODE ? "node"
+                                                                  : "blob";
+        ri_hex(hex, get.object.id, RILLE_ID_SIZE);
+        lua_createtable(L, 0, 5);
+        lua_pushstring(L, io->wants[i].store == NULL ? "" : ri_store_url(io->wants[i].store));
+        lua_setfield(L, -2, "store");
+        lua_pushstring(L, kind);
+        lua_setfield(L, -2, "kind");
+        lua_pushstring(L, hex);
+        lua_setfield(L, -2, "id");
+        rl_push_id(L, get.offset);
+        lua_setfield(L, -2, "offset");
+        rl_push_id(L, get.len);
+        lua_setfield(L, -2, "length");
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* supply(i, bytes) --> true: hands in what number i of wanted() asked for */
+static int op_supply(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    lua_Integer i = luaL_checkinteger(L, 2);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 3, &len);
+    rille_err err;
+    if (i < 1 || (size_t)i > rl_op_io(op)->want_count) {
+        return luaL_error(L, "the operation wants no number %d", (int)i);
+    }
+    if (ri_io_supply(rl_op_io(op), (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int op_cancel(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    ri_op_cancel(op->op);
+    return 0;
+}
+
+/* count() --> rows of the batch at hand */
+static int op_count(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rl_push_id(L, op->count - op->next);
+    return 1;
+}
+
+static int op_explain(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rl_temp *temp = rl_temp_push(L);
+    rille_err err;
+    int rc = ri_op_explain(op->op, &temp->buf);
+    if (rc == 0 && temp->buf.failed) {
+        rc = ri_fail_nomem(&err);
+    }
+    if (rc != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushlstring(L, (const char *)temp->buf.p, temp->buf.len);
+    rl_temp_clear(temp);
+    return 1;
+}
+
+static int take_batch(rl_op *op, rille_err *err)
+{
+    if (op->result == NULL) {
+        op->result = rl_result_new(op->query, err);
+    }
+    if (op->result == NULL) {
+        return RILLE_NOMEM;
+    }
+    const ri_vec **places = ri_arena_array(&op->result->table.arena, op->query->find_count, sizeof *places);
+    uint32_t added;
+    if (places == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t c = 0; c < op->query->find_count; c++) {
+        places[c] = &op->rows[c];
+    }
+    return ri_table_add(&op->result->table, places, op->count, &added, err);
+}
+
+/* _run() --> "call", or what the query gives (and true before it: a value may be nil) */
+static int op_run(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rille_err err;
+    int rc;
+    while ((rc = rl_op_advance(op, &err)) == RILLE_ROWS) {
+        rc = take_batch(op, &err);
+        if (rc != 0) {
+            return rl_fail(L, &err);
+        }
+    }
+    if (rc != RILLE_DONE) {
+        return push_outcome(L, rc, &err);
+    }
+    if (op->result == NULL && (op->result = rl_result_new(op->query, &err)) == NULL) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1 + rl_push_outcome(L, &op->result);
+}
+
+/* ---- calls of Lua functions ---- */
+
+static ri_call *check_call(lua_State *L, rl_op *op)
+{
+    ri_call *call = ri_op_call(op->op);
+    if (call == NULL) {
+        (void)luaL_error(L, "the query does not wait for a function");
+    }
+    return call;
+}
+
+/* _call() --> name, rows */
+static int op_call(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    const ri_call *call = check_call(L, op);
+    ri_arena_reset(&op->batch_arena);
+    lua_pushstring(L, call->name);
+    rl_push_id(L, call->rows);
+    return 2;
+}
+
+/* _args() --> the arguments of the next row */
+static int op_args(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    const ri_call *call = check_call(L, op);
+    if (op->called >= call->rows) {
+        return luaL_error(L, "all rows of the call have their results");
+    }
+    luaL_checkstack(L, (int)call->arg_count + 8, "too many arguments");
+    for (unsigned i = 0; i < call->arg_count; i++) {
+        const ri_arg *arg = &call->args[i];
+        ri_value v = arg->vec == NULL ? arg->value : ri_vec_get(arg->vec, op->called);
+        rille_err err;
+        if (is_stub(v.type)) {
+            ri_value stub = v;
+            if (rl_op_whole(op, &stub, &v, &err) != 0) {
+                return luaL_error(L, "%s", err.message);
+            }
+        }
+        rl_push_value(L, &v);
+    }
+    return (int)call->arg_count;
+}
+
+/* _give(value) --> true: the result of the next row */
+static int op_give(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    const ri_call *call = check_call(L, op);
+    ri_value v = ri_nil();
+    rille_err err;
+    int rc = 0;
+    if (op->called >= call->rows) {
+        return luaL_error(L, "all rows of the call have their results");
+    }
+    if (!lua_isnoneornil(L, 2)) {
+        ri_value given;
+        rc = rl_read_value(L, rl_state_of(L), 2, call->arena, &given, &err);
+        if (rc == 0 && !ri_value_copy(call->arena, &given, &v)) {
+            rc = ri_fail_nomem(&err);
+        }
+    }
+    if (rc != 0) {
+        ri_err_prefix(&err, "function %s", call->name);
+        return rl_fail(L, &err);
+    }
+    ri_vec_set(call->out, op->called++, &v);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    { "fetch", op_fetch },         { "wanted", op_wanted }, { "supply", op_supply },
+    { "cancel", op_cancel },       { "count", op_count },   { "_explain", op_explain },
+    { "_step", op_step },          { "_run", op_run },      { "_call", op_call },
+    { "_args", op_args },          { "_give", op_give },    { "_next", rl_op_next },
+    { "_iterate", rl_op_iterate }, { NULL, NULL },
+};
+
+const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };
+
+/* ---- names of Lua functions ---- */
+
+bool rl_has_function(void *context, const char *name)
+{
+    const rl_functions *functions = context;
+    return ri_bytemap_get(&functions->names, name, strlen(name)) != NULL;
+}
+
+static void release_functions(void *handle)
+{
+    rl_functions *functions = handle;
+    ri_bytemap_deinit(&functions->names);
+    ri_arena_deinit(&functions->arena);
+    ri_free(functions);
+}
+
+static const luaL_Reg no_methods[] = { { NULL, NULL } };
+const rl_class rl_class_functions = { "set of functions", release_functions, no_methods, NULL };
+
+/* add_function(name): query text may call it from now on */
+static int core_add_function(lua_State *L)
+{
+    rl_state *state = rl_state_of(L);
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    if (!ri_name_valid(RI_SYMBOL, (const uint8_t *)name, len)) {
+        return luaL_error(L, "\"%s\" cannot be the name of a function: it is no symbol", name);
+    }
+    if (ri_builtin_find(name) != NULL || ri_agg_find(name) != NULL) {
+        return luaL_error(L, "\"%s\" is a function of rille itself", name);
+    }
+    bool added;
+    char *copy = ri_arena_text(&state->functions->arena, name, len);
+    if (copy == NULL || ri_bytemap_put(&state->functions->names, copy, len, &added) == NULL) {
+        return luaL_error(L, "out of memory");
+    }
+    return 0;
+}
+
+void rl_op_functions(lua_State *L)
+{
+    static const char functions_key = 0;
+    rl_box *box = rl_box_push(L, &rl_class_functions);
+    rl_functions *functions = ri_alloc_zero(sizeof *functions);
+    if (functions == NULL) {
+        (void)luaL_error(L, "out of memory");
+    }
+    box->handle = functions;
+    rl_state_of(L)->functions = functions;
+    rl_rawsetp(L, LUA_REGISTRYINDEX, &functions_key); /* lives as long as the state */
+    lua_pushcfunction(L, core_add_function);
+    lua_setfield(L, -2, "add_function");
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A running query as Lua holds it: shared by rl_input.c (what goes in), rl_op.c (steps) and rl_rows.c (what comes out).
+ */
+#ifndef RL_OP_H
+#define RL_OP_H
+
+#include "rl.h"
+
+#include "../core/query/functions.h"
+
+typedef struct rl_op {
+    rille_query *query; /* retained */
+    rille_op *op;       /* NULL until the inputs are read */
+    ri_arena arena;     /* inputs */
+    ri_input *inputs;
+    ri_table *tables;    /* made of Lua data */
+    rl_result **results; /* of other queries, retained */
+    rille_db **dbs;      /* retained: whole values of stubs are read from their stores */
+    size_t table_count;
+    size_t result_count;
+    size_t db_count;
+
+    /* The batch at hand. */
+    const ri_vec *rows;
+    uint32_t count;
+    uint32_t next;
+    bool unresolved; /* it may have stubs still */
+    bool done;
+
+    /* Stubs of the batch made whole. */
+    ri_io blob_io;
+    bool blob_need;    /* blob_io has the wants that the last step spoke of */
+    size_t store_skip; /* stores that do not have the blob asked for last */
+    ri_vec *whole;     /* find_count columns */
+    ri_arena batch_arena;
+
+    rl_result *result; /* of a run that was interrupted by a call, or NULL */
+    uint32_t called;   /* rows of the pending call that have their result */
+} rl_op;
+
+/* Reads the inputs at stack indices [first, first + count) and makes op->op. */
+int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
+                rille_err *err);
+/* RILLE_ROWS (op->rows has no stubs), RILLE_NEED, RILLE_AGAIN, RILLE_CALL, RILLE_DONE or an error. */
+int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err);
+/* Fetches what a step needed. Blocks. */
+int rl_op_fetch(rl_op *op, rille_err *err);
+/* The io that has the wants. */
+ri_io *rl_op_io(rl_op *op);
+/* Steps and fetches until there are rows, the end, or a call. */
+int rl_op_advance(rl_op *op, rille_err *err);
+/* An argument of a call, whole. */
+int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err);
+/* Frees an op that is in no box any more. */
+void rl_op_release(void *handle);
+
+/* Names the function may be called by; a set that C can ask without Lua. */
+bool rl_has_function(void *context, const char *name);
+
+/* Makes an empty result for the query; NULL: no memory. */
+rl_result *rl_result_new(rille_query *query, rille_err *err);
+/* Pushes what a finished query gives: the result, a list, a row or a value. Takes the result. */
+int rl_push_outcome(lua_State *L, rl_result **result);
+void rl_push_column_name(lua_State *L, const rille_query *query, uint16_t column);
+/* Row methods of ops. */
+int rl_op_next(lua_State *L);
+int rl_op_iterate(lua_State *L);
+
+#endif

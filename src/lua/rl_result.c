@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a query gives: a userdata over columns. Rows are Lua tables made when they are asked for; columns and iterators
+ * make none. Shared by its box and by operations that read it as a source.
+ */
+#include "rl_op.h"
+
+#include <string.h>
+
+rl_result *rl_result_new(rille_query *query, rille_err *err)
+{
+    rl_result *result = ri_alloc_zero(sizeof *result);
+    if (result == NULL) {
+        (void)ri_fail_nomem(err);
+        return NULL;
+    }
+    if (ri_table_init(&result->table, query->find_count, false, err) != 0) {
+        ri_free(result);
+        return NULL;
+    }
+    ri_refs_init(&result->refs);
+    result->query = ri_query_retain(query);
+    return result;
+}
+
+void rl_result_release(void *handle)
+{
+    rl_result *result = handle;
+    if (ri_refs_drop(&result->refs)) {
+        ri_table_deinit(&result->table);
+        ri_query_release(result->query);
+        ri_free(result);
+    }
+}
+
+/* ---- rows ---- */
+
+static void push_cell(lua_State *L, const ri_vec *col, uint32_t row)
+{
+    ri_value v = ri_vec_get(col, row);
+    rl_push_value(L, &v);
+}
+
+static void push_row(lua_State *L, const rl_result *result, uint32_t row)
+{
+    uint16_t width = result->table.col_count;
+    bool keyed = result->query->keys != NULL;
+    lua_createtable(L, keyed ? 0 : width, keyed ? width : 0);
+    for (uint16_t c = 0; c < width; c++) {
+        if (keyed) {
+            lua_pushstring(L, result->query->keys[c]);
+            push_cell(L, &result->table.cols[c], row);
+            lua_rawset(L, -3);
+        } else {
+            push_cell(L, &result->table.cols[c], row);
+            lua_rawseti(L, -2, c + 1);
+        }
+    }
+}
+
+static void push_column(lua_State *L, const rl_result *result, uint16_t c)
+{
+    const ri_vec *col = &result->table.cols[c];
+    uint32_t count = result->table.count;
+    lua_createtable(L, (int)count, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        push_cell(L, col, i);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+/* result[i], or a method. Upvalue 1: the methods. */
+static int result_index(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TNUMBER) {
+        lua_pushvalue(L, 2);
+        lua_rawget(L, lua_upvalueindex(1));
+        return 1;
+    }
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    lua_Number i = lua_tonumber(L, 2);
+    if (i >= 1 && i <= (lua_Number)result->table.count && i == (lua_Number)(uint32_t)i) {
+        push_row(L, result, (uint32_t)i - 1);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int result_len(lua_State *L)
+{
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    rl_push_id(L, result->table.count);
+    return 1;
+}
+
+/* Column number from a number or a name. */
+static uint16_t check_column(lua_State *L, int arg, const rl_result *result)
+{
+    uint16_t width = result->table.col_count;
+    if (lua_type(L, arg) == LUA_TSTRING) {
+        for (uint16_t c = 0; c < width; c++) {
+            rl_push_column_name(L, result->query, c);
+            bool same = lua_rawequal(L, -1, arg) != 0;
+            lua_pop(L, 1);
+            if (same) {
+                return c;
+            }
+        }
+        (void)luaL_error(L, "the result has no column \"%s\"", lua_tostring(L, arg));
+    }
+    lua_Integer c = luaL_checkinteger(L, arg);
+    if (c < 1 || c > width) {
+        (void)luaL_error(L, "the result has no column %d; it has %d", (int)c, (int)width);
+    }
+    return (uint16_t)(c - 1);
+}
+
+static int result_column(lua_State *L)
+{
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    push_column(L, result, check_column(L, 2, result));
+    return 1;
+}
+
+static int result_columns(lua_State *L)
+{
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    lua_createtable(L, result->table.col_count, 0);
+    for (uint16_t c = 0; c < result->table.col_count; c++) {
+        rl_push_column_name(L, result->query, c);
+        lua_rawseti(L, -2, c + 1);
+    }
+    return 1;
+}
+
+static int result_to_table(lua_State *L)
+{
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    lua_createtable(L, (int)result->table.count, 0);
+    for (uint32_t i = 0; i < result->table.count; i++) {
+        push_row(L, result, i);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* Upvalues: the box, a block with the next row's number. */
+static int rows_step(lua_State *L)
+{
+    rl_box *box = lua_touserdata(L, lua_upvalueindex(1));
+    uint32_t *next = lua_touserdata(L, lua_upvalueindex(2));
+    const rl_result *result = box->handle;
+    if (result == NULL) {
+        return luaL_error(L, "the result is closed");
+    }
+    if (*next >= result->table.count) {
+        return 0;
+    }
+    uint32_t row = (*next)++;
+    uint16_t width = result->table.col_count;
+    luaL_checkstack(L, width + 4, "too many columns");
+    for (uint16_t c = 0; c < width; c++) {
+        push_cell(L, &result->table.cols[c], row);
+    }
+    return width;
+}
+
+static int result_rows(lua_State *L)
+{
+    (void)rl_check(L, 1, &rl_class_result);
+    lua_settop(L, 1);
+    uint32_t *next = rl_newuserdata(L, sizeof *next);
+    *next = 0;
+    lua_pushcclosure(L, rows_step, 2);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    { "column", result_column },
+    { "columns", result_columns },
+    { "to_table", result_to_table },
+    { "rows", result_rows },
+    { NULL, NULL },
+};
+
+static const luaL_Reg meta[] = {
+    { "__index", result_index },
+    { "__len", result_len },
+    { NULL, NULL },
+};
+
+const rl_class rl_class_result = { "result", rl_result_release, methods, meta };
+
+/* ---- the shape that :find asks for ---- */
+
+int rl_push_outcome(lua_State *L, rl_result **place)
+{
+    rl_box *box = rl_box_push(L, &rl_class_result); /* holds it while Lua may raise */
+    rl_result *result = *place;
+    box->handle = result;
+    *place = NULL;
+    if (result->query->find_kind == RI_FIND_REL) {
+        rl_note_bytes(L, ri_table_bytes(&result->table));
+        return 1;
+    }
+    if (result->query->find_kind == RI_FIND_COLL) {
+        push_column(L, result, 0);
+    } else if (result->table.count == 0) {
+        lua_pushnil(L);
+    } else if (result->query->find_kind == RI_FIND_TUPLE) {
+        push_row(L, result, 0);
+    } else {
+        push_cell(L, &result->table.cols[0], 0);
+    }
+    box->handle = NULL;
+    rl_result_release(result);
+    return 1;
+}
+
+/* ---- rows of a running operation ---- */
+
+static int push_next(lua_State *L, rl_op *op)
+{
+    uint16_t width = op->query->find_count;
+    uint32_t row = op->next++;
+    luaL_checkstack(L, width + 4, "too many columns");
+    for (uint16_t c = 0; c < width; c++) {
+        push_cell(L, &op->rows[c], row);
+    }
+    return width;
+}
+
+/* _next() --> the values of the next row of the batch, or nothing */
+int rl_op_next(lua_State *L)
+{
+    rl_op *op = rl_check(L, 1, &rl_class_op);
+    return op->next < op->count ? push_next(L, op) : 0;
+}
+
+/* Upvalue 1: the box of the op. Closes it at the end. */
+static int iterate_step(lua_State *L)
+{
+    rl_box *box = lua_touserdata(L, lua_upvalueindex(1));
+    rl_op *op = box->handle;
+    rille_err err;
+    if (op == NULL) {
+        return 0;
+    }
+    if (op->next < op->count) {
+        return push_next(L, op);
+    }
+    int rc = rl_op_advance(op, &err);
+    if (rc == RILLE_ROWS) {
+        return push_next(L, op);
+    }
+    if (rc == RILLE_CALL) {
+        rc = ri_fail(&err, RILLE_QUERY, "the query calls the function %s of Lua", ri_op_call(op->op)->name);
+    }
+    box->handle = NULL;
+    rl_op_release(op);
+    return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
+}
+
+/* _iterate() --> iterator over all rows; for queries that call no function of Lua */
+int rl_op_iterate(lua_State *L)
+{
+    (void)rl_check(L, 1, &rl_class_op);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, iterate_step, 1);
+    return 1;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lua values where a schema says what they mean: attributes by name, values of an attribute's type, entities by id,
+ * ident or lookup ref. The common types are converted here, the rest goes through ri_attr_convert.
+ */
+#include "rl.h"
+
+#include <string.h>
+
+/* Text of a string or keyword at `index`, without a leading colon. NULL: it is neither. */
+static const char *name_at(lua_State *L, const rl_state *state, int index, size_t *len)
+{
+    const char *name = NULL;
+    if (lua_type(L, index) == LUA_TSTRING) {
+        name = lua_tolstring(L, index, len);
+        if (*len > 0 && name[0] == ':') {
+            name++;
+            --*len;
+        }
+        return name;
+    }
+    const rl_value *value = rl_value_test(L, state, index);
+    if (value != NULL && value->v.type == RI_KEYWORD) {
+        name = (const char *)value->v.as.p;
+        *len = value->v.len;
+    }
+    return name;
+}
+
+int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db *db, const ri_attr **out,
+                 rille_err *err)
+{
+    size_t len;
+    const char *name = name_at(L, state, index, &len);
+    *out = NULL;
+    if (name == NULL) {
+        int64_t id;
+        if (rl_read_int64(L, state, index, &id) && id > 0) {
+            *out = ri_schema_attr_by_id(db->schema, (uint64_t)id);
+        }
+        return *out != NULL ? 0
+                            : ri_fail(err, RILLE_ATTRIBUTE,
+                                      "an attribute's name such as \"person/name\" was expected, "
+                                      "but there is a %s",
+                                      luaL_typename(L, index));
+    }
+    *out = ri_schema_attr(db->schema, name, len);
+    return *out != NULL ? 0 : ri_schema_unknown(db->schema, name, len, err);
+}
+
+static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *err)
+{
+    if (lua_type(L, index) == LUA_TNUMBER && attr->type == RI_LONG) {
+        char shown[40];
+        (void)ri_double_format(shown, (double)lua_tonumber(L, index));
+        return ri_fail(err, RILLE_TYPE,
+                       "attribute :%s: the number %.17g is no exact whole number, expected a long (beyond 2^53 give an "
+                       "integer, or rille.bigint)",
+                       attr->ident, (double)lua_tonumber(L, index));
+    }
+    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected a %s", attr->ident,
+                   luaL_typename(L, index), ri_type_name(attr->type));
+}
+
+/* Numbers as a FLOATS value in the arena. */
+static int read_floats(lua_State *L, int index, const ri_attr *attr, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    size_t count = rl_rawlen(L, index);
+    uint8_t *bytes = ri_arena_array(arena, count + 1, 4);
+    if (bytes == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (int)i + 1);
+        bool is_number = lua_type(L, -1) == LUA_TNUMBER;
+        float f = is_number ? (float)lua_tonumber(L, -1) : 0;
+        lua_pop(L, 1);
+        if (!is_number || f != f) {
+            return ri_fail(err, RILLE_TYPE, "attribute :%s: element %zu is no number", attr->ident, i + 1);
+        }
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        ri_store_u32(bytes + i * 4, bits);
+    }
+    *out = ri_bytes_value(RI_FLOATS, bytes, count * 4);
+    return 0;
+}
+
+static int read_text(lua_State *L, const rl_state *state, int index, const ri_attr *attr, ri_arena *arena,
+                     ri_value *out, rille_err *err)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, index, &len);
+    if (attr->type == RI_BYTES && len <= RI_VALUE_BYTES_MAX) {
+        *out = ri_bytes_value(RI_BYTES, text, len);
+        return 0;
+    }
+    ri_value in;
+    int rc = rl_read_value(L, state, index, arena, &in, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "attribute :%s", attr->ident);
+        return rc;
+    }
+    if (attr->type == RI_STRING) {
+        *out = in;
+        return 0;
+    }
+    if (attr->type == RI_KEYWORD && len > 0 && text[0] == ':') {
+        in = ri_bytes_value(RI_STRING, text + 1, len - 1);
+    }
+    return ri_attr_convert(attr, &in, false, arena, out, err);
+}
+
+static int read_whole(lua_State *L, const rl_state *state, int index, const ri_attr *attr, ri_value *out,
+                      rille_err *err)
+{
+    int64_t i;
+    if (!rl_read_int64(L, state, index, &i)) {
+        return wrong_type(L, index, attr, err);
+    }
+    *out = attr->type == RI_INSTANT ? ri_word(RI_INSTANT, (uint64_t)i) : ri_long(i);
+    return 0;
+}
+
+int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr *attr, ri_arena *arena, ri_value *out,
+                  rille_err *err)
+{
+    int type = lua_type(L, index);
+    if (type == LUA_TSTRING) {
+        return read_text(L, state, index, attr, arena, out, err);
+    }
+    if (type == LUA_TNUMBER && (attr->type == RI_LONG || attr->type == RI_INSTANT)) {
+        return read_whole(L, state, index, attr, out, err);
+    }
+    if (type == LUA_TTABLE && attr->type == RI_FLOATS) {
+        return read_floats(L, rl_absindex(L, index), attr, arena, out, err);
+    }
+    ri_value in;
+    int rc = rl_read_value(L, state, index, arena, &in, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "attribute :%s", attr->ident);
+        return rc;
+    }
+    if (in.type == attr->type || (attr->type == RI_NIL && in.type != RI_NIL)) {
+        *out = in;
+        return 0;
+    }
+    if (in.type == RI_NIL) {
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: nil is no value, expected a %s", attr->ident,
+                       ri_type_name(attr->type));
+    }
+    return ri_attr_convert(attr, &in, false, arena, out, err);
+}
+
+int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err)
+{
+    if ((v->type != RI_STRING && v->type != RI_BYTES) || v->len <= RI_VALUE_INLINE_MAX) {
+        return 0;
+    }
+    uint8_t *stub = ri_arena_alloc(arena, RI_STUB_SIZE);
+    if (stub == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_stub_write(stub, v->as.p, v->len);
+    *v = ri_bytes_value(v->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, RI_STUB_SIZE);
+    return 0;
+}
+
+/* ---- entities ---- */
+
+static int missing(const ri_attr *attr, const ri_value *v, rille_err *err)
+{
+    char shown[100];
+    return ri_fail(err, RILLE_ENTITY_MISSING, "there is no entity whose :%s is %s", attr->ident,
+                   ri_value_show(shown, sizeof shown, v));
+}
+
+static int look_up(const rille_db *db, const ri_attr *attr, const ri_value *v, uint64_t *out, rille_err *err)
+{
+    ri_io io = { 0 };
+    int rc;
+    while ((rc = ri_db_lookup(db, attr, v, &io, out, err)) == RILLE_NEED) {
+        rc = ri_io_fetch(&io, err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    ri_io_deinit(&io);
+    return rc != 0 ? rc : *out == 0 ? missing(attr, v, err) : 0;
+}
+
+/* {"person/email", "a@b.c"} */
+static int read_lookup(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena,
+                       uint64_t *out, rille_err *err)
+{
+    const ri_attr *attr;
+    ri_value v;
+    if (!lua_checkstack(L, 6)) {
+        return ri_fail_nomem(err);
+    }
+    lua_rawgeti(L, index, 1);
+    lua_rawgeti(L, index, 2);
+    int rc = rl_read_attr(L, state, -2, db, &attr, err);
+    if (rc == 0 && attr->unique == RI_UNIQUE_NO) {
+        rc = ri_fail(err, RILLE_TX_SYNTAX, "attribute :%s cannot be looked up: it is not unique", attr->ident);
+    }
+    if (rc == 0 && attr->type == RI_REF) {
+        uint64_t e;
+        rc = rl_read_entity(L, state, -1, db, arena, &e, err);
+        v = ri_ref(rc == 0 ? e : 0);
+    } else if (rc == 0) {
+        rc = rl_read_typed(L, state, -1, attr, arena, &v, err);
+    }
+    if (rc == 0) {
+        rc = rl_shorten(arena, &v, err);
+    }
+    if (rc == 0) {
+        rc = look_up(db, attr, &v, out, err);
+    }
+    lua_pop(L, 2);
+    return rc;
+}
+
+int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena, uint64_t *out,
+                   rille_err *err)
+{
+    int64_t id;
+    size_t len;
+    *out = 0;
+    if (rl_read_int64(L, state, index, &id)) {
+        if (id <= 0 || (uint64_t)id > RI_EID_MAX) {
+            return ri_fail(err, RILLE_ENTITY_MISSING, "%lld is no entity id", (long long)id);
+        }
+        *out = (uint64_t)id;
+        return 0;
+    }
+    if (lua_istable(L, index)) {
+        return read_lookup(L, state, rl_absindex(L, index), db, arena, out, err);
+    }
+    const char *name = name_at(L, state, index, &len);
+    if (name == NULL) {
+        return ri_fail(err, RILLE_TYPE,
+                       "an entity id, an ident or a lookup ref {attribute, value} was expected, but there "
+                       "is a %s",
+                       luaL_typename(L, index));
+    }
+    *out = ri_schema_ident(db->schema, name, len);
+    return *out != 0 ? 0
+                     : ri_fail(err, RILLE_ENTITY_MISSING, "there is no entity with the ident :%.*s",
+                               (int)(len < 100 ? len : 100), name);
+}
+
+int rl_read_stub(ri_store *store, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err)
+{
+    int rc;
+    while ((rc = ri_store_get_blob(store, ri_stub_addr(stub), io, blob, err)) == RILLE_NEED) {
+        RI_TRY(ri_io_fetch(io, err));
+    }
+    if (rc == 0) {
+        *out = ri_bytes_value(stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, (*blob)->bytes, (*blob)->len);
+    }
+    return rc;
+}
+
+void rl_push_long_value(lua_State *L, ri_store *store, const ri_value *v)
+{
+    if (v->type != RI_STRING_BLOB && v->type != RI_BYTES_BLOB) {
+        rl_push_value(L, v);
+        return;
+    }
+    rille_err err;
+    ri_blob *blob;
+    ri_value whole;
+    ri_io io = { 0 };
+    rl_temp *temp = rl_temp_push(L);
+    int rc = rl_read_stub(store, v, &io, &blob, &whole, &err);
+    if (rc == 0) {
+        ri_buf_put(&temp->buf, whole.as.p, whole.len); /* nothing may be held when Lua runs out of memory */
+        ri_object_release(&blob->object);
+        whole.as.p = temp->buf.p;
+        rc = temp->buf.failed ? ri_fail_nomem(&err) : 0;
+    }
+    ri_io_deinit(&io);
+    if (rc != 0) {
+        (void)luaL_error(L, "%s", err.message);
+    }
+    rl_push_value(L, &whole);
+    rl_temp_clear(temp);
+    lua_remove(L, -2);
+}
