@@ -13,22 +13,22 @@
 #define GOLDEN_URL "file:test/golden/v1"
 
 static const char *const transactions[] = {
-    "[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-01\"]"
-    " {:db/ident :book/isbn :db/valueType :db.type/string :db/unique :db.unique/identity :db/doc \"the key\"}"
-    " {:db/ident :book/title :db/valueType :db.type/string}"
-    " {:db/ident :book/pages :db/valueType :db.type/long}"
-    " {:db/ident :book/price :db/valueType :db.type/double}"
-    " {:db/ident :book/tags :db/valueType :db.type/keyword :db/cardinality :db.cardinality/many}"
-    " {:db/ident :book/next :db/valueType :db.type/ref}"
-    " {:db/ident :book/id :db/valueType :db.type/uuid}"
-    " {:db/ident :book/printed :db/valueType :db.type/instant}"
-    " {:db/ident :book/sold :db/valueType :db.type/boolean}]",
-    "[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-02\"]"
-    " {:db/id \"a\" :book/isbn \"978-1\" :book/title \"Eins\" :book/pages 100 :book/price 9.5 :book/tags [:old :rare]}"
-    " {:db/id \"b\" :book/isbn \"978-2\" :book/title \"Zwei\" :book/pages -7 :book/next \"a\" :book/sold true"
-    "  :book/id #uuid \"00112233-4455-6677-8899-aabbccddeeff\" :book/printed #inst \"1999-12-31T23:59:59.999Z\"}]",
-    "[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-03\"]"
-    " {:book/isbn \"978-1\" :book/pages 101} [:db/retract [:book/isbn \"978-1\"] :book/tags :old]]",
+    ("[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-01\"]"
+     " {:db/ident :book/isbn :db/valueType :db.type/string :db/unique :db.unique/identity :db/doc \"the key\"}"
+     " {:db/ident :book/title :db/valueType :db.type/string}"
+     " {:db/ident :book/pages :db/valueType :db.type/long}"
+     " {:db/ident :book/price :db/valueType :db.type/double}"
+     " {:db/ident :book/tags :db/valueType :db.type/keyword :db/cardinality :db.cardinality/many}"
+     " {:db/ident :book/next :db/valueType :db.type/ref}"
+     " {:db/ident :book/id :db/valueType :db.type/uuid}"
+     " {:db/ident :book/printed :db/valueType :db.type/instant}"
+     " {:db/ident :book/sold :db/valueType :db.type/boolean}]"),
+    ("[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-02\"]"
+     " {:db/id \"a\" :book/isbn \"978-1\" :book/title \"Eins\" :book/pages 100 :book/price 9.5 :book/tags [:old :rare]}"
+     " {:db/id \"b\" :book/isbn \"978-2\" :book/title \"Zwei\" :book/pages -7 :book/next \"a\" :book/sold true"
+     "  :book/id #uuid \"00112233-4455-6677-8899-aabbccddeeff\" :book/printed #inst \"1999-12-31T23:59:59.999Z\"}]"),
+    ("[[:db/add :db/current-tx :db/txInstant #inst \"2026-01-03\"]"
+     " {:book/isbn \"978-1\" :book/pages 101} [:db/retract [:book/isbn \"978-1\"] :book/tags :old]]"),
 };
 
 enum { GENERATED = 40, ITEMS = 60 };

@@ -1,5 +1,5 @@
----@meta
 -- SPDX-License-Identifier: MIT
+---@meta
 -- luacheck: ignore
 --
 -- Types of the handles that rille.core makes, for editors. Never loaded. rille.lua, run.lua and query.lua say the rest.

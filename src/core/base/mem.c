@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Large blocks ask for huge pages: a bulk load touches tens of megabytes once, and faulting them in by 4 KiB cost as much as the
- * load itself (0.7 against 1.6 M datoms/s on a virtual machine).
+ * Large blocks ask for huge pages: a bulk load touches tens of megabytes once, and faulting them in by 4 KiB cost as
+ * much as the load itself (0.7 against 1.6 M datoms/s on a virtual machine).
  */
 #if defined(__linux__)
 #define _DEFAULT_SOURCE /* madvise */

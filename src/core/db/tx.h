@@ -62,8 +62,8 @@ int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err 
 int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err); /* v NULL: all values */
 int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
 int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err); /* with components, and incoming refs */
-/* Cardinality one: the value must be old_v. Many: old_v must be among the values, and stays; NULL: there must be none. Either
- * way new_v is then added like any other value. */
+/* Cardinality one: the value must be old_v. Many: old_v must be among the values, and stays; NULL: there must be none.
+ * Either way new_v is then added like any other value. */
 int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v,
               rille_err *err); /* old NULL: has none */
 
