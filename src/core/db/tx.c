@@ -68,11 +68,11 @@ static int define_made(ri_tx *tx, const ri_attr *attr, rille_err *err)
     if (!RI_GROW(&tx->unique, &tx->unique_cap, tx->unique_count + 1)) {
         return ri_fail_nomem(err);
     }
-    RI_TRY(tx_push(tx, &op, err));
+    RI_TRY(ri_tx_push(tx, &op, err));
     tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
     op.code = tx_slot(tx, cardinality) << TX_SLOT_SHIFT | TX_ADD;
     op.v = ri_ref(RI_A_CARD_ONE);
-    return tx_push(tx, &op, err);
+    return ri_tx_push(tx, &op, err);
 }
 
 static int make_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err)
@@ -339,7 +339,7 @@ int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
 
 /* ---- items ---- */
 
-int tx_push(ri_tx *tx, const tx_op *op, rille_err *err)
+int ri_tx_push(ri_tx *tx, const tx_op *op, rille_err *err)
 {
     if (tx->item_count == tx->item_cap) {
         if (tx->item_count == ITEM_COUNT_MAX) {
@@ -359,7 +359,7 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
         if (!RI_GROW(&tx->unique, &tx->unique_cap, tx->unique_count + 1)) {
             return ri_fail_nomem(err);
         }
-        RI_TRY(tx_push(tx, op, err));
+        RI_TRY(ri_tx_push(tx, op, err));
         bool lookup = (op->e & TX_TEMP) != 0 && (tx->temps[op->e & TX_INDEX_MASK].given & TEMP_LOOKUP) != 0;
         tx->chained = tx->chained || lookup;
         tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
@@ -368,7 +368,7 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
     if ((attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY) && (op->e & TX_TEMP) != 0) {
         tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_ATTRIBUTE;
     }
-    return tx_push(tx, op, err);
+    return ri_tx_push(tx, op, err);
 }
 
 int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool copy, rille_err *err)
@@ -413,21 +413,21 @@ int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, r
     if (v != NULL) {
         RI_TRY(take_value(tx, attr, v, true, &op, err));
     }
-    return tx_push(tx, &op, err);
+    return ri_tx_push(tx, &op, err);
 }
 
 int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err)
 {
     tx_op op;
     RI_TRY(ref_op(tx, e, attr, v, TX_RETRACT, &op, err));
-    return tx_push(tx, &op, err);
+    return ri_tx_push(tx, &op, err);
 }
 
 int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err)
 {
     tx_op op = { .v = ri_nil(), .code = TX_RETRACT_ENTITY };
     RI_TRY(ent_word(tx, e, 0, &op.e, err));
-    return tx_push(tx, &op, err);
+    return ri_tx_push(tx, &op, err);
 }
 
 int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v, rille_err *err)
@@ -448,6 +448,6 @@ int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, c
     }
     check.v = (ri_value){ { .p = (const uint8_t *)cas }, 0, RI_NIL };
     RI_TRY(take_value(tx, attr, new_v, true, &add, err));
-    RI_TRY(tx_push(tx, &check, err));
+    RI_TRY(ri_tx_push(tx, &check, err));
     return push_add(tx, attr, &add, err);
 }

@@ -124,7 +124,7 @@ static int two_values(tx_resolver *r, const group *g, const ri_value *a, const r
     char second[100];
     return ri_fail(r->err, RILLE_TX_CONFLICT,
                    "attribute :%s of %s is given two values, %s and %s, but has cardinality one", g->attr->ident,
-                   tx_show_entity(r, g->e, entity, sizeof entity), ri_value_show(first, sizeof first, a),
+                   ri_tx_show_entity(r, g->e, entity, sizeof entity), ri_value_show(first, sizeof first, a),
                    ri_value_show(second, sizeof second, b));
 }
 
@@ -133,7 +133,7 @@ static int both_ways(tx_resolver *r, const group *g, const ri_value *v)
     char entity[TX_SHOW_SIZE];
     char value[100];
     return ri_fail(r->err, RILLE_TX_CONFLICT, "attribute :%s of %s: the value %s is both added and retracted",
-                   g->attr->ident, tx_show_entity(r, g->e, entity, sizeof entity),
+                   g->attr->ident, ri_tx_show_entity(r, g->e, entity, sizeof entity),
                    ri_value_show(value, sizeof value, v));
 }
 
@@ -143,7 +143,7 @@ static int cas_failed(tx_resolver *r, const group *g, const ri_value *old_v, con
     char expected[100];
     char value[100];
     return ri_fail(r->err, RILLE_TX_CAS, "attribute :%s of %s is %s, expected %s", g->attr->ident,
-                   tx_show_entity(r, g->e, entity, sizeof entity),
+                   ri_tx_show_entity(r, g->e, entity, sizeof entity),
                    found == NULL           ? "not that"
                    : found->type == RI_NIL ? "absent"
                                            : ri_value_show(value, sizeof value, found),
@@ -405,7 +405,7 @@ static int begin_block(tx_resolver *r, size_t expected_count)
     return RILLE_OK;
 }
 
-int tx_make_datoms(tx_resolver *r)
+int ri_tx_make_datoms(tx_resolver *r)
 {
     const tx_op *ops = r->ops;
     RI_TRY(begin_block(r, r->op_count));
@@ -437,7 +437,7 @@ static int take_entity(tx_resolver *r, size_t *next)
     return RILLE_OK;
 }
 
-int tx_make_datoms_in_order(tx_resolver *r)
+int ri_tx_make_datoms_in_order(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     tx_op *other = NULL;
@@ -454,7 +454,7 @@ int tx_make_datoms_in_order(tx_resolver *r)
             other = NULL;
             other_count = r->op_cap;
         }
-        RI_TRY(tx_sort_entity(r->ops, r->op_count, &other, other_count, &tx->scratch, r->err));
+        RI_TRY(ri_tx_sort_entity(r->ops, r->op_count, &other, other_count, &tx->scratch, r->err));
         RI_TRY(make_entity(r, r->ops, r->op_count));
     }
     if (last) {
@@ -553,7 +553,7 @@ static int expand(expansion *x)
     return RILLE_OK;
 }
 
-int tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count)
+int ri_tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count)
 {
     expansion x = { .r = r };
     int rc = RILLE_OK;
@@ -561,7 +561,7 @@ int tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count)
         char shown[TX_SHOW_SIZE];
         rc = can_go(entities[i]) ? expand_later(&x, entities[i])
                                  : ri_fail(r->err, RILLE_SCHEMA, "%s cannot be retracted: it %s",
-                                           tx_show_entity(r, entities[i], shown, sizeof shown),
+                                           ri_tx_show_entity(r, entities[i], shown, sizeof shown),
                                            entities[i] < RI_EID_ATTR ? "belongs to the engine" : "is a transaction");
     }
     if (rc == RILLE_OK) {

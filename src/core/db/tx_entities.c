@@ -31,7 +31,7 @@ typedef struct key_table {
 
 /* ---- tempids ---- */
 
-uint32_t tx_temp_root(ri_tx *tx, uint32_t temp)
+uint32_t ri_tx_temp_root(ri_tx *tx, uint32_t temp)
 {
     tx_temp *temps = tx->temps;
     while (temps[temp].parent != temp) {
@@ -41,10 +41,10 @@ uint32_t tx_temp_root(ri_tx *tx, uint32_t temp)
     return temp;
 }
 
-uint64_t tx_entity_id(const tx_resolver *r, uint64_t word)
+uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word)
 {
     if ((word & TX_TEMP) != 0) {
-        return r->tx->temps[tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK))].e;
+        return r->tx->temps[ri_tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK))].e;
     }
     return word == TX_SELF ? r->t : word;
 }
@@ -53,19 +53,19 @@ uint64_t tx_entity_id(const tx_resolver *r, uint64_t word)
 static uint64_t known_word(const tx_resolver *r, uint64_t word)
 {
     if ((word & TX_TEMP) != 0) {
-        uint32_t root = tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
+        uint32_t root = ri_tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
         uint64_t e = r->tx->temps[root].e;
         return e != 0 ? e : TX_TEMP | root;
     }
     return word == TX_SELF ? r->t : word;
 }
 
-const char *tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size)
+const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size)
 {
     const ri_tx *tx = r->tx;
     for (size_t i = 0; i < tx->name_count; i++) {
         const tx_name *name = &tx->names[i];
-        if (tx_entity_id(r, TX_TEMP | name->temp) != e || e == 0) {
+        if (ri_tx_entity_id(r, TX_TEMP | name->temp) != e || e == 0) {
             continue;
         }
         if (name->name != NULL) {
@@ -93,7 +93,7 @@ static const char *show_temp(const ri_tx *tx, uint32_t root, char *out, size_t s
 {
     for (size_t i = 0; i < tx->name_count; i++) {
         const tx_name *name = &tx->names[i];
-        if (tx_temp_root((ri_tx *)tx, name->temp) != root) {
+        if (ri_tx_temp_root((ri_tx *)tx, name->temp) != root) {
             continue;
         }
         if (name->name != NULL) {
@@ -121,7 +121,7 @@ static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uin
 /* The tempid is e. */
 static int bind(tx_resolver *r, const tx_key *key, uint64_t word, uint64_t e, bool *changed)
 {
-    uint32_t root = tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
+    uint32_t root = ri_tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
     tx_temp *temp = &r->tx->temps[root];
     if (temp->e == e) {
         return RILLE_OK;
@@ -134,17 +134,17 @@ static int bind(tx_resolver *r, const tx_key *key, uint64_t word, uint64_t e, bo
     return RILLE_OK;
 }
 
-/* Two words name one entity. Two ids that differ are left to tx_check_unique. */
+/* Two words name one entity. Two ids that differ are left to ri_tx_check_unique. */
 static int unify(tx_resolver *r, const tx_key *key, uint64_t a, uint64_t b, bool *changed)
 {
     if ((a & TX_TEMP) == 0 || (b & TX_TEMP) == 0) {
         if ((a & TX_TEMP) != 0) {
-            return bind(r, key, a, tx_entity_id(r, b), changed);
+            return bind(r, key, a, ri_tx_entity_id(r, b), changed);
         }
-        return (b & TX_TEMP) != 0 ? bind(r, key, b, tx_entity_id(r, a), changed) : RILLE_OK;
+        return (b & TX_TEMP) != 0 ? bind(r, key, b, ri_tx_entity_id(r, a), changed) : RILLE_OK;
     }
-    uint32_t root_a = tx_temp_root(r->tx, (uint32_t)(a & TX_INDEX_MASK));
-    uint32_t root_b = tx_temp_root(r->tx, (uint32_t)(b & TX_INDEX_MASK));
+    uint32_t root_a = ri_tx_temp_root(r->tx, (uint32_t)(a & TX_INDEX_MASK));
+    uint32_t root_b = ri_tx_temp_root(r->tx, (uint32_t)(b & TX_INDEX_MASK));
     if (root_a == root_b) {
         return RILLE_OK;
     }
@@ -335,7 +335,7 @@ static int judge_keys(tx_resolver *r, key_table *table, bool backwards, bool *ch
     for (size_t i = 0; i < lookups; i++) { /* those of what is made here */
         const tx_key *key = &r->keys[i];
         const tx_key *head = &r->keys[key->head];
-        const tx_temp *root = &r->tx->temps[tx_temp_root(r->tx, (uint32_t)(key->entity & TX_INDEX_MASK))];
+        const tx_temp *root = &r->tx->temps[ri_tx_temp_root(r->tx, (uint32_t)(key->entity & TX_INDEX_MASK))];
         bool open = root->e == 0 && (root->flags & TEMP_REAL) == 0; /* once known, it stays what it is */
         if (open && head->holder == 0 && head->subject != 0) {
             RI_TRY(unify(r, key, head->subject, key->entity, changed));
@@ -344,7 +344,7 @@ static int judge_keys(tx_resolver *r, key_table *table, bool backwards, bool *ch
     return RILLE_OK;
 }
 
-int tx_bind_entities(tx_resolver *r)
+int ri_tx_bind_entities(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     for (uint32_t i = 0; i < tx->temp_count; i++) {
@@ -400,19 +400,19 @@ static int number_root(tx_resolver *r, uint32_t root)
     return RILLE_OK;
 }
 
-int tx_number_entities(tx_resolver *r)
+int ri_tx_number_entities(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     r->next_e = r->db->next_e > tx->e_max ? r->db->next_e : tx->e_max + 1;
     r->next_attr = r->db->next_attr + tx->made_count;
     for (size_t i = 0; i < tx->lookup_count; i++) {
-        const tx_temp *root = &tx->temps[tx_temp_root(tx, tx->lookups[i].temp)];
+        const tx_temp *root = &tx->temps[ri_tx_temp_root(tx, tx->lookups[i].temp)];
         if (root->e == 0 && (root->flags & TEMP_REAL) == 0) {
             return missing_lookup(r, &tx->lookups[i]);
         }
     }
     for (uint32_t i = 0; i < tx->temp_count; i++) {
-        uint32_t root = tx_temp_root(tx, i);
+        uint32_t root = ri_tx_temp_root(tx, i);
         if ((tx->temps[i].given & TEMP_REAL) != 0 && tx->temps[root].e == 0) {
             RI_TRY(number_root(r, root));
         }
@@ -447,18 +447,18 @@ static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
     return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s: %s is %s %s and cannot be given to %s: it is unique",
                    tx_attr(r->tx, key->slot)->ident, ri_value_show(value, sizeof value, &key->v),
                    other == head->holder ? "already held by" : "given to",
-                   tx_show_entity(r, other, first, sizeof first), tx_show_entity(r, e, second, sizeof second));
+                   ri_tx_show_entity(r, other, first, sizeof first), ri_tx_show_entity(r, e, second, sizeof second));
 }
 
-int tx_check_unique(tx_resolver *r)
+int ri_tx_check_unique(tx_resolver *r)
 {
     for (size_t i = r->tx->lookup_count; i < r->key_count; i++) {
         tx_key *key = &r->keys[i];
         const tx_key *head = &r->keys[key->head];
-        uint64_t e = tx_entity_id(r, key->entity);
-        uint64_t first = tx_entity_id(r, head->subject);
+        uint64_t e = ri_tx_entity_id(r, key->entity);
+        uint64_t first = ri_tx_entity_id(r, head->subject);
         if (key->v.type == RI_REF) {
-            key->v.as.u = tx_entity_id(r, key->v.as.u);
+            key->v.as.u = ri_tx_entity_id(r, key->v.as.u);
         }
         if (first != e) {
             return held(r, key, e, first);

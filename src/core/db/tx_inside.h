@@ -5,7 +5,7 @@
  *   tx.c           filling: items, tempids, lookup refs
  *   tx_edn.c       filling from EDN
  *   tx_entities.c  who is who: lookup refs, upserts, ids of new entities, unique values
- *   tx_sort.c      operations by (e a v)
+ *   ri_tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
  *   tx_resolve.c   the steps in order, the schema, the result
  *
@@ -184,22 +184,22 @@ static inline bool tx_is_fresh(const tx_resolver *r, uint64_t e)
 #define TX_INSTANT_SLOT (RI_A_TX_INSTANT - 1U) /* the engine's attributes come first, ids without gaps */
 
 /* tx_entities.c */
-uint32_t tx_temp_root(ri_tx *tx, uint32_t temp);
+uint32_t ri_tx_temp_root(ri_tx *tx, uint32_t temp);
 /* Binds lookup refs and upserted tempids. Sets r->need. */
-int tx_bind_entities(tx_resolver *r);
+int ri_tx_bind_entities(tx_resolver *r);
 /* Ids for new entities. */
-int tx_number_entities(tx_resolver *r);
+int ri_tx_number_entities(tx_resolver *r);
 /* After numbering: the id of a word; 0: a tempid that stands for nothing. */
-uint64_t tx_entity_id(const tx_resolver *r, uint64_t word);
+uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word);
 /* Unique values, against the datoms of the block. */
-int tx_check_unique(tx_resolver *r);
+int ri_tx_check_unique(tx_resolver *r);
 /* After numbering: an item with ids in place of tempids. */
 static inline tx_op tx_known_op(const tx_resolver *r, const tx_op *item)
 {
     tx_op op = *item;
-    op.e = tx_entity_id(r, item->e);
+    op.e = ri_tx_entity_id(r, item->e);
     if (item->v.type == RI_REF) {
-        op.v.as.u = tx_entity_id(r, item->v.as.u);
+        op.v.as.u = ri_tx_entity_id(r, item->v.as.u);
     }
     return op;
 }
@@ -211,25 +211,25 @@ static inline tx_op tx_instant_op(const tx_resolver *r)
                     .code = TX_INSTANT_SLOT << TX_SLOT_SHIFT | TX_ADD };
 }
 /* "entity 12", "tempid \"x\"", "entity 12 (:color/red)" for messages. */
-const char *tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
+const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
 #define TX_SHOW_SIZE 160
 
-/* tx_sort.c */
+/* ri_tx_sort.c */
 /* By (e, slot, v); scratch memory comes from the arena. */
-int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err);
+int ri_tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err);
 /* Those of one entity; `other`, from scratch on first use, is room for other_count operations. */
-int tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err);
-int tx_op_cmp_in_entity(const tx_op *a, const tx_op *b);
+int ri_tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err);
+int ri_tx_op_cmp_in_entity(const tx_op *a, const tx_op *b);
 
 /* tx_datoms.c */
 /* Replaces retracted entities by retractions of all there is of them. Sets r->need. */
-int tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count);
+int ri_tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count);
 /* Datoms of the sorted operations into r->block. Sets r->need. */
-int tx_make_datoms(tx_resolver *r);
+int ri_tx_make_datoms(tx_resolver *r);
 /* The same straight from the items, which lie in the order of entities and retract none as a whole. */
-int tx_make_datoms_in_order(tx_resolver *r);
+int ri_tx_make_datoms_in_order(tx_resolver *r);
 
 /* tx.c */
-int tx_push(ri_tx *tx, const tx_op *op, rille_err *err);
+int ri_tx_push(ri_tx *tx, const tx_op *op, rille_err *err);
 
 #endif

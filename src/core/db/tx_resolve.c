@@ -60,8 +60,8 @@ static int survey_items(tx_resolver *r, survey *out)
     *out = (survey){ .sorted = true };
     for (size_t i = 0; i < tx->item_count; i++) {
         const tx_op *item = &tx->items[i];
-        uint64_t e = tx_entity_id(r, item->e);
-        if (e == 0 || (item->v.type == RI_REF && tx_entity_id(r, item->v.as.u) == 0)) {
+        uint64_t e = ri_tx_entity_id(r, item->e);
+        if (e == 0 || (item->v.type == RI_REF && ri_tx_entity_id(r, item->v.as.u) == 0)) {
             return not_an_entity(r, item);
         }
         out->sorted = out->sorted && before <= e;
@@ -96,8 +96,8 @@ static int copy_items(tx_resolver *r, size_t retract_count)
     if (!r->instant_given) {
         r->ops[r->op_count++] = tx_instant_op(r);
     }
-    RI_TRY(tx_expand_entities(r, retracted, retract_count));
-    return tx_sort(r->ops, r->op_count, &tx->scratch, r->err);
+    RI_TRY(ri_tx_expand_entities(r, retracted, retract_count));
+    return ri_tx_sort(r->ops, r->op_count, &tx->scratch, r->err);
 }
 
 /* Datoms of all items. Items that lie in the order of entities (bulk loads do) are not copied as a whole: touching as
@@ -111,10 +111,10 @@ static int make_datoms(tx_resolver *r)
         return ri_fail_nomem(r->err);
     }
     if (all.sorted && all.retract_count == 0) {
-        return tx_make_datoms_in_order(r);
+        return ri_tx_make_datoms_in_order(r);
     }
     RI_TRY(copy_items(r, all.retract_count));
-    return tx_make_datoms(r);
+    return ri_tx_make_datoms(r);
 }
 
 /* ---- schema ---- */
@@ -221,7 +221,7 @@ static int fill_tempids(tx_resolver *r, ri_tx_result *out)
     }
     for (size_t i = 0; i < tx->name_count; i++) {
         const tx_name *name = &tx->names[i];
-        uint64_t e = tx_entity_id(r, TX_TEMP | name->temp);
+        uint64_t e = ri_tx_entity_id(r, TX_TEMP | name->temp);
         if (e != 0) {
             out->tempids[out->tempid_count++] = (struct ri_tempid){ name->name, name->len, name->number, e };
         }
@@ -235,16 +235,16 @@ static int resolve(tx_resolver *r, ri_tx_result *out)
         return ri_fail(r->err, RILLE_LIMIT, "the ids of transactions are used up: the next one would be %llu",
                        (unsigned long long)r->t);
     }
-    RI_TRY(tx_bind_entities(r));
+    RI_TRY(ri_tx_bind_entities(r));
     if (r->need) {
         return RILLE_NEED;
     }
-    RI_TRY(tx_number_entities(r));
+    RI_TRY(ri_tx_number_entities(r));
     RI_TRY(make_datoms(r));
     if (r->need) {
         return RILLE_NEED;
     }
-    RI_TRY(tx_check_unique(r));
+    RI_TRY(ri_tx_check_unique(r));
     RI_TRY(make_schema(r, &out->schema));
     if (r->need) {
         return RILLE_NEED;

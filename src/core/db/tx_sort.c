@@ -27,7 +27,7 @@ static inline int cmp_values(const ri_value *a, const ri_value *b)
     return ri_value_cmp(a, b);
 }
 
-int tx_op_cmp_in_entity(const tx_op *a, const tx_op *b)
+int ri_tx_op_cmp_in_entity(const tx_op *a, const tx_op *b)
 {
     uint32_t slot_a = tx_op_slot(a);
     uint32_t slot_b = tx_op_slot(b);
@@ -128,26 +128,26 @@ static tx_op *room(tx_op **other, size_t count, ri_arena *scratch)
     return *other;
 }
 
-int tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err)
+int ri_tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err)
 {
     bool in_order = true;
     for (size_t i = 1; i < count && in_order; i++) {
-        in_order = tx_op_cmp_in_entity(&ops[i - 1], &ops[i]) <= 0;
+        in_order = ri_tx_op_cmp_in_entity(&ops[i - 1], &ops[i]) <= 0;
     }
     if (in_order) {
         return RILLE_OK;
     }
     if (count <= INSERTION_COUNT_MAX) {
-        insertion_sort(ops, count, tx_op_cmp_in_entity);
+        insertion_sort(ops, count, ri_tx_op_cmp_in_entity);
     } else if (room(other, other_count, scratch) == NULL) {
         return ri_fail_nomem(err);
     } else {
-        merge_sort(ops, *other, count, tx_op_cmp_in_entity);
+        merge_sort(ops, *other, count, ri_tx_op_cmp_in_entity);
     }
     return RILLE_OK;
 }
 
-int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
+int ri_tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
 {
     tx_op *other = NULL;
     bool sorted = true;
@@ -170,7 +170,7 @@ int tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
         for (end = start + 1; end < count && ops[end].e == ops[start].e;) {
             end++;
         }
-        RI_TRY(tx_sort_entity(ops + start, end - start, &other, count, scratch, err));
+        RI_TRY(ri_tx_sort_entity(ops + start, end - start, &other, count, scratch, err));
     }
     return RILLE_OK;
 }

@@ -65,7 +65,7 @@ static int cut_list(const ri_parser *parser, const ri_form *form, sections *out)
                              "a query begins with a section, such as [:find ?e :where ...]");
     }
     for (uint32_t i = 0; i < items.count;) {
-        section which;
+        section which = (section)0;
         RI_TRY(begin_section(parser, &items.p[i], out, &which));
         uint32_t end = i + 1;
         while (end < items.count && !begins_section(&items.p[end])) {
@@ -81,7 +81,7 @@ static int cut_map(const ri_parser *parser, const ri_form *form, sections *out)
 {
     ri_items items = ri_form_items(form);
     for (uint32_t i = 0; i < items.count; i += 2) {
-        section which;
+        section which = (section)0;
         RI_TRY(begin_section(parser, &items.p[i], out, &which));
         const ri_form *value = &items.p[i + 1];
         out->items[which] = ri_form_is_seq(value) ? ri_form_items(value) : (ri_items){ value, 1 };
