@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One connection, many threads: writers lose nothing, readers always see a whole transaction. Run under ThreadSanitizer
+ * by the suite.
+ */
+#include "harness.h"
+
+#include "../src/core/db/conn.h"
+
+#include <pthread.h>
+
+enum { WRITERS = 3, COMMITS = 40, READERS = 2 };
+
+typedef struct shared {
+    rille_conn *conn;
+    atomic_int done;
+    atomic_int failures;
+} shared;
+
+typedef struct worker {
+    shared *all;
+    int number;
+} worker;
+
+/* Each transaction moves one unit from :n/left to :n/right, so that their sum stays the same, and adds a key of its
+ * own. */
+static int move_one(rille_conn *conn, int key, rille_err *err)
+{
+    char text[200];
+    ri_report report;
+    int len = snprintf(text, sizeof text, "[{:n/key %d} {:n/name \"a\" :n/left %d :n/right %d}]", key, -key, key);
+    int rc = ri_conn_transact_edn(conn, text, (size_t)len, &report, err);
+    if (rc == 0) {
+        ri_report_deinit(&report);
+    }
+    return rc;
+}
+
+static void *write_some(void *context)
+{
+    worker *w = context;
+    rille_err err;
+    for (int i = 0; i < COMMITS; i++) {
+        if (move_one(w->all->conn, 1 + i * WRITERS + w->number, &err) != 0) {
+            (void)fprintf(stderr, "writer %d: %s\n", w->number, err.message);
+            atomic_fetch_add(&w->all->failures, 1);
+        }
+        if (i % 16 == 15 && ri_conn_flush(w->all->conn, &err) != 0) {
+            (void)fprintf(stderr, "flush %d: %s\n", w->number, err.message);
+            atomic_fetch_add(&w->all->failures, 1);
+        }
+    }
+    atomic_fetch_add(&w->all->done, 1);
+    return NULL;
+}
+
+/* The one value of an attribute, 0 without. */
+static int64_t value_of(rille_db *db, const char *ident, int *failures)
+{
+    const ri_attr *attr = ri_schema_attr(db->schema, ident, strlen(ident));
+    ri_bound from = ri_bound_a(attr->id, false);
+    ri_bound to = ri_bound_a(attr->id, true);
+    ri_io io = { 0 };
+    ri_datom d;
+    ri_object *hold;
+    int rc = ri_db_first(db, RI_AEVT, &from, &to, &io, &d, &hold, NULL);
+    *failures += rc < 0 ? 1 : 0;
+    ri_object_release(hold);
+    ri_io_deinit(&io);
+    return rc == 0 ? d.v.as.i : 0;
+}
+
+static void *read_some(void *context)
+{
+    worker *w = context;
+    uint64_t last = 0;
+    int failures = 0;
+    while (atomic_load(&w->all->done) < WRITERS) {
+        rille_db *db = NULL;
+        if (ri_conn_db(w->all->conn, &db, NULL) != 0) {
+            failures++;
+            break;
+        }
+        failures += value_of(db, "n/left", &failures) + value_of(db, "n/right", &failures) != 0 ? 1 : 0;
+        failures += db->t < last ? 1 : 0; /* time does not go back */
+        last = db->t;
+        ri_db_release(db);
+    }
+    atomic_fetch_add(&w->all->failures, failures);
+    return NULL;
+}
+
+TEST(threads__share_a_connection)
+{
+    static const char schema[] = "[{:db/ident :n/key :db/valueType :db.type/long :db/unique :db.unique/value}"
+                                 " {:db/ident :n/name :db/valueType :db.type/string :db/unique :db.unique/identity}"
+                                 " {:db/ident :n/left :db/valueType :db.type/long}"
+                                 " {:db/ident :n/right :db/valueType :db.type/long}]";
+    shared all = { NULL, 0, 0 };
+    pthread_t threads[WRITERS + READERS];
+    worker workers[WRITERS + READERS];
+    ri_conn_options options = { .create = true };
+    ri_report report;
+    REQUIRE_RC(ri_conn_open("mem:", &options, &all.conn, &test_err), 0);
+    REQUIRE_RC(ri_conn_transact_edn(all.conn, schema, sizeof schema - 1, &report, &test_err), 0);
+    uint64_t first = report.after->t;
+    ri_report_deinit(&report);
+    for (int i = 0; i < WRITERS + READERS; i++) {
+        workers[i] = (worker){ &all, i };
+        REQUIRE(pthread_create(&threads[i], NULL, i < WRITERS ? write_some : read_some, &workers[i]) == 0);
+    }
+    for (int i = 0; i < WRITERS + READERS; i++) {
+        REQUIRE(pthread_join(threads[i], NULL) == 0);
+    }
+    CHECK_EQ_INT(atomic_load(&all.failures), 0);
+    rille_db *db = NULL;
+    ri_verify_report verified;
+    REQUIRE_RC(ri_conn_db(all.conn, &db, &test_err), 0);
+    CHECK_EQ_INT(db->t - first, WRITERS * COMMITS); /* every acknowledged transaction, once */
+    CHECK_RC(ri_conn_verify(all.conn, &verified, &test_err), 0);
+    ri_db_release(db);
+    ri_conn_release(all.conn);
+}
+
+TEST_MAIN(threads__share_a_connection)
