@@ -108,7 +108,7 @@ describe("datoms", function()
 
   it("may be left in the middle", function()
     local conn = support.people()
-    for _ = 1, 100 do
+    for _ = 1, support.many_of(100) do
       local n = 0
       for _ in conn:db():datoms "eavt" do
         n = n + 1

@@ -83,6 +83,14 @@ describe("errors", function()
     end
   end)
 
+  it("survive lookup refs that contain themselves", function()
+    assert(conn:transact { support.attr("p/twin", "ref", support.identity) })
+    local own = { "p/twin" }
+    own[2] = own
+    check("LIMIT", "nested", conn:db():entid(own))
+    assert.is_nil((conn:transact { { "db/add", own, "person/age", 1 } }))
+  end)
+
   it("survive strings of 100 MB", function()
     local big = ("x"):rep(100 * 1024 * 1024)
     check("LIMIT", "long", conn:transact { { ["person/name"] = big } })

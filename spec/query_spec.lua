@@ -258,8 +258,8 @@ describe("stepping", function()
       local wrapped = url:find "^deferred:" and url or "deferred:" .. url
       local conn = assert(rille.create(wrapped))
       assert(conn:transact(support.people_schema()))
-      local data = {}
-      for i = 1, 3000 do data[i] = { ["person/name"] = "p" .. i, ["person/age"] = i % 50 } end
+      local data, count = {}, support.many_of(3000)
+      for i = 1, count do data[i] = { ["person/name"] = "p" .. i, ["person/age"] = i % 50 } end
       assert(conn:transact(data))
       assert(conn:flush())
       conn:close()
@@ -292,7 +292,7 @@ describe("stepping", function()
         end
       end
       op:close()
-      assert.equal(3000, rows)
+      assert.equal(count, rows)
       assert.is_true(needs > 0)
     end
   end)

@@ -249,13 +249,14 @@ int rl_db_count(lua_State *L)
     rille_err err;
     uint64_t count = 0;
     lua_settop(L, 5);
-    rl_temp *temp = rl_temp_push(L);
-    int rc = read_parts(L, db, order, &temp->arena, &from, &attr, &err);
+    luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    ri_arena arena = { 0 };
+    int rc = read_parts(L, db, order, &arena, &from, &attr, &err);
     if (rc == 0) {
         bool declared_only = order == RI_AVET && attr == NULL;
         rc = declared_only ? count_declared(db, &count, &err) : count_range(db, order, &from, &count, &err);
     }
-    rl_temp_clear(temp);
+    ri_arena_deinit(&arena);
     if (rc != 0) {
         return rl_fail(L, &err);
     }

@@ -146,11 +146,12 @@ static int db_entid(lua_State *L)
 {
     rille_db *db = rl_check(L, 1, &rl_class_db);
     luaL_checkany(L, 2);
-    rl_temp *temp = rl_temp_push(L);
+    luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    ri_arena arena = { 0 };
     uint64_t e;
     rille_err err;
-    int rc = rl_read_entity(L, rl_state_of(L), 2, db, &temp->arena, &e, &err);
-    rl_temp_clear(temp);
+    int rc = rl_read_entity(L, rl_state_of(L), 2, db, &arena, &e, &err);
+    ri_arena_deinit(&arena);
     if (rc != 0) {
         return rl_fail(L, &err);
     }

@@ -265,9 +265,9 @@ static bool is_list(fill *f, const ri_attr *attr, int index)
 static int add_one(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth)
 {
     if (attr->type == RI_REF) {
-        ri_ent v;
-        RI_TRY(fill_ref(f, attr, index, depth, &v));
-        return ri_tx_add_ref(f->tx, e, attr, v, f->err);
+        ri_ent ref;
+        RI_TRY(fill_ref(f, attr, index, depth, &ref));
+        return ri_tx_add_ref(f->tx, e, attr, ref, f->err);
     }
     ri_value v;
     RI_TRY(rl_read_typed(f->L, f->state, index, attr, ri_tx_arena(f->tx), &v, f->err));

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define LOOKUP_DEPTH_MAX 4U
+
 /* Text of a string or keyword at `index`, without a leading colon. NULL: it is neither. */
 static const char *name_at(lua_State *L, const rl_state *state, int index, size_t *len)
 {
@@ -189,12 +191,18 @@ static int look_up(const rille_db *db, const ri_attr *attr, const ri_value *v, u
     return rc != 0 ? rc : *out == 0 ? missing(attr, v, err) : 0;
 }
 
+static int read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, unsigned depth,
+                       ri_arena *arena, uint64_t *out, rille_err *err);
+
 /* {"person/email", "a@b.c"} */
-static int read_lookup(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena,
-                       uint64_t *out, rille_err *err)
+static int read_lookup(lua_State *L, const rl_state *state, int index, const rille_db *db, unsigned depth,
+                       ri_arena *arena, uint64_t *out, rille_err *err)
 {
     const ri_attr *attr;
     ri_value v;
+    if (depth >= LOOKUP_DEPTH_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "lookup refs are nested more than %u deep", LOOKUP_DEPTH_MAX);
+    }
     if (!lua_checkstack(L, 6)) {
         return ri_fail_nomem(err);
     }
@@ -206,7 +214,7 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
     }
     if (rc == 0 && attr->type == RI_REF) {
         uint64_t e;
-        rc = rl_read_entity(L, state, -1, db, arena, &e, err);
+        rc = read_entity(L, state, -1, db, depth + 1, arena, &e, err);
         v = ri_ref(rc == 0 ? e : 0);
     } else if (rc == 0) {
         rc = rl_read_typed(L, state, -1, attr, arena, &v, err);
@@ -221,8 +229,8 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
     return rc;
 }
 
-int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena, uint64_t *out,
-                   rille_err *err)
+static int read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, unsigned depth,
+                       ri_arena *arena, uint64_t *out, rille_err *err)
 {
     int64_t id;
     size_t len;
@@ -235,7 +243,7 @@ int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_d
         return 0;
     }
     if (lua_istable(L, index)) {
-        return read_lookup(L, state, rl_absindex(L, index), db, arena, out, err);
+        return read_lookup(L, state, rl_absindex(L, index), db, depth, arena, out, err);
     }
     const char *name = name_at(L, state, index, &len);
     if (name == NULL) {
@@ -248,6 +256,12 @@ int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_d
     return *out != 0 ? 0
                      : ri_fail(err, RILLE_ENTITY_MISSING, "there is no entity with the ident :%.*s",
                                (int)(len < 100 ? len : 100), name);
+}
+
+int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena, uint64_t *out,
+                   rille_err *err)
+{
+    return read_entity(L, state, index, db, 0, arena, out, err);
 }
 
 int rl_read_stub(ri_store *store, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err)
