@@ -213,12 +213,7 @@ static int count_range(const rille_db *db, ri_order order, const ri_bound *from,
     ri_io io = { 0 };
     int rc;
     to.after = true;
-    while ((rc = ri_db_count(db, order, from, &to, &io, out, err)) == RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_db_count(db, order, from, &to, &io, out, err), err)
     ri_io_deinit(&io);
     return rc;
 }

@@ -253,8 +253,7 @@ int rl_conn_transact(lua_State *L)
             rc = try_commit(L, conn, &from, c, &err);
         }
         if (rc == RILLE_CONFLICT) {
-            rc = ri_fail(&err, RILLE_BUSY, "%s: other writers were faster in each of %d attempts", ri_conn_url(conn),
-                         RI_COMMIT_TRIES_MAX);
+            rc = ri_conn_busy(conn, &err);
         }
     }
     return finish(L, temp, c, rc, &err);

@@ -181,12 +181,7 @@ static int look_up(const rille_db *db, const ri_attr *attr, const ri_value *v, u
 {
     ri_io io = { 0 };
     int rc;
-    while ((rc = ri_db_lookup(db, attr, v, &io, out, err)) == RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_db_lookup(db, attr, v, &io, out, err), err)
     ri_io_deinit(&io);
     return rc != 0 ? rc : *out == 0 ? missing(attr, v, err) : 0;
 }

@@ -8,15 +8,6 @@
 
 #include <string.h>
 
-/* Repeats a call of the tree until what it needs is there. */
-#define WITH_FETCH(rc, io, call, err)       \
-    while (((rc) = (call)) == RILLE_NEED) { \
-        (rc) = ri_io_fetch((io), (err));    \
-        if ((rc) != 0) {                    \
-            break;                          \
-        }                                   \
-    }
-
 /* The last datom before the cut (back) or the first after it. Its value is copied to the arena. RILLE_DONE: none. */
 static int find_datom(const rille_db *db, ri_order order, const ri_bound *cut, bool back, ri_arena *arena,
                       ri_datom *out, rille_err *err)
@@ -25,8 +16,8 @@ static int find_datom(const rille_db *db, ri_order order, const ri_bound *cut, b
     ri_cursor cursor;
     ri_cursor_init(&cursor, db->store, &db->base->tree[order]);
     int rc;
-    WITH_FETCH(rc, &io, back ? ri_cursor_seek_back(&cursor, cut, &io, err) : ri_cursor_seek(&cursor, cut, &io, err),
-               err)
+    RI_FETCHING(rc, &io, back ? ri_cursor_seek_back(&cursor, cut, &io, err) : ri_cursor_seek(&cursor, cut, &io, err),
+                err)
     if (rc == 0) {
         ri_node_datom(ri_cursor_leaf(&cursor), ri_cursor_row(&cursor), out);
         rc = ri_value_copy(arena, &out->v, &out->v) ? 0 : ri_fail_nomem(err);
@@ -80,7 +71,7 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
         rc = ri_fail(err, RILLE_CORRUPT, "the entry of base %llu has %u bytes, not %u", (unsigned long long)d.e,
                      d.v.len, RI_META_KEY_SIZE);
     } else if (rc == 0) {
-        WITH_FETCH(rc, &io, ri_store_get_blob(db->store, d.v.as.p + 8, &io, &blob, err), err)
+        RI_FETCHING(rc, &io, ri_store_get_blob(db->store, d.v.as.p + 8, &io, &blob, err), err)
         if (rc == 0) {
             rc = ri_base_read(blob->bytes, blob->len, out, err);
             ri_object_release(&blob->object);
@@ -144,7 +135,7 @@ static int replay_log(const rille_db *source, uint64_t after, uint64_t until, re
     ri_cursor cursor;
     ri_cursor_init(&cursor, source->store, &source->base->tree[RI_LOG]);
     int rc;
-    WITH_FETCH(rc, &io, ri_cursor_seek(&cursor, &from, &io, err), err)
+    RI_FETCHING(rc, &io, ri_cursor_seek(&cursor, &from, &io, err), err)
     while (rc == 0) {
         const ri_node *leaf = ri_cursor_leaf(&cursor);
         uint32_t row = ri_cursor_row(&cursor);
@@ -158,7 +149,7 @@ static int replay_log(const rille_db *source, uint64_t after, uint64_t until, re
             break;
         }
         ri_io_clear(&io);
-        WITH_FETCH(rc, &io, ri_cursor_next_leaf(&cursor, &to, &io, err), err)
+        RI_FETCHING(rc, &io, ri_cursor_next_leaf(&cursor, &to, &io, err), err)
     }
     ri_cursor_deinit(&cursor);
     ri_io_deinit(&io);

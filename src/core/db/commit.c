@@ -218,12 +218,7 @@ static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
     ri_io io = { 0 };
     int64_t now = ri_clock_ms();
     int rc;
-    while ((rc = ri_tx_resolve(tx, now, &io, out, err)) == RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_tx_resolve(tx, now, &io, out, err), err)
     ri_io_deinit(&io);
     return rc;
 }
@@ -258,6 +253,11 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     return rc;
 }
 
+int ri_conn_busy(const rille_conn *conn, rille_err *err)
+{
+    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", conn->url, RI_COMMIT_TRIES_MAX);
+}
+
 static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, rille_err *err)
 {
     for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
@@ -272,7 +272,7 @@ static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, 
             return rc;
         }
     }
-    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", conn->url, RI_COMMIT_TRIES_MAX);
+    return ri_conn_busy(conn, err);
 }
 
 int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err)
@@ -327,5 +327,5 @@ int ri_conn_flush(rille_conn *conn, rille_err *err)
             return rc;
         }
     }
-    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", conn->url, RI_COMMIT_TRIES_MAX);
+    return ri_conn_busy(conn, err);
 }

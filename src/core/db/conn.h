@@ -44,6 +44,8 @@ int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
 #define RI_COMMIT_TRIES_MAX 1000
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err);
+/* RILLE_BUSY: what to say after RI_COMMIT_TRIES_MAX conflicts. */
+int ri_conn_busy(const rille_conn *conn, rille_err *err);
 /* All of it for EDN text. */
 int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err);
 /* The value that committing would give; nothing is stored. */

@@ -33,13 +33,8 @@ static int merge_tree(flush *f, ri_order order, const ri_change *changes, size_t
     }
     ri_io io = { 0 };
     int rc;
-    while ((rc = ri_tree_merge(f->db->store, old, changes, count, f->writer, &io, &f->base->tree[order], err)) ==
-           RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_tree_merge(f->db->store, old, changes, count, f->writer, &io, &f->base->tree[order], err),
+                err)
     ri_io_deinit(&io);
     return rc;
 }
@@ -110,20 +105,16 @@ static int flush_log(flush *f, rille_err *err)
 
 /* ---- RET ---- */
 
-/* Where each (e a v) was asserted last among the blocks read so far. */
-typedef struct asserted {
-    ri_map64 by_hash;
-} asserted;
-
 static bool same_fact(const ri_datom *a, const ri_datom *b)
 {
     return a->e == b->e && a->a == b->a && ri_value_eq(&a->v, &b->v);
 }
 
-static int note_assertion(asserted *seen, const ri_datom *d, rille_err *err)
+/* `seen`: hash of (e a v) -> the datom that asserted it last, among the blocks read so far. */
+static int note_assertion(ri_map64 *seen, const ri_datom *d, rille_err *err)
 {
     bool added;
-    uint64_t *place = ri_map64_put(&seen->by_hash, ri_datom_hash(RI_EAVT, d), &added);
+    uint64_t *place = ri_map64_put(seen, ri_datom_hash(RI_EAVT, d), &added);
     if (place == NULL) {
         return ri_fail_nomem(err);
     }
@@ -132,9 +123,9 @@ static int note_assertion(asserted *seen, const ri_datom *d, rille_err *err)
 }
 
 /* When the fact that d retracts was asserted. */
-static int find_assertion(flush *f, const asserted *seen, const ri_datom *d, uint64_t *t, rille_err *err)
+static int find_assertion(flush *f, const ri_map64 *seen, const ri_datom *d, uint64_t *t, rille_err *err)
 {
-    const uint64_t *place = ri_map64_get(&seen->by_hash, ri_datom_hash(RI_EAVT, d));
+    const uint64_t *place = ri_map64_get(seen, ri_datom_hash(RI_EAVT, d));
     if (place != NULL && same_fact((const ri_datom *)(uintptr_t)*place, d)) {
         *t = ((const ri_datom *)(uintptr_t)*place)->t;
         return 0;
@@ -144,20 +135,15 @@ static int find_assertion(flush *f, const asserted *seen, const ri_datom *d, uin
     ri_node *leaf = NULL;
     bool is_there = false;
     int rc;
-    while ((rc = ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], d, &io, &is_there, &found, &leaf, err)) ==
-           RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], d, &io, &is_there, &found, &leaf, err),
+                err)
     *t = is_there ? found.t : 0;
     ri_node_release(leaf);
     ri_io_deinit(&io);
     return rc;
 }
 
-/* (e a v t x) as RET sorts; ties by hash collisions of `asserted` cannot matter here. */
+/* Merge sort by the whole key of an order. */
 static void sort_changes(ri_order order, ri_change *changes, ri_change *other, size_t count)
 {
     if (count < 2) {
@@ -190,7 +176,7 @@ static int merge_sorted(flush *f, ri_order order, ri_datom *datoms, size_t count
     return rc;
 }
 
-static int collect_retired(flush *f, asserted *seen, ri_datom *retired, size_t *count, rille_err *err)
+static int collect_retired(flush *f, ri_map64 *seen, ri_datom *retired, size_t *count, rille_err *err)
 {
     for (size_t b = 0; b < f->block_count; b++) {
         const ri_block *block = f->blocks[b];
@@ -223,14 +209,14 @@ static int flush_retired(flush *f, rille_err *err)
     if (retractions == 0) {
         return merge_tree(f, RI_RET, NULL, 0, err);
     }
-    asserted seen = { { 0 } };
+    ri_map64 seen = { 0 };
     ri_datom *retired = ri_alloc_array(retractions, sizeof *retired);
     size_t count = 0;
     int rc = retired == NULL ? ri_fail_nomem(err) : collect_retired(f, &seen, retired, &count, err);
     if (rc == 0) {
         rc = merge_sorted(f, RI_RET, retired, count, err);
     }
-    ri_map64_deinit(&seen.by_hash);
+    ri_map64_deinit(&seen);
     ri_free(retired);
     return rc;
 }
@@ -352,12 +338,7 @@ static int gather_branch(flush *f, const ri_noderef *ref, rille_err *err)
 {
     ri_io io = { 0 };
     int rc;
-    while ((rc = ri_tree_gather(f->db->store, ref, RI_TREE_HEIGHT_MAX, f->writer, &io, err)) == RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_tree_gather(f->db->store, ref, RI_TREE_HEIGHT_MAX, f->writer, &io, err), err)
     ri_io_deinit(&io);
     return rc;
 }

@@ -274,12 +274,7 @@ static int fetch_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_blob
 {
     ri_io io = { 0 };
     int rc;
-    while ((rc = ri_store_get_blob(store, addr, &io, out, err)) == RILLE_NEED) {
-        rc = ri_io_fetch(&io, err);
-        if (rc != 0) {
-            break;
-        }
-    }
+    RI_FETCHING(rc, &io, ri_store_get_blob(store, addr, &io, out, err), err)
     ri_io_deinit(&io);
     return rc;
 }

@@ -141,8 +141,7 @@ const ri_attr *ri_schema_attr(const ri_schema *schema, const char *ident, size_t
     return index == NULL ? NULL : &schema->attrs[*index];
 }
 
-/* Index of the first attribute whose id is not below. */
-static size_t attr_lower(const ri_schema *schema, uint64_t id)
+size_t ri_schema_attr_lower(const ri_schema *schema, uint64_t id)
 {
     size_t low = 0;
     size_t high = schema->attr_count;
@@ -164,7 +163,7 @@ const ri_attr *ri_schema_attr_by_id(const ri_schema *schema, uint64_t id)
     if (guess < schema->attr_count && schema->attrs[guess].id == id) {
         return &schema->attrs[guess];
     }
-    size_t i = attr_lower(schema, id);
+    size_t i = ri_schema_attr_lower(schema, id);
     return i < schema->attr_count && schema->attrs[i].id == id ? &schema->attrs[i] : NULL;
 }
 

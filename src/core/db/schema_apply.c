@@ -74,25 +74,10 @@ static int copy_schema(builder *b)
     return RILLE_OK;
 }
 
-static size_t attr_place(const ri_schema *schema, uint64_t id)
-{
-    size_t low = 0;
-    size_t high = schema->attr_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (schema->attrs[mid].id < id) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
 static bool put_attr(builder *b, const ri_attr *attr)
 {
     ri_schema *schema = b->schema;
-    size_t i = attr_place(schema, attr->id);
+    size_t i = ri_schema_attr_lower(schema, attr->id);
     if (i == schema->attr_count || schema->attrs[i].id != attr->id) {
         if (!RI_GROW(&schema->attrs, &b->cap, schema->attr_count + 1)) {
             return false;
@@ -107,7 +92,7 @@ static bool put_attr(builder *b, const ri_attr *attr)
 static void drop_attr(builder *b, uint64_t id)
 {
     ri_schema *schema = b->schema;
-    size_t i = attr_place(schema, id);
+    size_t i = ri_schema_attr_lower(schema, id);
     if (i < schema->attr_count && schema->attrs[i].id == id) {
         memmove(&schema->attrs[i], &schema->attrs[i + 1], (schema->attr_count - i - 1) * sizeof *schema->attrs);
         schema->attr_count--;

@@ -34,6 +34,9 @@ const char *ri_own_ident(uint64_t id);
 int ri_own_type(uint64_t e);
 uint32_t ri_own_type_ident(uint8_t type);
 
+/* Index of the first attribute whose id is not below `id`. (schema.c) */
+size_t ri_schema_attr_lower(const ri_schema *schema, uint64_t id);
+
 /* Derives what follows from schema->attrs: by_ident, avet. False: out of memory. (schema.c) */
 bool ri_schema_derive(ri_schema *schema);
 

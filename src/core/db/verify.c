@@ -21,15 +21,6 @@ typedef struct verify {
     ri_io io;
 } verify;
 
-/* Fetches what a call needed; called again until it is there. */
-#define FETCHING(v, rc, call, err)           \
-    while (((rc) = (call)) == RILLE_NEED) {  \
-        (rc) = ri_io_fetch(&(v)->io, (err)); \
-        if ((rc) != 0) {                     \
-            break;                           \
-        }                                    \
-    }
-
 /* ---- walking a tree ---- */
 
 typedef int (*visit_fn)(verify *v, const ri_datom *d, void *context, rille_err *err);
@@ -40,7 +31,7 @@ static int walk(verify *v, ri_order order, visit_fn visit, void *context, rille_
     ri_bound start = ri_bound_all(false);
     int rc;
     ri_cursor_init(&cursor, v->db->store, &v->db->base->tree[order]);
-    FETCHING(v, rc, ri_cursor_seek(&cursor, &start, &v->io, err), err)
+    RI_FETCHING(rc, &v->io, ri_cursor_seek(&cursor, &start, &v->io, err), err)
     while (rc == 0) {
         const ri_node *leaf = ri_cursor_leaf(&cursor);
         for (uint32_t row = 0; row < leaf->count && rc == 0; row++) {
@@ -50,7 +41,7 @@ static int walk(verify *v, ri_order order, visit_fn visit, void *context, rille_
         }
         if (rc == 0) {
             ri_io_clear(&v->io);
-            FETCHING(v, rc, ri_cursor_next_leaf(&cursor, NULL, &v->io, err), err)
+            RI_FETCHING(rc, &v->io, ri_cursor_next_leaf(&cursor, NULL, &v->io, err), err)
         }
     }
     ri_cursor_deinit(&cursor);
@@ -70,7 +61,8 @@ static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *er
     ri_datom there = { 0 };
     ri_node *leaf = NULL;
     int rc;
-    FETCHING(v, rc, ri_tree_get(v->db->store, &v->db->base->tree[order], d, &v->io, &found, &there, &leaf, err), err)
+    RI_FETCHING(rc, &v->io, ri_tree_get(v->db->store, &v->db->base->tree[order], d, &v->io, &found, &there, &leaf, err),
+                err)
     ri_node_release(leaf);
     return rc != 0 ? rc : found && there.t == d->t ? 0 : missing(d, ri_order_name(order), err);
 }
@@ -88,7 +80,7 @@ static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
     }
     ri_blob *blob = NULL;
     int rc;
-    FETCHING(v, rc, ri_store_get_blob(v->db->store, ri_stub_addr(&d->v), &v->io, &blob, err), err)
+    RI_FETCHING(rc, &v->io, ri_store_get_blob(v->db->store, ri_stub_addr(&d->v), &v->io, &blob, err), err)
     if (rc == 0 && blob->len != ri_stub_len(&d->v)) {
         rc = ri_fail(err, RILLE_CORRUPT, "long value of entity %llu has %zu bytes, %llu are expected",
                      (unsigned long long)d->e, blob->len, (unsigned long long)ri_stub_len(&d->v));
@@ -220,7 +212,7 @@ static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *er
     ri_blob *blob = NULL;
     ri_base *base = NULL;
     int rc;
-    FETCHING(v, rc, ri_store_get_blob(v->db->store, d->v.as.p + 8, &v->io, &blob, err), err)
+    RI_FETCHING(rc, &v->io, ri_store_get_blob(v->db->store, d->v.as.p + 8, &v->io, &blob, err), err)
     if (rc == 0) {
         rc = ri_base_read(blob->bytes, blob->len, &base, err);
     }

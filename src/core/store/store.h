@@ -105,6 +105,14 @@ void ri_io_clear(ri_io *io);
 /* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. Afterwards no wants.
  */
 int ri_io_fetch(ri_io *io, rille_err *err);
+/* Repeats a call until what it needs is there: rc becomes the call's result, or that of a failed fetch. */
+#define RI_FETCHING(rc, io, call, err)      \
+    while (((rc) = (call)) == RILLE_NEED) { \
+        (rc) = ri_io_fetch((io), (err));    \
+        if ((rc) != 0) {                    \
+            break;                          \
+        }                                   \
+    }
 /* Hands in the stored bytes of want `index` (as an object or range of the backend), for hosts that fetch themselves.
  * Indexes hold until the operation is called again. When the bytes are not the right ones the want stays, and
  * ri_io_fetch finds the node by the footers of the packs. */
