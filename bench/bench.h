@@ -87,11 +87,11 @@ static inline void bench_machine(const char *what)
     printf("# %s; %s; load %.2f; %s\n", what, cpu, load[0], day);
 }
 
-/* Resident memory now, in KiB. */
-static inline long bench_rss_kib(void)
+/* The most memory that was ever resident, in KiB. */
+static inline long bench_peak_kib(void)
 {
     char text[64];
-    bench_proc_line("/proc/self/status", "VmRSS", text, sizeof text);
+    bench_proc_line("/proc/self/status", "VmHWM", text, sizeof text);
     return strtol(text, NULL, 10);
 }
 
