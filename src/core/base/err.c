@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define RI_ERR_INSIDE
 #include "err.h"
 
 #include <errno.h>

@@ -26,6 +26,13 @@ int ri_fail_errno(rille_err *err, int errnum, const char *format, ...) RI_PRINTF
 /* "out of memory", without formatting. */
 int ri_fail_nomem(rille_err *err);
 
+/* What the static analyser cannot see from outside err.c: failing never gives 0. */
+#if defined(__clang_analyzer__) && !defined(RI_ERR_INSIDE)
+#define ri_fail(err, code, ...) ((void)(ri_fail)((err), (code), __VA_ARGS__), (code))
+#define ri_fail_errno(err, errnum, ...) ((void)(ri_fail_errno)((err), (errnum), __VA_ARGS__), RILLE_IO)
+#define ri_fail_nomem(err) ((void)(ri_fail_nomem)(err), RILLE_NOMEM)
+#endif
+
 /* Puts "context: " before the message. Call at most once a boundary. */
 void ri_err_prefix(rille_err *err, const char *format, ...) RI_PRINTF(2, 3);
 
