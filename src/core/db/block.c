@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ROWS_A_LEAF 1024U
+#define SECTOR 512U /* the least that any storage writes at once */
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
 
 static const char commit_tag[] = "rille commit 1";
@@ -99,16 +100,15 @@ void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t
     ri_buf_put(out, body, len);
 }
 
-/* Pages that a crash left unwritten read as zero. */
-static bool ends_in_zeros(const uint8_t *p, size_t len)
+/* What a power failure left unwritten reads as zero: from a sector, or from pos if all that was appended there is missing,
+ * to the end of the cell. Gives where it begins; len or more: nowhere. */
+static size_t unwritten_from(const uint8_t *cell, size_t pos, size_t len)
 {
-    size_t tail = len < 16 ? len : 16;
-    for (size_t i = len - tail; i < len; i++) {
-        if (p[i] != 0) {
-            return false;
-        }
+    size_t at = len;
+    while (at > pos && cell[at - 1] == 0) {
+        at--;
     }
-    return true;
+    return at == pos ? pos : (at + SECTOR - 1) / SECTOR * SECTOR;
 }
 
 int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *kind, const uint8_t **body,
@@ -124,7 +124,8 @@ int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *k
     bool cut_short = header_good && left - RI_FRAME_HEADER < size;
     bool good = header_good && !cut_short && ri_load_u64(p + 9) == ri_hash64(p + RI_FRAME_HEADER, size, p[4]);
     if (!good) {
-        if (cut_short || ends_in_zeros(p, left)) {
+        size_t end = *pos + RI_FRAME_HEADER + (header_good && !cut_short ? size : 0);
+        if (cut_short || unwritten_from(cell, *pos, len) < end) {
             return RILLE_DONE;
         }
         return ri_fail(err, RILLE_CORRUPT, "head is damaged at byte %zu of %zu: restore it from a copy", *pos, len);
