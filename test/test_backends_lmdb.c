@@ -149,6 +149,30 @@ TEST(lmdb__shares_one_environment_between_handles)
     test_dir_remove(dir.path);
 }
 
+TEST(lmdb__knows_that_its_files_were_removed)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *old;
+    ri_store *fresh;
+    rille_head head;
+    test_text path = test_join(dir.path, "/db", "");
+    REQUIRE_RC(open_lmdb(path.text, true, &old), RILLE_OK);
+    CHECK_RC(test_set_head(old, "main", "old", 3, NULL, &test_err), RILLE_OK);
+    test_dir_remove(path.text);
+    CHECK_RC(test_set_head(old, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+    CHECK_RC(ri_store_head_read(old, "main", &head, &test_err), RILLE_NOTFOUND);
+    CHECK_RC(open_lmdb(path.text, false, &fresh), RILLE_NOTFOUND);
+    REQUIRE_RC(open_lmdb(path.text, true, &fresh), RILLE_OK);
+    CHECK_RC(test_set_head(fresh, "main", "fresh", 5, NULL, &test_err), RILLE_OK);
+    CHECK_RC(test_set_head(old, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+    ri_store_release(old); /* not what is there now */
+    REQUIRE_RC(ri_store_head_read(fresh, "main", &head, &test_err), RILLE_OK);
+    CHECK_EQ_MEM(head.bytes, head.len, "fresh", 5);
+    rille_free(head.bytes);
+    ri_store_release(fresh);
+    test_dir_remove(dir.path);
+}
+
 static int with_file_size_limit(const char *path)
 {
     ri_store *store;
@@ -248,7 +272,7 @@ TEST(lmdb__reads_while_the_map_grows)
 
 TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a_head,
           lmdb__grows_its_map_and_follows_the_growth_of_others, lmdb__shares_one_environment_between_handles,
-          lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
+          lmdb__knows_that_its_files_were_removed, lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
 #else
 TEST(lmdb__is_said_to_be_missing)
 {

@@ -4,8 +4,8 @@
  *
  * (E1) The map's size changes only while no transaction of this process runs: transactions hold `map_lock` shared, a
  *      change holds it alone.
- * (E2) The registry has an environment once per (device, inode, process). Opening one twice in a process would lose the
- *      locks of both when either is closed.
+ * (E2) The registry has an environment once per process and (device, inode) of its data.mdb, which is open, so that the
+ *      inode names nothing else. Opening one twice in a process would lose the locks of both when either is closed.
  */
 #include "lmdb_env.h"
 
@@ -56,6 +56,10 @@ int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
     case MDB_MAP_FULL:
     case ENOSPC:
         return ri_fail(err, RILLE_FULL, "lmdb:%s: cannot %s: no room (disk or map is full)", path, doing);
+    case ENOENT:
+        return ri_fail(err, RILLE_NOTFOUND,
+                       "lmdb:%s: cannot %s: its files were removed; what was open on them is lost with them", path,
+                       doing);
     case MDB_NOTFOUND:
         return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: cannot %s: nothing there", path, doing);
     case MDB_CORRUPTED:
@@ -84,6 +88,13 @@ int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
 bool ri_lmdb_env_is_mine(const ri_lmdb_env *env)
 {
     return env->pid == getpid();
+}
+
+bool ri_lmdb_env_is_gone(const ri_lmdb_env *env)
+{
+    int fd;
+    struct stat info;
+    return mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &info) != 0 || info.st_nlink == 0;
 }
 
 /* ---- read transactions ---- */
@@ -180,7 +191,7 @@ static int write_once(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool d
     if (code != 0) {
         return code;
     }
-    code = step(&txn, context);
+    code = ri_lmdb_env_is_gone(env) ? ENOENT : step(&txn, context);
     if (code != 0) {
         mdb_txn_abort(txn.txn);
         return code;
@@ -281,12 +292,26 @@ static bool has_other_files(const char *path)
     return other;
 }
 
-static bool has_data_file(const char *path)
+static bool find_data_file(const char *path, struct stat *info)
 {
     char name[PATH_SIZE];
-    struct stat info;
     int len = snprintf(name, sizeof name, "%s/data.mdb", path);
-    return len > 0 && (size_t)len < sizeof name && stat(name, &info) == 0;
+    return len > 0 && (size_t)len < sizeof name && stat(name, info) == 0;
+}
+
+static int identify(ri_lmdb_env *env)
+{
+    int fd;
+    struct stat info;
+    int code = mdb_env_get_fd(env->env, &fd);
+    if (code == 0 && fstat(fd, &info) != 0) {
+        code = errno;
+    }
+    if (code == 0) {
+        env->dev = info.st_dev;
+        env->ino = info.st_ino;
+    }
+    return code;
 }
 
 static int open_mdb(ri_lmdb_env *env, bool fresh)
@@ -302,6 +327,7 @@ static int open_mdb(ri_lmdb_env *env, bool fresh)
         code = mdb_env_set_mapsize(env->env, MAP_BYTES_MIN);
     }
     code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD, FILE_MODE) : code;
+    code = code == 0 ? identify(env) : code;
     code = code == 0 ? open_dbi(env) : code;
     if (code != 0) {
         mdb_env_close(env->env); /* also after a failed open, else later calls crash */
@@ -325,7 +351,7 @@ static void free_env(ri_lmdb_env *env)
     ri_free(env);
 }
 
-static ri_lmdb_env *new_env(const char *path, const struct stat *info)
+static ri_lmdb_env *new_env(const char *path)
 {
     char here[PATH_SIZE] = ""; /* the path must lead there after a chdir too */
     if (*path != '/' && getcwd(here, sizeof here) == NULL) {
@@ -338,8 +364,6 @@ static ri_lmdb_env *new_env(const char *path, const struct stat *info)
     }
     (void)snprintf(env->path, size, "%s%s%s", here, here[0] == '\0' ? "" : "/", path);
     env->refs = 1;
-    env->dev = info->st_dev;
-    env->ino = info->st_ino;
     env->pid = getpid();
     (void)pthread_rwlock_init(&env->map_lock, NULL);
     ri_mutex_init(&env->map_gate);
@@ -348,23 +372,26 @@ static ri_lmdb_env *new_env(const char *path, const struct stat *info)
     return env;
 }
 
-static int check_place(const char *path, bool create, struct stat *info, rille_err *err)
+/* has_data: there is a data.mdb, of which `data` tells. */
+static int check_place(const char *path, bool create, bool *has_data, struct stat *data, rille_err *err)
 {
+    struct stat info;
     if (create && mkdir(path, 0777) != 0 && errno != EEXIST) {
         return ri_fail_errno(err, errno, "lmdb:%s: cannot make the directory", path);
     }
-    if (stat(path, info) != 0) {
+    if (stat(path, &info) != 0) {
         return errno == ENOENT ? ri_fail(err, RILLE_NOTFOUND,
                                          "lmdb:%s: there is no such directory (create the database first)", path)
                                : ri_fail_errno(err, errno, "lmdb:%s: cannot open the directory", path);
     }
-    if (!S_ISDIR(info->st_mode)) {
+    if (!S_ISDIR(info.st_mode)) {
         return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
     }
-    if (!create && !has_data_file(path)) {
+    *has_data = find_data_file(path, data);
+    if (!create && !*has_data) {
         return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no data.mdb (create the database first)", path);
     }
-    if (create && !has_data_file(path) && has_other_files(path)) {
+    if (create && !*has_data && has_other_files(path)) {
         return ri_fail(err, RILLE_FOREIGN,
                        "lmdb:%s: the directory has files but no data.mdb: name a new or an empty directory", path);
     }
@@ -374,20 +401,21 @@ static int check_place(const char *path, bool create, struct stat *info, rille_e
 /* Under the registry's lock. */
 static int reach_env(const char *path, bool create, ri_lmdb_env **out, rille_err *err)
 {
-    struct stat info;
-    RI_TRY(check_place(path, create, &info, err));
-    for (ri_lmdb_env *env = registry.first; env != NULL; env = env->next) {
-        if (env->dev == info.st_dev && env->ino == info.st_ino && ri_lmdb_env_is_mine(env)) {
+    struct stat data;
+    bool has_data;
+    RI_TRY(check_place(path, create, &has_data, &data, err));
+    for (ri_lmdb_env *env = registry.first; has_data && env != NULL; env = env->next) {
+        if (env->dev == data.st_dev && env->ino == data.st_ino && ri_lmdb_env_is_mine(env)) {
             env->refs++;
             *out = env;
             return RILLE_OK;
         }
     }
-    ri_lmdb_env *env = new_env(path, &info);
+    ri_lmdb_env *env = new_env(path);
     if (env == NULL) {
         return ri_fail_nomem(err);
     }
-    int code = open_mdb(env, !has_data_file(path));
+    int code = open_mdb(env, !has_data);
     if (code != 0) {
         free_env(env);
         return ri_lmdb_fail(path, "open the environment", code, err);
@@ -446,9 +474,6 @@ int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
     if (code != 0) {
         return ri_lmdb_fail(env->path, "empty the database", code, err);
     }
-    ri_mutex_lock(&registry.lock); /* an inode of this number may be another directory soon */
-    unregister(env);
-    ri_mutex_unlock(&registry.lock);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char name[PATH_SIZE];
         int len = snprintf(name, sizeof name, "%s/%s", env->path, files[i]);

@@ -26,6 +26,7 @@ typedef struct ri_lmdb_txn {
 int ri_lmdb_env_open(const char *path, bool create, ri_lmdb_env **out, rille_err *err);
 void ri_lmdb_env_release(ri_lmdb_env *env); /* NULL allowed; does nothing with one from before a fork */
 bool ri_lmdb_env_is_mine(const ri_lmdb_env *env);
+bool ri_lmdb_env_is_gone(const ri_lmdb_env *env); /* data.mdb was removed: what is written to it, nobody will find */
 const char *ri_lmdb_env_path(const ri_lmdb_env *env); /* absolute */
 
 /* A short read transaction: copy out, then end it. Not more than one at a time in a thread. */

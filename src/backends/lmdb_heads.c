@@ -112,6 +112,7 @@ int ri_lmdb_head_read(void *self, const char *branch, rille_head *out, rille_err
     RI_TRY(ri_lmdb_read_begin(env, &txn, err));
     int code = read_meta(&txn, &key, &meta);
     code = code == 0 ? read_rows(&txn, &key, &meta, &cell) : code;
+    code = code == 0 && meta.generation > 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
     ri_lmdb_read_end(env, &txn);
     if (code == 0 && meta.generation == 0) {
         return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s has no branch \"%s\"", db->path, branch);
