@@ -10,9 +10,9 @@ local Facts = require "spec.support.facts"
 local random_query = require "spec.support.random_query"
 
 local unpack = table.unpack or unpack
-local CASES = tonumber(os.getenv "RILLE_CASES") or support.many_of(150)
+local CASES = tonumber(os.getenv "RILLE_CASES") or 150
 local SEED = tonumber(os.getenv "RILLE_SEED") or 1
-local ENTITIES = support.many_of(5000)
+local ENTITIES = 5000
 local FIRST_E, STEP = 70000000, 3 -- entity ids of our own, with gaps between them
 local STEPS_MAX = 50000 -- of the model; a query that needs more is left out
 

@@ -2,10 +2,14 @@
  *
  * The Lua binding: what its files share.
  *
- * BOXES. Every handle that Lua holds is a userdata of two words: a guard that is always NULL (some hosts, such as
- * LOVE's channels, follow the first word of a foreign userdata) and the handle, NULL once it is closed. The box is made
- * first, then the call into the engine writes the handle: whatever Lua raises in between, nothing leaks. For the same
- * reason tables of the caller are only read raw (no metamethods), and the engine never calls back into Lua.
+ * BOXES. Every handle that Lua holds is a userdata: a guard that is always NULL (some hosts, such as LOVE's channels,
+ * follow the first word of a foreign userdata) and the handle, NULL once it is closed. The box is made first, then the
+ * call into the engine writes the handle: whatever Lua raises in between, nothing leaks. For the same reason tables of
+ * the caller are only read raw (no metamethods), and the engine never calls back into Lua.
+ *
+ * FINALIZERS. Lua runs finalizers of the program wherever it allocates, and these may close any handle. So a function
+ * takes the handle out of its box (rl_check) after its last allocation, or holds it (rl_hold ... rl_let_go): what is
+ * closed while it is held is released by the collector.
  *
  * VALUES that a plain Lua value cannot say (keywords, symbols, instants ...) are small userdata, interned in
  * weak tables: equal values are the same object, so `==` and table keys work.
@@ -53,6 +57,8 @@ typedef struct rl_class {
 typedef struct rl_box {
     void *guard;
     void *handle;
+    void *retired; /* was closed while it was held */
+    unsigned holds;
 } rl_box;
 
 /* Makes the metatable of a class; leaves its table of methods on the stack. */
@@ -65,6 +71,12 @@ rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class);
 rl_box *rl_box_test(lua_State *L, int index, const rl_class *class);
 /* Its handle; an error when it is closed. */
 void *rl_check(lua_State *L, int arg, const rl_class *class);
+/* Its handle; an error when it is closed or held: for functions that change what others may be reading. */
+void *rl_check_free(lua_State *L, int arg, const rl_class *class);
+/* The box at `arg`, its handle held; an error when it is closed. Should Lua raise before rl_let_go, the hold stays, and
+ * so the collector releases the handle, not close. */
+rl_box *rl_hold(lua_State *L, int arg, const rl_class *class);
+void rl_let_go(rl_box *box);
 
 /* Memory of one call that Lua errors must not leak. */
 typedef struct rl_temp {

@@ -50,26 +50,67 @@ void *rl_check(lua_State *L, int arg, const rl_class *class)
     return box->handle;
 }
 
+void *rl_check_free(lua_State *L, int arg, const rl_class *class)
+{
+    void *handle = rl_check(L, arg, class);
+    const rl_box *box = lua_touserdata(L, arg);
+    if (box->holds > 0) {
+        (void)luaL_error(L, "the %s is in use further up (this is a finalizer)", class->name);
+    }
+    return handle;
+}
+
+rl_box *rl_hold(lua_State *L, int arg, const rl_class *class)
+{
+    (void)rl_check(L, arg, class);
+    rl_box *box = lua_touserdata(L, arg);
+    box->holds++;
+    return box;
+}
+
+void rl_let_go(rl_box *box)
+{
+    box->holds--;
+}
+
 rl_box *rl_box_push(lua_State *L, const rl_class *class)
 {
     rl_box *box = rl_newuserdata(L, sizeof *box);
-    box->guard = NULL;
-    box->handle = NULL;
+    memset(box, 0, sizeof *box);
     rl_rawgetp(L, LUA_REGISTRYINDEX, class);
     (void)lua_setmetatable(L, -2);
     return box;
 }
 
-/* Upvalue 1: the class. Serves close, __gc and __close. */
+static void release(void **place, const rl_class *class)
+{
+    void *handle = *place;
+    *place = NULL;
+    if (handle != NULL) {
+        class->release(handle);
+    }
+}
+
+/* Upvalue 1: the class. Serves close and __close. */
 static int box_close(lua_State *L)
 {
     const rl_class *class = lua_touserdata(L, lua_upvalueindex(1));
     rl_box *box = rl_box_check(L, 1, class);
-    void *handle = box->handle;
-    box->handle = NULL;
-    if (handle != NULL) {
-        class->release(handle);
+    if (box->holds > 0 && box->handle != NULL) {
+        box->retired = box->handle;
+        box->handle = NULL;
     }
+    release(&box->handle, class);
+    return 0;
+}
+
+/* Upvalue 1: the class. Serves __gc. */
+static int box_gc(lua_State *L)
+{
+    const rl_class *class = lua_touserdata(L, lua_upvalueindex(1));
+    rl_box *box = rl_box_check(L, 1, class);
+    release(&box->handle, class);
+    release(&box->retired, class);
     return 0;
 }
 
@@ -93,16 +134,15 @@ static void push_with_class(lua_State *L, lua_CFunction f, const rl_class *class
 
 void rl_class_register(lua_State *L, const rl_class *class)
 {
-    static const char *const closers[] = { "__gc", "__close" };
     lua_newtable(L); /* methods */
     rl_setfuncs(L, class->methods);
     push_with_class(L, box_close, class);
     lua_setfield(L, -2, "close");
     lua_newtable(L); /* metatable */
-    for (size_t i = 0; i < sizeof closers / sizeof *closers; i++) {
-        push_with_class(L, box_close, class);
-        lua_setfield(L, -2, closers[i]);
-    }
+    push_with_class(L, box_close, class);
+    lua_setfield(L, -2, "__close");
+    push_with_class(L, box_gc, class);
+    lua_setfield(L, -2, "__gc");
     push_with_class(L, box_tostring, class);
     lua_setfield(L, -2, "__tostring");
     lua_pushfstring(L, "rille.%s", class->name);

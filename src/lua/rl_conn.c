@@ -89,8 +89,8 @@ const rl_class rl_class_names = { "list of names", release_names, no_methods, NU
 /* branches(conn) --> array of names */
 static int conn_branches(lua_State *L)
 {
-    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rl_box *box = rl_box_push(L, &rl_class_names);
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
     char *names;
     size_t count;
@@ -109,8 +109,8 @@ static int conn_branches(lua_State *L)
 
 static int conn_db(lua_State *L)
 {
-    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rl_box *box = rl_box_push(L, &rl_class_db);
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
     rille_db *db;
     if (ri_conn_db(conn, &db, &err) != 0) {
@@ -122,7 +122,9 @@ static int conn_db(lua_State *L)
 
 static int conn_url(lua_State *L)
 {
-    lua_pushstring(L, ri_conn_url(rl_check(L, 1, &rl_class_conn)));
+    rl_box *box = rl_hold(L, 1, &rl_class_conn);
+    lua_pushstring(L, ri_conn_url(box->handle));
+    rl_let_go(box);
     return 1;
 }
 
@@ -148,6 +150,7 @@ static int conn_stats(lua_State *L)
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     ri_store_stats stats;
     ri_store_read_stats(ri_conn_store(conn), &stats);
+    uint64_t size_bytes = ri_store_size_bytes(ri_conn_store(conn));
     lua_newtable(L);
     set_count(L, "reads", stats.gets);
     set_count(L, "read_ranges", stats.get_ranges);
@@ -160,7 +163,7 @@ static int conn_stats(lua_State *L)
     set_count(L, "cache_misses", stats.cache_misses);
     set_count(L, "cache_bytes", stats.cache_bytes);
     set_count(L, "cache_bytes_max", stats.cache_bytes_max);
-    set_count(L, "size_bytes", ri_store_size_bytes(ri_conn_store(conn)));
+    set_count(L, "size_bytes", size_bytes);
     return 1;
 }
 

@@ -150,17 +150,22 @@ static int scan_step(lua_State *L)
     if (s == NULL) {
         return 0;
     }
+    if (box->holds > 0) {
+        return luaL_error(L, "the scan is in use further up (this is a finalizer)");
+    }
     int rc = next_datom(s, &d, &err);
     if (rc != 0) {
         box->handle = NULL;
         release_scan(s);
         return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
     }
+    box->holds++;
     rl_push_id(L, d.e);
     push_attr_name(L, s, d.a);
     rl_push_long_value(L, s->db->store, &d.v);
     rl_push_id(L, d.t);
     lua_pushboolean(L, 1);
+    rl_let_go(box);
     return 5;
 }
 
@@ -177,13 +182,13 @@ static ri_order check_order(lua_State *L)
 /* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
 int rl_db_datoms(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
     ri_bound from;
     rille_err err;
     lua_settop(L, 5);
     rl_box *box = rl_box_push(L, &rl_class_scan);
+    rille_db *db = rl_check(L, 1, &rl_class_db);
     scan *s = ri_alloc_zero(sizeof *s);
     if (s == NULL) {
         return luaL_error(L, "out of memory");
@@ -191,7 +196,7 @@ int rl_db_datoms(lua_State *L)
     s->db = ri_db_retain(db);
     ri_scan_init(&s->scan, s->db, order);
     box->handle = s;
-    if (read_parts(L, db, order, &s->arena, &from, &attr, &err) != 0) {
+    if (read_parts(L, s->db, order, &s->arena, &from, &attr, &err) != 0) {
         return rl_fail(L, &err);
     }
     ri_bound to = from;
@@ -237,7 +242,6 @@ static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
 /* _count(order, c1, c2, c3) --> number */
 int rl_db_count(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
     ri_bound from;
@@ -245,6 +249,8 @@ int rl_db_count(lua_State *L)
     uint64_t count = 0;
     lua_settop(L, 5);
     luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
     ri_arena arena = { 0 };
     int rc = read_parts(L, db, order, &arena, &from, &attr, &err);
     if (rc == 0) {
@@ -252,6 +258,7 @@ int rl_db_count(lua_State *L)
         rc = declared_only ? count_declared(db, &count, &err) : count_range(db, order, &from, &count, &err);
     }
     ri_arena_deinit(&arena);
+    rl_let_go(box);
     if (rc != 0) {
         return rl_fail(L, &err);
     }

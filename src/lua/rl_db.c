@@ -46,9 +46,9 @@ static bool parse_hex(const char *text, size_t len, uint8_t out[RI_HASH_SIZE])
 /* as_of(t): a transaction id, an instant, ISO text of one, or a commit id in hex */
 static int db_as_of(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
     const rl_state *state = rl_state_of(L);
     rl_box *box = rl_box_push(L, &rl_class_db);
+    rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_db *out = NULL;
     rille_err err;
     int64_t t;
@@ -90,7 +90,8 @@ static void push_commit(lua_State *L, const uint8_t commit[RI_HASH_SIZE])
 
 static int db_basis(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
     lua_createtable(L, 0, 4);
     rl_push_id(L, db->t);
     lua_setfield(L, -2, "t");
@@ -100,6 +101,7 @@ static int db_basis(lua_State *L)
     lua_setfield(L, -2, "commit");
     lua_pushstring(L, db->branch);
     lua_setfield(L, -2, "branch");
+    rl_let_go(box);
     return 1;
 }
 
@@ -128,7 +130,8 @@ static void push_attr(lua_State *L, const ri_attr *attr)
 /* schema() --> {["person/name"] = {id=, type=, cardinality=, unique=, index=, component=, no_history=}, ...} */
 static int db_schema(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
     lua_newtable(L);
     for (size_t i = 0; i < db->schema->attr_count; i++) {
         const ri_attr *attr = &db->schema->attrs[i];
@@ -138,20 +141,22 @@ static int db_schema(lua_State *L)
             lua_rawset(L, -3);
         }
     }
+    rl_let_go(box);
     return 1;
 }
 
 /* entid(entity) --> id */
 static int db_entid(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
     luaL_checkany(L, 2);
     luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
     ri_arena arena = { 0 };
     uint64_t e;
     rille_err err;
-    int rc = rl_read_entity(L, rl_state_of(L), 2, db, &arena, &e, &err);
+    int rc = rl_read_entity(L, rl_state_of(L), 2, box->handle, &arena, &e, &err);
     ri_arena_deinit(&arena);
+    rl_let_go(box);
     if (rc != 0) {
         return rl_fail(L, &err);
     }
@@ -162,7 +167,8 @@ static int db_entid(lua_State *L)
 /* ident(e) --> "person/name" or nil */
 static int db_ident(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
     int64_t e;
     const char *ident = NULL;
     if (rl_read_int64(L, rl_state_of(L), 2, &e) && e > 0) {
@@ -173,6 +179,7 @@ static int db_ident(lua_State *L)
     } else {
         lua_pushstring(L, ident);
     }
+    rl_let_go(box);
     return 1;
 }
 

@@ -214,7 +214,7 @@ static int push_outcome(lua_State *L, int rc, const rille_err *err)
 /* _step(budget_us) --> "rows", "need", "again", "call", "done" */
 static int op_step(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
     lua_Number budget = luaL_optnumber(L, 2, 0);
     rille_err err;
     int rc = rl_op_step(op, budget > 0 && budget < 1e15 ? (uint64_t)budget : 0, &err);
@@ -224,7 +224,7 @@ static int op_step(lua_State *L)
 /* fetch() --> true: reads what the last step needed, blocking */
 static int op_fetch(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     if (rl_op_fetch(op, &err) != 0) {
         return rl_fail(L, &err);
@@ -236,8 +236,8 @@ static int op_fetch(lua_State *L)
 /* wanted() --> {{store =, kind =, id =, offset =, length =}, ...}; length 0: to the end */
 static int op_wanted(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    ri_io *io = rl_op_io(op);
+    rl_box *box = rl_hold(L, 1, &rl_class_op);
+    const ri_io *io = rl_op_io(box->handle);
     lua_createtable(L, (int)io->want_count, 0);
     for (size_t i = 0; i < io->want_count; i++) {
         rille_get get = ri_io_request(io, i);
@@ -259,16 +259,17 @@ static int op_wanted(lua_State *L)
         lua_setfield(L, -2, "length");
         lua_rawseti(L, -2, (int)i + 1);
     }
+    rl_let_go(box);
     return 1;
 }
 
 /* supply(i, bytes) --> true: hands in what number i of wanted() asked for */
 static int op_supply(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
     lua_Integer i = luaL_checkinteger(L, 2);
     size_t len;
     const char *bytes = luaL_checklstring(L, 3, &len);
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     if (i < 1 || (size_t)i > rl_op_io(op)->want_count) {
         return luaL_error(L, "the operation wants no number %d", (int)i);
@@ -297,8 +298,8 @@ static int op_count(lua_State *L)
 
 static int op_explain(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
     rl_temp *temp = rl_temp_push(L);
+    rl_op *op = rl_check(L, 1, &rl_class_op);
     rille_err err;
     int rc = ri_op_explain(op->op, &temp->buf);
     if (rc == 0 && temp->buf.failed) {
@@ -334,7 +335,8 @@ static int take_batch(rl_op *op, rille_err *err)
 /* _run() --> "call", or what the query gives (and true before it: a value may be nil) */
 static int op_run(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
+    rl_box *box = rl_box_push(L, &rl_class_result);
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     int rc;
     while ((rc = rl_op_advance(op, &err)) == RILLE_ROWS) {
@@ -349,41 +351,57 @@ static int op_run(lua_State *L)
     if (op->result == NULL && (op->result = rl_result_new(op->query, &err)) == NULL) {
         return rl_fail(L, &err);
     }
+    box->handle = op->result;
+    op->result = NULL;
     lua_pushboolean(L, 1);
-    return 1 + rl_push_outcome(L, &op->result);
+    lua_insert(L, -2);
+    return 1 + rl_push_outcome(L, box);
 }
 
 /* ---- calls of Lua functions ---- */
 
-static ri_call *check_call(lua_State *L, rl_op *op)
+/* The operation, which must wait for a function, and no finalizer may be at it. */
+static rl_op *check_calling(lua_State *L, ri_call **call)
 {
-    ri_call *call = ri_op_call(op->op);
-    if (call == NULL) {
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
+    *call = ri_op_call(op->op);
+    if (*call == NULL) {
         (void)luaL_error(L, "the query does not wait for a function");
     }
-    return call;
+    return op;
+}
+
+/* The same, and there is a row left. */
+static rl_op *check_row_of_call(lua_State *L, ri_call **call)
+{
+    rl_op *op = check_calling(L, call);
+    if (op->called >= (*call)->rows) {
+        (void)luaL_error(L, "all rows of the call have their results");
+    }
+    return op;
 }
 
 /* _call() --> name, rows */
 static int op_call(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    const ri_call *call = check_call(L, op);
+    ri_call *call;
+    rl_op *op = check_calling(L, &call);
+    rl_box *box = rl_hold(L, 1, &rl_class_op);
     ri_arena_reset(&op->batch_arena);
     lua_pushstring(L, call->name);
     rl_push_id(L, call->rows);
+    rl_let_go(box);
     return 2;
 }
 
 /* _args() --> the arguments of the next row */
 static int op_args(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    const ri_call *call = check_call(L, op);
-    if (op->called >= call->rows) {
-        return luaL_error(L, "all rows of the call have their results");
-    }
+    ri_call *call;
+    rl_op *op = check_row_of_call(L, &call);
+    int top = lua_gettop(L);
     luaL_checkstack(L, (int)call->arg_count + 8, "too many arguments");
+    rl_box *box = rl_hold(L, 1, &rl_class_op);
     for (unsigned i = 0; i < call->arg_count; i++) {
         const ri_arg *arg = &call->args[i];
         ri_value v = arg->vec == NULL ? arg->value : ri_vec_get(arg->vec, op->called);
@@ -391,25 +409,25 @@ static int op_args(lua_State *L)
         if (is_stub(v.type)) {
             ri_value stub = v;
             if (rl_op_whole(op, &stub, &v, &err) != 0) {
+                rl_let_go(box);
                 return luaL_error(L, "%s", err.message);
             }
         }
         rl_push_value(L, &v);
     }
-    return (int)call->arg_count;
+    rl_let_go(box);
+    return lua_gettop(L) - top;
 }
 
 /* _give(value) --> true: the result of the next row */
 static int op_give(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    const ri_call *call = check_call(L, op);
+    ri_call *call;
+    rl_op *op = check_row_of_call(L, &call);
+    rl_box *box = rl_hold(L, 1, &rl_class_op);
     ri_value v = ri_nil();
     rille_err err;
     int rc = 0;
-    if (op->called >= call->rows) {
-        return luaL_error(L, "all rows of the call have their results");
-    }
     if (!lua_isnoneornil(L, 2)) {
         ri_value given;
         rc = rl_read_value(L, rl_state_of(L), 2, call->arena, &given, &err);
@@ -417,11 +435,15 @@ static int op_give(lua_State *L)
             rc = ri_fail_nomem(&err);
         }
     }
-    if (rc != 0) {
+    if (rc == 0) {
+        ri_vec_set(call->out, op->called++, &v);
+    } else {
         ri_err_prefix(&err, "function %s", call->name);
+    }
+    rl_let_go(box);
+    if (rc != 0) {
         return rl_fail(L, &err);
     }
-    ri_vec_set(call->out, op->called++, &v);
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -60,8 +60,8 @@ bool rl_has_function(void *context, const char *name);
 
 /* Makes an empty result for the query; NULL: no memory. */
 rl_result *rl_result_new(rille_query *query, rille_err *err);
-/* Pushes what a finished query gives: the result, a list, a row or a value. Takes the result. */
-int rl_push_outcome(lua_State *L, rl_result **result);
+/* The box of a result is on top: pushes what a finished query gives (the result itself, a list, a row or a value). */
+int rl_push_outcome(lua_State *L, rl_box *box);
 void rl_push_column_name(lua_State *L, const rille_query *query, uint16_t column);
 /* Row methods of ops. */
 int rl_op_next(lua_State *L);

@@ -51,8 +51,8 @@ static int core_parse_form(lua_State *L)
 /* text() --> the query as EDN */
 static int query_text(lua_State *L)
 {
-    rille_query *query = rl_check(L, 1, &rl_class_query);
     rl_temp *temp = rl_temp_push(L);
+    rille_query *query = rl_check(L, 1, &rl_class_query);
     rille_err err;
     int rc = ri_query_print(query, &temp->buf);
     if (rc != 0 || temp->buf.failed) {
@@ -82,12 +82,14 @@ void rl_push_column_name(lua_State *L, const rille_query *query, uint16_t column
 /* columns() --> names of the find elements */
 static int query_columns(lua_State *L)
 {
-    rille_query *query = rl_check(L, 1, &rl_class_query);
+    rl_box *box = rl_hold(L, 1, &rl_class_query);
+    const rille_query *query = box->handle;
     lua_createtable(L, query->find_count, 0);
     for (uint16_t i = 0; i < query->find_count; i++) {
         rl_push_column_name(L, query, i);
         lua_rawseti(L, -2, i + 1);
     }
+    rl_let_go(box);
     return 1;
 }
 
@@ -115,12 +117,14 @@ static void push_input(lua_State *L, const rille_query *query, const ri_in *in)
 /* inputs() --> {{kind = "source" | "rules" | "scalar" | "list" | "row" | "rows", name = "$"}, ...} */
 static int query_inputs(lua_State *L)
 {
-    rille_query *query = rl_check(L, 1, &rl_class_query);
+    rl_box *box = rl_hold(L, 1, &rl_class_query);
+    const rille_query *query = box->handle;
     lua_createtable(L, query->in_count, 0);
     for (uint16_t i = 0; i < query->in_count; i++) {
         push_input(L, query, &query->in[i]);
         lua_rawseti(L, -2, i + 1);
     }
+    rl_let_go(box);
     return 1;
 }
 
@@ -133,7 +137,6 @@ static int64_t option_number(lua_State *L, int arg, int64_t absent)
 /* _start(timeout_ms, memory_bytes, limit, offset, inputs ...) --> op */
 static int query_start(lua_State *L)
 {
-    rille_query *query = rl_check(L, 1, &rl_class_query);
     const rl_state *state = rl_state_of(L);
     int top = lua_gettop(L);
     ri_op_options options = { 0 };
@@ -145,6 +148,7 @@ static int query_start(lua_State *L)
     options.context = state->functions;
     luaL_checkstack(L, 20, "too many inputs");
     rl_box *box = rl_box_push(L, &rl_class_op);
+    rille_query *query = rl_check(L, 1, &rl_class_query);
     rl_op *op = ri_alloc_zero(sizeof *op);
     rille_err err;
     if (op == NULL) {

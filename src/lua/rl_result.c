@@ -77,13 +77,15 @@ static int result_index(lua_State *L)
         lua_rawget(L, lua_upvalueindex(1));
         return 1;
     }
-    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    rl_box *box = rl_hold(L, 1, &rl_class_result);
+    const rl_result *result = box->handle;
     lua_Number i = lua_tonumber(L, 2);
     if (i >= 1 && i <= (lua_Number)result->table.count && i == (lua_Number)(uint32_t)i) {
         push_row(L, result, (uint32_t)i - 1);
     } else {
         lua_pushnil(L);
     }
+    rl_let_go(box);
     return 1;
 }
 
@@ -94,54 +96,67 @@ static int result_len(lua_State *L)
     return 1;
 }
 
-/* Column number from a number or a name. */
-static uint16_t check_column(lua_State *L, int arg, const rl_result *result)
+/* Column from a name; the width when there is none. */
+static uint16_t find_column(lua_State *L, int arg, const rl_result *result)
 {
-    uint16_t width = result->table.col_count;
-    if (lua_type(L, arg) == LUA_TSTRING) {
-        for (uint16_t c = 0; c < width; c++) {
-            rl_push_column_name(L, result->query, c);
-            bool same = lua_rawequal(L, -1, arg) != 0;
-            lua_pop(L, 1);
-            if (same) {
-                return c;
-            }
+    uint16_t c = 0;
+    for (bool same = false; c < result->table.col_count; c++) {
+        rl_push_column_name(L, result->query, c);
+        same = lua_rawequal(L, -1, arg) != 0;
+        lua_pop(L, 1);
+        if (same) {
+            break;
         }
-        (void)luaL_error(L, "the result has no column \"%s\"", lua_tostring(L, arg));
     }
-    lua_Integer c = luaL_checkinteger(L, arg);
-    if (c < 1 || c > width) {
-        (void)luaL_error(L, "the result has no column %d; it has %d", (int)c, (int)width);
-    }
-    return (uint16_t)(c - 1);
+    return c;
 }
 
+/* column(number or name) --> array */
 static int result_column(lua_State *L)
 {
-    const rl_result *result = rl_check(L, 1, &rl_class_result);
-    push_column(L, result, check_column(L, 2, result));
+    bool named = lua_type(L, 2) == LUA_TSTRING;
+    lua_Integer number = named ? 0 : luaL_checkinteger(L, 2);
+    rl_box *box = rl_hold(L, 1, &rl_class_result);
+    const rl_result *result = box->handle;
+    int width = result->table.col_count;
+    if (named) {
+        number = find_column(L, 2, result) + 1;
+    }
+    bool found = number >= 1 && number <= width;
+    if (found) {
+        push_column(L, result, (uint16_t)(number - 1));
+    }
+    rl_let_go(box);
+    if (!found) {
+        return named ? luaL_error(L, "the result has no column \"%s\"", lua_tostring(L, 2))
+                     : luaL_error(L, "the result has no column %d; it has %d", (int)number, width);
+    }
     return 1;
 }
 
 static int result_columns(lua_State *L)
 {
-    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    rl_box *box = rl_hold(L, 1, &rl_class_result);
+    const rl_result *result = box->handle;
     lua_createtable(L, result->table.col_count, 0);
     for (uint16_t c = 0; c < result->table.col_count; c++) {
         rl_push_column_name(L, result->query, c);
         lua_rawseti(L, -2, c + 1);
     }
+    rl_let_go(box);
     return 1;
 }
 
 static int result_to_table(lua_State *L)
 {
-    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    rl_box *box = rl_hold(L, 1, &rl_class_result);
+    const rl_result *result = box->handle;
     lua_createtable(L, (int)result->table.count, 0);
     for (uint32_t i = 0; i < result->table.count; i++) {
         push_row(L, result, i);
         lua_rawseti(L, -2, (int)i + 1);
     }
+    rl_let_go(box);
     return 1;
 }
 
@@ -160,9 +175,11 @@ static int rows_step(lua_State *L)
     uint32_t row = (*next)++;
     uint16_t width = result->table.col_count;
     luaL_checkstack(L, width + 4, "too many columns");
+    box->holds++;
     for (uint16_t c = 0; c < width; c++) {
         push_cell(L, &result->table.cols[c], row);
     }
+    rl_let_go(box);
     return width;
 }
 
@@ -194,12 +211,9 @@ const rl_class rl_class_result = { "result", rl_result_release, methods, meta };
 
 /* ---- the shape that :find asks for ---- */
 
-int rl_push_outcome(lua_State *L, rl_result **place)
+int rl_push_outcome(lua_State *L, rl_box *box)
 {
-    rl_box *box = rl_box_push(L, &rl_class_result); /* holds it while Lua may raise */
-    rl_result *result = *place;
-    box->handle = result;
-    *place = NULL;
+    rl_result *result = box->handle;
     if (result->query->find_kind == RI_FIND_REL) {
         rl_note_bytes(L, ri_table_bytes(&result->table));
         return 1;
@@ -220,22 +234,25 @@ int rl_push_outcome(lua_State *L, rl_result **place)
 
 /* ---- rows of a running operation ---- */
 
-static int push_next(lua_State *L, rl_op *op)
+static int push_next(lua_State *L, rl_box *box)
 {
+    rl_op *op = box->handle;
     uint16_t width = op->query->find_count;
     uint32_t row = op->next++;
     luaL_checkstack(L, width + 4, "too many columns");
+    box->holds++;
     for (uint16_t c = 0; c < width; c++) {
         push_cell(L, &op->rows[c], row);
     }
+    rl_let_go(box);
     return width;
 }
 
 /* _next() --> the values of the next row of the batch, or nothing */
 int rl_op_next(lua_State *L)
 {
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    return op->next < op->count ? push_next(L, op) : 0;
+    const rl_op *op = rl_check(L, 1, &rl_class_op);
+    return op->next < op->count ? push_next(L, lua_touserdata(L, 1)) : 0;
 }
 
 /* Upvalue 1: the box of the op. Closes it at the end. */
@@ -248,11 +265,14 @@ static int iterate_step(lua_State *L)
         return 0;
     }
     if (op->next < op->count) {
-        return push_next(L, op);
+        return push_next(L, box);
+    }
+    if (box->holds > 0) {
+        return luaL_error(L, "the operation is in use further up (this is a finalizer)");
     }
     int rc = rl_op_advance(op, &err);
     if (rc == RILLE_ROWS) {
-        return push_next(L, op);
+        return push_next(L, box);
     }
     if (rc == RILLE_CALL) {
         rc = ri_fail(&err, RILLE_QUERY, "the query calls the function %s of Lua", ri_op_call(op->op)->name);

@@ -164,7 +164,7 @@ static int report_index(lua_State *L)
     rl_box *box = rl_box_test(L, 3, &rl_class_block);
     lua_pushliteral(L, "db_after");
     lua_rawget(L, 1);
-    const rl_box *db = rl_box_test(L, 4, &rl_class_db);
+    rl_box *db = rl_box_test(L, 4, &rl_class_db);
     if (box == NULL || box->handle == NULL || db == NULL) {
         return 0;
     }
@@ -172,11 +172,14 @@ static int report_index(lua_State *L)
         return luaL_error(L, "tx_data was first asked for after db_after was closed");
     }
     const ri_block *block = box->handle;
+    const rille_db *after = db->handle;
+    db->holds++;
     lua_createtable(L, (int)block->count, 0);
     for (size_t i = 0; i < block->count; i++) {
-        push_datom(L, db->handle, &block->datoms[i]);
+        push_datom(L, after, &block->datoms[i]);
         lua_rawseti(L, 5, (int)i + 1);
     }
+    rl_let_go(db);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 5);
     lua_rawset(L, 1);
@@ -239,10 +242,11 @@ static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit
 /* _transact(data, meta) --> report */
 int rl_conn_transact(lua_State *L)
 {
-    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     lua_settop(L, 3);
     rl_temp *temp = rl_temp_push(L);
     commit *c = push_commit(L);
+    rl_box *box = rl_hold(L, 1, &rl_class_conn);
+    rille_conn *conn = box->handle;
     rille_err err;
     source from;
     ri_form form;
@@ -256,16 +260,17 @@ int rl_conn_transact(lua_State *L)
             rc = ri_conn_busy(conn, &err);
         }
     }
+    rl_let_go(box);
     return finish(L, temp, c, rc, &err);
 }
 
 /* _with(data) --> report; nothing is stored */
 int rl_db_with(lua_State *L)
 {
-    rille_db *db = rl_check(L, 1, &rl_class_db);
     lua_settop(L, 3);
     rl_temp *temp = rl_temp_push(L);
     commit *c = push_commit(L);
+    rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_err err;
     source from;
     ri_form form;

@@ -1,0 +1,189 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Lua runs finalizers wherever it allocates: also within functions of rille, which a finalizer may then take the handle
+-- from that they work on. They finish with what they began with, or say that the handle is closed.
+local rille = require "rille"
+local support = require "spec.support.init"
+
+local ROWS = 400
+
+-- An object that nobody refers to and whose finalizer calls f.
+local function when_collected(f)
+  if _VERSION == "Lua 5.1" then
+    local proxy = newproxy(true) -- luacheck: ignore 113
+    getmetatable(proxy).__gc = function() f() end
+  else
+    setmetatable({}, { __gc = function() f() end })
+  end
+end
+
+-- Calls use(handle) while a finalizer spoils the handle at some moment, a little later in each round. Gives in how many
+-- rounds it came before the end.
+local function during(make, use, spoil)
+  local came = 0
+  local stepmul = collectgarbage("setstepmul", 10000) -- a cycle ends soon
+  for round = 1, 60 do
+    local handle = make()
+    local spoilt = false
+    collectgarbage()
+    collectgarbage "stop"
+    when_collected(function()
+      spoilt = true
+      pcall(spoil, handle)
+    end)
+    for _ = 1, round * 40 do local _ = {} end
+    collectgarbage "restart"
+    use(handle)
+    came = came + (spoilt and 1 or 0)
+    collectgarbage()
+  end
+  collectgarbage("setstepmul", stepmul)
+  return came
+end
+
+local function close(handle) handle:close() end
+
+local function closed_or(ok, ...)
+  if ok then return ... end
+  assert.match("is closed", (...))
+end
+
+describe("a finalizer that closes", function()
+  local conn, db
+  local query = "[:find ?e ?s ?k :where [?e :a/s ?s] [?e :a/k ?k]]"
+
+  local function check_rows(rows)
+    if not rows then return end
+    assert.equal(ROWS, #rows)
+    for i = 1, ROWS do
+      assert.match("^text x+%d+$", rows[i][2])
+      assert.match("^:k%d+$", tostring(rows[i][3]))
+    end
+  end
+
+  setup(function()
+    conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("a/s", "string"), support.attr("a/k", "keyword") })
+    local data = {}
+    for i = 1, ROWS do data[i] = { ["a/s"] = "text " .. ("x"):rep(50) .. i, ["a/k"] = "k" .. i } end
+    assert(conn:transact(data))
+    db = conn:db()
+  end)
+
+  teardown(function() conn:close() end)
+
+  local function result() return assert(db:q(query)) end
+
+  it("a result lets its rows, columns and iterators end", function()
+    local came = during(result, function(r) check_rows(closed_or(pcall(r.to_table, r))) end, close)
+    assert.is_true(came > 0)
+    during(result, function(r)
+      local texts = closed_or(pcall(r.column, r, "s"))
+      assert.equal(ROWS, texts and #texts or ROWS)
+    end, close)
+    during(result, function(r)
+      closed_or(pcall(function()
+        for _, s, k in r:rows() do assert.match("^text x+%d+$", s, k) end
+      end))
+    end, close)
+    during(result, function(r)
+      closed_or(pcall(function()
+        for i = 1, ROWS do assert.match("^text x+%d+$", r[i][2]) end
+      end))
+    end, close)
+  end)
+
+  it("a database value lets transactions, ranges and the schema end", function()
+    local function value() return conn:db() end
+    local data = {}
+    for i = 1, 300 do data[i] = { ["a/s"] = "new " .. i, ["a/k"] = rille.kw("n" .. i) } end
+    during(value, function(v)
+      local report = closed_or(pcall(v.with, v, data))
+      assert.is_true(not report or #report.tx_data == 601)
+    end, close)
+    during(value, function(v)
+      local schema = closed_or(pcall(v.schema, v))
+      assert.is_true(not schema or schema["a/s"].type == "string")
+    end, close)
+    during(value, function(v)
+      local basis = closed_or(pcall(v.basis, v))
+      assert.is_true(not basis or #basis.commit == 64)
+    end, close)
+    during(function() return assert(conn:db():with(data)) end, function(report)
+      local ok, list = pcall(function() return report.tx_data end)
+      assert.is_true(ok and #list == 601 or not ok and list:find "closed" ~= nil)
+    end, function(report) report.db_after:close() end)
+  end)
+
+  it("a scan or an operation lets a step end", function()
+    during(function() return { db:datoms("aevt", "a/s") } end, function(it_and_scan)
+      closed_or(pcall(function()
+        for _, _, v in it_and_scan[1] do assert.match("^text x+%d+$", v) end
+      end))
+    end, function(it_and_scan) it_and_scan[4]:close() end)
+    during(function() return assert(rille.prepare(query):start(db)) end, function(op)
+      closed_or(pcall(function()
+        while true do
+          local outcome = assert(op:step())
+          if outcome == "done" then break end
+          if outcome == "need" then assert(op:fetch()) end
+          if outcome == "rows" then
+            for _, s in op:rows() do assert.match("^text x+%d+$", s) end
+          end
+        end
+      end))
+    end, close)
+  end)
+
+  it("a connection lets a commit end", function()
+    local url = support.url()
+    local first = assert(rille.create(url))
+    assert(first:transact { support.attr("c/n", "long") })
+    local commits = 0
+    during(function() return assert(rille.connect(url)) end, function(c)
+      local data = {}
+      for i = 1, 50 do data[i] = { ["c/n"] = i } end
+      local report = closed_or(pcall(c.transact, c, data))
+      commits = commits + (report and 1 or 0)
+    end, close)
+    assert.equal(commits > 0 and commits * 50 or nil, first:db():q "[:find (count ?e) . :where [?e :c/n]]")
+    first:close()
+  end)
+
+  it("a query lets it start and tell its columns", function()
+    local function fresh() return assert(rille.prepare(query)) end
+    during(fresh, function(q)
+      local r = closed_or(pcall(q.run, q, db))
+      check_rows(r and r:to_table())
+    end, close)
+    during(fresh, function(q) closed_or(pcall(q.columns, q)) end, close)
+  end)
+end)
+
+describe("a finalizer that goes on with what is being read", function()
+  it("is refused", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("a/s", "string") })
+    local good, refused = 0, 0
+    do
+      local data = {} -- gone before the scan, else Lua 5.1 has all its strings already
+      for i = 1, 3000 do data[i] = { ["a/s"] = ("t"):rep(100) .. i } end
+      assert(conn:transact(data))
+    end
+    local db = conn:db()
+    local came = during(function() return (db:datoms("aevt", "a/s")) end, function(step)
+      repeat -- allocates nothing but the strings of the scan, so that the finalizer comes within a step
+        local e, _, v = step()
+        good = good + (e and v:byte(100) == 116 and 1 or 0)
+      until not e
+    end, function(step)
+      local ok, message = pcall(step)
+      if not ok then
+        refused = refused + 1
+        assert.match("in use", message)
+      end
+    end)
+assert.is_true(came > 0 and good > 0 and refused > 0)
+    conn:close()
+  end)
+end)
