@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A head cut at every byte, or with sectors that were never written: exactly the transactions whose frames are whole are
- * visible, and the others leave no trace. Flipped bits are not taken for such an end.
+ * A head cut at every byte, or with sectors that were never written: exactly the transactions whose frames are whole
+ * are visible, and the others leave no trace. Flipped bits are not taken for such an end.
  */
 #include "harness.h"
 
@@ -53,8 +53,8 @@ static void fill(size_t lens[TAIL])
                    " {:db/ident :n/last :db/valueType :db.type/string}]");
     for (int key = 1; key <= BASE + TAIL; key++) {
         int width = key < BASE + TAIL ? key % 100 + 1 : 900; /* the last spans sectors */
-        (void)snprintf(text, sizeof text, "[{:n/key %d :n/text \"%0*d\" :n/more \"%0*d\" :n/last \"%0*d\"}]", key, width,
-                       key, width, key, width, key);
+        (void)snprintf(text, sizeof text, "[{:n/key %d :n/text \"%0*d\" :n/more \"%0*d\" :n/last \"%0*d\"}]", key,
+                       width, key, width, key, width, key);
         transact(conn, text);
         if (key % FLUSH_EVERY == 0 || key == BASE) {
             CHECK_RC(ri_conn_flush(conn, &test_err), 0);

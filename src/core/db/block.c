@@ -100,8 +100,8 @@ void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t
     ri_buf_put(out, body, len);
 }
 
-/* What a power failure left unwritten reads as zero: from a sector, or from pos if all that was appended there is missing,
- * to the end of the cell. Gives where it begins; len or more: nowhere. */
+/* What a power failure left unwritten reads as zero: from a sector, or from pos if all that was appended there is
+ * missing, to the end of the cell. Gives where it begins; len or more: nowhere. */
 static size_t unwritten_from(const uint8_t *cell, size_t pos, size_t len)
 {
     size_t at = len;
