@@ -291,6 +291,21 @@ static int base_schema(ri_store *store, const ri_base *base, ri_schema **out, ri
     return rc;
 }
 
+/* New ids are counted from here on: none may be taken. */
+static int check_counters(const ri_base *base, const ri_schema *schema, rille_err *err)
+{
+    uint64_t last = schema->attrs[schema->attr_count - 1].id;
+    bool attrs_good = base->next_attr >= RI_EID_ATTR && base->next_attr > last;
+    bool entities_good = base->next_e >= RI_EID_USER && base->next_e <= RI_TX_BASE;
+    if (attrs_good && entities_good && (base->t == 0 || base->t >= RI_TX_BASE)) {
+        return 0;
+    }
+    return ri_fail(err, RILLE_CORRUPT,
+                   "base record of the head counts on from transaction %llu, entity %llu, attribute %llu, which "
+                   "cannot be: restore the head from a copy",
+                   (unsigned long long)base->t, (unsigned long long)base->next_e, (unsigned long long)base->next_attr);
+}
+
 int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_schema *known_schema, rille_db **out,
                   rille_err *err)
 {
@@ -299,10 +314,11 @@ int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_s
     if (schema == NULL) {
         RI_TRY(base_schema(store, base, &schema, err));
     }
-    rille_db *db = ri_alloc_zero(sizeof *db);
+    int rc = check_counters(base, schema, err);
+    rille_db *db = rc == 0 ? ri_alloc_zero(sizeof *db) : NULL;
     if (db == NULL) {
         ri_schema_release(schema);
-        return ri_fail_nomem(err);
+        return rc != 0 ? rc : ri_fail_nomem(err);
     }
     ri_refs_init(&db->refs);
     db->store = ri_store_retain(store);

@@ -444,7 +444,7 @@ static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
     char first[TX_SHOW_SIZE];
     char second[TX_SHOW_SIZE];
     const tx_key *head = &r->keys[key->head];
-    return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s: %s is %s %s and cannot be given to %s: it is unique",
+    return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s: %s is %s %s and cannot also be given to %s: it is unique",
                    tx_attr(r->tx, key->slot)->ident, ri_value_show(value, sizeof value, &key->v),
                    other == head->holder ? "already held by" : "given to",
                    ri_tx_show_entity(r, other, first, sizeof first), ri_tx_show_entity(r, e, second, sizeof second));

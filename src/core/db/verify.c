@@ -4,9 +4,9 @@
  *
  *  1. every tree: addresses, order, counts, boundaries, canonical bytes (ri_tree_check)
  *  2. EAVT, AEVT, AVET and VAET hold the same facts: each datom of one is looked up in the others, and the numbers
- * agree
+ *     agree; the base's schema is what its facts say, and its counters are beyond all ids
  *  3. the log: commit ids chain from the first transaction to the base's commit; replayed, its facts are exactly those
- * of EAVT
+ *     of EAVT
  *  4. the blobs of long values and retained bases are there
  * The cell itself (frames, blocks, segments) was checked when the value was opened.
  */
@@ -71,6 +71,9 @@ static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *er
 
 typedef struct expected {
     uint64_t count[RI_NOVELTY_ORDERS];
+    uint64_t e_max;    /* of users' entities, as subject or referred to */
+    uint64_t attr_max; /* of ids below them */
+    ri_block *schema;  /* facts that define it */
 } expected;
 
 static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
@@ -90,9 +93,35 @@ static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
     return rc;
 }
 
+static bool keep_datom(ri_block *block, const ri_datom *d)
+{
+    ri_value copy;
+    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1) || !ri_value_copy(&block->arena, &d->v, &copy)) {
+        return false;
+    }
+    block->datoms[block->count] = *d;
+    block->datoms[block->count++].v = copy;
+    return true;
+}
+
+static void note_id(expected *want, uint64_t id)
+{
+    uint64_t *max = id < RI_EID_USER ? &want->attr_max : &want->e_max;
+    if (id < RI_TX_BASE && id > *max) {
+        *max = id;
+    }
+}
+
 static int visit_current(verify *v, const ri_datom *d, void *context, rille_err *err)
 {
     expected *want = context;
+    note_id(want, d->e);
+    if (d->v.type == RI_REF) {
+        note_id(want, d->v.as.u);
+    }
+    if (d->e >= RI_EID_ATTR && ri_is_schema_attr(d->a) && !keep_datom(want->schema, d)) {
+        return ri_fail_nomem(err);
+    }
     const ri_attr *attr = ri_schema_attr_by_id(v->db->schema, d->a);
     for (int order = RI_EAVT; order <= RI_VAET; order++) {
         if (order <= RI_AEVT || (attr != NULL && ri_attr_in_order(attr, (ri_order)order))) {
@@ -105,19 +134,66 @@ static int visit_current(verify *v, const ri_datom *d, void *context, rille_err 
     return check_long_value(v, d, err);
 }
 
-static int check_current(verify *v, rille_err *err)
+static int check_counts(const ri_base *base, const expected *want, rille_err *err)
 {
-    expected want = { { 0 } };
-    RI_TRY(walk(v, RI_EAVT, visit_current, &want, err));
     for (int order = RI_EAVT; order <= RI_VAET; order++) {
-        uint64_t count = v->db->base->tree[order].count;
-        if (count != want.count[order]) {
+        uint64_t count = base->tree[order].count;
+        if (count != want->count[order]) {
             return ri_fail(err, RILLE_CORRUPT, "%s holds %llu datoms, %llu are expected",
                            ri_order_name((ri_order)order), (unsigned long long)count,
-                           (unsigned long long)want.count[order]);
+                           (unsigned long long)want->count[order]);
         }
     }
+    if (want->e_max >= base->next_e || want->attr_max >= base->next_attr) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "the base counts on from entity %llu and attribute %llu, but %llu and %llu "
+                       "are taken",
+                       (unsigned long long)base->next_e, (unsigned long long)base->next_attr,
+                       (unsigned long long)want->e_max, (unsigned long long)want->attr_max);
+    }
     return 0;
+}
+
+/* The base's schema is made anew of its facts. */
+static int check_schema(verify *v, const expected *want, rille_err *err)
+{
+    ri_schema *own = NULL;
+    ri_schema *made = NULL;
+    rille_db *base = NULL;
+    ri_buf expected_bytes = { 0 };
+    ri_buf found_bytes = { 0 };
+    int rc = ri_db_of_base(v->db->store, v->db->branch, v->db->base, NULL, &base, err);
+    rc = rc == 0 ? ri_schema_bootstrap(v->db->base->read_flexible, &own, err) : rc;
+    rc = rc == 0 ? ri_schema_apply(own, want->schema->datoms, want->schema->count, &made, err) : rc;
+    if (rc == 0) {
+        ri_schema_write(made, &expected_bytes);
+        ri_schema_write(base->schema, &found_bytes);
+        if (expected_bytes.failed || found_bytes.failed) {
+            rc = ri_fail_nomem(err);
+        } else if (expected_bytes.len != found_bytes.len ||
+                   memcmp(expected_bytes.p, found_bytes.p, found_bytes.len) != 0) {
+            rc = ri_fail(err, RILLE_CORRUPT, "the schema of the base is not what its facts say");
+        }
+    }
+    ri_buf_deinit(&expected_bytes);
+    ri_buf_deinit(&found_bytes);
+    ri_schema_release(made);
+    ri_schema_release(own);
+    ri_db_release(base);
+    return rc;
+}
+
+static int check_current(verify *v, rille_err *err)
+{
+    expected want = { .schema = ri_block_new() };
+    if (want.schema == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = walk(v, RI_EAVT, visit_current, &want, err);
+    rc = rc == 0 ? check_counts(v->db->base, &want, err) : rc;
+    rc = rc == 0 && v->db->base->t > 0 ? check_schema(v, &want, err) : rc;
+    ri_block_release(want.schema);
+    return rc;
 }
 
 /* ---- round 3 ---- */
@@ -171,14 +247,9 @@ static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err
         }
         log->block->t = d->t;
     }
-    ri_block *block = log->block;
-    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1) ||
-        !ri_value_copy(&block->arena, &d->v, &block->datoms[block->count].v)) {
+    if (!keep_datom(log->block, d)) {
         return ri_fail_nomem(err);
     }
-    ri_value copy = block->datoms[block->count].v;
-    block->datoms[block->count] = *d;
-    block->datoms[block->count++].v = copy;
     log->live += d->added ? 1 : UINT64_MAX; /* -1 */
     return 0;
 }
