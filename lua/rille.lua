@@ -109,7 +109,8 @@ function M.db(url, options)
     db, message, code = newest:as_of(point)
     newest:close()
   end
-  return db, message, code
+  if not db then return nil, message, code end
+  return db
 end
 
 ---Is there a database?
@@ -144,7 +145,8 @@ function M.branches(url)
   local names
   names, message, code = conn:_branches()
   conn:close()
-  return names, message, code
+  if not names then return nil, message, code end
+  return names
 end
 
 -- ---- connections ----
@@ -176,8 +178,9 @@ end
 function conn_methods:transact(tx_data, options)
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
   local report, message, code = self:_transact(tx_data, meta)
-  if report and listeners[self] then tell(self, report) end
-  return report, message, code
+  if not report then return nil, message, code end
+  if listeners[self] then tell(self, report) end
+  return report
 end
 
 ---Calls f(report) after each transaction of this connection. An error of f does not undo the commit; it is raised by

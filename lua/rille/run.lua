@@ -206,7 +206,8 @@ function query_methods:explain(...)
   local text
   if state then text, message, code = op:_explain() end
   op:close()
-  return text, message, code
+  if not text then return nil, message, code end
+  return text
 end
 
 -- ---- operations ----
@@ -220,7 +221,8 @@ end
 function op_methods:step(budget_us)
   while true do
     local state, message, code = self:_step(budget_us)
-    if state ~= "call" then return state, message, code end
+    if not state then return nil, message, code end
+    if state ~= "call" then return state end
     local fine
     fine, message, code = answer_call(self)
     if not fine then return nil, message, code end

@@ -91,6 +91,8 @@ void rl_temp_clear(rl_temp *temp);
 
 /* Pushes table[name] of the table at an absolute index, raw. */
 void rl_raw_field(lua_State *L, int index, const char *name);
+/* What the value is, for messages: "string", "rille.connection". */
+const char *rl_typename(lua_State *L, int index);
 /* Pushes nil, message, code name; raises RILLE_MISUSE. Returns 3. */
 int rl_fail(lua_State *L, const rille_err *err);
 /* Tells the collector of memory that it cannot see. */

@@ -36,7 +36,7 @@ rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
     rl_box *box = box_at(L, arg, class);
     if (box == NULL) {
         (void)luaL_error(L, "a %s was expected as argument %d, but there is a %s", class->name, arg,
-                         luaL_typename(L, arg));
+                         rl_typename(L, arg));
     }
     return box;
 }
@@ -202,6 +202,16 @@ void rl_raw_field(lua_State *L, int index, const char *name)
 {
     lua_pushstring(L, name);
     lua_rawget(L, index);
+}
+
+const char *rl_typename(lua_State *L, int index)
+{
+    const char *name = NULL;
+    if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__name") != 0) {
+        name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* the metatable keeps it */
+        lua_pop(L, 1);
+    }
+    return name != NULL ? name : luaL_typename(L, index);
 }
 
 int rl_fail(lua_State *L, const rille_err *err)

@@ -70,7 +70,7 @@ static int db_as_of(lua_State *L)
     }
     if (!rl_read_int64(L, state, 2, &t) || t < 0) {
         return luaL_error(L, "a %s is no point in time: give a transaction id, an instant or a commit id",
-                          luaL_typename(L, 2));
+                          rl_typename(L, 2));
     }
     return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
 }

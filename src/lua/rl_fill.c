@@ -42,7 +42,7 @@ int fill_attr(fill *f, int index, const ri_attr **out)
     *out = NULL;
     if (name == NULL) {
         return ri_fail(f->err, RILLE_TX_SYNTAX, "an attribute's name was expected, but there is a %s",
-                       luaL_typename(f->L, index));
+                       rl_typename(f->L, index));
     }
     return ri_tx_attr(f->tx, name, len, out, f->err);
 }
@@ -74,7 +74,7 @@ static int resolve_key(fill *f, int index, fill_slot *out)
     if (name == NULL) {
         return ri_fail(f->err, RILLE_TX_SYNTAX,
                        "a %s is no key of an entity map: attributes are strings such as \"person/name\"",
-                       luaL_typename(f->L, index));
+                       rl_typename(f->L, index));
     }
     if (len > 0 && name[0] == ':') {
         name++;
@@ -188,7 +188,7 @@ int fill_entity(fill *f, int index, bool string_is_ident, ri_ent *out)
         f->err, RILLE_TX_SYNTAX,
         "a %s names no entity; expected an id, a tempid (a negative number or a string), an ident or a lookup "
         "ref {attribute, value}",
-        luaL_typename(f->L, index));
+        rl_typename(f->L, index));
 }
 
 /* ---- values ---- */
@@ -387,7 +387,7 @@ static int fill_item(fill *f, int index)
         return ri_fail(
             f->err, RILLE_TX_SYNTAX,
             "a %s was given, expected an entity map {[\"person/name\"] = ...} or an operation {\"db/add\", ...}",
-            luaL_typename(L, index));
+            rl_typename(L, index));
     }
     lua_rawgeti(L, index, 1);
     bool is_operation = !lua_isnil(L, -1);

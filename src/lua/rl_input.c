@@ -20,7 +20,7 @@ typedef struct reader {
 static int wrong(const reader *r, int index, const char *expected)
 {
     return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): %s was expected, but there is a %s", r->number, r->name,
-                   expected, luaL_typename(r->L, index));
+                   expected, rl_typename(r->L, index));
 }
 
 static int read_cell(const reader *r, int index, ri_value *out)
@@ -51,7 +51,7 @@ static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, u
         return 0;
     }
     if (!lua_istable(L, row)) {
-        return ri_fail(r->err, RILLE_INPUT, "a row was expected, but there is a %s", luaL_typename(L, row));
+        return ri_fail(r->err, RILLE_INPUT, "a row was expected, but there is a %s", rl_typename(L, row));
     }
     size_t width = rl_rawlen(L, row);
     if (width != form->width) {
@@ -197,7 +197,7 @@ static int read_source(const reader *r, int index, const ri_in *in, ri_input *ou
         return 0;
     }
     if (!lua_istable(r->L, index)) {
-        return wrong(r, index, "a database value or rows {{...}, {...}}");
+        return wrong(r, index, "a database value (conn:db()) or rows {{...}, {...}}");
     }
     RI_TRY(read_rows(r, index, pattern_width(r->op->query, in->source), &table));
     *out = (ri_input){ .kind = RI_INPUT_TABLE, .table = table };

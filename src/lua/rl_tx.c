@@ -71,7 +71,7 @@ static int read_source(lua_State *L, rl_temp *temp, ri_form *form, source *out, 
     if (!lua_istable(L, 2)) {
         return ri_fail(err, RILLE_MISUSE,
                        "transaction data is a list of maps and operations, or EDN text, but there is a %s",
-                       luaL_typename(L, 2));
+                       rl_typename(L, 2));
     }
     out->index = 2;
     return 0;

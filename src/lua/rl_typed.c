@@ -44,7 +44,7 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
                             : ri_fail(err, RILLE_ATTRIBUTE,
                                       "an attribute's name such as \"person/name\" was expected, "
                                       "but there is a %s",
-                                      luaL_typename(L, index));
+                                      rl_typename(L, index));
     }
     *out = ri_schema_attr(db->schema, name, len);
     return *out != NULL ? 0 : ri_schema_unknown(db->schema, name, len, err);
@@ -60,8 +60,8 @@ static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *e
                        "integer, or rille.bigint)",
                        attr->ident, (double)lua_tonumber(L, index));
     }
-    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected a %s", attr->ident,
-                   luaL_typename(L, index), ri_type_name(attr->type));
+    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected a %s", attr->ident, rl_typename(L, index),
+                   ri_type_name(attr->type));
 }
 
 /* Numbers as a FLOATS value in the arena. */
@@ -245,7 +245,7 @@ static int read_entity(lua_State *L, const rl_state *state, int index, const ril
         return ri_fail(err, RILLE_TYPE,
                        "an entity id, an ident or a lookup ref {attribute, value} was expected, but there "
                        "is a %s",
-                       luaL_typename(L, index));
+                       rl_typename(L, index));
     }
     *out = ri_schema_ident(db->schema, name, len);
     return *out != 0 ? 0

@@ -111,7 +111,7 @@ static const rl_value *check_value(lua_State *L, int arg)
 {
     const rl_value *value = rl_value_test(L, rl_state_of(L), arg);
     if (value == NULL) {
-        (void)luaL_error(L, "a value of rille was expected, but there is a %s", luaL_typename(L, arg));
+        (void)luaL_error(L, "a value of rille was expected, but there is a %s", rl_typename(L, arg));
     }
     return value;
 }

@@ -317,6 +317,7 @@ static int check_db(verify *v, rille_err *err)
     }
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
         v->report->transactions++;
+        v->report->datoms += b->count;
         for (size_t i = 0; i < b->count; i++) {
             RI_TRY(check_long_value(v, &b->datoms[i], err));
         }
