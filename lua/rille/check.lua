@@ -36,16 +36,20 @@ function M.nearest(name, known)
   return best
 end
 
----" (did you mean x?)", or ""
+---" (did you mean x?)", with a prefix such as "--" before the name; or ""
 ---@param name any
 ---@param known table<string, any>
+---@param prefix string?
 ---@return string
-function M.hint(name, known)
+function M.hint(name, known, prefix)
   local nearest = type(name) == "string" and M.nearest(name, known)
-  return nearest and (" (did you mean %s?)"):format(nearest) or ""
+  return nearest and (" (did you mean %s%s?)"):format(prefix or "", nearest) or ""
 end
 
-local function sorted(known)
+---The names in alphabetical order, as text.
+---@param known table<string, any>
+---@return string
+function M.sorted(known)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
@@ -79,7 +83,7 @@ function M.options(where, options, known)
     local wanted = known[name]
     if not wanted then
       error(("%s: there is no option %q%s; known are %s"):format(where, tostring(name), M.hint(name, known),
-        sorted(known)), 3)
+        M.sorted(known)), 3)
     end
     if not fits(value, wanted) then
       error(("%s: option %q must be %s, but it is %s"):format(where, name, expected(wanted),

@@ -19,7 +19,7 @@ rille - an embedded database of immutable values, queried with Datalog
 usage: rille COMMAND [OPTION...] [ARGUMENT...]
 
   run SCRIPT [ARG...]      run a Lua script; rille is there as a global
-  q QUERY URL...           run a query; the URLs are its sources, in the order of :in
+  q QUERY SOURCE...        run a query; its sources, in the order of :in, are URLs of databases and CSV files
   transact URL FILE        commit the transactions of an EDN file (- is the standard input)
   stat URL                 show what a database holds
   verify URL               read everything and check it
@@ -66,7 +66,7 @@ end
 
 local function set_option(options, name, inline, args, i)
   local kind = OPTIONS[name]
-  if not kind then stop(USAGE, "there is no option --%s%s", name, check.hint(name, OPTIONS)) end
+  if not kind then stop(USAGE, "there is no option --%s%s", name, check.hint(name, OPTIONS, "--")) end
   if kind == "flag" then
     if inline then stop(USAGE, "option --%s takes no value", name) end
     options[name] = true
@@ -138,10 +138,19 @@ local function open_db(url, options)
   return db
 end
 
+-- A CSV file (its fields are strings), or a database.
+local function open_source(source, options)
+  if source:find "%.csv$" and not source:find "^%a+:" then return must(rille.csv(source)) end
+  return open_db(source, options)
+end
+
 local function pick_format(options)
   local name = options.format or (core.isatty(1) and "table" or "csv")
   local writer = format.formats[name]
-  if not writer then stop(USAGE, "there is no format %q%s", name, check.hint(name, format.formats)) end
+  if not writer then
+    stop(USAGE, "there is no format %q%s; there are %s", name, check.hint(name, format.formats),
+      check.sorted(format.formats))
+  end
   return writer
 end
 
@@ -202,16 +211,17 @@ local function rows_of(prepared, value)
   return columns, { value }
 end
 
-local function query_inputs(prepared, urls, options)
+local function query_inputs(prepared, sources, options)
   local inputs, n = {}, 0
-  local next_url, next_arg = 1, 1
+  local next_source, next_arg = 1, 1
   local args = options.arg or {}
   for _, input in ipairs(prepared:inputs()) do
     n = n + 1
     if input.kind == "source" then
-      if not urls[next_url] then stop(USAGE, "the query wants a URL for %s", input.name) end
-      inputs[n] = open_db(urls[next_url], options)
-      next_url = next_url + 1
+      local source = sources[next_source]
+      if not source then stop(USAGE, "the query wants a URL or a CSV file for %s", input.name) end
+      inputs[n] = open_source(source, options)
+      next_source = next_source + 1
     elseif input.kind == "rules" then
       if not options.rules then stop(USAGE, "the query wants --rules FILE") end
       inputs[n] = read_file(options.rules)
@@ -221,18 +231,17 @@ local function query_inputs(prepared, urls, options)
       next_arg = next_arg + 1
     end
   end
-  if urls[next_url] then stop(USAGE, "the query has no source for %s", urls[next_url]) end
+  if sources[next_source] then stop(USAGE, "the query has no source for %s", sources[next_source]) end
   if args[next_arg] then stop(USAGE, "the query has no input for --arg %s", args[next_arg]) end
   return inputs, n
 end
 
 function commands.q(args, options)
-  if #args < 2 then stop(USAGE, "q wants a query and at least one URL") end
+  if #args < 2 then stop(USAGE, "q wants a query and at least one URL or CSV file") end
   local writer = pick_format(options)
   local text = args[1]:sub(1, 1) == "@" and read_file(args[1]:sub(2)) or args[1]
   local prepared = must(rille.prepare(text))
-  local urls = { compat.unpack(args, 2) }
-  local inputs, n = query_inputs(prepared, urls, options)
+  local inputs, n = query_inputs(prepared, { compat.unpack(args, 2) }, options)
   inputs[n + 1] = rille.options { limit = options.limit, offset = options.offset, timeout_ms = options.timeout }
   if options.explain then
     write_out((must(prepared:explain(compat.unpack(inputs, 1, n + 1))):gsub("%s*$", "\n")))
@@ -247,7 +256,10 @@ end
 function commands.transact(args, options)
   if #args ~= 2 then stop(USAGE, "transact wants a URL and a file") end
   local texts = must(rille.edn.split(read_file(args[2])))
-  local conn = must(rille.connect(args[1], { branch = options.branch, create = options.create }))
+  local conn, why, why_code = rille.connect(args[1], { branch = options.branch, create = options.create })
+  if not conn then
+    stop(FAILED, "%s [%s]%s", why, why_code, why_code == "NOTFOUND" and "; --create makes it" or "")
+  end
   local shown = progress()
   local datoms, last = 0, nil
   for i, text in ipairs(texts) do
@@ -331,7 +343,9 @@ local function dispatch(args)
   local name = table.remove(rest, 1)
   if not name then stop(USAGE, "a command is missing; rille --help lists them") end
   local command = commands[name]
-  if not command then stop(USAGE, "there is no command %s%s", name, check.hint(name, commands)) end
+  if not command then
+    stop(USAGE, "there is no command %s%s; rille --help lists them", name, check.hint(name, commands))
+  end
   command(rest, options)
 end
 
