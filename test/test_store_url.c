@@ -47,6 +47,8 @@ TEST(url__never_shows_passwords)
         CHECK(i == 3 || strstr(test_err.message, "secret") == NULL);
         CHECK(url.place == NULL && url.shown == NULL);
     }
+    ri_url none;
+    CHECK_RC(ri_url_parse(NULL, &none, &test_err), RILLE_MISUSE);
 }
 
 TEST(url__says_what_it_does_not_understand)

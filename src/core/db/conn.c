@@ -257,7 +257,6 @@ static int find_or_create(rille_conn *conn, const ri_conn_options *options, rill
 static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *options, rille_err *err)
 {
     const char *branch = options->branch != NULL ? options->branch : "main";
-    size_t url_len = strlen(url);
     ri_refs_init(&conn->refs);
     ri_mutex_init(&conn->writer);
     ri_mutex_init(&conn->state);
@@ -267,13 +266,14 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
                        sizeof conn->branch - 1);
     }
     memcpy(conn->branch, branch, strlen(branch));
-    conn->url = ri_alloc(url_len + 1);
+    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
+    RI_TRY(ri_store_open(url, &store_options, &conn->store, err));
+    size_t url_size = strlen(url) + 1;
+    conn->url = ri_alloc(url_size);
     if (conn->url == NULL) {
         return ri_fail_nomem(err);
     }
-    memcpy(conn->url, url, url_len + 1);
-    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
-    RI_TRY(ri_store_open(url, &store_options, &conn->store, err));
+    memcpy(conn->url, url, url_size);
     int rc = find_or_create(conn, options, err);
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_store_url(conn->store));

@@ -177,6 +177,9 @@ static int show(const struct scheme_row *row, ri_url *out, rille_err *err)
 int ri_url_parse(const char *text, ri_url *out, rille_err *err)
 {
     *out = (ri_url){ 0 };
+    if (text == NULL) {
+        return ri_fail(err, RILLE_MISUSE, "the store URL is NULL");
+    }
     size_t len = strcspn(text, ":");
     for (size_t i = 0; i < SCHEME_COUNT && text[len] == ':'; i++) {
         if (strlen(schemes[i].name) == len && strncmp(schemes[i].name, text, len) == 0) {
