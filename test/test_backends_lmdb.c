@@ -173,6 +173,46 @@ TEST(lmdb__knows_that_its_files_were_removed)
     test_dir_remove(dir.path);
 }
 
+/* Without care LMDB dies of SIGBUS. */
+TEST(lmdb__opens_or_refuses_a_file_that_was_cut_short)
+{
+    enum { LEAVES = 60, PAYLOAD = 3001, CUTS = 40 };
+    static uint8_t bytes[1 << 20];
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text cut_path = test_join(dir.path, "/cut", "");
+    ri_store *store;
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    CHECK_RC(test_write_tree(store, 1, LEAVES, PAYLOAD, &root, &offset, &len, &test_err), RILLE_OK);
+    ri_store_release(store);
+    FILE *in = fopen(test_join(path.text, "/data.mdb", "").text, "rb");
+    REQUIRE(in != NULL);
+    size_t size = fread(bytes, 1, sizeof bytes, in);
+    CHECK(fclose(in) == 0 && size > 100000 && size < sizeof bytes);
+    int damaged = 0;
+    for (size_t i = 0; i < CUTS; i++) {
+        CHECK(mkdir(cut_path.text, 0755) == 0);
+        CHECK(test_file_write(test_join(cut_path.text, "/data.mdb", "").text, bytes, size * i / CUTS));
+        int rc = open_lmdb(cut_path.text, false, &store);
+        if (rc == RILLE_OK) {
+            rille_head head = { 0 };
+            rc = ri_store_head_read(store, "main", &head, &test_err);
+            rille_free(head.bytes);
+            int tree_rc = test_check_tree(store, &root, 1, LEAVES, PAYLOAD, &test_err);
+            rc = rc == RILLE_OK ? tree_rc : rc;
+            ri_store_release(store);
+        }
+        damaged += rc < 0;
+        test_dir_remove(cut_path.text);
+    }
+    CHECK(damaged > CUTS * 3 / 4);
+    test_dir_remove(dir.path);
+}
+
 static int with_file_size_limit(const char *path)
 {
     ri_store *store;
@@ -272,7 +312,8 @@ TEST(lmdb__reads_while_the_map_grows)
 
 TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a_head,
           lmdb__grows_its_map_and_follows_the_growth_of_others, lmdb__shares_one_environment_between_handles,
-          lmdb__knows_that_its_files_were_removed, lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
+          lmdb__knows_that_its_files_were_removed, lmdb__opens_or_refuses_a_file_that_was_cut_short,
+          lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
 #else
 TEST(lmdb__is_said_to_be_missing)
 {
