@@ -136,6 +136,7 @@ end
 ---@return string? message
 ---@return string? code "SYNTAX"
 function M.parse(text, options)
+  if type(text) ~= "string" then error("rille.csv_parse: text was expected, but there is a " .. type(text), 2) end
   options = check.options("rille.csv", options, OPTIONS)
   local separator = options.separator or ","
   if #separator ~= 1 or separator:find '[%^%]%-"%%\r\n]' then
@@ -172,6 +173,7 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "IO", "SYNTAX"
 function M.read(path, options)
+  if type(path) ~= "string" then error("rille.csv: a path was expected, but there is a " .. type(path), 2) end
   local file, why = io.open(path, "rb")
   if not file then return nil, why, "NOTFOUND" end
   local text, read_why = file:read "*a"

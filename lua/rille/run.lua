@@ -80,7 +80,8 @@ local function parse(query)
     if not fine then return nil, tostring(form), "QUERY" end
     return core.parse_form(form)
   end
-  error(("a query is EDN text, a query of rille.query, or a table, but there is a %s"):format(type(query)), 3)
+  error(("a query is EDN text, a query of rille.query, or a table, but there is %s (the inputs come behind it)"):format(
+    type(query) == "userdata" and tostring(query) or "a " .. type(query)), 3)
 end
 
 ---A query parsed once, to be run often. Its methods: run, rows, start, explain, text, columns, inputs, close.
@@ -93,7 +94,7 @@ function M.prepare(query)
 end
 
 local function is_prepared(query)
-  return type(query) == "userdata"
+  return type(query) == "userdata" and query ~= core.null and query.run == query_methods.run
 end
 
 -- For one run: text is parsed once and kept.

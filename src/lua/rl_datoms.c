@@ -171,8 +171,11 @@ static int scan_step(lua_State *L)
 
 static ri_order check_order(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, 2);
     ri_order order = RI_EAVT;
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        (void)luaL_error(L, "an index was expected (eavt, aevt, avet or vaet), but there is a %s", rl_typename(L, 2));
+    }
+    const char *name = lua_tostring(L, 2);
     if (!find_order(name, &order)) {
         (void)luaL_error(L, "\"%s\" is no index; there are eavt, aevt, avet and vaet", name);
     }
