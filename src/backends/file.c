@@ -22,7 +22,7 @@
 /* ---- the marker ---- */
 
 typedef struct dir_contents {
-    size_t strange; /* names that an unfinished creation or a drop cannot have left */
+    size_t strange; /* names that an unfinished creation or drop cannot have left without a marker */
     bool lmdb;
 } dir_contents;
 
@@ -150,13 +150,13 @@ static int drop_temp(void *context, int dir, const char *name)
     return is_temp(name) ? remove_at(dir, name) : 0;
 }
 
-/* Heads first: without them nothing leads to the rest. What rille did not make stays, and its directory with it. */
+/* Heads first: without them nothing leads to the rest. The marker last: what a killed drop leaves can be dropped again,
+ * or made anew. What rille did not make stays, and its directory with it. */
 static int drop_all(const file_db *db)
 {
     char pack_suffix[] = ".pack";
     char blob_suffix[] = "";
     int errnum = ri_disk_walk(db->dir, "heads", drop_head, NULL);
-    errnum = errnum == 0 ? remove_at(db->dir, FILE_MARKER_NAME) : errnum;
     errnum = errnum == 0 ? ri_disk_walk(db->dir, "packs", drop_object, pack_suffix) : errnum;
     errnum = errnum == 0 ? ri_disk_walk(db->dir, "blobs", drop_blob_dir, blob_suffix) : errnum;
     errnum = errnum == 0 ? ri_disk_walk(db->dir, ".", drop_temp, NULL) : errnum;
@@ -164,9 +164,9 @@ static int drop_all(const file_db *db)
         (void)unlinkat(db->dir, "heads", AT_REMOVEDIR);
         (void)unlinkat(db->dir, "packs", AT_REMOVEDIR);
         (void)unlinkat(db->dir, "blobs", AT_REMOVEDIR);
-        errnum = remove_at(db->dir, FILE_LOCK_NAME);
+        errnum = remove_at(db->dir, FILE_MARKER_NAME);
     }
-    return errnum;
+    return errnum == 0 ? remove_at(db->dir, FILE_LOCK_NAME) : errnum;
 }
 
 static int file_drop(void *self, rille_err *err)

@@ -132,7 +132,7 @@ int ri_file_lock(file_db *db, rille_err *err)
     int errnum = try_lock(db);
     if (errnum != 0) {
         ri_mutex_unlock(&db->swap_lock);
-        return ri_fail_errno(err, errnum, "file:%s: cannot lock " FILE_LOCK_NAME " to write", db->path);
+        return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write", db->path);
     }
     return RILLE_OK;
 }
@@ -288,7 +288,7 @@ int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err
     RI_TRY(path_of(db, branch, &path, err));
     int errnum = reach_open(db, branch, path.text, &open);
     if (errnum == ENOENT) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s has no branch \"%s\"", db->path, branch);
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
     }
     if (errnum != 0) {
         return fail_head(db, "open", path.text, errnum, err);
@@ -364,7 +364,7 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
     if (errnum == ENOENT) {
         static const rille_revision none;
         if (fstatat(db->dir, FILE_MARKER_NAME, &info, 0) != 0) {
-            return ri_fail(err, RILLE_NOTFOUND, "file:%s was dropped", db->path);
+            return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
         }
         return memcmp(&swap->expected, &none, sizeof none) == 0 ? RILLE_OK : RILLE_CONFLICT;
     }
@@ -440,7 +440,7 @@ int ri_file_head_delete(void *self, const char *branch, rille_err *err)
     int errnum = ri_disk_remove(db->dir, path.text);
     int rc = RILLE_OK;
     if (errnum == ENOENT) {
-        rc = ri_fail(err, RILLE_NOTFOUND, "file:%s has no branch \"%s\"", db->path, branch);
+        rc = ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
     } else if (errnum != 0 || (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
         rc = fail_head(db, "remove", path.text, errnum, err);
     }

@@ -63,7 +63,7 @@ int ri_lmdb_check_format_row(const ri_lmdb_txn *txn)
 int ri_lmdb_fail_write(const lmdb_db *db, const char *doing, int code, rille_err *err)
 {
     if (code == MDB_NOTFOUND) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s was dropped", db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: it was dropped", db->path);
     }
     return ri_lmdb_fail(db->path, doing, code, err);
 }

@@ -357,7 +357,8 @@ static int lengthen(ri_lmdb_env *env)
     return code;
 }
 
-static int open_mdb(ri_lmdb_env *env, bool fresh)
+/* flags: MDB_RDONLY or 0 */
+static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
 {
     int dead;
     int code = mdb_env_create(&env->env);
@@ -369,7 +370,7 @@ static int open_mdb(ri_lmdb_env *env, bool fresh)
     if (code == 0 && fresh) {
         code = mdb_env_set_mapsize(env->env, MAP_BYTES_MIN);
     }
-    code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD, FILE_MODE) : code;
+    code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD | flags, FILE_MODE) : code;
     code = code == 0 ? identify(env) : code;
     code = code == 0 ? lengthen(env) : code;
     code = code == 0 ? open_dbi(env) : code;
@@ -380,6 +381,13 @@ static int open_mdb(ri_lmdb_env *env, bool fresh)
     }
     (void)mdb_reader_check(env->env, &dead);
     return 0;
+}
+
+/* Who may not write the data may still read it, as long as LMDB can note its readers in lock.mdb, or nobody can. */
+static int open_mdb(ri_lmdb_env *env, bool fresh)
+{
+    int code = open_mdb_as(env, fresh, 0);
+    return code == EACCES || code == EROFS ? open_mdb_as(env, fresh, MDB_RDONLY) : code;
 }
 
 static void free_env(ri_lmdb_env *env)

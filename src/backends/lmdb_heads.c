@@ -115,7 +115,7 @@ int ri_lmdb_head_read(void *self, const char *branch, rille_head *out, rille_err
     code = code == 0 && meta.generation > 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
     ri_lmdb_read_end(env, &txn);
     if (code == 0 && meta.generation == 0) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s has no branch \"%s\"", db->path, branch);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no branch \"%s\"", db->path, branch);
     }
     out->bytes = code == 0 ? ri_buf_take(&cell, &out->len) : NULL;
     if (out->bytes == NULL) {
@@ -257,7 +257,7 @@ int ri_lmdb_head_delete(void *self, const char *branch, rille_err *err)
     swap_args args = { .key = &key };
     int code = ri_lmdb_write(env, delete_head_step, &args, true);
     if (code == RI_LMDB_STOP) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s has no branch \"%s\"", db->path, branch);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no branch \"%s\"", db->path, branch);
     }
     return code == 0 ? RILLE_OK : ri_lmdb_fail(db->path, "remove a head", code, err);
 }

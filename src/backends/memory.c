@@ -170,7 +170,7 @@ static int memory_get_many(void *self, rille_get *gets, size_t count, rille_err 
 
 static int fail_dropped(const memory_db *db, rille_err *err)
 {
-    return ri_fail(err, RILLE_NOTFOUND, "mem:%s was dropped", db->name);
+    return ri_fail(err, RILLE_NOTFOUND, "mem:%s: it was dropped", db->name);
 }
 
 static int memory_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
@@ -252,7 +252,7 @@ static int read_head(memory_db *db, const char *branch, rille_head *out, rille_e
 {
     const memory_head *head = *find_head(db, branch);
     if (head == NULL) {
-        return ri_fail(err, RILLE_NOTFOUND, "mem:%s has no branch \"%s\"", db->name, branch);
+        return ri_fail(err, RILLE_NOTFOUND, "mem:%s: there is no branch \"%s\"", db->name, branch);
     }
     out->bytes = ri_alloc(head->len);
     if (out->bytes == NULL) {
@@ -366,7 +366,7 @@ static int memory_head_delete(void *self, const char *branch, rille_err *err)
     memory_head **link = find_head(db, branch);
     int rc = RILLE_OK;
     if (*link == NULL) {
-        rc = ri_fail(err, RILLE_NOTFOUND, "mem:%s has no branch \"%s\"", db->name, branch);
+        rc = ri_fail(err, RILLE_NOTFOUND, "mem:%s: there is no branch \"%s\"", db->name, branch);
     } else {
         free_head(db, link);
     }

@@ -96,6 +96,9 @@ void ri_err_prefix(rille_err *err, const char *format, ...)
     }
     memcpy(message, err->message, sizeof message);
     size_t keep = strlen(context);
+    if (strncmp(message, context, keep) == 0 && message[keep] == ':') {
+        return;
+    }
     if (keep > sizeof context / 2) {
         keep = sizeof context / 2;
     }

@@ -33,7 +33,7 @@ int ri_fail_nomem(rille_err *err);
 #define ri_fail_nomem(err) ((void)(ri_fail_nomem)(err), RILLE_NOMEM)
 #endif
 
-/* Puts "context: " before the message. Call at most once a boundary. */
+/* Puts "context: " before the message, unless it begins so already. */
 void ri_err_prefix(rille_err *err, const char *format, ...) RI_PRINTF(2, 3);
 
 /* Passes every non-zero result (errors and outcomes alike) to the caller. Use while nothing is owned. */
