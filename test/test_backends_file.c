@@ -135,7 +135,7 @@ static int drop_it(const char *path)
  * anew, another drop ends it. */
 TEST(file__a_drop_that_stopped_can_be_repeated)
 {
-    static const char *const stops[] = { "/packs/" HEX64 ".pack", "/blobs/01/" HEX64, "/.tmp-0123456789abcdef" };
+    static const char *const stops[] = { ("/packs/" HEX64 ".pack"), ("/blobs/01/" HEX64), "/.tmp-0123456789abcdef" };
     for (size_t i = 0; i < 2 * sizeof stops / sizeof *stops; i++) {
         test_dir dir = test_dir_fast();
         test_text path = test_join(dir.path, "/db", "");

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { RECENT = 200 };
+
 static const char schema_text[] = "[{:db/ident :n/key :db/valueType :db.type/long :db/unique :db.unique/value}"
                                   " {:db/ident :n/text :db/valueType :db.type/string}]";
 
@@ -76,13 +78,14 @@ static bool has_key(rille_db *db, uint64_t key)
     return e != 0;
 }
 
-/* Every key up to `acked` is there; at most one more is. Gives the highest key. */
+/* Every key up to `acked` is there (of those before the last RECENT only when deep); at most one more is. Gives the
+ * highest key. */
 static uint64_t check_keys(const char *url, uint64_t acked, bool deep)
 {
     rille_conn *conn = open_conn(url);
     rille_db *db = NULL;
     REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
-    uint64_t first = deep || acked < 200 ? 1 : acked - 200;
+    uint64_t first = deep || acked <= RECENT ? 1 : acked - RECENT;
     for (uint64_t key = first; key <= acked; key++) {
         bool there = has_key(db, key);
         CHECK(there);

@@ -454,7 +454,7 @@ static int check_place(const char *path, bool create, bool *has_data, struct sta
 static int reach_env(const char *path, bool create, ri_lmdb_env **out, rille_err *err)
 {
     struct stat data;
-    bool has_data;
+    bool has_data = false;
     RI_TRY(check_place(path, create, &has_data, &data, err));
     for (ri_lmdb_env *env = registry.first; has_data && env != NULL; env = env->next) {
         if (env->dev == data.st_dev && env->ino == data.st_ino && ri_lmdb_env_is_mine(env)) {
