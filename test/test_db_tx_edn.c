@@ -237,9 +237,10 @@ TEST(edn__schema_is_data)
     GIVES("[{:p/name 5}]", "[e0 :p/name 5 +]");
     REFUSES("[{:db/ident :p/name :db/valueType :db.type/string}]", RILLE_SCHEMA,
             "attribute :p/name has 1 values, so its :db/valueType");
-    REFUSES("[{:db/ident :p/name :db/cardinality :db.cardinality/many}]", RILLE_SCHEMA,
-            ":db/cardinality cannot change");
-    REFUSES("[{:db/ident :p/name :db/index true}]", RILLE_SCHEMA, ":db/index cannot change");
+    GIVES("[{:db/ident :p/name :db/index true}]", "[a0 :db/index true +]"); /* longs are in AVET anyway */
+    REFUSES("[{:db/ident :p/name :db/unique :db.unique/value}]", RILLE_SCHEMA, ":db/unique cannot change");
+    GIVES("[{:db/ident :p/name :db/cardinality :db.cardinality/many}]", "[a0 :db/cardinality :db.cardinality/many +]");
+    REFUSES("[{:db/ident :p/name :db/cardinality :db.cardinality/one}]", RILLE_SCHEMA, ":db/cardinality cannot change");
     REFUSES("[[:db/retractEntity :p/name]]", RILLE_SCHEMA, "definition cannot change");
     GIVES("[{:db/id :p/name :db/ident :p/size}]", NULL);
     GIVES("[{:p/size 6}]", "[e1 :p/size 6 +]");

@@ -165,9 +165,9 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
 /* A long string or bytes becomes the stub that datoms have in its place. */
 int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err);
 /* The whole value of a stub; bytes are in the blob (a reference of the caller's). Blocks. */
-int rl_read_stub(ri_store *store, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
-/* Pushes any value; a stub's whole is read from its store. Raises what fails. */
-void rl_push_long_value(lua_State *L, ri_store *store, const ri_value *v);
+int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
+/* Pushes any value of a database, long ones whole. Raises what fails. */
+void rl_push_long_value(lua_State *L, const rille_db *db, const ri_value *v);
 int rl_db_datoms(lua_State *L);
 int rl_db_count(lua_State *L);
 

@@ -36,31 +36,13 @@ void rl_op_release(void *handle)
 
 /* ---- stubs ---- */
 
-static bool is_stub(uint8_t type)
-{
-    return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
-}
-
-static bool has_stubs(const ri_vec *col, uint32_t count)
-{
-    if (col->type != RI_MIXED) {
-        return is_stub(col->type);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (is_stub(col->types[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The blob of a stub, from the first store that has it. Wants go to blob_io; a store that turned out not to have it is
- * skipped (rl_op_fetch counts), so with several stores one blob is asked for at a time. */
+/* The blob of a stub, from the first database that has it. Wants go to blob_io; one that turned out not to have it is
+ * skipped (rl_op_fetch counts), so with several one blob is asked for at a time. */
 static int get_blob(rl_op *op, const ri_value *stub, ri_blob **blob, rille_err *err)
 {
-    int rc = ri_fail(err, RILLE_NOTFOUND, "the bytes of a long value are in none of the stores of the query");
+    int rc = ri_fail(err, RILLE_NOTFOUND, "the bytes of a long value are in none of the databases of the query");
     for (size_t i = op->store_skip; i < op->db_count; i++) {
-        rc = ri_store_get_blob(op->dbs[i]->store, ri_stub_addr(stub), &op->blob_io, blob, err);
+        rc = ri_db_blob(op->dbs[i], stub, &op->blob_io, blob, err);
         if (rc == 0) {
             op->store_skip = 0;
         }
@@ -89,7 +71,7 @@ static int resolve_column(rl_op *op, const ri_vec *col, ri_vec *out, rille_err *
     }
     for (uint32_t i = 0; i < op->count; i++) {
         ri_value v = ri_vec_get(col, i);
-        if (is_stub(v.type)) {
+        if (ri_type_is_stub(v.type)) {
             ri_value stub = v;
             int rc = make_whole(op, &stub, &op->batch_arena, &v, err);
             need = need || rc == RILLE_NEED;
@@ -110,7 +92,7 @@ static int resolve_batch(rl_op *op, rille_err *err)
     uint16_t cols = op->query->find_count;
     bool any = false;
     for (uint16_t c = 0; c < cols; c++) {
-        any = any || has_stubs(&op->rows[c], op->count);
+        any = any || ri_vec_has_stubs(&op->rows[c], op->count);
     }
     op->unresolved = any;
     if (!any) {
@@ -123,7 +105,7 @@ static int resolve_batch(rl_op *op, rille_err *err)
     }
     for (uint16_t c = 0; c < cols; c++) {
         op->whole[c] = op->rows[c];
-        if (has_stubs(&op->rows[c], op->count)) {
+        if (ri_vec_has_stubs(&op->rows[c], op->count)) {
             int rc = resolve_column(op, &op->rows[c], &op->whole[c], err);
             op->blob_need = rc == RILLE_NEED;
             RI_TRY(rc);
@@ -406,7 +388,7 @@ static int op_args(lua_State *L)
         const ri_arg *arg = &call->args[i];
         ri_value v = arg->vec == NULL ? arg->value : ri_vec_get(arg->vec, op->called);
         rille_err err;
-        if (is_stub(v.type)) {
+        if (ri_type_is_stub(v.type)) {
             ri_value stub = v;
             if (rl_op_whole(op, &stub, &v, &err) != 0) {
                 rl_let_go(box);

@@ -143,7 +143,7 @@ static void push_datom(lua_State *L, const rille_db *db, const ri_datom *d)
         rl_push_id(L, d->a);
     }
     lua_rawseti(L, -2, 2);
-    rl_push_long_value(L, db->store, &d->v);
+    rl_push_long_value(L, db, &d->v);
     lua_rawseti(L, -2, 3);
     rl_push_id(L, d->t);
     lua_rawseti(L, -2, 4);

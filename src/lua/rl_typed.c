@@ -259,21 +259,19 @@ int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_d
     return read_entity(L, state, index, db, 0, arena, out, err);
 }
 
-int rl_read_stub(ri_store *store, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err)
+int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err)
 {
     int rc;
-    while ((rc = ri_store_get_blob(store, ri_stub_addr(stub), io, blob, err)) == RILLE_NEED) {
-        RI_TRY(ri_io_fetch(io, err));
-    }
+    RI_FETCHING(rc, io, ri_db_blob(db, stub, io, blob, err), err)
     if (rc == 0) {
         *out = ri_bytes_value(stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, (*blob)->bytes, (*blob)->len);
     }
     return rc;
 }
 
-void rl_push_long_value(lua_State *L, ri_store *store, const ri_value *v)
+void rl_push_long_value(lua_State *L, const rille_db *db, const ri_value *v)
 {
-    if (v->type != RI_STRING_BLOB && v->type != RI_BYTES_BLOB) {
+    if (!ri_type_is_stub(v->type)) {
         rl_push_value(L, v);
         return;
     }
@@ -282,7 +280,7 @@ void rl_push_long_value(lua_State *L, ri_store *store, const ri_value *v)
     ri_value whole;
     ri_io io = { 0 };
     rl_temp *temp = rl_temp_push(L);
-    int rc = rl_read_stub(store, v, &io, &blob, &whole, &err);
+    int rc = rl_read_stub(db, v, &io, &blob, &whole, &err);
     if (rc == 0) {
         ri_buf_put(&temp->buf, whole.as.p, whole.len); /* nothing may be held when Lua runs out of memory */
         ri_object_release(&blob->object);

@@ -70,6 +70,12 @@ static inline bool ri_type_is_word(uint8_t type)
            type == RI_NIL;
 }
 
+/* Long values: the value is a stub, its content a blob. */
+static inline bool ri_type_is_stub(uint8_t type)
+{
+    return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
+}
+
 static inline bool ri_type_is_number(uint8_t type)
 {
     return type >= RI_LONG && type <= RI_BIGDEC;

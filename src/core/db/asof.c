@@ -94,6 +94,7 @@ static int replay_close(replay *r, rille_err *err)
     int rc = 0;
     if (r->open != NULL) {
         r->open->instant = ri_block_find_instant(r->open, r->db->instant);
+        ri_block_chain(r->open, r->db->t > 0 ? r->db->commit : NULL);
         rc = ri_db_replay(r->db, r->open, err);
         ri_block_release(r->open);
         r->open = NULL;
@@ -175,12 +176,6 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
         replay r = { past, NULL };
         rc = replay_log(db, base->t, t, &r, err);
     }
-    if (rc == 0) {
-        rc = past->t == base->t ? 0 : commit_of(db, past->t, past->commit, err);
-        rc = rc == RILLE_DONE
-                 ? ri_fail(err, RILLE_CORRUPT, "transaction %llu has no commit id", (unsigned long long)past->t)
-                 : rc;
-    }
     ri_base_release(base);
     if (rc != 0) {
         ri_db_release(past);
@@ -209,6 +204,9 @@ static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
     }
     rille_db *past = NULL;
     int rc = ri_db_of_base(db->store, db->branch, db->base, NULL, &past, err);
+    if (rc == 0) {
+        past->speculative = db->speculative;
+    }
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = ri_db_replay(past, blocks[i], err);
     }

@@ -27,6 +27,9 @@ void ri_block_release(ri_block *block)
         if (block->heap_cap > 0) {
             ri_free(block->datoms);
         }
+        for (size_t i = 0; i < block->blob_count; i++) {
+            ri_object_release(&block->blobs[i].blob->object);
+        }
         ri_arena_deinit(&block->arena);
         ri_free(block);
         block = prev;
@@ -80,6 +83,15 @@ void ri_block_commit_id(ri_block *block)
     }
     ri_blake2b_update(&state, chunk, used);
     ri_blake2b_final(&state, block->commit);
+}
+
+void ri_block_chain(ri_block *block, const uint8_t *parent)
+{
+    block->parent_count = parent != NULL ? 1 : 0;
+    if (parent != NULL) {
+        memcpy(block->parents[0], parent, RI_HASH_SIZE);
+    }
+    ri_block_commit_id(block);
 }
 
 /* ---- frames ---- */
@@ -230,6 +242,10 @@ static int read_body(ri_block *block, ri_reader *in, rille_err *err)
     uint64_t count = ri_read_varint(in);
     if (in->bad) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block is damaged in its header");
+    }
+    if (block->t < RI_TX_BASE || block->t > RI_EID_MAX || count == 0) {
+        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu of %llu datoms cannot be",
+                       (unsigned long long)block->t, (unsigned long long)count);
     }
     memcpy(block->parents, parents, (size_t)block->parent_count * RI_HASH_SIZE);
     while (block->count < count) {

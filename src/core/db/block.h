@@ -20,6 +20,7 @@
 #include "../base/hash.h"
 #include "../base/sync.h"
 #include "../data/datom.h"
+#include "../store/store.h"
 
 typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX = 2 } ri_frame_kind;
 
@@ -39,6 +40,11 @@ typedef struct ri_block {
     uint8_t parents[RI_PARENTS_MAX][RI_HASH_SIZE];
     uint8_t parent_count;
     size_t frame_len; /* of its frame, when it was written or read */
+    struct ri_block_blob {
+        uint8_t addr[RI_HASH_SIZE];
+        ri_blob *blob;
+    } * blobs; /* contents of long values that are not stored: of with() */
+    size_t blob_count;
 } ri_block;
 
 ri_block *ri_block_new(void); /* NULL: no memory */
@@ -48,6 +54,8 @@ void ri_block_release(ri_block *block); /* iterative along prev */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
 /* Computes block->commit. */
 void ri_block_commit_id(ri_block *block);
+/* The same for a block that follows the commit `parent`; NULL: the first one. */
+void ri_block_chain(ri_block *block, const uint8_t *parent);
 /* Appends the frame. */
 int ri_block_write(ri_block *block, ri_buf *out, rille_err *err);
 /* Decodes a TX body; checks the commit id against the content. prev is NULL. */

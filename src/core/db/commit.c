@@ -3,9 +3,10 @@
  * How a transaction gets into a head. Three ways, by size:
  *
  *   append   the block's frame goes behind the others in the cell: one small write
- *   spill    the cell's tail would pass RI_TAIL_BYTES_MAX: all its frames, the new one included, become a segment, a
- * blob that the base record lists; the cell starts over flush    the novelty would pass its limit: it is folded into
- * the trees together with the block; the cell is a new base record
+ *   spill    the cell's tail would pass RI_TAIL_BYTES_MAX: all its frames, the new one included, become a segment,
+ *            a blob that the base record lists; the cell starts over
+ *   flush    the novelty would pass its limit, or the tail SEGMENT_BYTES_MAX: the novelty is folded into the trees
+ *            together with the block; the cell is a new base record
  *
  * Each ends in one compare-and-swap of the head. What was written before it and lost the race is garbage for gc, never
  * visible.
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define RI_TAIL_BYTES_MAX (32U * 1024U)
+#define SEGMENT_BYTES_MAX (8U * 1024U * 1024U)
 #define NOVELTY_MIN 65536U
 #define NOVELTY_MAX 262144U
 #define NOVELTY_SHARE 256U
@@ -85,7 +87,6 @@ static int base_with_segment(const ri_base *base, const uint8_t addr[RI_HASH_SIZ
         struct ri_segment *segment = &(*out)->segments[(*out)->segment_count++]; /* ri_base_read leaves room for one */
         memcpy(segment->addr, addr, RI_HASH_SIZE);
         segment->t_last = t;
-        segment->block_count = 0;
     }
     return rc;
 }
@@ -148,18 +149,18 @@ static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_e
     RI_TRY(put_long_values(p, db->store, result, err));
     bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
                 db->base->segment_count >= RI_SEGMENTS_MAX - 1;
-    if (full) {
-        ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
-        return plan_flush(p, db, &extra, err);
-    }
     ri_buf frame = { 0 };
-    int rc = ri_block_write(result->block, &frame, err);
-    if (rc == 0) {
-        size_t tail = seen->cell.len - seen->tail_at + frame.len;
+    int rc = full ? 0 : ri_block_write(result->block, &frame, err);
+    size_t tail = seen->cell.len - seen->tail_at + frame.len;
+    full = full || tail > SEGMENT_BYTES_MAX;
+    if (rc == 0 && full) {
+        ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
+        rc = plan_flush(p, db, &extra, err);
+    } else if (rc == 0) {
         rc = tail > RI_TAIL_BYTES_MAX ? plan_spill(p, seen, result, &frame, err)
                                       : plan_append(p, seen, result, &frame, err);
     }
-    if (rc == 0 && p->writer != NULL) {
+    if (rc == 0 && !full && p->writer != NULL) {
         rc = ri_writer_seal(p->writer, err);
     }
     ri_buf_deinit(&frame);
@@ -290,12 +291,35 @@ int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_repo
     return rc;
 }
 
+/* The contents of long values go with the block: no store has them. */
+static int keep_long_values(ri_block *block, const ri_tx_result *result, rille_err *err)
+{
+    block->blobs = ri_arena_array(&block->arena, result->blob_count, sizeof *block->blobs);
+    if (block->blobs == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (size_t i = 0; i < result->blob_count; i++) {
+        const struct ri_long_value *content = &result->blobs[i];
+        ri_blob *blob = ri_blob_new(content->len);
+        if (blob == NULL) {
+            return ri_fail_nomem(err);
+        }
+        memcpy(blob->bytes, content->bytes, content->len);
+        memcpy(block->blobs[i].addr, content->addr, RI_HASH_SIZE);
+        block->blobs[block->blob_count++].blob = blob;
+    }
+    return 0;
+}
+
 int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err)
 {
     const rille_db *db = ri_tx_db(tx);
     *out = (ri_report){ 0 };
     RI_TRY(resolve(tx, &out->tx, err));
-    int rc = ri_db_push(db, out->tx.block, out->tx.schema, out->tx.next_e, out->tx.next_attr, &out->after, err);
+    int rc = keep_long_values(out->tx.block, &out->tx, err);
+    if (rc == 0) {
+        rc = ri_db_push(db, out->tx.block, out->tx.schema, out->tx.next_e, out->tx.next_attr, &out->after, err);
+    }
     if (rc != 0) {
         ri_report_deinit(out);
         return rc;

@@ -18,7 +18,10 @@ void ri_seen_deinit(ri_seen *seen)
 void ri_conn_see(rille_conn *conn, ri_seen *fresh)
 {
     ri_mutex_lock(&conn->state);
-    bool newer = conn->seen.db == NULL || conn->seen.db->t <= fresh->db->t;
+    const rille_db *known = conn->seen.db;
+    bool newer =
+        known == NULL || known->t < fresh->db->t ||
+        (known->t == fresh->db->t && known->base->t <= fresh->db->base->t); /* a flush changes the base alone */
     ri_seen old = conn->seen;
     if (newer) {
         conn->seen = *fresh;
@@ -44,8 +47,10 @@ static void warm(const rille_db *db)
     for (uint32_t i = 0; i < db->base->region_count; i++) {
         const struct ri_region *region = &db->base->regions[i];
         ri_io io = { 0 };
+        int rc = 0;
         if (region->len > 0 && region->len <= RI_REGION_BYTES_MAX) {
-            (void)ri_store_warm(db->store, region->pack, region->offset, region->len, ri_node_decode, &io);
+            RI_FETCHING(rc, &io,
+                        ri_store_warm(db->store, region->pack, region->offset, region->len, ri_node_decode, &io), NULL)
         }
         ri_io_deinit(&io);
     }
@@ -69,6 +74,10 @@ static int see_more(const rille_db *known, size_t known_len, size_t tail_at, con
     size_t pos = known_len;
     RI_TRY(ri_db_fork(known, &out->db, err));
     RI_TRY(ri_head_replay(out->db, head->bytes, head->len, &pos, err));
+    if (pos == known_len) { /* a torn end, nothing new: the same value, which a transaction may have begun on */
+        ri_db_release(out->db);
+        out->db = ri_db_retain((rille_db *)known);
+    }
     ri_buf_put(&out->cell, head->bytes, pos);
     out->tail_at = tail_at;
     return out->cell.failed ? ri_fail_nomem(err) : 0;

@@ -3,6 +3,8 @@
 
 #include "head.h"
 
+#include <string.h>
+
 rille_db *ri_db_retain(rille_db *db)
 {
     if (db != NULL) {
@@ -20,6 +22,21 @@ void ri_db_release(rille_db *db)
         ri_store_release(db->store);
         ri_free(db);
     }
+}
+
+int ri_db_blob(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **out, rille_err *err)
+{
+    const uint8_t *addr = ri_stub_addr(stub);
+    for (const ri_block *b = db->speculative ? db->novelty.last : NULL; b != NULL; b = b->prev) {
+        for (size_t i = 0; i < b->blob_count; i++) {
+            if (memcmp(b->blobs[i].addr, addr, RI_HASH_SIZE) == 0) {
+                *out = b->blobs[i].blob;
+                ri_object_take(&(*out)->object);
+                return 0;
+            }
+        }
+    }
+    return ri_store_get_blob(db->store, addr, io, out, err);
 }
 
 /* ---- bounds ---- */

@@ -32,7 +32,6 @@ typedef struct ri_base {
     struct ri_segment { /* spilled transaction blocks since t, oldest first */
         uint8_t addr[RI_HASH_SIZE];
         uint64_t t_last;
-        uint32_t block_count;
     } * segments;
     uint32_t segment_count;
     uint8_t *schema_bytes; /* ri_schema_write of the schema at t, inline or from its blob */
@@ -51,7 +50,7 @@ typedef struct rille_db {
     uint8_t commit[RI_HASH_SIZE];
     uint64_t next_e;
     uint64_t next_attr;
-    bool speculative; /* made by with() */
+    bool speculative; /* made by with(): blocks may hold the contents of long values, which no store has */
     char branch[64];
 } rille_db;
 
@@ -116,6 +115,9 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
                 rille_err *err);
 /* Entity by a unique attribute's value; *e == 0: none. */
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err);
+
+/* The content of a long value of this database. RILLE_NEED. */
+int ri_db_blob(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **out, rille_err *err);
 
 /* Bounds of a prefix: before / after all datoms with these leading components (in the order's own component order). */
 ri_bound ri_bound_e(uint64_t e, bool after);                     /* EAVT: e */

@@ -137,9 +137,14 @@ static int find_assertion(flush *f, const ri_map64 *seen, const ri_datom *d, uin
     int rc;
     RI_FETCHING(rc, &io, ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], d, &io, &is_there, &found, &leaf, err),
                 err)
-    *t = is_there ? found.t : 0;
+    *t = found.t;
     ri_node_release(leaf);
     ri_io_deinit(&io);
+    if (rc == 0 && !is_there) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "transaction %llu retracts a fact of entity %llu, attribute %u, that nothing asserted",
+                       (unsigned long long)d->t, (unsigned long long)d->e, d->a);
+    }
     return rc;
 }
 
@@ -182,10 +187,9 @@ static int collect_retired(flush *f, ri_map64 *seen, ri_datom *retired, size_t *
         const ri_block *block = f->blocks[b];
         for (size_t i = 0; i < block->count; i++) {
             const ri_datom *d = &block->datoms[i];
-            const ri_attr *attr = ri_schema_attr_by_id(f->schema, d->a);
             if (d->added) {
                 RI_TRY(note_assertion(seen, d, err));
-            } else if (attr == NULL || !attr->no_history) {
+            } else {
                 ri_datom *out = &retired[*count];
                 *out = *d;
                 out->x = block->t;
@@ -322,6 +326,16 @@ static int write_schema(flush *f, rille_err *err)
 #define BRANCH_BYTES_A_LEAF 48U /* stored: an address, a separator, a locator */
 #define REGION_BYTES_FREE (128U * 1024U)
 
+/* More than the branches of all trees: one has RI_BRANCH_MIN children, but for a tree's right edge. */
+static uint64_t branches_max(const flush *f)
+{
+    uint64_t sum = (uint64_t)RI_ORDER_COUNT * RI_TREE_HEIGHT_MAX;
+    for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
+        sum += f->base->tree[o].count / (RI_BRANCH_MIN / 2);
+    }
+    return sum;
+}
+
 /* Worth it when it adds little to what this flush writes anyway: the branches of all trees then come with one read. */
 static bool worth_gathering(const flush *f)
 {
@@ -338,7 +352,7 @@ static int gather_branch(flush *f, const ri_noderef *ref, rille_err *err)
 {
     ri_io io = { 0 };
     int rc;
-    RI_FETCHING(rc, &io, ri_tree_gather(f->db->store, ref, RI_TREE_HEIGHT_MAX, f->writer, &io, err), err)
+    RI_FETCHING(rc, &io, ri_tree_gather(f->db->store, ref, branches_max(f), f->writer, &io, err), err)
     ri_io_deinit(&io);
     return rc;
 }

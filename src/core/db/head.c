@@ -7,7 +7,6 @@ enum { FLAG_HISTORY = 1, FLAG_READ = 2 };
 
 #define REGIONS_MAX 2U
 #define PACKS_MAX (RI_ORDER_COUNT + REGIONS_MAX)
-#define CELL_NAME "head"
 
 ri_base *ri_base_retain(ri_base *base)
 {
@@ -129,7 +128,7 @@ void ri_base_write(const ri_base *base, bool with_segments, ri_buf *out)
     for (uint32_t i = 0; with_segments && i < base->segment_count; i++) {
         ri_buf_put(out, base->segments[i].addr, RI_HASH_SIZE);
         ri_buf_put_varint(out, base->segments[i].t_last);
-        ri_buf_put_varint(out, base->segments[i].block_count);
+        ri_buf_put_varint(out, 0);
     }
     if (!ri_addr_is_zero(base->schema_addr)) {
         ri_buf_put_u8(out, 1);
@@ -196,7 +195,7 @@ static int read_segments(ri_reader *in, ri_base *base, rille_err *err)
     for (uint32_t i = 0; i < base->segment_count; i++) {
         read_hash(in, base->segments[i].addr);
         base->segments[i].t_last = ri_read_varint(in);
-        base->segments[i].block_count = (uint32_t)ri_read_varint_max(in, UINT32_MAX);
+        in->bad = ri_read_varint(in) != 0 || in->bad;
     }
     return 0;
 }
@@ -384,6 +383,26 @@ int ri_db_push(const rille_db *db, ri_block *block, ri_schema *schema, uint64_t 
     return 0;
 }
 
+/* A block's values are of their attributes' types, so that VAET holds refs only, and so on. */
+static int check_types(const ri_block *block, const ri_schema *schema, rille_err *err)
+{
+    const ri_attr *attr = NULL;
+    uint32_t known = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = &block->datoms[i];
+        if (d->a != known) {
+            known = d->a;
+            attr = ri_schema_attr_by_id(schema, d->a);
+        }
+        if (attr != NULL && !ri_attr_fits(attr, d->v.type)) {
+            return ri_fail(err, RILLE_CORRUPT, "transaction %llu gives attribute :%s, a %s, a value of type %s",
+                           (unsigned long long)block->t, attr->ident, ri_type_name(attr->type),
+                           ri_type_name(d->v.type));
+        }
+    }
+    return 0;
+}
+
 int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
 {
     if (block->t <= db->t) {
@@ -409,6 +428,7 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
         ri_schema_release(db->schema);
         db->schema = schema;
     }
+    RI_TRY(check_types(block, db->schema, err));
     RI_TRY(ri_novelty_add(&db->novelty, block, db->schema, err));
     move_basis(db, block);
     return 0;
@@ -443,20 +463,14 @@ static int replay_segments(rille_db *db, rille_err *err)
     const ri_base *base = db->base;
     ri_io io = { 0 };
     int rc = 0;
+    for (uint32_t i = 0; i < base->segment_count; i++) {
+        ri_noderef ref = { 0 };
+        memcpy(ref.addr, base->segments[i].addr, RI_HASH_SIZE);
+        (void)ri_store_prefetch(db->store, &ref, NULL, &io);
+    }
     for (uint32_t i = 0; rc == 0 && i < base->segment_count; i++) {
         ri_blob *blob = NULL;
-        rc = ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err);
-        if (rc == RILLE_NEED) {
-            for (uint32_t j = i + 1; j < base->segment_count; j++) {
-                ri_blob *ahead = NULL;
-                if (ri_store_get_blob(db->store, base->segments[j].addr, &io, &ahead, NULL) == 0) {
-                    ri_object_release(&ahead->object);
-                }
-            }
-            rc = ri_io_fetch(&io, err);
-            i--;
-            continue;
-        }
+        RI_FETCHING(rc, &io, ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err), err)
         if (rc == 0) {
             size_t pos = 0;
             rc = ri_head_replay(db, blob->bytes, blob->len, &pos, err);
@@ -483,8 +497,8 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
         return first;
     }
     if (first != 0 || kind != RI_FRAME_BASE) {
-        return ri_fail(err, RILLE_CORRUPT, "%s of branch %s (%zu bytes) does not begin with a base record", CELL_NAME,
-                       branch, len);
+        return ri_fail(err, RILLE_CORRUPT, "head of branch %s (%zu bytes) does not begin with a base record", branch,
+                       len);
     }
     ri_base *base;
     RI_TRY(ri_base_read(body, body_len, &base, err));
@@ -497,7 +511,7 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
         rc = ri_head_replay(db, cell, len, &pos, err);
     }
     if (rc == 0 && db->t == 0) {
-        rc = ri_fail(err, RILLE_CORRUPT, "%s of branch %s (%zu bytes) holds no transaction", CELL_NAME, branch, len);
+        rc = ri_fail(err, RILLE_CORRUPT, "head of branch %s (%zu bytes) holds no transaction", branch, len);
     }
     ri_base_release(base);
     if (rc != 0) {

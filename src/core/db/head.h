@@ -3,12 +3,14 @@
  * The head cell of a branch: a BASE frame, then a TX frame for every transaction since (block.h has the frames).
  *
  * BASE BODY (varints unless a width is given)
- *   u8 format version (1), u8 flags (1 keep history, 2 read-flexible schema), database id (16 bytes), t, instant
- * (zigzag), commit id (32 bytes), next entity id, next attribute id, number of packs, their ids (32 bytes each), for
- * each of the 7 trees in the order of ri_order: height; if not 0: count, address (32 bytes), pack index + 1 (0: no
- * locator), offset, length, branch region: pack index + 1, offset, length, number of segments; each: address (32
- * bytes), last t, number of blocks, schema: u8 0 and a block of bytes (at most RI_SCHEMA_INLINE_MAX), or u8 1 and the
- * address of a blob (32 bytes)
+ *   u8 format version (1), u8 flags (1 keep history, 2 read-flexible schema), database id (16 bytes), t,
+ *   instant (zigzag), commit id (32 bytes), next entity id, next attribute id,
+ *   number of packs, their ids (32 bytes each),
+ *   for each of the 7 trees in the order of ri_order: height; if not 0: count, address (32 bytes), pack index + 1
+ *     (0: no locator), offset, length,
+ *   number of branch regions (0 to 2); each: pack index + 1, offset, length,
+ *   number of segments; each: address (32 bytes), last t, 0,
+ *   schema: u8 0 and a block of bytes (at most RI_SCHEMA_INLINE_MAX), or u8 1 and the address of a blob (32 bytes)
  */
 #ifndef RI_HEAD_H
 #define RI_HEAD_H

@@ -262,7 +262,9 @@ void ri_novelty_deinit(ri_novelty *novelty)
 
 int ri_novelty_add(ri_novelty *novelty, ri_block *block, const ri_schema *schema, rille_err *err)
 {
-    if (block->prev == NULL) {
+    if (novelty->last == NULL) {
+        RI_ASSERT(block->prev == NULL); /* and not written: others may read the first block since the base */
+    } else if (block->prev == NULL) {
         block->prev = novelty->last; /* the novelty's reference moves into the block */
     } else {
         RI_ASSERT(block->prev == novelty->last); /* a block that is linked already: views of the past */
@@ -288,11 +290,6 @@ int ri_novelty_add(ri_novelty *novelty, ri_block *block, const ri_schema *schema
 }
 
 /* ---- reading ---- */
-
-static const ri_set_node *set_root(const ri_novelty *novelty, ri_order order)
-{
-    return novelty->root[order];
-}
 
 /* First item after the cut. */
 static unsigned leaf_search(const ri_set_node *node, ri_order order, const ri_bound *bound)
@@ -352,7 +349,7 @@ static void climb(ri_set_cursor *cursor)
 
 void ri_set_seek(ri_set_cursor *cursor, const ri_novelty *novelty, ri_order order, const ri_bound *bound)
 {
-    const ri_set_node *node = set_root(novelty, order);
+    const ri_set_node *node = novelty->root[order];
     cursor->order = (uint8_t)order;
     cursor->depth = -1;
     if (node == NULL) {
@@ -387,7 +384,7 @@ void ri_set_next(ri_set_cursor *cursor)
 
 int64_t ri_set_rank(const ri_novelty *novelty, ri_order order, const ri_bound *bound)
 {
-    const ri_set_node *node = set_root(novelty, order);
+    const ri_set_node *node = novelty->root[order];
     int64_t rank = 0;
     if (node == NULL) {
         return 0;
@@ -408,7 +405,7 @@ int64_t ri_set_rank(const ri_novelty *novelty, ri_order order, const ri_bound *b
 
 bool ri_set_find(const ri_novelty *novelty, const ri_datom *d, ri_item *out)
 {
-    const ri_set_node *node = set_root(novelty, RI_EAVT);
+    const ri_set_node *node = novelty->root[RI_EAVT];
     if (node == NULL) {
         return false;
     }

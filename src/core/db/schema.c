@@ -9,9 +9,10 @@
  *
  *   u8      1 = read-flexible
  *   varint  number of attributes, then each, ids increasing:
- *             varint id | varint length, ident | u8 type | u8 unique | u8 bits: 1 many, 2 index, 4 component, 8 no
- * history varint  number of other idents, then each, idents strictly increasing by their bytes: varint entity | varint
- * length, ident
+ *             varint id | varint length, ident | u8 type | u8 unique | u8 bits: 1 many, 2 index, 4 component,
+ *             8 no history
+ *   varint  number of other idents, then each, idents strictly increasing by their bytes:
+ *             varint entity | varint length, ident
  *
  * Invariants: (N1) attrs is strictly increasing by id, the engine's own first; (N2) every attribute's ident is in
  * `idents` with its id; (N3) an attribute has an id below RI_EID_USER, and a type unless the schema is read-flexible.
@@ -193,14 +194,13 @@ bool ri_attr_in_order(const ri_attr *attr, ri_order order)
     switch (order) {
     case RI_EAVT:
     case RI_AEVT:
-    case RI_LOG:
         return true;
     case RI_AVET:
         return attr->avet;
     case RI_VAET:
         return attr->type == RI_REF;
+    case RI_LOG:
     case RI_RET:
-        return !attr->no_history;
     case RI_META:
     case RI_ORDER_COUNT:
         break;

@@ -110,7 +110,14 @@ int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri
 void ri_schema_write(const ri_schema *schema, ri_buf *out);
 int ri_schema_read(const uint8_t *bytes, size_t len, ri_schema **out, rille_err *err);
 
-/* Which trees a datom of this attribute belongs to. */
+/* Which of the current trees (EAVT, AEVT, AVET, VAET) a datom of this attribute belongs to. */
 bool ri_attr_in_order(const ri_attr *attr, ri_order order);
+/* Which values it may have: stubs stand for strings and bytes, longs are small bigints. */
+static inline bool ri_attr_fits(const ri_attr *attr, uint8_t type)
+{
+    return type == attr->type || (attr->type == RI_BIGINT && type == RI_LONG) ||
+           (attr->type == RI_STRING && type == RI_STRING_BLOB) || (attr->type == RI_BYTES && type == RI_BYTES_BLOB) ||
+           (attr->type == RI_NIL && type != RI_NIL && type != RI_REF);
+}
 
 #endif

@@ -231,7 +231,8 @@ static int check_id(ri_tx *tx, uint64_t e, bool makes, rille_err *err)
 {
     const rille_db *db = tx->db;
     bool user = e >= RI_EID_USER && e < RI_TX_BASE;
-    if (e == 0 || (e >= db->next_attr && e < RI_EID_USER) || (e >= RI_TX_BASE && e > db->t)) {
+    bool unused = e < RI_EID_ATTR ? ri_schema_ident_of(tx->schema, e) == NULL : e >= db->next_attr && e < RI_EID_USER;
+    if (unused || (e >= RI_TX_BASE && e > db->t)) {
         return ri_fail(
             err, RILLE_ENTITY_MISSING,
             "entity id %llu was never given out: use one that was, a tempid (a negative number or a string), or "
@@ -289,17 +290,16 @@ static int long_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool co
     return RILLE_OK;
 }
 
-/* What values of an attribute may be: stubs stand for strings and bytes, longs are small bigints. */
-static bool type_fits(uint8_t wanted, uint8_t type)
-{
-    return type == wanted || (wanted == RI_BIGINT && type == RI_LONG) ||
-           (wanted == RI_STRING && type == RI_STRING_BLOB) || (wanted == RI_BYTES && type == RI_BYTES_BLOB) ||
-           (wanted == RI_NIL && type != RI_NIL && type != RI_REF);
-}
+/* What is done with a value that comes in. */
+enum {
+    TAKE_COPY = 1, /* its bytes are the caller's */
+    TAKE_NEW = 2   /* it becomes a fact: an id in it counts as given out */
+};
 
-static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool copy, tx_op *op, rille_err *err)
+static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, unsigned how, tx_op *op, rille_err *err)
 {
-    if (!type_fits(attr->type, v->type)) {
+    bool copy = (how & TAKE_COPY) != 0;
+    if (!ri_attr_fits(attr, v->type)) {
         char shown[100];
         return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is a %s, expected a %s", attr->ident,
                        ri_value_show(shown, sizeof shown, v), ri_type_name(v->type),
@@ -307,7 +307,7 @@ static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool co
     }
     op->v = *v;
     if (ri_type_is_word(v->type)) {
-        return v->type == RI_REF ? check_id(tx, v->as.u, true, err) : RILLE_OK;
+        return v->type == RI_REF ? check_id(tx, v->as.u, (how & TAKE_NEW) != 0, err) : RILLE_OK;
     }
     if (v->len > RI_VALUE_INLINE_MAX) {
         return long_value(tx, attr, v, copy, op, err);
@@ -327,7 +327,7 @@ int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
                        attr->ident, ri_value_show(shown, sizeof shown, v));
     }
     tx_op op = { .code = 0 };
-    RI_TRY(take_value(tx, attr, v, true, &op, err));
+    RI_TRY(take_value(tx, attr, v, TAKE_COPY, &op, err));
     if (!RI_GROW(&tx->lookups, &tx->lookup_cap, tx->lookup_count + 1)) {
         return ri_fail_nomem(err);
     }
@@ -375,7 +375,7 @@ int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool 
 {
     tx_op op = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
     RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &op.e, err));
-    RI_TRY(take_value(tx, attr, v, copy, &op, err));
+    RI_TRY(take_value(tx, attr, v, TAKE_NEW | (copy ? TAKE_COPY : 0U), &op, err));
     return push_add(tx, attr, &op, err);
 }
 
@@ -411,7 +411,7 @@ int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, r
     op.v = ri_nil();
     RI_TRY(ent_word(tx, e, 0, &op.e, err));
     if (v != NULL) {
-        RI_TRY(take_value(tx, attr, v, true, &op, err));
+        RI_TRY(take_value(tx, attr, v, TAKE_COPY, &op, err));
     }
     return ri_tx_push(tx, &op, err);
 }
@@ -442,12 +442,12 @@ int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, c
     }
     cas->old_v = ri_nil();
     if (old_v != NULL) {
-        RI_TRY(take_value(tx, attr, old_v, true, &check, err));
+        RI_TRY(take_value(tx, attr, old_v, TAKE_COPY, &check, err));
         cas->old_v = check.v;
         check.code &= ~TX_WITH_BLOB;
     }
     check.v = (ri_value){ { .p = (const uint8_t *)cas }, 0, RI_NIL };
-    RI_TRY(take_value(tx, attr, new_v, true, &add, err));
+    RI_TRY(take_value(tx, attr, new_v, TAKE_COPY | TAKE_NEW, &add, err));
     RI_TRY(ri_tx_push(tx, &check, err));
     return push_add(tx, attr, &add, err);
 }

@@ -84,6 +84,7 @@ typedef struct ri_tx_result {
     } * tempids; /* named and numbered ones; owned by the tx */
     size_t tempid_count;
     struct ri_long_value {
+        const uint8_t *addr; /* in its stub */
         const uint8_t *bytes;
         size_t len;
     } * blobs; /* contents of stubs in the block, to be stored; owned by the tx */

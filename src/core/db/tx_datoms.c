@@ -6,7 +6,8 @@
  * follow each other in the block's order. In a group
  *
  *   cardinality one    at most one value is added; what is current (one probe) is retracted if it is another, or if
- * that is asked for cardinality many   each value is probed; retracting all scans the values
+ *                      that is asked for
+ *   cardinality many   each value is probed; retracting all scans the values
  *
  * and what is true already, or not true anyway, makes no datom. Adding and retracting one value is a conflict, whatever
  * the order. An entity that is new is never probed.
@@ -77,16 +78,16 @@ static int probe_attr(tx_resolver *r, const group *g, ri_datom *out, probe_state
     return probe(r, &from, &to, out, state);
 }
 
-static int probe_value(tx_resolver *r, const group *g, const ri_value *v, probe_state *state)
+/* The datom that is found has an equal value, which may have other bytes: 1 and 1.0 are equal. */
+static int probe_value(tx_resolver *r, const group *g, const ri_value *v, ri_datom *out, probe_state *state)
 {
     *state = PROBE_NONE;
     if (g->fresh) {
         return RILLE_OK;
     }
-    ri_datom found;
     ri_bound from = ri_bound_eav(g->e, g->attr->id, v, false);
     ri_bound to = ri_bound_eav(g->e, g->attr->id, v, true);
-    return probe(r, &from, &to, &found, state);
+    return probe(r, &from, &to, out, state);
 }
 
 /* ---- writing ---- */
@@ -110,7 +111,7 @@ static int emit_add(tx_resolver *r, const group *g, const tx_op *op)
 {
     if ((op->code & TX_WITH_BLOB) != 0) {
         const tx_long *content = (const tx_long *)(const void *)op->v.as.p;
-        r->blobs[r->blob_count++] = (struct ri_long_value){ content->bytes, content->len };
+        r->blobs[r->blob_count++] = (struct ri_long_value){ ri_stub_addr(&op->v), content->bytes, content->len };
     }
     return emit(r, g, &op->v, true);
 }
@@ -255,7 +256,7 @@ static int check_many(tx_resolver *r, const group *g)
                 return cas_failed(r, g, old_v, &first.v);
             }
         } else {
-            RI_TRY(probe_value(r, g, old_v, &state));
+            RI_TRY(probe_value(r, g, old_v, &first, &state));
             if (state == PROBE_NONE) {
                 return cas_failed(r, g, old_v, NULL);
             }
@@ -280,13 +281,14 @@ static int make_value(tx_resolver *r, const group *g, const tx_op *ops, size_t c
         return both_ways(r, g, &add->v);
     }
     probe_state state = PROBE_FOUND;
+    ri_datom current = { .v = ops[0].v };
     if (!known) {
-        RI_TRY(probe_value(r, g, &ops[0].v, &state));
+        RI_TRY(probe_value(r, g, &ops[0].v, &current, &state));
     }
     if (add != NULL) {
         return state == PROBE_NONE ? emit_add(r, g, add) : RILLE_OK;
     }
-    return state == PROBE_FOUND ? emit(r, g, &ops[0].v, false) : RILLE_OK;
+    return state == PROBE_FOUND ? emit(r, g, &current.v, false) : RILLE_OK;
 }
 
 /* The operations on the value of ops[from], which are adjacent. */

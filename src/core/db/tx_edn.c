@@ -4,8 +4,9 @@
  *
  *   data      [form ...] or (form ...)                 nil forms are skipped
  *   map       {:db/id entity, attribute value, attribute [value ...], :ns/_attribute entity ...}
- *   operation [:db/add e a v]  [:db/retract e a v?]  [:db/retractEntity e]  [:db.fn/retractAttribute e a]  [:db/cas e a
- * old new] entity    id | negative number or string: tempid | [unique-attribute value] | ident | "datomic.tx"
+ *   operation [:db/add e a v]  [:db/retract e a v?]  [:db/retractEntity e]  [:db.fn/retractAttribute e a]
+ *             [:db/cas e a old new]
+ *   entity    id | negative number or string: tempid | [unique-attribute value] | ident | "datomic.tx"
  *
  * A vector or list is many values of an attribute of cardinality many; but for a ref, [a v] with a unique attribute a
  * is a lookup ref, and for a tuple or floats a vector of scalars is one value.

@@ -5,9 +5,9 @@
  * Everything goes by KEYS: a value of a unique attribute that is asserted, or looked up by a lookup ref. Keys with one
  * attribute and one value meet in a hash table; the first of them is their head. Then
  *
- *   an entity holds the value already     tempids that get it by an identity attribute, and lookup refs, are that
- * entity else                                  whatever gets it here by an identity attribute is one entity; lookup
- * refs are that, too
+ *   an entity holds the value already   tempids that get it by an identity attribute, and lookup refs, are that entity
+ *   else                                whatever gets it here by an identity attribute is one entity; lookup refs are
+ *                                       that, too
  *
  * Tempids are joined in a union-find forest; a root may be bound to an id. A key whose value is itself a tempid
  * (a unique ref), or is said of what a lookup ref names, can only be judged when that is known: then passes are made

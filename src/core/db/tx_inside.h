@@ -5,7 +5,7 @@
  *   tx.c           filling: items, tempids, lookup refs
  *   tx_edn.c       filling from EDN
  *   tx_entities.c  who is who: lookup refs, upserts, ids of new entities, unique values
- *   ri_tx_sort.c      operations by (e a v)
+ *   tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
  *   tx_resolve.c   the steps in order, the schema, the result
  *
@@ -214,7 +214,7 @@ static inline tx_op tx_instant_op(const tx_resolver *r)
 const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
 #define TX_SHOW_SIZE 160
 
-/* ri_tx_sort.c */
+/* tx_sort.c */
 /* By (e, slot, v); scratch memory comes from the arena. */
 int ri_tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err);
 /* Those of one entity; `other`, from scratch on first use, is room for other_count operations. */

@@ -129,16 +129,20 @@ static bool has_schema(const ri_block *block)
     return false;
 }
 
+/* The property whose change values stand in the way of, or NULL: what moves no datom and asks nothing of the values can
+ * always change. */
 static const char *changed_property(const ri_attr *before, const ri_attr *after)
 {
     if (after == NULL) {
         return "definition";
     }
-    return before->type != after->type       ? ":db/valueType"
-           : before->unique != after->unique ? ":db/unique"
-           : before->many != after->many     ? ":db/cardinality"
-           : before->index != after->index   ? ":db/index"
-                                             : NULL;
+    bool restricts = before->unique == RI_UNIQUE_NO && after->unique != RI_UNIQUE_NO;
+    bool moves = before->avet != after->avet;
+    return before->type != after->type                               ? ":db/valueType"
+           : restricts || (moves && before->unique != after->unique) ? ":db/unique"
+           : before->many && !after->many                            ? ":db/cardinality"
+           : moves                                                   ? ":db/index"
+                                                                     : NULL;
 }
 
 static bool block_uses(const ri_block *block, uint32_t a)
@@ -151,7 +155,7 @@ static bool block_uses(const ri_block *block, uint32_t a)
     return false;
 }
 
-/* What an attribute is can only change while it has no values. */
+/* What an attribute's values depend on can only change while it has none. */
 static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
 {
     const ri_tx *tx = r->tx;
@@ -175,8 +179,8 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     if (rc == RILLE_OK && count > 0) {
         return ri_fail(
             r->err, RILLE_SCHEMA,
-            "attribute :%s has %llu values, so its %s cannot change (its ident, :db/doc, :db/isComponent and "
-            ":db/noHistory can; else retract the values first, or define a new attribute)",
+            "attribute :%s has %llu values, so its %s cannot change: retract the values first, or define a new "
+            "attribute",
             before->ident, (unsigned long long)count, property);
     }
     return rc < 0 ? rc : RILLE_OK;
@@ -207,9 +211,7 @@ static void finish_block(tx_resolver *r)
 {
     ri_block *block = r->block;
     block->instant = r->instant;
-    memcpy(block->parents[0], r->db->commit, RI_HASH_SIZE);
-    block->parent_count = 1;
-    ri_block_commit_id(block);
+    ri_block_chain(block, r->db->commit);
 }
 
 static int fill_tempids(tx_resolver *r, ri_tx_result *out)

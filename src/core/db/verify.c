@@ -5,8 +5,8 @@
  *  1. every tree: addresses, order, counts, boundaries, canonical bytes (ri_tree_check)
  *  2. EAVT, AEVT, AVET and VAET hold the same facts: each datom of one is looked up in the others, and the numbers
  *     agree; the base's schema is what its facts say, and its counters are beyond all ids
- *  3. the log: commit ids chain from the first transaction to the base's commit; replayed, its facts are exactly those
- *     of EAVT
+ *  3. the log: commit ids chain from the first transaction to the base's commit; what it asserts and does not retract
+ *     are the facts of EAVT, which are looked up in it; what it retracts are the rows of RET, likewise
  *  4. the blobs of long values and retained bases are there
  * The cell itself (frames, blocks, segments) was checked when the value was opened.
  */
@@ -55,6 +55,7 @@ static int missing(const ri_datom *d, const char *where, rille_err *err)
                    (unsigned long long)d->e, d->a, (unsigned long long)d->t, where);
 }
 
+/* Is a datom with this one's key in a tree, and of the same transaction? */
 static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *err)
 {
     bool found = false;
@@ -71,6 +72,7 @@ static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *er
 
 typedef struct expected {
     uint64_t count[RI_NOVELTY_ORDERS];
+    uint64_t hash_sum; /* of all facts */
     uint64_t e_max;    /* of users' entities, as subject or referred to */
     uint64_t attr_max; /* of ids below them */
     ri_block *schema;  /* facts that define it */
@@ -78,7 +80,7 @@ typedef struct expected {
 
 static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
 {
-    if (d->v.type != RI_STRING_BLOB && d->v.type != RI_BYTES_BLOB) {
+    if (!ri_type_is_stub(d->v.type)) {
         return 0;
     }
     ri_blob *blob = NULL;
@@ -115,6 +117,7 @@ static void note_id(expected *want, uint64_t id)
 static int visit_current(verify *v, const ri_datom *d, void *context, rille_err *err)
 {
     expected *want = context;
+    want->hash_sum += ri_datom_hash(RI_EAVT, d);
     note_id(want, d->e);
     if (d->v.type == RI_REF) {
         note_id(want, d->v.as.u);
@@ -130,6 +133,9 @@ static int visit_current(verify *v, const ri_datom *d, void *context, rille_err 
                 RI_TRY(expect_in(v, (ri_order)order, d, err));
             }
         }
+    }
+    if (v->db->base->keep_history) {
+        RI_TRY(expect_in(v, RI_LOG, d, err));
     }
     return check_long_value(v, d, err);
 }
@@ -183,7 +189,8 @@ static int check_schema(verify *v, const expected *want, rille_err *err)
     return rc;
 }
 
-static int check_current(verify *v, rille_err *err)
+/* *hash_sum: of the facts. */
+static int check_current(verify *v, uint64_t *hash_sum, rille_err *err)
 {
     expected want = { .schema = ri_block_new() };
     if (want.schema == NULL) {
@@ -193,6 +200,7 @@ static int check_current(verify *v, rille_err *err)
     rc = rc == 0 ? check_counts(v->db->base, &want, err) : rc;
     rc = rc == 0 && v->db->base->t > 0 ? check_schema(v, &want, err) : rc;
     ri_block_release(want.schema);
+    *hash_sum = want.hash_sum;
     return rc;
 }
 
@@ -202,7 +210,9 @@ typedef struct log_state {
     ri_block *block; /* the transaction being read */
     uint8_t commit[RI_HASH_SIZE];
     bool has_commit;
-    uint64_t live; /* assertions - retractions: must equal EAVT's count */
+    uint64_t live;     /* assertions - retractions: must equal EAVT's count */
+    uint64_t hash_sum; /* of their facts, likewise: no other facts have this sum but by an accident of 1 in 2^64 */
+    uint64_t retractions;
 } log_state;
 
 static int close_transaction(verify *v, log_state *log, rille_err *err)
@@ -211,11 +221,7 @@ static int close_transaction(verify *v, log_state *log, rille_err *err)
     if (block == NULL) {
         return 0;
     }
-    if (log->has_commit) {
-        block->parent_count = 1;
-        memcpy(block->parents[0], log->commit, RI_HASH_SIZE);
-    }
-    ri_block_commit_id(block);
+    ri_block_chain(block, log->has_commit ? log->commit : NULL);
     memcpy(log->commit, block->commit, RI_HASH_SIZE);
     log->has_commit = true;
     v->report->transactions++;
@@ -250,11 +256,38 @@ static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err
     if (!keep_datom(log->block, d)) {
         return ri_fail_nomem(err);
     }
+    uint64_t hash = ri_datom_hash(RI_EAVT, d);
     log->live += d->added ? 1 : UINT64_MAX; /* -1 */
+    log->hash_sum += d->added ? hash : 0 - hash;
+    log->retractions += d->added ? 0 : 1;
     return 0;
 }
 
-static int check_log(verify *v, rille_err *err)
+/* A retired datom was asserted by its t and retracted by its x. */
+static int visit_retired(verify *v, const ri_datom *d, void *context, rille_err *err)
+{
+    (void)context;
+    ri_datom asserted = *d;
+    ri_datom retracted = *d;
+    asserted.added = true;
+    retracted.added = false;
+    retracted.t = d->x;
+    asserted.x = retracted.x = 0;
+    RI_TRY(expect_in(v, RI_LOG, &asserted, err));
+    return expect_in(v, RI_LOG, &retracted, err);
+}
+
+static int check_retired(verify *v, uint64_t retractions, rille_err *err)
+{
+    uint64_t count = v->db->base->tree[RI_RET].count;
+    if (count != retractions) {
+        return ri_fail(err, RILLE_CORRUPT, "the log retracts %llu facts, ret holds %llu",
+                       (unsigned long long)retractions, (unsigned long long)count);
+    }
+    return walk(v, RI_RET, visit_retired, NULL, err);
+}
+
+static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
 {
     log_state log = { 0 };
     int rc = walk(v, RI_LOG, visit_log, &log, err);
@@ -269,7 +302,10 @@ static int check_log(verify *v, rille_err *err)
         rc = ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, eavt holds %llu", (unsigned long long)log.live,
                      (unsigned long long)v->db->base->tree[RI_EAVT].count);
     }
-    return rc;
+    if (rc == 0 && log.hash_sum != hash_sum) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the facts that the log leaves are not those of eavt");
+    }
+    return rc == 0 ? check_retired(v, log.retractions, err) : rc;
 }
 
 /* ---- round 4 ---- */
@@ -311,9 +347,10 @@ static int check_db(verify *v, rille_err *err)
         v->report->datoms += tree.datoms;
         v->report->bytes += tree.bytes;
     }
-    RI_TRY(check_current(v, err));
+    uint64_t hash_sum;
+    RI_TRY(check_current(v, &hash_sum, err));
     if (base->keep_history) {
-        RI_TRY(check_log(v, err));
+        RI_TRY(check_log(v, hash_sum, err));
     }
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
         v->report->transactions++;

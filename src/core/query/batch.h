@@ -45,6 +45,8 @@ static inline ri_value ri_plain(ri_value v)
 
 /* Room for `rows` rows in all three arrays, from the arena; the type is RI_NIL until row 0 is set. False: no memory. */
 bool ri_vec_init(ri_vec *vec, ri_arena *arena, uint32_t rows);
+/* Are there long values, of which only stubs are at hand? */
+bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows);
 /* Writes a value; the column becomes RI_MIXED when types differ. `row` must be the number of rows written so far (row 0
  * starts anew). */
 void ri_vec_set(ri_vec *vec, uint32_t row, const ri_value *v);

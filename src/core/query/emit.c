@@ -51,7 +51,7 @@ bool ri_value_matches(const ri_pattern *p, const ri_value *given, const ri_value
         return ri_entity_of(p->db, given) == stored->as.u;
     }
     bool given_long = (given->type == RI_STRING || given->type == RI_BYTES) && given->len > RI_VALUE_INLINE_MAX;
-    if (given_long && (stored->type == RI_STRING_BLOB || stored->type == RI_BYTES_BLOB)) {
+    if (given_long && ri_type_is_stub(stored->type)) {
         uint8_t stub[RI_STUB_SIZE];
         ri_stub_write(stub, given->as.p, given->len);
         return (given->type == RI_STRING) == (stored->type == RI_STRING_BLOB) &&
@@ -338,7 +338,7 @@ static int emit_leaf_position(ri_stage *stage, ri_emit *emit, unsigned pos, cons
 static int note_stubs(ri_stage *stage, const ri_emit *emit, uint32_t from, rille_err *err)
 {
     ri_var var = emit->m.out[RI_POS_V];
-    if (var == RI_NO_VAR || stage->op->store != NULL) {
+    if (var == RI_NO_VAR || stage->op->blob_db != NULL) {
         return 0;
     }
     return ri_note_stubs(stage->op, emit->m.pattern->source, &stage->bufs[var], from, emit->count, err);

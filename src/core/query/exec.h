@@ -116,7 +116,7 @@ struct rille_op {
     ri_stage *last;
     ri_ruleset *ruleset; /* NULL: no rules */
     ri_find *find;
-    ri_store *store;         /* of all databases, when it is one */
+    const rille_db *blob_db; /* has the long values of all databases, when one has */
     ri_bytemap stub_sources; /* else: address of a blob -> index of the source it came from */
     ri_table **tables;       /* counted for the memory limit */
     size_t table_count;

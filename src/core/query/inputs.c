@@ -122,20 +122,21 @@ static int bind_one(rille_op *op, size_t at, const ri_input *input, ri_value *fi
     return 0;
 }
 
-/* The one store of all databases, or NULL. */
-static ri_store *common_store(const rille_op *op)
+/* A database that has the long values of all, or NULL. */
+static const rille_db *common_db(const rille_op *op)
 {
-    ri_store *store = NULL;
+    const rille_db *common = NULL;
     for (uint16_t i = 0; i < op->source_count; i++) {
-        if (op->sources[i].db == NULL) {
+        const rille_db *db = op->sources[i].db;
+        if (db == NULL || db == common) {
             continue;
         }
-        if (store != NULL && store != op->sources[i].db->store) {
+        if (common != NULL && (common->store != db->store || common->speculative || db->speculative)) {
             return NULL;
         }
-        store = op->sources[i].db->store;
+        common = db;
     }
-    return store;
+    return common;
 }
 
 /* Variables of one-row inputs that a longer input has, too, stay columns as well: the rows are compared. */
@@ -169,7 +170,7 @@ int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err
     for (size_t i = 0; i < count; i++) {
         RI_TRY(bind_one(op, i, &inputs[i], fixed, err));
     }
-    op->store = common_store(op);
+    op->blob_db = common_db(op);
     return 0;
 }
 

@@ -3,8 +3,7 @@
  * The clauses of :where and of rules.
  *
  *     [$src? e a v tx added]            pattern          (not clause...)            (not-join [?x ...] clause...)
- *     [(pred arg...)]                   predicate        (or clause...)             (or-join [[?must ...] ?x ...]
- * clause...)
+ *     [(pred arg...)]                   predicate        (or clause...)             (or-join [[?must ...] ?x ...] ...)
  *     [(fn arg...) binding]             function         (and clause...)            in or only
  *     ($src? rule arg...)               rule             ($src not ...) and so on   another default source
  *

@@ -68,7 +68,6 @@ int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, co
                     rille_err *err);
 /* Puts whole values in place of stubs in rows of a column (RILLE_NEED until all blobs are at hand): *out is `in` itself
  * or the copy. */
-bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows);
 /* Remembers where the stubs among some rows came from. */
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err);
 int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,

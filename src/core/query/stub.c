@@ -3,36 +3,18 @@
  * Long values: whole ones in place of their stubs, where somebody looks inside.
  *
  * All blobs of a column are asked for before RILLE_NEED is returned, so that they are fetched together. A stub does not
- * say which store holds its blob: with databases of several stores, patterns note it when they meet one.
+ * say which database holds its blob: where that makes a difference, patterns note it when they meet one.
  */
 #include "exec.h"
 
-static bool is_stub(uint8_t type)
-{
-    return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
-}
-
-bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows)
-{
-    if (vec->type != RI_MIXED) {
-        return is_stub(vec->type);
-    }
-    for (uint32_t i = 0; i < rows; i++) {
-        if (is_stub(vec->types[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err)
 {
-    if (vec->type != RI_MIXED && !is_stub(vec->type)) {
+    if (vec->type != RI_MIXED && !ri_type_is_stub(vec->type)) {
         return 0;
     }
     for (uint32_t i = from; i < to; i++) {
         ri_value v = ri_vec_get(vec, i);
-        if (!is_stub(v.type)) {
+        if (!ri_type_is_stub(v.type)) {
             continue;
         }
         bool added = false;
@@ -53,24 +35,24 @@ int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t fro
     return 0;
 }
 
-static ri_store *store_of(const rille_op *op, const ri_value *stub)
+static const rille_db *db_of(const rille_op *op, const ri_value *stub)
 {
-    if (op->store != NULL) {
-        return op->store;
+    if (op->blob_db != NULL) {
+        return op->blob_db;
     }
     const uint64_t *source = ri_bytemap_get(&op->stub_sources, ri_stub_addr(stub), RI_HASH_SIZE);
-    return source != NULL ? op->sources[*source].db->store : NULL;
+    return source != NULL ? op->sources[*source].db : NULL;
 }
 
 /* The whole value into the arena; a stub of unknown origin stays one. */
 static int whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
 {
-    ri_store *store = store_of(op, v);
-    if (store == NULL) {
+    const rille_db *db = db_of(op, v);
+    if (db == NULL) {
         return 0;
     }
     ri_blob *blob = NULL;
-    RI_TRY(ri_store_get_blob(store, ri_stub_addr(v), &op->io, &blob, err));
+    RI_TRY(ri_db_blob(db, v, &op->io, &blob, err));
     void *copy = ri_arena_copy(arena, blob->bytes, blob->len);
     ri_type type = v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES;
     *v = ri_bytes_value(type, copy, blob->len);
@@ -84,12 +66,12 @@ static int ask(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err)
     bool need = false;
     for (uint32_t i = 0; i < rows; i++) {
         ri_value v = ri_vec_get(in, i);
-        ri_store *store = is_stub(v.type) ? store_of(op, &v) : NULL;
-        if (store == NULL) {
+        const rille_db *db = ri_type_is_stub(v.type) ? db_of(op, &v) : NULL;
+        if (db == NULL) {
             continue;
         }
         ri_blob *blob = NULL;
-        int rc = ri_store_get_blob(store, ri_stub_addr(&v), &op->io, &blob, err);
+        int rc = ri_db_blob(db, &v, &op->io, &blob, err);
         if (rc != 0 && rc != RILLE_NEED) {
             return rc;
         }
@@ -112,7 +94,7 @@ int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri
     }
     for (uint32_t i = 0; i < rows; i++) {
         ri_value v = ri_vec_get(in, i);
-        if (is_stub(v.type)) {
+        if (ri_type_is_stub(v.type)) {
             RI_TRY(whole(op, &v, arena, err));
         }
         ri_vec_set(copy, i, &v);

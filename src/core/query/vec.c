@@ -32,6 +32,19 @@ bool ri_vec_init(ri_vec *vec, ri_arena *arena, uint32_t rows)
     return true;
 }
 
+bool ri_vec_has_stubs(const ri_vec *vec, uint32_t rows)
+{
+    if (vec->type != RI_MIXED) {
+        return ri_type_is_stub(vec->type);
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        if (ri_type_is_stub(vec->types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void make_mixed(ri_vec *vec, uint32_t rows)
 {
     memset(vec->types, vec->type, rows);

@@ -62,15 +62,22 @@ static bool address_fits(const ri_store *store, const uint8_t addr[RI_HASH_SIZE]
     return memcmp(hash, addr, RI_HASH_SIZE) == 0;
 }
 
+ri_blob *ri_blob_new(size_t len)
+{
+    ri_blob *blob = ri_alloc(sizeof *blob + len);
+    if (blob != NULL) {
+        *blob = (ri_blob){ .object = { .mem_bytes = sizeof *blob + len, .destroy = destroy_blob }, .len = len };
+        ri_refs_init(&blob->object.refs);
+    }
+    return blob;
+}
+
 static int decode_blob(ri_store *store, const ri_want *want, const ri_entry *entry, ri_object **out)
 {
-    ri_blob *blob = ri_alloc(sizeof *blob + entry->raw_len);
+    ri_blob *blob = ri_blob_new(entry->raw_len);
     if (blob == NULL) {
         return RILLE_NOMEM;
     }
-    *blob = (ri_blob){ .object = { .mem_bytes = sizeof *blob + entry->raw_len, .destroy = destroy_blob },
-                       .len = entry->raw_len };
-    ri_refs_init(&blob->object.refs);
     int rc = ri_unpack(&store->unpackers, entry, blob->bytes);
     if (rc == RILLE_OK && !address_fits(store, want->ref.addr, blob->bytes, blob->len)) {
         rc = RILLE_CORRUPT;

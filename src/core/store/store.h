@@ -168,6 +168,8 @@ typedef struct ri_blob {
     size_t len;
     uint8_t bytes[];
 } ri_blob;
+/* An ri_blob of len bytes, still to be filled; NULL: no memory. */
+ri_blob *ri_blob_new(size_t len);
 int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err);
 
 /* Reads a region of a pack (stored nodes one after the other) in one read and puts the nodes in the cache. A hint:

@@ -9,26 +9,44 @@
  */
 #include "tree.h"
 
+typedef struct gatherer {
+    ri_store *store;
+    ri_writer *writer;
+    ri_io *io;
+    rille_err *err;
+    uint64_t left; /* how many branches may still follow: hostile bytes can name one node very often */
+} gatherer;
+
 /* Children first, so that the writer knows where they lie. level_max bounds the recursion whatever the bytes say. */
-int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_max, ri_writer *writer, ri_io *io,
-                   rille_err *err)
+static int gather(gatherer *g, const ri_noderef *ref, unsigned level_max)
 {
     ri_object *object;
-    RI_TRY(ri_store_get(store, ref, ri_node_decode, io, &object, err));
+    if (g->left-- == 0) {
+        g->left = 0;
+        return ri_fail(g->err, RILLE_CORRUPT, "a tree has more branches than its datoms can need");
+    }
+    RI_TRY(ri_store_get(g->store, ref, ri_node_decode, g->io, &object, g->err));
     const ri_node *node = (const ri_node *)(const void *)object;
     bool level_good = node->level >= 1 && node->level <= level_max;
-    int rc = level_good ? 0 : ri_fail(err, RILLE_CORRUPT, "a branch lies on the wrong level");
+    int rc = level_good ? 0 : ri_fail(g->err, RILLE_CORRUPT, "a branch lies on the wrong level");
     bool needs = false;
     for (uint32_t i = 0; rc >= 0 && node->level > 1 && i < node->count; i++) {
-        rc = ri_tree_gather(store, &node->children[i], node->level - 1U, writer, io, err);
+        rc = gather(g, &node->children[i], node->level - 1U);
         needs = needs || rc == RILLE_NEED; /* go on: all that is missing is asked for at once */
     }
     ri_noderef stored;
     if (rc >= 0) {
         rc = needs ? RILLE_NEED
-                   : ri_writer_put_node(writer, node->level, node->bytes, node->len, node->children, node->count,
-                                        &stored, err);
+                   : ri_writer_put_node(g->writer, node->level, node->bytes, node->len, node->children, node->count,
+                                        &stored, g->err);
     }
     ri_object_release(object);
     return rc;
+}
+
+int ri_tree_gather(ri_store *store, const ri_noderef *ref, uint64_t branches_max, ri_writer *writer, ri_io *io,
+                   rille_err *err)
+{
+    gatherer g = { store, writer, io, err, branches_max };
+    return gather(&g, ref, RI_TREE_HEIGHT_MAX);
 }

@@ -10,10 +10,12 @@
  *   STARTED   a chunk begins here; its separator is known. The next old node without changes can be taken over, on the
  *             highest level on which a chunk begins here.
  *   PENDING   an old node was taken over, and nothing came after it. When the next datom is the old one, its end and
- * the next separator are what they were. When it is not, the node is OPENED: it becomes open chunks again, along its
- * right edge. OPEN      there are rows in the open leaf. Before an old node without changes, the first datom of that
- * node decides if the leaf closes - which needs that datom's leaf, but for the common case that the open leaf is an old
- * one with rows added or replaced before its last row: more rows close a chunk sooner, never later.
+ *             the next separator are what they were. When it is not, the node is OPENED: it becomes open chunks again,
+ *             along its right edge.
+ *   OPEN      there are rows in the open leaf. Before an old node without changes, the first datom of that node
+ *             decides if the leaf closes - which needs that datom's leaf, but for the common case that the open leaf
+ *             is an old one with rows added or replaced before its last row: more rows close a chunk sooner, never
+ *             later.
  *
  * Cost: changed leaves and the branches above them; a leaf more where rows at its edges changed. Opened nodes that turn
  * out to be as they were are not written again (ri_origin).

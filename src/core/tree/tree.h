@@ -55,8 +55,8 @@ int ri_tree_merge(ri_store *store, const ri_tree *tree, const ri_change *changes
                   ri_io *io, ri_tree *out, rille_err *err);
 
 /* Puts a branch and all branches below it into the writer once more, so that they lie together in its pack (gather.c).
- * level_max: the highest level that it can be on. May return RILLE_NEED. */
-int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_max, ri_writer *writer, ri_io *io,
+ * branches_max: more of them cannot be (RILLE_CORRUPT). May return RILLE_NEED. */
+int ri_tree_gather(ri_store *store, const ri_noderef *ref, uint64_t branches_max, ri_writer *writer, ri_io *io,
                    rille_err *err);
 
 /* ---- cursor (cursor.c) ---- */
