@@ -55,6 +55,30 @@ describe("values over time", function()
     conn:close()
   end)
 
+  it("hold the long values of what was only supposed", function()
+    local conn = support.people()
+    local long = { ("a"):rep(2000), ("b"):rep(3000) }
+    local function name(text) return { ["person/name"] = text } end
+    local first = assert(conn:db():with { name(long[1]) })
+    local both = assert(first.db_after:with { name(long[2]) }).db_after
+    assert.equal(long[1], first.tx_data[1][3])
+    local earlier = assert(both:as_of(first.tx))
+    for _, case in ipairs { { first.db_after, 1 }, { both, 2 }, { earlier, 1 } } do
+      local db, count = case[1], case[2]
+      local seen = {}
+      for _, _, value in db:datoms("aevt", "person/name") do seen[value] = true end
+      for i = 1, 2 do assert.equal(i <= count or nil, seen[long[i]]) end
+      local query = "[:find [?n ...] :where [_ :person/name ?n] [(count ?n) ?c] [(> ?c 1000)]]"
+      assert.equal(count, #assert(db:q(query)))
+      local joined = assert(rille.q([=[ [:find [?n ...] :in $a $b :where [$a ?p :person/name ?n] [(count ?n) ?c]
+        [(> ?c 1000)] (not [$b ?p :person/name ?n])] ]=], db, conn:db()))
+      assert.equal(count, #joined)
+      assert.is_true(seen[joined[1]])
+    end
+    assert.equal(0, #assert(conn:db():q("[:find [?n ...] :where [_ :person/name ?n] [(count ?n) ?c] [(> ?c 1000)]]")))
+    conn:close()
+  end)
+
   it("say when there is nothing that early", function()
     local conn = support.people()
     local db = conn:db()

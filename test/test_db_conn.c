@@ -276,6 +276,94 @@ TEST(conn__gives_the_same_trees_whenever_it_flushes)
     }
 }
 
+/* A view of the past is a value like any other: it goes further back by t and by commit, its own included. */
+TEST(conn__goes_back_from_the_past)
+{
+    enum { ROUNDS = 9 };
+    uint8_t commits[ROUNDS][RI_HASH_SIZE];
+    rille_conn *conn = open_conn("mem:back", true);
+    transact(conn, "%s", schema_text);
+    for (int i = 0; i < ROUNDS; i++) {
+        transact(conn, "[{:item/sku \"hot\" :item/qty %d}]", i);
+        rille_db *db = newest(conn);
+        memcpy(commits[i], db->commit, RI_HASH_SIZE);
+        ri_db_release(db);
+        if (i % 4 == 3) {
+            CHECK_RC(ri_conn_flush(conn, &test_err), 0);
+        }
+    }
+    rille_db *db = newest(conn);
+    for (int i = 0; i < ROUNDS; i++) {
+        rille_db *past = NULL;
+        REQUIRE_RC(ri_db_as_of_commit(db, commits[i], &past, &test_err), 0);
+        CHECK_EQ_MEM(past->commit, RI_HASH_SIZE, commits[i], RI_HASH_SIZE);
+        for (int j = 0; j <= i; j++) {
+            rille_db *further = NULL;
+            REQUIRE_RC(ri_db_as_of_commit(past, commits[j], &further, &test_err), 0);
+            CHECK_EQ_INT(qty_of(further, "hot"), j);
+            ri_db_release(further);
+        }
+        ri_db_release(past);
+    }
+    ri_db_release(db);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:back", &test_err), 0);
+}
+
+/* Few datoms, but more bytes than a segment should have: they go to the trees. */
+TEST(conn__flushes_what_is_too_long_to_spill)
+{
+    enum { COUNT = 9000, LEN = 1000 };
+    static char bytes[LEN];
+    rille_conn *conn = open_conn("mem:long", true);
+    transact(conn, "%s", schema_text);
+    test_rng rng = test_rng_new();
+    ri_tx *tx = NULL;
+    ri_report report;
+    REQUIRE_RC(ri_conn_begin(conn, &tx, &test_err), 0);
+    const ri_attr *sku = NULL;
+    REQUIRE_RC(ri_tx_attr(tx, "item/sku", 8, &sku, &test_err), 0);
+    for (int i = 0; i < COUNT; i++) {
+        for (size_t at = 0; at < LEN; at++) {
+            bytes[at] = (char)('0' + test_random_below(&rng, 75));
+        }
+        ri_value v = ri_bytes_value(RI_STRING, bytes, LEN);
+        ri_ent e;
+        REQUIRE_RC(ri_tx_temp_fresh(tx, &e, &test_err), 0);
+        REQUIRE_RC(ri_tx_add(tx, e, sku, &v, true, &test_err), 0);
+    }
+    REQUIRE_RC(ri_conn_commit(conn, tx, &report, &test_err), 0);
+    CHECK_EQ_INT(report.after->base->t, report.after->t);
+    CHECK_EQ_INT(report.after->base->segment_count, 0);
+    ri_report_deinit(&report);
+    ri_tx_release(tx);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:long", &test_err), 0);
+}
+
+/* What is asked for changes nothing: the ids that are given out next are the same in every process. */
+TEST(conn__counts_ids_of_facts_only)
+{
+    rille_conn *conn = open_conn("mem:ids", true);
+    transact(conn, "%s", schema_text);
+    rille_db *before = newest(conn);
+    ri_tx *tx = NULL;
+    ri_report report;
+    REQUIRE_RC(ri_conn_begin(conn, &tx, &test_err), 0);
+    const ri_attr *next = NULL;
+    REQUIRE_RC(ri_tx_attr(tx, "item/next", 9, &next, &test_err), 0);
+    ri_value far = ri_ref(RI_EID_USER + 1000);
+    ri_ent e = { RI_ENT_ID, { .id = RI_EID_ATTR } };
+    CHECK_RC(ri_tx_retract(tx, e, next, &far, &test_err), 0);
+    REQUIRE_RC(ri_conn_commit(conn, tx, &report, &test_err), 0);
+    CHECK_EQ_INT(report.after->next_e, before->next_e);
+    ri_report_deinit(&report);
+    ri_tx_release(tx);
+    ri_db_release(before);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:ids", &test_err), 0);
+}
+
 TEST(conn__lets_the_second_of_two_writers_run_again)
 {
     rille_conn *a = open_conn("mem:race", true);
@@ -316,4 +404,5 @@ TEST(conn__says_when_there_is_no_database_or_one_already)
 TEST_MAIN(conn__keeps_what_was_committed_in_memory, conn__works_when_every_read_is_deferred,
           conn__keeps_what_was_committed_in_files, conn__keeps_what_was_committed_in_lmdb,
           conn__spills_and_still_finds_the_past, conn__gives_the_same_trees_whenever_it_flushes,
+          conn__goes_back_from_the_past, conn__flushes_what_is_too_long_to_spill, conn__counts_ids_of_facts_only,
           conn__lets_the_second_of_two_writers_run_again, conn__says_when_there_is_no_database_or_one_already)

@@ -84,6 +84,10 @@ static void *read_some(void *context)
         failures += value_of(db, "n/left", &failures) + value_of(db, "n/right", &failures) != 0 ? 1 : 0;
         failures += db->t < last ? 1 : 0; /* time does not go back */
         last = db->t;
+        rille_db *past = NULL;
+        failures += ri_db_as_of_t(db, db->t - 1, &past, NULL) != 0 ? 1 : 0;
+        failures += past == NULL || value_of(past, "n/left", &failures) + value_of(past, "n/right", &failures) != 0;
+        ri_db_release(past);
         ri_db_release(db);
     }
     atomic_fetch_add(&w->all->failures, failures);

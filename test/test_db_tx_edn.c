@@ -251,6 +251,7 @@ TEST(edn__schema_is_data)
     REFUSES("[{:db/ident :x/y :db/cardinality :db.cardinality/one}]", RILLE_SCHEMA,
             "attribute :x/y has no :db/valueType");
     REFUSES("[{:db/valueType :db.type/long}]", RILLE_SCHEMA, "has no :db/ident");
+    REFUSES("[[:db/add 50 :p/size 1]]", RILLE_ENTITY_MISSING, "entity id 50 was never given out");
     REFUSES("[{:db/ident :x/y :db/unique :db.unique/value}]", RILLE_SCHEMA, "no :db/valueType");
     REFUSES("[{:db/ident :x/y :db/valueType :db.type/long :db/isComponent true}]", RILLE_SCHEMA, "needs :db.type/ref");
     REFUSES("[{:db/ident :x/y :db/valueType :db.unique/value}]", RILLE_SCHEMA, ":db.type/string");
