@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine's own figures from C: bulk load, size, durable commits beside the floor (append + fdatasync), point
- * look-ups, a cold open, the memory of a scan.
+ * The engine's own figures from C: bulk load, size and point look-ups beside LMDB (peer_lmdb.h, where it was built
+ * with), durable commits beside the floor (append + fdatasync), a cold open, the memory of a scan.
  *
  *   bench_db [--people N] [--dir DIR] [--commits N]
  *       N people x 5 attributes + a unique key; 2,000,000 people are 12 M datoms
@@ -11,6 +11,10 @@
 #include "bench.h"
 
 #include "../src/core/db/conn.h"
+
+#if RILLE_WITH_LMDB
+#include "peer_lmdb.h"
+#endif
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -122,6 +126,64 @@ static void bench_load(const char *name, const char *url)
            bench_quantile(&rate, 0.5) / 1e6, bench_quantile(&rate, 0) / 1e6, bench_quantile(&rate, 1) / 1e6,
            (double)bytes / (PEOPLE * 5.0));
 }
+
+#if RILLE_WITH_LMDB
+static void bench_peer_load(const char *dir)
+{
+    enum { PEOPLE = 100000, RUNS = 3 };
+    bench_series rate = { .count = 0 };
+    uint64_t bytes = 0;
+    for (int run = 0; run < RUNS; run++) {
+        peer p;
+        bench_add(&rate, PEOPLE * 5 / peer_load(&p, dir, PEOPLE, 5));
+        bytes = peer_bytes(&p);
+        peer_close(&p);
+    }
+    printf("  peer LMDB, 3 indexes of whole keys: %.2f M datoms/s (min %.2f, max %.2f), %.2f bytes a datom stored\n",
+           bench_quantile(&rate, 0.5) / 1e6, bench_quantile(&rate, 0) / 1e6, bench_quantile(&rate, 1) / 1e6,
+           (double)bytes / (PEOPLE * 5.0));
+}
+
+static void bench_peer_point(const char *dir, uint64_t people)
+{
+    enum { LOOKUPS = 200000 };
+    peer p;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    bench_series rate = { .count = 0 };
+    uint64_t found = 0;
+    (void)peer_load(&p, dir, people, 6);
+    peer_must(mdb_txn_begin(p.env, NULL, MDB_RDONLY, &txn));
+    peer_must(mdb_cursor_open(txn, p.index[2], &cursor));
+    for (int run = 0; run < 6; run++) {
+        double start = bench_now();
+        for (uint64_t i = 0; i < LOOKUPS; i++) {
+            uint64_t person = bench_random(i, 7) % people;
+            found += peer_lookup(cursor, person) == person ? 1 : 0;
+        }
+        if (run > 0) {
+            bench_add(&rate, LOOKUPS / (bench_now() - start));
+        }
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    peer_close(&p);
+    printf("  peer LMDB, a seek in one read transaction: %.2f M/s (min %.2f, max %.2f); %llu of %d found\n",
+           bench_quantile(&rate, 0.5) / 1e6, bench_quantile(&rate, 0) / 1e6, bench_quantile(&rate, 1) / 1e6,
+           (unsigned long long)(found / 6), LOOKUPS);
+}
+#else
+static void bench_peer_load(const char *dir)
+{
+    (void)dir;
+}
+
+static void bench_peer_point(const char *dir, uint64_t people)
+{
+    (void)dir;
+    (void)people;
+}
+#endif
 
 /* ---- commits ---- */
 
@@ -316,6 +378,7 @@ int main(int argc, char **argv)
     (void)snprintf(url, sizeof url, "file:%s/rille_bench", s.dir);
     bench_load("mem:", "mem:bench_load");
     bench_load("file:", url);
+    bench_peer_load(s.dir);
     rille_conn *conn = open_new(url);
     bench_commit(&s, conn, 0);
     double time = load(conn, s.people, 100000, true);
@@ -325,6 +388,7 @@ int main(int argc, char **argv)
     rille_err err;
     TRY(ri_conn_flush(conn, &err));
     bench_point(conn, s.people);
+    bench_peer_point(s.dir, s.people);
     printf("size: %.2f bytes a datom\n", (double)ri_store_size_bytes(ri_conn_store(conn)) / ((double)s.people * 6));
     ri_conn_release(conn);
     bench_open(url, s.people);

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What rille costs from Lua: bulk load of entity maps, look-ups by a unique key, the DataScript queries, row delivery.
+-- Beside them, indented, floors in plain Lua: what the same costs over tables, without an engine.
 -- Usage: lua5.4 bench/bench_lua.lua [PEOPLE [RUNS]]     (LUA_PATH and LUA_CPATH as for any program)
 -- Prints the median, least and greatest of the runs, by wall clock.
 
@@ -110,6 +111,27 @@ local function bench_load(name, people, new_url)
   end))
 end
 
+-- Every attribute of every map is looked at, and nothing kept.
+local function floor_load(people)
+  report("  floor: pairs() over the maps", "datoms/s", per_second(PEOPLE * ATTRIBUTES), measure(function()
+    local count = 0
+    for i = 1, #people do
+      for _, value in pairs(people[i]) do
+        if value ~= nil then count = count + 1 end
+      end
+    end
+    assert(count == PEOPLE * ATTRIBUTES)
+  end))
+end
+
+local function floor_lookups()
+  local by_uid = {}
+  for i = 1, PEOPLE do by_uid[i * 2] = i end -- a hash table: half of the places are empty
+  report("  floor: a table by uid", "ns", nanoseconds(LOOKUPS), measure(function()
+    for i = 1, LOOKUPS do assert(by_uid[((i * 7919) % PEOPLE + 1) * 2]) end
+  end))
+end
+
 local function bench_lookups(db)
   report("point look-up, db:entid", "ns", nanoseconds(LOOKUPS), measure(function()
     local ref = { "person/uid", 0 }
@@ -188,6 +210,7 @@ bench_load("bulk load into mem:", people, function()
   return "mem:bench-" .. number
 end)
 bench_load("bulk load into file:", people, function() return "file:" .. directory() end)
+floor_load(people)
 
 local conn = assert(rille.create "mem:bench")
 assert(conn:transact(SCHEMA))
@@ -195,5 +218,6 @@ assert(conn:transact(people))
 people = nil -- luacheck: ignore
 local db = conn:db()
 bench_lookups(db)
+floor_lookups()
 bench_queries(db)
 bench_delivery(db)
