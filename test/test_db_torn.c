@@ -5,6 +5,7 @@
  */
 #include "harness.h"
 
+#include "../src/core/db/block.h"
 #include "../src/core/db/conn.h"
 
 #include <unistd.h>
@@ -134,6 +135,169 @@ TEST(torn__sectors_that_were_not_written_hide_the_last_transaction_only)
     drop();
 }
 
+/* The sectors that [from, len) lies in, of which those in `set` are zero in what comes out. */
+static void zero_sectors(uint8_t *torn, const uint8_t *bytes, size_t from, size_t len, unsigned set)
+{
+    memcpy(torn, bytes, len);
+    for (unsigned i = 0; from < len; i++) {
+        size_t next = (from / SECTOR + 1) * SECTOR < len ? (from / SECTOR + 1) * SECTOR : len;
+        if ((set >> i & 1U) != 0) {
+            memset(torn + from, 0, next - from);
+        }
+        from = next;
+    }
+}
+
+static unsigned count_sectors(size_t from, size_t len)
+{
+    return (unsigned)((len - 1) / SECTOR - from / SECTOR) + 1;
+}
+
+TEST(torn__any_sectors_of_the_last_append_may_be_missing)
+{
+    static uint8_t bytes[HEAD_MAX];
+    static uint8_t torn[HEAD_MAX];
+    size_t lens[TAIL];
+    make(lens);
+    size_t len = read_head(bytes, sizeof bytes);
+    size_t last = lens[TAIL - 2];
+    unsigned count = count_sectors(last, len);
+    CHECK(count >= 5 && count <= 10);
+    for (unsigned set = 1; set < 1U << count; set++) {
+        zero_sectors(torn, bytes, last, len, set);
+        write_head(torn, len);
+        check_keys(BASE + TAIL - 1);
+    }
+    write_head(bytes, len);
+    check_keys(BASE + TAIL);
+    drop();
+}
+
+/* ---- frames of noise, wherever they begin in a sector ---- */
+
+enum { CELL_MAX = 6 * SECTOR };
+
+typedef struct cell {
+    uint8_t bytes[CELL_MAX];
+    size_t len;
+    size_t starts[3]; /* where the last frames begin, and the end */
+} cell;
+
+/* A frame that ends at starts[0], one of body_len bytes that are not zero, and a small one if asked. */
+static cell make_cell(size_t start, size_t body_len, bool followed)
+{
+    cell c = { .len = 0 };
+    uint8_t body[CELL_MAX];
+    ri_buf out = { 0 };
+    for (size_t i = 0; i < sizeof body; i++) {
+        body[i] = (uint8_t)(1 + i * 131 % 255);
+    }
+    ri_frame_write(&out, RI_FRAME_BASE, body, start - RI_FRAME_HEADER);
+    c.starts[0] = out.len;
+    ri_frame_write(&out, RI_FRAME_TX, body, body_len);
+    c.starts[1] = out.len;
+    if (followed) {
+        ri_frame_write(&out, RI_FRAME_TX, body, 40);
+    }
+    c.starts[2] = out.len;
+    CHECK(!out.failed && out.len <= sizeof c.bytes);
+    memcpy(c.bytes, out.p, out.len);
+    c.len = out.len;
+    ri_buf_deinit(&out);
+    return c;
+}
+
+/* Reads to the end; *pos: behind the last whole frame. */
+static int walk(const uint8_t *bytes, size_t len, size_t *pos)
+{
+    ri_frame_kind kind;
+    const uint8_t *body;
+    size_t body_len;
+    int rc = 0;
+    *pos = 0;
+    while (rc == 0) {
+        rc = ri_frame_next(bytes, len, pos, &kind, &body, &body_len, NULL);
+    }
+    return rc;
+}
+
+TEST(torn__a_hole_anywhere_in_the_last_frame_ends_the_head)
+{
+    static uint8_t torn[CELL_MAX];
+    for (size_t start = SECTOR; start < 2 * SECTOR; start++) {
+        cell c = make_cell(start, 1500, false);
+        unsigned count = count_sectors(start, c.len);
+        size_t pos;
+        CHECK_RC(walk(c.bytes, c.len, &pos), RILLE_DONE);
+        CHECK_EQ_INT(pos, c.len);
+        for (unsigned set = 1; set < 1U << count; set++) {
+            zero_sectors(torn, c.bytes, start, c.len, set);
+            CHECK_RC(walk(torn, c.len, &pos), RILLE_DONE);
+            CHECK_EQ_INT(pos, start);
+        }
+    }
+}
+
+TEST(torn__a_hole_before_a_whole_frame_is_damage)
+{
+    static uint8_t torn[CELL_MAX];
+    for (size_t start = SECTOR; start < 2 * SECTOR; start++) {
+        cell c = make_cell(start, 1500, true);
+        unsigned count = count_sectors(start, c.starts[1]);
+        size_t pos;
+        for (unsigned set = 1; set < 1U << count; set++) {
+            zero_sectors(torn, c.bytes, start, c.starts[1], set);
+            memcpy(torn + c.starts[1], c.bytes + c.starts[1], c.len - c.starts[1]);
+            CHECK_RC(walk(torn, c.len, &pos), RILLE_CORRUPT);
+            CHECK_EQ_INT(pos, start);
+        }
+    }
+}
+
+TEST(torn__a_changed_byte_of_a_frame_before_another_is_damage)
+{
+    for (size_t start = SECTOR; start < 2 * SECTOR; start += 3) {
+        cell c = make_cell(start, 700, true);
+        size_t pos;
+        for (size_t at = start; at < c.starts[1]; at++) {
+            uint8_t was = c.bytes[at];
+            static const uint8_t masks[] = { 0xff, 0x01, 0x80 };
+            for (size_t i = 0; i <= sizeof masks; i++) {
+                c.bytes[at] = i == sizeof masks ? 0 : was ^ masks[i];
+                CHECK_RC(c.bytes[at] == was ? RILLE_CORRUPT : walk(c.bytes, c.len, &pos), RILLE_CORRUPT);
+            }
+            c.bytes[at] = was;
+        }
+    }
+}
+
+TEST(torn__a_changed_byte_of_the_last_frame_is_damage)
+{
+    for (size_t start = SECTOR; start < 2 * SECTOR; start += 3) {
+        cell c = make_cell(start, 1500, false);
+        size_t pos;
+        for (size_t at = start; at < c.len; at++) {
+            c.bytes[at] ^= 0x10;
+            CHECK_RC(walk(c.bytes, c.len, &pos), RILLE_CORRUPT);
+            c.bytes[at] ^= 0x10;
+        }
+    }
+}
+
+/* Zeros and headers that promise bodies: an answer comes soon, whatever it is. */
+TEST(torn__a_head_of_many_headers_takes_no_time_to_refuse)
+{
+    enum { LEN = 1 << 22, STEP = 32 };
+    static uint8_t bytes[LEN];
+    size_t pos;
+    for (size_t at = SECTOR; LEN - at > STEP; at += STEP) {
+        ri_store_u32(bytes + at, (uint32_t)(LEN - at - RI_FRAME_HEADER));
+        bytes[at + 4] = RI_FRAME_TX;
+        ri_store_u32(bytes + at + 5, (uint32_t)ri_hash64(bytes + at, 5, 0));
+    }
+    CHECK_RC(walk(bytes, LEN, &pos), RILLE_CORRUPT);
+}
+
 TEST(torn__a_flipped_bit_is_damage_whatever_the_head_ends_in)
 {
     static uint8_t bytes[HEAD_MAX];
@@ -161,4 +325,7 @@ TEST(torn__a_flipped_bit_is_damage_whatever_the_head_ends_in)
 
 TEST_MAIN(torn__a_head_cut_at_every_byte_shows_the_whole_transactions,
           torn__sectors_that_were_not_written_hide_the_last_transaction_only,
+          torn__any_sectors_of_the_last_append_may_be_missing, torn__a_hole_anywhere_in_the_last_frame_ends_the_head,
+          torn__a_hole_before_a_whole_frame_is_damage, torn__a_changed_byte_of_a_frame_before_another_is_damage,
+          torn__a_changed_byte_of_the_last_frame_is_damage, torn__a_head_of_many_headers_takes_no_time_to_refuse,
           torn__a_flipped_bit_is_damage_whatever_the_head_ends_in)

@@ -72,7 +72,7 @@ typedef struct rille_head_swap {
     size_t kept_len;
     const rille_put *puts;
     size_t put_count;
-    bool durable; /* false: may be lost by a power failure (never torn, never out of order) */
+    bool durable; /* false: a power failure may lose it, or all of the head; a killed process may not */
 } rille_head_swap;
 
 enum {

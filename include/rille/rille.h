@@ -80,7 +80,8 @@ typedef struct rille_options {
     bool must_create;   /* make it, RILLE_EXISTS when there is one */
     bool no_history;    /* of a new database */
     bool read_flexible; /* of a new database: unknown attributes are made on first use */
-    bool not_durable;   /* commits may be lost by a power failure, never torn */
+    bool not_durable;   /* a killed process loses nothing; a power failure may lose commits, or leave a file: database
+                         * that must be restored from a copy */
 } rille_options;
 
 /* Opens "mem:NAME", "file:DIR", "lmdb:DIR". options NULL: all zero.

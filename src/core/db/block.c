@@ -8,6 +8,7 @@
 
 #define ROWS_A_LEAF 1024U
 #define SECTOR 512U /* the least that any storage writes at once */
+#define FRAMES_TRIED_MAX 16U
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
 
 static const char commit_tag[] = "rille commit 1";
@@ -123,24 +124,83 @@ static size_t unwritten_from(const uint8_t *cell, size_t pos, size_t len)
     return at == pos ? pos : (at + SECTOR - 1) / SECTOR * SECTOR;
 }
 
+static bool is_zero(const uint8_t *cell, size_t from, size_t to)
+{
+    while (from < to && cell[from] == 0) {
+        from++;
+    }
+    return from == to;
+}
+
+/* Storage may write the sectors of one append in any order: true when one of those that [pos, end) lies in is zero,
+ * from pos on and up to len. */
+static bool has_hole(const uint8_t *cell, size_t pos, size_t end, size_t len)
+{
+    for (size_t next; pos < end; pos = next) {
+        next = (pos / SECTOR + 1) * SECTOR;
+        next = next < len ? next : len;
+        if (is_zero(cell, pos, next)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A frame whose header is good: its body's length. */
+static bool read_header(const uint8_t *p, uint32_t *size)
+{
+    *size = ri_load_u32(p);
+    return ri_load_u32(p + 5) == header_check(p) && (p[4] == RI_FRAME_BASE || p[4] == RI_FRAME_TX);
+}
+
+static bool body_matches(const uint8_t *p, uint32_t size)
+{
+    return ri_load_u64(p + 9) == ri_hash64(p + RI_FRAME_HEADER, size, p[4]);
+}
+
+/* True when a whole frame begins behind pos, or when so many seem to that it is not worth the time to say no. */
+static bool has_frame_behind(const uint8_t *cell, size_t pos, size_t len)
+{
+    unsigned tried = 0;
+    for (size_t at = pos + 1; len - at >= RI_FRAME_HEADER; at++) {
+        uint32_t size;
+        if (read_header(cell + at, &size) && len - at - RI_FRAME_HEADER >= size &&
+            (++tried > FRAMES_TRIED_MAX || body_matches(cell + at, size))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a frame that does not match: whether it is the end of an append that a crash cut short, which was never
+ * acknowledged. Such a frame is the last one: what is behind it was acknowledged after it. */
+static bool is_torn(const uint8_t *cell, size_t pos, size_t len, const uint32_t *body_len)
+{
+    size_t end = pos + RI_FRAME_HEADER + (body_len == NULL ? 0 : *body_len);
+    if (unwritten_from(cell, pos, len) < end) {
+        return true;
+    }
+    return has_hole(cell, pos, end, len) && (body_len == NULL ? !has_frame_behind(cell, pos, len) : end == len);
+}
+
 int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *kind, const uint8_t **body,
                   size_t *body_len, rille_err *err)
 {
     size_t left = len - *pos;
     const uint8_t *p = cell + *pos;
+    uint32_t size;
     if (left < RI_FRAME_HEADER) {
         return RILLE_DONE;
     }
-    uint32_t size = ri_load_u32(p);
-    bool header_good = ri_load_u32(p + 5) == header_check(p) && (p[4] == RI_FRAME_BASE || p[4] == RI_FRAME_TX);
-    bool cut_short = header_good && left - RI_FRAME_HEADER < size;
-    bool good = header_good && !cut_short && ri_load_u64(p + 9) == ri_hash64(p + RI_FRAME_HEADER, size, p[4]);
-    if (!good) {
-        size_t end = *pos + RI_FRAME_HEADER + (header_good && !cut_short ? size : 0);
-        if (cut_short || unwritten_from(cell, *pos, len) < end) {
-            return RILLE_DONE;
-        }
-        return ri_fail(err, RILLE_CORRUPT, "head is damaged at byte %zu of %zu: restore it from a copy", *pos, len);
+    bool header_good = read_header(p, &size);
+    if (header_good && left - RI_FRAME_HEADER < size) {
+        return RILLE_DONE;
+    }
+    if (!header_good || !body_matches(p, size)) {
+        return is_torn(cell, *pos, len, header_good ? &size : NULL)
+                   ? RILLE_DONE
+                   : ri_fail(err, RILLE_CORRUPT, "head is damaged at byte %zu of %zu: restore it from a copy", *pos,
+                             len);
     }
     *kind = (ri_frame_kind)p[4];
     *body = p + RI_FRAME_HEADER;

@@ -4,8 +4,8 @@
  * cell.
  *
  * FRAME: u32 length of the body, u8 kind, u32 low half of ri_hash64(the 5 bytes before, seed 0), u64 ri_hash64(body,
- * seed = kind), body; all LE. A cell is a BASE frame and then TX frames. The end may be torn by a crash: the cell ends
- * inside a frame, or it is zero from within that frame on, in whole sectors that were never written. That was not
+ * seed = kind), body; all LE. A cell is a BASE frame and then TX frames. The last one may be torn by a crash: the cell
+ * ends inside it, or sectors of it were never written and read as zero (docs/format.md has the exact rule). It was not
  * acknowledged and is ignored. Any other damage is RILLE_CORRUPT: nothing acknowledged is dropped silently.
  *
  * COMMIT ID = BLAKE2b-256("rille commit 1" 0, u8 number of parents, their ids, u64 t, then the datoms in (e a v added)
