@@ -23,7 +23,11 @@ static struct {
     long fail_from; /* -1: none */
     long fail_to;
     int errnum;
-} faults = { 0, -1, -1, 0 };
+    bool disk_full; /* no file can grow, what is there can be written over */
+    long pwrites;   /* since they were set to 0 */
+    long file_syncs;
+    long dir_syncs;
+} faults = { .fail_from = -1, .fail_to = -1 };
 
 static bool is_hit(void)
 {
@@ -35,25 +39,30 @@ static bool is_hit(void)
     return hit;
 }
 
-/* A write that fails has written half. */
+/* A write that fails has written half of what makes the file grow, and nothing over what is there. */
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
+    struct stat info;
+    bool grows = fstat(fd, &info) == 0 && offset + (off_t)len > info.st_size;
     bool hit = is_hit();
-    long n = syscall(SYS_pwrite64, fd, bytes, hit ? len / 2 : len, offset);
-    if (hit) {
-        errno = faults.errnum;
-        return -1;
-    }
-    return (ssize_t)n;
+    int errnum = hit ? faults.errnum : ENOSPC;
+    hit = hit || (faults.disk_full && grows);
+    faults.pwrites++;
+    size_t fitting = !hit ? len : grows ? len / 2 : 0;
+    long n = syscall(SYS_pwrite64, fd, bytes, fitting, offset);
+    errno = hit ? errnum : errno;
+    return hit ? -1 : (ssize_t)n;
 }
 
 int fdatasync(int fd)
 {
+    faults.file_syncs++;
     return is_hit() ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
 int fsync(int fd)
 {
+    faults.dir_syncs++;
     return is_hit() ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
@@ -73,6 +82,8 @@ int openat(int dir, const char *path, int flags, ...)
 
 enum { COMMITS = 8, RECORD = 16 };
 
+static rille_err commit_err; /* of the last commit that failed */
+
 /* Commit `number`: appends a record to the head, or (every third) begins it anew, with a leaf in a pack. */
 static int commit(ri_store *store, unsigned number)
 {
@@ -81,11 +92,14 @@ static int commit(ri_store *store, unsigned number)
     ri_writer *writer = NULL;
     ri_noderef leaf;
     uint8_t cell[COMMITS * RECORD + RECORD] = { 0 };
-    int rc = ri_store_head_read(store, "main", &head, NULL);
+    int rc = ri_store_head_read(store, "main", &head, &commit_err);
     if (rc != RILLE_OK && rc != RILLE_NOTFOUND) {
         return rc;
     }
     size_t whole = head.len - head.len % RECORD;
+    while (whole > 0 && head.bytes[whole - 1] == 0) { /* an append that was erased */
+        whole -= RECORD;
+    }
     bool fresh = number % 3 == 0 || whole > COMMITS * RECORD;
     size_t kept = fresh ? 0 : whole;
     if (kept > 0) {
@@ -96,9 +110,9 @@ static int commit(ri_store *store, unsigned number)
         .branch = "main", .expected = head.revision, .cell = cell, .cell_len = kept + RECORD, .durable = true
     };
     swap.kept_len = kept;
-    rc = fresh ? ri_writer_new(store, &writer, NULL) : RILLE_OK;
-    rc = rc == RILLE_OK && fresh ? test_put_leaf(writer, number, 100, &leaf, NULL) : rc;
-    rc = rc == RILLE_OK ? ri_store_head_swap(store, &swap, writer, &revision, NULL) : rc;
+    rc = fresh ? ri_writer_new(store, &writer, &commit_err) : RILLE_OK;
+    rc = rc == RILLE_OK && fresh ? test_put_leaf(writer, number, 100, &leaf, &commit_err) : rc;
+    rc = rc == RILLE_OK ? ri_store_head_swap(store, &swap, writer, &revision, &commit_err) : rc;
     ri_writer_release(writer);
     rille_free(head.bytes);
     return rc;
@@ -118,6 +132,10 @@ static unsigned newest(const char *url)
     CHECK(rc == RILLE_OK || rc == RILLE_NOTFOUND);
     for (size_t i = 0; rc == RILLE_OK && i < head.len / RECORD; i++) {
         const uint8_t *record = head.bytes + i * RECORD;
+        if (record[0] == 0) {
+            CHECK((i + 1) * RECORD >= head.len - head.len % RECORD); /* an append that was erased, at the end only */
+            break;
+        }
         for (size_t j = 1; j < RECORD; j++) {
             CHECK(record[j] == record[0]);
         }
@@ -202,6 +220,63 @@ TEST(disk__loses_nothing_when_all_calls_fail_from_one_on)
     sweep(false, ENOSPC);
 }
 
+/* Opens a database with two commits, the second of them an append. */
+static ri_store *open_with_two(const char *url)
+{
+    ri_store *store;
+    ri_store_options options = { .create = true };
+    REQUIRE_RC(ri_store_open(url, &options, &store, &test_err), RILLE_OK);
+    CHECK_RC(commit(store, 0), RILLE_OK);
+    CHECK_RC(commit(store, 1), RILLE_OK);
+    return store;
+}
+
+TEST(disk__erases_an_append_where_there_is_no_room_for_a_new_head)
+{
+    test_dir dir = test_dir_fast();
+    test_text url = test_join("file:", dir.path, "/db");
+    ri_store *store = open_with_two(url.text);
+    rille_head head;
+    faults.disk_full = true;
+    CHECK_RC(commit(store, 2), RILLE_FULL);
+    faults.disk_full = false;
+    CHECK(strstr(commit_err.message, "unknown") == NULL);
+    CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_OK);
+    CHECK_EQ_INT(head.len, 2 * RECORD + RECORD / 2);
+    for (size_t i = 2 * RECORD; i < head.len; i++) {
+        CHECK_EQ_INT(head.bytes[i], 0);
+    }
+    rille_free(head.bytes);
+    CHECK_RC(commit(store, 2), RILLE_OK);
+    CHECK_EQ_INT(newest(url.text), 3);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(disk__says_when_the_outcome_is_unknown)
+{
+    test_dir dir = test_dir_fast();
+    unsigned unknown = 0;
+    for (long n = 0; n < 30; n++) {
+        test_text url = test_join("file:", dir.path, "/db");
+        ri_store *store = open_with_two(url.text);
+        faults.calls = 0;
+        faults.fail_from = n;
+        faults.fail_to = INT32_MAX;
+        faults.errnum = ENOSPC;
+        int rc = commit(store, 2);
+        faults.fail_from = -1;
+        bool says_so = rc != RILLE_OK && strstr(commit_err.message, "unknown") != NULL;
+        unknown += says_so;
+        CHECK(rc == (says_so ? RILLE_IO : RILLE_FULL) || n > 0);
+        CHECK(rc != RILLE_FULL || newest(url.text) == 2);
+        CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+        ri_store_release(store);
+    }
+    CHECK(unknown > 0);
+    test_dir_remove(dir.path);
+}
+
 TEST(disk__goes_on_after_an_interrupted_call)
 {
     test_dir dir = test_dir_fast();
@@ -212,6 +287,7 @@ TEST(disk__goes_on_after_an_interrupted_call)
 }
 
 TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_calls_fail_from_one_on,
+          disk__erases_an_append_where_there_is_no_room_for_a_new_head, disk__says_when_the_outcome_is_unknown,
           disk__goes_on_after_an_interrupted_call)
 #else
 TEST(disk__has_no_faults_here)

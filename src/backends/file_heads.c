@@ -6,9 +6,10 @@
  *      size) names its contents, and an inode that is held open is not used again. A revision is (serial of the inode
  *      that this handle holds, size).
  * (H2) Heads change under DIR/lock only. Readers take no lock: they open, and read as much as there is.
- * (H3) An append that failed may have left a part behind. The old contents then get a new file, so that no later append
- *      stands behind that part. If even that fails, the part stays; whoever reads it sees a torn end and asks for a
- *      replacement (kept_len less than the length).
+ * (H3) An append that failed may have left a part behind, or all of it. The old contents then get a new file, so that
+ *      no later append stands behind it. If that fails (there may be no room for it), zeros take the place of what was
+ *      appended, which needs no room: whoever reads them sees a torn end and asks for a replacement (kept_len less than
+ *      the length). If even that fails, nobody knows whether the commit will be seen, and the message says so.
  *
  * Cost of an append: flock, two stats, one pwrite, one fdatasync.
  */
@@ -312,14 +313,44 @@ static int replace_head(const file_db *db, const char *path, const uint8_t *byte
     return errnum;
 }
 
-/* (H3) */
-static void undo_append(const file_db *db, const file_head_fd *open, const char *path, size_t old_len)
+/* Nobody knows whether it is there, or will be after a power failure: so it is never RILLE_FULL, which says that
+ * nothing was committed. */
+static int fail_unknown(const file_db *db, const char *path, int errnum, rille_err *err)
+{
+    (void)ri_fail_errno(err, errnum, "file:%s: it is unknown whether %s holds the commit (read it again to find out)",
+                        db->path, path);
+    if (err != NULL) {
+        err->code = RILLE_IO;
+    }
+    return RILLE_IO;
+}
+
+/* Zeros over all that was appended. From the end on by sectors, so that a reader who comes meanwhile sees a torn end
+ * too. */
+static int erase_append(const file_head_fd *open, uint64_t old_len)
+{
+    static const uint8_t zeros[RI_DISK_SECTOR];
+    struct stat info;
+    int errnum = fstat(open->fd, &info) == 0 ? 0 : errno;
+    uint64_t end = errnum == 0 ? (uint64_t)info.st_size : 0;
+    while (errnum == 0 && end > old_len) {
+        uint64_t from = (end - 1) / RI_DISK_SECTOR * RI_DISK_SECTOR;
+        from = from > old_len ? from : old_len;
+        errnum = ri_disk_write(open->fd, zeros, (size_t)(end - from), from);
+        end = from;
+    }
+    return errnum == 0 ? ri_disk_sync(open->fd) : errnum;
+}
+
+/* (H3). False: it may be there still. */
+static bool undo_append(const file_db *db, const file_head_fd *open, const char *path, size_t old_len)
 {
     uint8_t *old = ri_alloc(old_len);
-    if (old != NULL && ri_disk_read(open->fd, old, old_len, 0) == 0) {
-        (void)replace_head(db, path, old, old_len);
-    }
+    int errnum = old == NULL ? ENOMEM : ri_disk_read(open->fd, old, old_len, 0);
+    errnum = errnum == 0 ? replace_head(db, path, old, old_len) : errnum;
+    errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, "heads") : errnum;
     ri_free(old);
+    return errnum == 0 || erase_append(open, old_len) == 0;
 }
 
 static int append_head(const file_db *db, const file_head_fd *open, const char *path, const rille_head_swap *swap,
@@ -333,25 +364,28 @@ static int append_head(const file_db *db, const file_head_fd *open, const char *
     if (errnum == 0 && swap->durable) {
         errnum = ri_disk_sync(open->fd);
     }
-    if (errnum != 0) {
-        undo_append(db, open, path, old_len);
-        return fail_head(db, "append to", path, errnum, err);
+    if (errnum == 0) {
+        return RILLE_OK;
     }
-    return RILLE_OK;
+    return undo_append(db, open, path, old_len) ? fail_head(db, "append to", path, errnum, err)
+                                                : fail_unknown(db, path, errnum, err);
 }
 
 static int write_new_head(file_db *db, const char *path, const rille_head_swap *swap, rille_err *err)
 {
     int errnum = replace_head(db, path, swap->cell, swap->cell_len);
-    if (errnum == 0 && swap->durable) {
-        errnum = ri_disk_sync_dir(db->dir, "heads");
+    if (errnum != 0) {
+        return fail_head(db, "write", path, errnum, err);
     }
-    if (errnum == 0 && !db->swept) { /* seldom enough, and nobody writes a head meanwhile */
+    if (swap->durable && (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
+        return fail_unknown(db, path, errnum, err);
+    }
+    if (!db->swept) { /* seldom enough, and nobody writes a head meanwhile */
         db->swept = true;
         ri_disk_sweep(db->dir, "heads");
         ri_disk_sweep(db->dir, "packs");
     }
-    return errnum == 0 ? RILLE_OK : fail_head(db, "write", path, errnum, err);
+    return RILLE_OK;
 }
 
 /* RILLE_CONFLICT unless the name still leads to the expected contents; *open is a reference of the caller's, or NULL
