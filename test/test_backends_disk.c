@@ -180,6 +180,8 @@ static bool run(const char *url, long from, long to, int errnum)
     CHECK(errnum != EINTR || acknowledged == COMMITS);
     unsigned there = newest(url);
     CHECK(there >= acknowledged && there <= attempted);
+    CHECK(there == acknowledged || strstr(commit_err.message, "unknown") != NULL);
+    CHECK(there == acknowledged || rc != RILLE_FULL);
     if (store != NULL) { /* the same handle goes on where it is */
         for (unsigned i = there; i < COMMITS; i++) {
             CHECK_RC(commit(store, i), RILLE_OK);

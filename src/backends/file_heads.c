@@ -423,6 +423,22 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
     return rc;
 }
 
+/* Puts a new file in the head's place, which from there on is no failure any more: where it cannot be opened, the
+ * revision is one that no head ever has, and the next swap conflicts and reads again. */
+static int begin_head(file_db *db, const rille_head_swap *swap, const char *path, rille_revision *revision,
+                      rille_err *err)
+{
+    file_head_fd *open;
+    RI_TRY(write_new_head(db, path, swap, err));
+    if (reach_open(db, swap->branch, path, &open) == 0) {
+        *revision = revision_of(open, swap->cell_len);
+        release_open(open);
+    } else {
+        memset(revision, 0xff, sizeof *revision);
+    }
+    return RILLE_OK;
+}
+
 /* Under the lock. */
 static int change_head(file_db *db, const rille_head_swap *swap, const char *path, rille_revision *revision,
                        rille_err *err)
@@ -430,16 +446,11 @@ static int change_head(file_db *db, const rille_head_swap *swap, const char *pat
     file_head_fd *open;
     RI_TRY(check_expected(db, swap, path, &open, err));
     uint64_t old_len = open == NULL ? 0 : ri_load_u64(swap->expected.bytes + 8);
-    int rc;
-    if (open != NULL && swap->kept_len > 0 && swap->kept_len == old_len && swap->cell_len >= old_len) {
-        rc = swap->cell_len == old_len ? RILLE_OK : append_head(db, open, path, swap, err);
-    } else {
-        rc = write_new_head(db, path, swap, err);
+    if (open == NULL || swap->kept_len == 0 || swap->kept_len != old_len || swap->cell_len < old_len) {
         release_open(open);
-        open = NULL;
-        int errnum = rc == RILLE_OK ? reach_open(db, swap->branch, path, &open) : 0;
-        rc = errnum == 0 ? rc : fail_head(db, "open", path, errnum, err);
+        return begin_head(db, swap, path, revision, err);
     }
+    int rc = swap->cell_len == old_len ? RILLE_OK : append_head(db, open, path, swap, err);
     if (rc == RILLE_OK) {
         *revision = revision_of(open, swap->cell_len);
     }
