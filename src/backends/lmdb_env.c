@@ -1,258 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * LMDB environments of this process (lmdb_env.h).
+ * LMDB environments of this process (lmdb_env.h): opening, the registry, dropping.
  *
- * (E1) The map's size changes only while no transaction of this process runs: transactions hold `map_lock` shared, a
- *      change holds it alone.
  * (E2) The registry has an environment once per process and (device, inode) of its data.mdb, which is open, so that the
  *      inode names nothing else. Opening one twice in a process would lose the locks of both when either is closed.
  */
 #include "lmdb_env.h"
 
+#include "lmdb_env_own.h"
+
 #include <dirent.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #define MAP_BYTES_MIN ((size_t)16 << 20)
-#define READERS_MAX 510
-#define IDLE_TXNS_MAX 16
 #define FILE_MODE 0666
-#define PATH_SIZE 4096
-#define ROOM_BYTES_MIN ((uint64_t)1 << 20)
-
-struct ri_lmdb_env {
-    ri_lmdb_env *next; /* in the registry */
-    size_t refs;       /* under the registry's lock */
-    dev_t dev;
-    ino_t ino;
-    pid_t pid;
-    MDB_env *env;
-    MDB_dbi dbi;
-    pthread_rwlock_t map_lock;
-    ri_mutex map_gate;   /* passed before map_lock, so that a change of the map is not starved by readers */
-    ri_mutex write_lock; /* LMDB's own would do between threads, but MDB_NOMETASYNC is a flag of all of it */
-    ri_mutex idle_lock;
-    MDB_txn *idle[IDLE_TXNS_MAX]; /* reset read transactions */
-    size_t idle_count;
-    char path[];
-};
 
 static struct {
     ri_mutex lock;
     ri_lmdb_env *first;
 } registry = { RI_MUTEX_INIT, NULL };
-
-int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
-{
-    switch (code) {
-    case ENOMEM:
-        return ri_fail_nomem(err);
-    case MDB_MAP_FULL:
-    case ENOSPC:
-        return ri_fail(err, RILLE_FULL, "lmdb:%s: cannot %s: no room (disk or map is full)", path, doing);
-    case ENOENT:
-        return ri_fail(err, RILLE_NOTFOUND,
-                       "lmdb:%s: cannot %s: its files were removed; what was open on them is lost with them", path,
-                       doing);
-    case MDB_NOTFOUND:
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: cannot %s: nothing there", path, doing);
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-        return ri_fail(err, RILLE_CORRUPT, "lmdb:%s: cannot %s: the database is damaged, restore it from a copy", path,
-                       doing);
-    case MDB_INVALID:
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s: data.mdb is not an LMDB file", path);
-    case MDB_VERSION_MISMATCH:
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s was written by another version of LMDB", path);
-    case MDB_INCOMPATIBLE:
-    case MDB_BAD_DBI:
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s holds somebody else's LMDB database", path);
-    case MDB_READERS_FULL:
-        return ri_fail(err, RILLE_BUSY, "lmdb:%s: %d readers are there already, no more are possible", path,
-                       READERS_MAX);
-    case MDB_PANIC:
-        return ri_fail(err, RILLE_IO, "lmdb:%s: an earlier write failed badly: close the database and open it again",
-                       path);
-    default:
-        return code > 0 ? ri_fail_errno(err, code, "lmdb:%s: cannot %s", path, doing)
-                        : ri_fail(err, RILLE_IO, "lmdb:%s: cannot %s: %s", path, doing, mdb_strerror(code));
-    }
-}
-
-bool ri_lmdb_env_is_mine(const ri_lmdb_env *env)
-{
-    return env->pid == getpid();
-}
-
-bool ri_lmdb_env_is_gone(const ri_lmdb_env *env)
-{
-    int fd;
-    struct stat info;
-    return mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &info) != 0 || info.st_nlink == 0;
-}
-
-/* ---- read transactions ---- */
-
-static void abort_idle(ri_lmdb_env *env)
-{
-    ri_mutex_lock(&env->idle_lock);
-    while (env->idle_count > 0) {
-        mdb_txn_abort(env->idle[--env->idle_count]);
-    }
-    ri_mutex_unlock(&env->idle_lock);
-}
-
-static void enter_map(ri_lmdb_env *env)
-{
-    ri_mutex_lock(&env->map_gate);
-    (void)pthread_rwlock_rdlock(&env->map_lock);
-    ri_mutex_unlock(&env->map_gate);
-}
-
-static void leave_map(ri_lmdb_env *env)
-{
-    (void)pthread_rwlock_unlock(&env->map_lock);
-}
-
-/* Another process grew the map, or `bytes` > 0: this one does. Waits for the transactions of this process. */
-static int change_map(ri_lmdb_env *env, size_t bytes)
-{
-    ri_mutex_lock(&env->map_gate);
-    (void)pthread_rwlock_wrlock(&env->map_lock);
-    ri_mutex_unlock(&env->map_gate);
-    abort_idle(env);
-    int code = mdb_env_set_mapsize(env->env, bytes);
-    leave_map(env);
-    return code;
-}
-
-static int begin_read(ri_lmdb_env *env, MDB_txn **out)
-{
-    MDB_txn *txn = NULL;
-    ri_mutex_lock(&env->idle_lock);
-    if (env->idle_count > 0) {
-        txn = env->idle[--env->idle_count];
-    }
-    ri_mutex_unlock(&env->idle_lock);
-    if (txn == NULL) {
-        return mdb_txn_begin(env->env, NULL, MDB_RDONLY, out);
-    }
-    int code = mdb_txn_renew(txn);
-    if (code != 0) {
-        mdb_txn_abort(txn);
-        return code;
-    }
-    *out = txn;
-    return 0;
-}
-
-int ri_lmdb_read_begin(ri_lmdb_env *env, ri_lmdb_txn *txn, rille_err *err)
-{
-    int code;
-    txn->dbi = env->dbi;
-    do {
-        enter_map(env);
-        code = begin_read(env, &txn->txn);
-        if (code != 0) {
-            leave_map(env);
-        }
-    } while (code == MDB_MAP_RESIZED && (code = change_map(env, 0)) == 0);
-    return code == 0 ? RILLE_OK : ri_lmdb_fail(env->path, "read", code, err);
-}
-
-void ri_lmdb_read_end(ri_lmdb_env *env, ri_lmdb_txn *txn)
-{
-    MDB_txn *idle = txn->txn;
-    mdb_txn_reset(idle);
-    ri_mutex_lock(&env->idle_lock);
-    if (env->idle_count < IDLE_TXNS_MAX) {
-        env->idle[env->idle_count++] = idle;
-        idle = NULL;
-    }
-    ri_mutex_unlock(&env->idle_lock);
-    if (idle != NULL) {
-        mdb_txn_abort(idle);
-    }
-    leave_map(env);
-}
-
-/* ---- write transactions ---- */
-
-static int write_once(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable)
-{
-    ri_lmdb_txn txn = { NULL, env->dbi };
-    int code = mdb_txn_begin(env->env, NULL, 0, &txn.txn);
-    if (code != 0) {
-        return code;
-    }
-    code = ri_lmdb_env_is_gone(env) ? ENOENT : step(&txn, context);
-    if (code != 0) {
-        mdb_txn_abort(txn.txn);
-        return code;
-    }
-    if (!durable) {
-        (void)mdb_env_set_flags(env->env, MDB_NOMETASYNC, 1);
-    }
-    code = mdb_txn_commit(txn.txn);
-    if (!durable) {
-        (void)mdb_env_set_flags(env->env, MDB_NOMETASYNC, 0);
-    }
-    return code;
-}
-
-/* LMDB says EIO of a write that was cut short, which mostly means that there was no room for the rest. */
-static bool is_out_of_room(const ri_lmdb_env *env)
-{
-    char name[PATH_SIZE];
-    struct stat info;
-    struct statvfs disk;
-    struct rlimit limit;
-    int len = snprintf(name, sizeof name, "%s/data.mdb", env->path);
-    if (len < 0 || (size_t)len >= sizeof name || stat(name, &info) != 0) {
-        return false;
-    }
-    return (statvfs(name, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < ROOM_BYTES_MIN) ||
-           (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-            (uint64_t)info.st_size + ROOM_BYTES_MIN > (uint64_t)limit.rlim_cur);
-}
-
-static int grow_map(ri_lmdb_env *env)
-{
-    MDB_envinfo info;
-    int code = mdb_env_info(env->env, &info);
-    if (code != 0) {
-        return code;
-    }
-    return info.me_mapsize > SIZE_MAX / 2 ? MDB_MAP_FULL : change_map(env, info.me_mapsize * 2);
-}
-
-int ri_lmdb_write(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable)
-{
-    int code;
-    bool again;
-    ri_mutex_lock(&env->write_lock);
-    do {
-        enter_map(env);
-        code = write_once(env, step, context, durable);
-        leave_map(env);
-        again = false;
-        if (code == MDB_MAP_FULL) {
-            code = grow_map(env);
-            again = code == 0;
-        } else if (code == MDB_MAP_RESIZED) {
-            code = change_map(env, 0);
-            again = code == 0;
-        }
-    } while (again);
-    ri_mutex_unlock(&env->write_lock);
-    return code == EIO && is_out_of_room(env) ? ENOSPC : code;
-}
 
 /* ---- opening ---- */
 
@@ -294,7 +63,7 @@ static bool has_other_files(const char *path)
 
 static bool find_data_file(const char *path, struct stat *info)
 {
-    char name[PATH_SIZE];
+    char name[RI_LMDB_PATH_SIZE];
     int len = snprintf(name, sizeof name, "%s/data.mdb", path);
     return len > 0 && (size_t)len < sizeof name && stat(name, info) == 0;
 }
@@ -366,7 +135,7 @@ static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
         env->env = NULL;
         return code;
     }
-    code = mdb_env_set_maxreaders(env->env, READERS_MAX);
+    code = mdb_env_set_maxreaders(env->env, RI_LMDB_READERS_MAX);
     if (code == 0 && fresh) {
         code = mdb_env_set_mapsize(env->env, MAP_BYTES_MIN);
     }
@@ -393,7 +162,7 @@ static int open_mdb(ri_lmdb_env *env, bool fresh)
 static void free_env(ri_lmdb_env *env)
 {
     if (env->env != NULL) {
-        abort_idle(env);
+        ri_lmdb_abort_idle(env);
         mdb_env_close(env->env);
     }
     (void)pthread_rwlock_destroy(&env->map_lock);
@@ -405,7 +174,7 @@ static void free_env(ri_lmdb_env *env)
 
 static ri_lmdb_env *new_env(const char *path)
 {
-    char here[PATH_SIZE] = ""; /* the path must lead there after a chdir too */
+    char here[RI_LMDB_PATH_SIZE] = ""; /* the path must lead there after a chdir too */
     if (*path != '/' && getcwd(here, sizeof here) == NULL) {
         here[0] = '\0';
     }
@@ -527,7 +296,7 @@ int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
         return ri_lmdb_fail(env->path, "empty the database", code, err);
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char name[PATH_SIZE];
+        char name[RI_LMDB_PATH_SIZE];
         int len = snprintf(name, sizeof name, "%s/%s", env->path, files[i]);
         if (len > 0 && (size_t)len < sizeof name && unlink(name) != 0 && errno != ENOENT) {
             return ri_fail_errno(err, errno, "lmdb:%s: cannot remove %s", env->path, files[i]);
@@ -535,14 +304,4 @@ int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
     }
     (void)rmdir(env->path);
     return RILLE_OK;
-}
-
-uint64_t ri_lmdb_env_size(ri_lmdb_env *env)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    if (mdb_env_info(env->env, &info) != 0 || mdb_env_stat(env->env, &stat) != 0) {
-        return 0;
-    }
-    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
