@@ -5,6 +5,7 @@
  * (E1) The map's size changes only while no transaction of this process runs, and nothing else looks into it:
  *      transactions hold `map_lock` shared, a change holds it alone.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "lmdb_env_own.h"
 
 #include <stdio.h>
@@ -15,6 +16,12 @@
 #include <unistd.h>
 
 #define ROOM_BYTES_MIN ((uint64_t)1 << 20)
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* Codes of our own, beside those of LMDB and RI_LMDB_STOP. */
+enum { NO_ADDRESS_SPACE = RI_LMDB_STOP + 1, ENV_IS_DEAD };
 
 int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
 {
@@ -44,6 +51,16 @@ int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
     case MDB_READERS_FULL:
         return ri_fail(err, RILLE_BUSY, "lmdb:%s: %d readers are there already, no more are possible", path,
                        RI_LMDB_READERS_MAX);
+    case NO_ADDRESS_SPACE:
+        return ri_fail(err, RILLE_FULL,
+                       "lmdb:%s: cannot %s: this process has no address space for a larger map (raise its limit: "
+                       "ulimit -v)",
+                       path, doing);
+    case ENV_IS_DEAD:
+        return ri_fail(err, RILLE_IO,
+                       "lmdb:%s: cannot %s: its map was lost when it was to grow: close all connections to it in this "
+                       "process and open it again",
+                       path, doing);
     case MDB_PANIC:
         return ri_fail(err, RILLE_IO, "lmdb:%s: an earlier write failed badly: close the database and open it again",
                        path);
@@ -88,14 +105,51 @@ static void leave_map(ri_lmdb_env *env)
     (void)pthread_rwlock_unlock(&env->map_lock);
 }
 
-/* Another process grew the map, or `bytes` > 0: this one does. Waits for the transactions of this process. */
-static int change_map(ri_lmdb_env *env, size_t bytes)
+/* LMDB gives its map back before it asks for a larger one, and crashes at the next access when it gets none. So ask for
+ * what is missing first. */
+static bool has_address_space(size_t bytes)
+{
+    void *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) {
+        return false;
+    }
+    (void)munmap(map, bytes);
+    return true;
+}
+
+/* Under map_lock, alone. */
+static int set_map_size(ri_lmdb_env *env, bool grow)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int code = env->dead ? ENV_IS_DEAD : mdb_env_info(env->env, &info);
+    code = code == 0 ? mdb_env_stat(env->env, &stat) : code;
+    if (code != 0) {
+        return code;
+    }
+    size_t bytes = grow ? info.me_mapsize * 2 : info.me_mapsize;
+    while (bytes / stat.ms_psize <= info.me_last_pgno && bytes <= SIZE_MAX / 2) {
+        bytes *= 2;
+    }
+    if (bytes <= info.me_mapsize) {
+        return grow ? MDB_MAP_FULL : 0; /* another thread was here first */
+    }
+    if (!has_address_space(bytes - info.me_mapsize)) {
+        return NO_ADDRESS_SPACE;
+    }
+    ri_lmdb_abort_idle(env);
+    env->dead = mdb_env_set_mapsize(env->env, bytes) != 0;
+    return env->dead ? ENV_IS_DEAD : 0;
+}
+
+/* grow: doubles the map; else it becomes as large as the pages need that another process wrote. Waits for the
+ * transactions of this process. */
+static int change_map(ri_lmdb_env *env, bool grow)
 {
     ri_mutex_lock(&env->map_gate);
     (void)pthread_rwlock_wrlock(&env->map_lock);
     ri_mutex_unlock(&env->map_gate);
-    ri_lmdb_abort_idle(env);
-    int code = mdb_env_set_mapsize(env->env, bytes);
+    int code = set_map_size(env, grow);
     leave_map(env);
     return code;
 }
@@ -103,6 +157,9 @@ static int change_map(ri_lmdb_env *env, size_t bytes)
 static int begin_read(ri_lmdb_env *env, MDB_txn **out)
 {
     MDB_txn *txn = NULL;
+    if (env->dead) {
+        return ENV_IS_DEAD;
+    }
     ri_mutex_lock(&env->idle_lock);
     if (env->idle_count > 0) {
         txn = env->idle[--env->idle_count];
@@ -130,7 +187,7 @@ int ri_lmdb_read_begin(ri_lmdb_env *env, ri_lmdb_txn *txn, rille_err *err)
         if (code != 0) {
             leave_map(env);
         }
-    } while (code == MDB_MAP_RESIZED && (code = change_map(env, 0)) == 0);
+    } while (code == MDB_MAP_RESIZED && (code = change_map(env, false)) == 0);
     return code == 0 ? RILLE_OK : ri_lmdb_fail(env->path, "read", code, err);
 }
 
@@ -155,7 +212,7 @@ void ri_lmdb_read_end(ri_lmdb_env *env, ri_lmdb_txn *txn)
 static int write_once(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable)
 {
     ri_lmdb_txn txn = { NULL, env->dbi };
-    int code = mdb_txn_begin(env->env, NULL, 0, &txn.txn);
+    int code = env->dead ? ENV_IS_DEAD : mdb_txn_begin(env->env, NULL, 0, &txn.txn);
     if (code != 0) {
         return code;
     }
@@ -190,16 +247,6 @@ static bool is_out_of_room(const ri_lmdb_env *env)
             (uint64_t)info.st_size + ROOM_BYTES_MIN > (uint64_t)limit.rlim_cur);
 }
 
-static int grow_map(ri_lmdb_env *env)
-{
-    MDB_envinfo info;
-    int code = mdb_env_info(env->env, &info);
-    if (code != 0) {
-        return code;
-    }
-    return info.me_mapsize > SIZE_MAX / 2 ? MDB_MAP_FULL : change_map(env, info.me_mapsize * 2);
-}
-
 int ri_lmdb_write(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable)
 {
     int code;
@@ -209,12 +256,9 @@ int ri_lmdb_write(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durab
         enter_map(env);
         code = write_once(env, step, context, durable);
         leave_map(env);
-        again = false;
-        if (code == MDB_MAP_FULL) {
-            code = grow_map(env);
-            again = code == 0;
-        } else if (code == MDB_MAP_RESIZED) {
-            code = change_map(env, 0);
+        again = code == MDB_MAP_FULL || code == MDB_MAP_RESIZED;
+        if (again) {
+            code = change_map(env, code == MDB_MAP_FULL);
             again = code == 0;
         }
     } while (again);
@@ -226,8 +270,8 @@ uint64_t ri_lmdb_env_size(ri_lmdb_env *env)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    if (mdb_env_info(env->env, &info) != 0 || mdb_env_stat(env->env, &stat) != 0) {
-        return 0;
-    }
-    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    enter_map(env);
+    bool known = !env->dead && mdb_env_info(env->env, &info) == 0 && mdb_env_stat(env->env, &stat) == 0;
+    leave_map(env);
+    return known ? ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize : 0;
 }

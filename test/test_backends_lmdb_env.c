@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What LMDB asks of the system, refused or counted. This program has its own mmap, which the linker prefers to that of
+ * libc.
+ */
+#include "../src/core/base/bytes.h"
+#include "../src/core/store/backends.h"
+#include "test_store_support.h"
+
+#if RILLE_WITH_LMDB && defined(__linux__)
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_MMAP 0 /* the sanitizer's own must see each map */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_MMAP 0
+#endif
+#endif
+#ifndef OWN_MMAP
+#define OWN_MMAP 1
+#endif
+
+static int open_lmdb(const char *path, bool create, ri_store **out)
+{
+    ri_store_options options = { .create = create, .cache_bytes = 1 << 20 };
+    return ri_store_open(test_join("lmdb:", path, "").text, &options, out, &test_err);
+}
+
+/* A head that is there and reads as `text`. */
+static void check_head(ri_store *store, const char *text)
+{
+    rille_head head;
+    REQUIRE_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_OK);
+    CHECK_EQ_MEM(head.bytes, head.len, text, strlen(text));
+    rille_free(head.bytes);
+}
+
+/* A blob of noise that is larger than a new map. */
+static int write_much(ri_store *store, uint64_t seed)
+{
+    enum { LEN = 20 << 20 };
+    static uint8_t noise[LEN];
+    ri_writer *writer = NULL;
+    uint8_t addr[RI_HASH_SIZE];
+    test_rng rng = { seed };
+    for (size_t i = 0; i < LEN; i += 8) {
+        ri_store_u64(noise + i, test_random(&rng));
+    }
+    int rc = ri_writer_new(store, &writer, &test_err);
+    rc = rc == RILLE_OK ? ri_writer_put_blob(writer, noise, LEN, addr, &test_err) : rc;
+    rc = rc == RILLE_OK ? test_set_head(store, "much", "head", 4, writer, &test_err) : rc;
+    ri_writer_release(writer);
+    return rc;
+}
+
+#if OWN_MMAP
+#define BIG ((size_t)8 << 20)
+
+extern long syscall(long number, ...);
+/* Seen by shared libraries too. */
+__attribute__((visibility("default"))) void *mmap(void *address, size_t len, int protection, int flags, int fd,
+                                                  off_t offset);
+
+static struct {
+    unsigned big_maps; /* so far */
+    unsigned fail_from;
+    bool slow;
+} maps = { 0, UINT32_MAX, false };
+
+static void dawdle(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        (void)sched_yield();
+    }
+}
+
+void *mmap(void *address, size_t len, int protection, int flags, int fd, off_t offset)
+{
+    if (len >= BIG && maps.big_maps++ >= maps.fail_from) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    if (len >= BIG && maps.slow) {
+        dawdle();
+    }
+    long result = syscall(SYS_mmap, address, len, protection, flags, fd, offset);
+    return (void *)result; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static void slow_down(bool slow)
+{
+    maps.slow = slow;
+}
+
+static void refuse_big_maps(unsigned after)
+{
+    maps.big_maps = 0;
+    maps.fail_from = after;
+}
+
+TEST(lmdb_env__goes_on_with_a_map_that_cannot_grow)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    REQUIRE_RC(open_lmdb(test_join(dir.path, "/db", "").text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    refuse_big_maps(0);
+    CHECK_RC(write_much(store, 1), RILLE_FULL);
+    CHECK(strstr(test_err.message, "ulimit -v") != NULL);
+    check_head(store, "head");
+    CHECK_RC(test_set_head(store, "side", "small", 5, NULL, &test_err), RILLE_OK);
+    refuse_big_maps(UINT32_MAX);
+    CHECK_RC(write_much(store, 1), RILLE_OK);
+    check_head(store, "head");
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+TEST(lmdb_env__says_that_a_lost_map_needs_a_reopening)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_head head;
+    test_text path = test_join(dir.path, "/db", "");
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    refuse_big_maps(1); /* asked for, and taken by somebody else meanwhile */
+    CHECK_RC(write_much(store, 1), RILLE_IO);
+    refuse_big_maps(UINT32_MAX);
+    CHECK(strstr(test_err.message, "open it again") != NULL);
+    CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_IO);
+    CHECK_RC(test_set_head(store, "side", "small", 5, NULL, &test_err), RILLE_IO);
+    CHECK(strstr(test_err.message, "open it again") != NULL);
+    CHECK_EQ_INT(ri_store_size_bytes(store), 0);
+    ri_store_release(store);
+    REQUIRE_RC(open_lmdb(path.text, false, &store), RILLE_OK);
+    check_head(store, "head");
+    CHECK_RC(write_much(store, 1), RILLE_OK);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+#else
+static void slow_down(bool slow)
+{
+    (void)slow;
+}
+
+TEST(lmdb_env__goes_on_with_a_map_that_cannot_grow)
+{
+}
+
+TEST(lmdb_env__says_that_a_lost_map_needs_a_reopening)
+{
+}
+#endif
+
+/* ---- threads ---- */
+
+typedef struct size_args {
+    ri_store *store;
+    atomic_bool stop;
+    bool shrank;
+} size_args;
+
+static void *ask_for_the_size(void *argument)
+{
+    size_args *args = argument;
+    uint64_t last = 0;
+    while (!atomic_load(&args->stop)) {
+        uint64_t now = ri_store_size_bytes(args->store);
+        args->shrank = args->shrank || now < last;
+        last = now;
+    }
+    return NULL;
+}
+
+TEST(lmdb_env__tells_its_size_while_the_map_grows)
+{
+    test_dir dir = test_dir_fast();
+    pthread_t thread;
+    size_args args = { .shrank = false };
+    REQUIRE_RC(open_lmdb(test_join(dir.path, "/db", "").text, true, &args.store), RILLE_OK);
+    atomic_init(&args.stop, false);
+    REQUIRE(pthread_create(&thread, NULL, ask_for_the_size, &args) == 0);
+    slow_down(true);
+    for (uint64_t i = 0; i < 4; i++) {
+        CHECK_RC(write_much(args.store, i), RILLE_OK);
+    }
+    slow_down(false);
+    atomic_store(&args.stop, true);
+    (void)pthread_join(thread, NULL);
+    CHECK(!args.shrank);
+    ri_store_release(args.store);
+    test_dir_remove(dir.path);
+}
+
+TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
+          lmdb_env__tells_its_size_while_the_map_grows)
+#else
+TEST(lmdb_env__is_tested_on_linux)
+{
+}
+
+TEST_MAIN(lmdb_env__is_tested_on_linux)
+#endif
