@@ -25,6 +25,8 @@
 #define OWN_MMAP 1
 #endif
 
+extern long syscall(long number, ...);
+
 static int open_lmdb(const char *path, bool create, ri_store **out)
 {
     ri_store_options options = { .create = create, .cache_bytes = 1 << 20 };
@@ -61,7 +63,6 @@ static int write_much(ri_store *store, uint64_t seed)
 #if OWN_MMAP
 #define BIG ((size_t)8 << 20)
 
-extern long syscall(long number, ...);
 /* Seen by shared libraries too. */
 __attribute__((visibility("default"))) void *mmap(void *address, size_t len, int protection, int flags, int fd,
                                                   off_t offset);
@@ -159,6 +160,37 @@ TEST(lmdb_env__says_that_a_lost_map_needs_a_reopening)
 }
 #endif
 
+/* ---- dropping ---- */
+
+static struct {
+    char names[2][20];
+    unsigned count;
+} removed;
+
+int unlink(const char *path);
+
+int unlink(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    if (name != NULL && removed.count < 2) {
+        (void)snprintf(removed.names[removed.count++], sizeof removed.names[0], "%s", name + 1);
+    }
+    return (int)syscall(SYS_unlink, path);
+}
+
+TEST(lmdb_env__drops_the_lock_before_what_it_guards)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    REQUIRE_RC(open_lmdb(test_join(dir.path, "/db", "").text, true, &store), RILLE_OK);
+    removed.count = 0;
+    CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    CHECK_EQ_INT(removed.count, 2);
+    CHECK(strcmp(removed.names[0], "lock.mdb") == 0 && strcmp(removed.names[1], "data.mdb") == 0);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 /* ---- threads ---- */
 
 typedef struct size_args {
@@ -200,7 +232,7 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 }
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
-          lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__drops_the_lock_before_what_it_guards, lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

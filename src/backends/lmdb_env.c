@@ -290,7 +290,9 @@ static int empty_step(const ri_lmdb_txn *txn, void *context)
 
 int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
 {
-    static const char *const files[] = { "data.mdb", "lock.mdb" };
+    /* The lock goes first: who opens meanwhile has the old data, which is gone soon and refuses writes. The other way
+     * round it would make new data under the old lock, and who comes after it would lock another file. */
+    static const char *const files[] = { "lock.mdb", "data.mdb" };
     int code = ri_lmdb_write(env, empty_step, NULL, true);
     if (code != 0) {
         return ri_lmdb_fail(env->path, "empty the database", code, err);
