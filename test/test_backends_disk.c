@@ -3,6 +3,7 @@
  * The n-th write, sync, rename or open of a file: database fails, for each n. This program has its own pwrite,
  * fdatasync, fsync, renameat and openat, which the linker prefers to those of libc.
  */
+#include "../src/core/store/backends.h"
 #include "test_store_support.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static struct {
     bool disk_full; /* no file can grow, what is there can be written over */
     long pwrites;   /* since they were set to 0 */
     long file_syncs;
-    long dir_syncs;
+    char dir_syncs[400]; /* their names, each before a space */
 } faults = { .fail_from = -1, .fail_to = -1 };
 
 static bool is_hit(void)
@@ -62,7 +63,14 @@ int fdatasync(int fd)
 
 int fsync(int fd)
 {
-    faults.dir_syncs++;
+    char link[40];
+    char path[200];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t path_len = readlink(link, path, sizeof path - 1);
+    path[path_len > 0 ? path_len : 0] = '\0';
+    const char *slash = strrchr(path, '/');
+    size_t len = strlen(faults.dir_syncs);
+    (void)snprintf(faults.dir_syncs + len, sizeof faults.dir_syncs - len, "%s ", slash == NULL ? path : slash + 1);
     return is_hit() ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
@@ -279,6 +287,84 @@ TEST(disk__says_when_the_outcome_is_unknown)
     test_dir_remove(dir.path);
 }
 
+/* ---- what is synced ---- */
+
+static void forget_calls(void)
+{
+    faults.pwrites = 0;
+    faults.file_syncs = 0;
+    faults.dir_syncs[0] = '\0';
+}
+
+TEST(disk__a_small_commit_is_one_append_and_one_sync)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store = open_with_two(test_join("file:", dir.path, "/db").text);
+    forget_calls();
+    CHECK_RC(commit(store, 2), RILLE_OK);
+    CHECK_EQ_INT(faults.pwrites, 1);
+    CHECK_EQ_INT(faults.file_syncs, 1);
+    CHECK(strcmp(faults.dir_syncs, "") == 0);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+static int swap_head(const rille_backend *backend, rille_revision *revision, const char *cell, size_t kept_len,
+                     bool durable)
+{
+    rille_head_swap swap = {
+        .branch = "main", .expected = *revision, .cell = (const uint8_t *)cell, .cell_len = strlen(cell)
+    };
+    swap.kept_len = kept_len;
+    swap.durable = durable;
+    return backend->ops->head_swap(backend->self, &swap, revision, &test_err);
+}
+
+static int put_blob(const rille_backend *backend, uint8_t first, uint8_t last)
+{
+    rille_put put = { .object = { .kind = RILLE_OBJECT_BLOB }, .bytes = (const uint8_t *)"x", .len = 1 };
+    put.object.id[0] = first;
+    put.object.id[RILLE_ID_SIZE - 1] = last;
+    return backend->ops->put_many(backend->self, &put, 1, &test_err);
+}
+
+/* Another process made it, and did not live to sync it. */
+TEST(disk__makes_names_durable_that_it_only_found)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    const char *parent = strrchr(dir.path, '/') + 1;
+    rille_backend other;
+    rille_backend mine;
+    rille_head head;
+    rille_revision revision = { { 0 } };
+    REQUIRE_RC(ri_backend_file_open(path.text, true, &other, &test_err), RILLE_OK);
+    CHECK_RC(swap_head(&other, &revision, "base", 0, false), RILLE_OK);
+    CHECK_RC(put_blob(&other, 0xab, 1), RILLE_OK);
+    REQUIRE_RC(ri_backend_file_open(path.text, false, &mine, &test_err), RILLE_OK);
+    CHECK_RC(mine.ops->head_read(mine.self, "main", &head, &test_err), RILLE_OK);
+    rille_free(head.bytes);
+    forget_calls();
+    CHECK_RC(swap_head(&mine, &head.revision, "base+1", 4, true), RILLE_OK);
+    CHECK(strcmp(faults.dir_syncs, test_join("db ", parent, " heads ").text) == 0);
+    forget_calls();
+    CHECK_RC(swap_head(&mine, &head.revision, "base+1+2", 6, true), RILLE_OK);
+    CHECK(strcmp(faults.dir_syncs, "") == 0);
+    CHECK_EQ_INT(faults.file_syncs, 1);
+
+    CHECK_RC(put_blob(&mine, 0xab, 2), RILLE_OK);
+    CHECK(strcmp(faults.dir_syncs, "blobs ab ") == 0);
+    forget_calls();
+    CHECK_RC(put_blob(&mine, 0xab, 3), RILLE_OK);
+    CHECK(strcmp(faults.dir_syncs, "ab ") == 0);
+    forget_calls();
+    CHECK_RC(put_blob(&mine, 0xcd, 1), RILLE_OK); /* this one it makes itself */
+    CHECK(strcmp(faults.dir_syncs, "db blobs cd ") == 0);
+    mine.ops->close(mine.self);
+    other.ops->close(other.self);
+    test_dir_remove(dir.path);
+}
+
 TEST(disk__goes_on_after_an_interrupted_call)
 {
     test_dir dir = test_dir_fast();
@@ -290,6 +376,7 @@ TEST(disk__goes_on_after_an_interrupted_call)
 
 TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_calls_fail_from_one_on,
           disk__erases_an_append_where_there_is_no_room_for_a_new_head, disk__says_when_the_outcome_is_unknown,
+          disk__a_small_commit_is_one_append_and_one_sync, disk__makes_names_durable_that_it_only_found,
           disk__goes_on_after_an_interrupted_call)
 #else
 TEST(disk__has_no_faults_here)

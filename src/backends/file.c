@@ -92,17 +92,34 @@ static int check_marker(const file_db *db, rille_err *err)
     return judge_marker(db, text, err);
 }
 
-static int create_layout(const file_db *db, rille_err *err)
+static int sync_names(const file_db *db)
+{
+    int errnum = ri_disk_sync_dir(db->dir, ".");
+    if (errnum != 0) {
+        return errnum;
+    }
+    errnum = ri_disk_sync_dir(db->dir, "..");
+    return errnum == EACCES ? 0 : errnum; /* a parent that may not be read cannot be synced either */
+}
+
+int ri_file_sync_place(file_db *db, rille_err *err)
+{
+    ri_mutex_lock(&db->dirs_lock);
+    int errnum = db->placed ? 0 : sync_names(db);
+    db->placed = db->placed || errnum == 0;
+    ri_mutex_unlock(&db->dirs_lock);
+    return errnum == 0 ? RILLE_OK : ri_fail_errno(err, errnum, "file:%s: cannot sync the directory", db->path);
+}
+
+static int create_layout(file_db *db, rille_err *err)
 {
     static const char *const dirs[] = { "heads", "packs", "blobs" };
     int errnum = ri_disk_replace(db->dir, FILE_MARKER_NAME, (const uint8_t *)MARKER_TEXT, sizeof MARKER_TEXT - 1);
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
         errnum = ri_disk_mkdir(db->dir, dirs[i]);
     }
-    errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, ".") : errnum;
-    errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, "..") : errnum;
     return errnum == 0 || errnum == EACCES
-               ? RILLE_OK /* a parent that cannot be read cannot be synced either */
+               ? ri_file_sync_place(db, err)
                : ri_fail_errno(err, errnum, "file:%s: cannot create the database", db->path);
 }
 
@@ -220,6 +237,7 @@ static void file_close(void *self)
     ri_disk_close(db->dir);
     ri_mutex_deinit(&db->swap_lock);
     ri_mutex_deinit(&db->heads_lock);
+    ri_mutex_deinit(&db->dirs_lock);
     ri_mutex_deinit(&db->fds_lock);
     ri_free(db);
 }
@@ -253,6 +271,7 @@ static file_db *new_db(const char *path)
     }
     ri_mutex_init(&db->swap_lock);
     ri_mutex_init(&db->heads_lock);
+    ri_mutex_init(&db->dirs_lock);
     ri_mutex_init(&db->fds_lock);
     return db;
 }

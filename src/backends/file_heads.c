@@ -11,7 +11,8 @@
  *      appended, which needs no room: whoever reads them sees a torn end and asks for a replacement (kept_len less than
  *      the length). If even that fails, nobody knows whether the commit will be seen, and the message says so.
  *
- * Cost of an append: flock, two stats, one pwrite, one fdatasync.
+ * Cost of an append: flock, two stats, one pwrite, one fdatasync; the first one to a file that this handle did not put
+ * there syncs "heads" before.
  */
 #include "file_parts.h"
 
@@ -353,14 +354,26 @@ static bool undo_append(const file_db *db, const file_head_fd *open, const char 
     return errnum == 0 || erase_append(open, old_len) == 0;
 }
 
-static int append_head(const file_db *db, const file_head_fd *open, const char *path, const rille_head_swap *swap,
+/* Another process may have put it in its place without a sync. */
+static int make_name_durable(const file_db *db, file_head_fd *open)
+{
+    int errnum = open->named ? 0 : ri_disk_sync_dir(db->dir, "heads");
+    open->named = errnum == 0;
+    return errnum;
+}
+
+static int append_head(const file_db *db, file_head_fd *open, const char *path, const rille_head_swap *swap,
                        rille_err *err)
 {
     if (!open->writable) {
         return fail_head(db, "write", path, EACCES, err);
     }
     size_t old_len = swap->kept_len;
-    int errnum = ri_disk_write(open->fd, swap->cell + old_len, swap->cell_len - old_len, old_len);
+    int errnum = swap->durable ? make_name_durable(db, open) : 0;
+    if (errnum != 0) {
+        return fail_head(db, "sync", "heads", errnum, err);
+    }
+    errnum = ri_disk_write(open->fd, swap->cell + old_len, swap->cell_len - old_len, old_len);
     if (errnum == 0 && swap->durable) {
         errnum = ri_disk_sync(open->fd);
     }
@@ -431,6 +444,7 @@ static int begin_head(file_db *db, const rille_head_swap *swap, const char *path
     file_head_fd *open;
     RI_TRY(write_new_head(db, path, swap, err));
     if (reach_open(db, swap->branch, path, &open) == 0) {
+        open->named = swap->durable;
         *revision = revision_of(open, swap->cell_len);
         release_open(open);
     } else {
@@ -469,6 +483,9 @@ int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *r
         RI_TRY(check_expected(db, swap, path.text, &open, err));
         release_open(open);
         RI_TRY(ri_file_put_many(db, swap->puts, swap->put_count, err));
+    }
+    if (swap->durable) {
+        RI_TRY(ri_file_sync_place(db, err));
     }
     RI_TRY(ri_file_lock(db, err));
     int rc = change_head(db, swap, path.text, revision, err);

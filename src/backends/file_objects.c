@@ -222,8 +222,7 @@ static int make_dirs(const file_db *db, const char *path)
     }
     char inner[16];
     (void)snprintf(inner, sizeof inner, "%.*s", (int)(second - path), path);
-    errnum = ri_disk_mkdir(db->dir, inner);
-    return errnum == 0 ? ri_disk_sync_dir(db->dir, dir) : errnum;
+    return ri_disk_mkdir(db->dir, inner); /* sync_shards */
 }
 
 static int write_object(const file_db *db, const rille_put *put, const char *path)
@@ -245,9 +244,28 @@ typedef struct touched_dirs {
     bool at[257];
 } touched_dirs;
 
-static int sync_touched(const file_db *db, const touched_dirs *touched)
+/* A directory blobs/xx that was there may have been made by a process that did not live to sync its name. */
+static int sync_shards(file_db *db, const touched_dirs *touched)
+{
+    int errnum = 0;
+    bool fresh = false;
+    ri_mutex_lock(&db->dirs_lock);
+    for (unsigned i = 0; i < 256; i++) {
+        fresh = fresh || (touched->at[i] && !db->shards[i]);
+    }
+    if (fresh && (errnum = ri_disk_sync_dir(db->dir, "blobs")) == 0) {
+        for (unsigned i = 0; i < 256; i++) {
+            db->shards[i] = db->shards[i] || touched->at[i];
+        }
+    }
+    ri_mutex_unlock(&db->dirs_lock);
+    return errnum;
+}
+
+static int sync_touched(file_db *db, const touched_dirs *touched)
 {
     int errnum = touched->at[256] ? ri_disk_sync_dir(db->dir, "packs") : 0;
+    errnum = errnum == 0 ? sync_shards(db, touched) : errnum;
     for (unsigned i = 0; i < 256 && errnum == 0; i++) {
         if (touched->at[i]) {
             char dir[16];
@@ -260,8 +278,9 @@ static int sync_touched(const file_db *db, const touched_dirs *touched)
 
 int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
 {
-    const file_db *db = self;
+    file_db *db = self;
     touched_dirs touched = { { false } };
+    RI_TRY(ri_file_sync_place(db, err));
     for (size_t i = 0; i < count; i++) {
         object_path path;
         if (!path_of(&puts[i].object, &path)) {

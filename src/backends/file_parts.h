@@ -31,6 +31,7 @@ typedef struct file_head_fd {
     ri_refs refs;
     int fd;
     bool writable;
+    bool named; /* under swap_lock: a power failure cannot take its name any more */
     dev_t dev;
     ino_t ino;
     uint64_t serial; /* of this handle; never 0, never repeated */
@@ -60,11 +61,18 @@ typedef struct file_db {
     ri_mutex heads_lock; /* the list of heads; never held over a sync */
     file_head *heads;
     uint64_t last_serial;
+    ri_mutex dirs_lock; /* held over syncs of directories */
+    bool placed;        /* the names of DIR and of what lies in it are durable */
+    bool shards[256];   /* so is blobs/xx */
     ri_mutex fds_lock;
     file_pack_fd fds[FILE_FDS_MAX];
     uint64_t fd_clock;
     char path[]; /* as the user wrote it, for messages */
 } file_db;
+
+/* Before the first write that has to be durable: another process may have made the directory and not lived to sync it.
+ */
+int ri_file_sync_place(file_db *db, rille_err *err);
 
 /* objects */
 int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
