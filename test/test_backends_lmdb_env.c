@@ -191,6 +191,38 @@ TEST(lmdb_env__drops_the_lock_before_what_it_guards)
     test_dir_remove(dir.path);
 }
 
+/* ---- syncs of directories ---- */
+
+static unsigned dir_syncs;
+
+int fsync(int fd);
+
+int fsync(int fd)
+{
+    struct stat info;
+    dir_syncs += fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+TEST(lmdb_env__makes_the_names_of_its_files_durable_once)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    test_text path = test_join(dir.path, "/db", "");
+    dir_syncs = 0;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_EQ_INT(dir_syncs, 2);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    CHECK_EQ_INT(dir_syncs, 2);
+    ri_store_release(store);
+    REQUIRE_RC(open_lmdb(path.text, false, &store), RILLE_OK); /* whoever made it may have died */
+    CHECK_EQ_INT(dir_syncs, 2);
+    CHECK_RC(test_set_head(store, "main", "more", 4, NULL, &test_err), RILLE_OK);
+    CHECK_EQ_INT(dir_syncs, 4);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 /* ---- threads ---- */
 
 typedef struct size_args {
@@ -232,7 +264,8 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 }
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
-          lmdb_env__drops_the_lock_before_what_it_guards, lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__drops_the_lock_before_what_it_guards, lmdb_env__makes_the_names_of_its_files_durable_once,
+          lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

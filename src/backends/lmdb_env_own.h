@@ -25,6 +25,7 @@ struct ri_lmdb_env {
     pthread_rwlock_t map_lock;
     bool dead;           /* under map_lock: LMDB lost its map, any access would crash */
     ri_mutex map_gate;   /* passed before map_lock, so that a change of the map is not starved by readers */
+    bool placed;         /* under write_lock: the names of the directory and its files are durable */
     ri_mutex write_lock; /* LMDB's own would do between threads, but MDB_NOMETASYNC is a flag of all of it */
     ri_mutex idle_lock;
     MDB_txn *idle[RI_LMDB_IDLE_TXNS_MAX]; /* reset read transactions */

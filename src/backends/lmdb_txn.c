@@ -6,8 +6,10 @@
  *      transactions hold `map_lock` shared, a change holds it alone.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include "disk.h"
 #include "lmdb_env_own.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -247,11 +249,30 @@ static bool is_out_of_room(const ri_lmdb_env *env)
             (uint64_t)info.st_size + ROOM_BYTES_MIN > (uint64_t)limit.rlim_cur);
 }
 
+/* Before the first write that has to be durable: whoever made the files may not have lived to sync their directory. */
+static int sync_place(ri_lmdb_env *env)
+{
+    char parent[RI_LMDB_PATH_SIZE];
+    int len = snprintf(parent, sizeof parent, "%s/..", env->path);
+    int code = ri_disk_sync_dir(AT_FDCWD, env->path);
+    if (code == 0 && len > 0 && (size_t)len < sizeof parent) {
+        code = ri_disk_sync_dir(AT_FDCWD, parent);
+        code = code == EACCES ? 0 : code; /* a parent that may not be read cannot be synced either */
+    }
+    code = code == ENOENT ? 0 : code; /* it has another name now, or is gone, which the write will see */
+    env->placed = code == 0;
+    return code;
+}
+
 int ri_lmdb_write(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable)
 {
-    int code;
     bool again;
     ri_mutex_lock(&env->write_lock);
+    int code = durable && !env->placed ? sync_place(env) : 0;
+    if (code != 0) {
+        ri_mutex_unlock(&env->write_lock);
+        return code;
+    }
     do {
         enter_map(env);
         code = write_once(env, step, context, durable);
