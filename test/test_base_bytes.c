@@ -3,6 +3,8 @@
 
 #include "harness.h"
 
+#include <ctype.h>
+
 /* Numbers of every bit width, with the edges of each. */
 static uint64_t some_number(test_rng *rng)
 {
@@ -126,7 +128,16 @@ TEST(bytes__a_reader_stays_within_its_bytes_and_stays_bad)
     CHECK(ri_read_u64(&all) == 0 && all.bad);
 }
 
-TEST_MAIN(bytes__loads_undo_stores_at_any_alignment, bytes__are_little_endian_but_where_they_sort,
-          bytes__bit_width_is_that_of_a_loop, bytes__zigzag_keeps_small_numbers_small,
-          bytes__varint_survives_and_knows_its_size, bytes__varint_has_one_form_only,
-          bytes__varint_max_refuses_what_is_above, bytes__a_reader_stays_within_its_bytes_and_stays_bad)
+TEST(bytes__knows_hexadecimal_digits)
+{
+    for (int c = 0; c < 256; c++) {
+        char text[2] = { (char)c, '\0' };
+        CHECK_EQ_INT(ri_hex_digit(text[0]), isxdigit(c) ? strtol(text, NULL, 16) : -1);
+    }
+}
+
+TEST_MAIN(bytes__knows_hexadecimal_digits, bytes__loads_undo_stores_at_any_alignment,
+          bytes__are_little_endian_but_where_they_sort, bytes__bit_width_is_that_of_a_loop,
+          bytes__zigzag_keeps_small_numbers_small, bytes__varint_survives_and_knows_its_size,
+          bytes__varint_has_one_form_only, bytes__varint_max_refuses_what_is_above,
+          bytes__a_reader_stays_within_its_bytes_and_stays_bad)

@@ -62,9 +62,10 @@ static int path_of(const file_db *db, const char *branch, head_path *out, rille_
     return RILLE_OK;
 }
 
+/* As path_of writes it: a branch has one name. */
 static int digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= 'a' && c <= 'f' ? -1 : ri_hex_digit(c);
 }
 
 bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1])

@@ -34,9 +34,10 @@ static bool path_of(const rille_object_id *id, object_path *out)
     return false;
 }
 
+/* As ri_hex writes it: an object has one name. */
 static int nibble(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'A' && c <= 'F' ? -1 : ri_hex_digit(c);
 }
 
 bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE])

@@ -41,6 +41,13 @@ static inline void ri_store_u64(uint8_t *p, uint64_t x)
     ri_store_u32(p + 4, (uint32_t)(x >> 32));
 }
 
+/* The value of a hexadecimal digit, -1 for any other character. */
+static inline int ri_hex_digit(char c)
+{
+    char lower = (char)(c | 0x20);
+    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 /* Big-endian, where bytes must sort as the number does. */
 static inline void ri_store_be64(uint8_t *p, uint64_t x)
 {

@@ -5,6 +5,7 @@
  * Cost: strings are scanned eight bytes at a time, and copied only when they are not borrowed or have escapes; names
  * and integers are read in one loop over their bytes. UTF-8 is checked only where a byte is not ASCII.
  */
+#include "../base/bytes.h"
 #include "edn_private.h"
 
 #define ONES UINT64_C(0x0101010101010101)
@@ -64,15 +65,11 @@ static uint32_t hex4(const uint8_t *p, const uint8_t *end)
 {
     uint32_t x = 0;
     for (int i = 0; i < 4; i++) {
-        uint8_t c = p + i < end ? p[i] : 0;
-        uint8_t lower = c | 0x20;
-        if (c >= '0' && c <= '9') {
-            x = x << 4 | (uint32_t)(c - '0');
-        } else if (lower >= 'a' && lower <= 'f') {
-            x = x << 4 | (uint32_t)(lower - 'a' + 10);
-        } else {
+        int digit = p + i < end ? ri_hex_digit((char)p[i]) : -1;
+        if (digit < 0) {
             return UINT32_MAX;
         }
+        x = x << 4 | (uint32_t)digit;
     }
     return x;
 }

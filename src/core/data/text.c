@@ -5,6 +5,7 @@
  * Instants are proleptic Gregorian. Years from 0000 to 9999 have four digits; others a sign and up to nine, so that
  * every int64 of milliseconds has a text that reads back.
  */
+#include "../base/bytes.h"
 #include "chars.h"
 #include "value.h"
 
@@ -362,15 +363,6 @@ size_t ri_instant_format(char out[40], int64_t ms)
 
 #define UUID_TEXT_LEN 36U
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool uuid_dash_at(size_t i)
 {
     return i == 8 || i == 13 || i == 18 || i == 23;
@@ -382,7 +374,7 @@ bool ri_uuid_parse(const char *text, size_t len, uint8_t out[16])
     size_t nibble = 0;
     bool valid = len == UUID_TEXT_LEN;
     for (size_t i = 0; valid && i < UUID_TEXT_LEN; i++) {
-        int digit = hex_digit(text[i]);
+        int digit = ri_hex_digit(text[i]);
         if (uuid_dash_at(i)) {
             valid = text[i] == '-';
         } else if (digit < 0) {

@@ -5,6 +5,7 @@
 #include "url.h"
 
 #include "../base/buf.h"
+#include "../base/bytes.h"
 #include "../base/mem.h"
 
 #include <string.h>
@@ -44,17 +45,6 @@ static char *copy_text(const char *text, size_t len)
     return copy;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Takes %XX apart. */
 static int decode(const char *text, size_t len, char **out, rille_err *err)
 {
@@ -67,8 +57,8 @@ static int decode(const char *text, size_t len, char **out, rille_err *err)
     for (size_t i = 0; i < len; i++) {
         copy[n] = text[i];
         if (text[i] == '%') {
-            int high = len - i > 2 ? hex_digit(text[i + 1]) : -1;
-            int low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
+            int high = len - i > 2 ? ri_hex_digit(text[i + 1]) : -1;
+            int low = len - i > 2 ? ri_hex_digit(text[i + 2]) : -1;
             if (high < 0 || low < 0 || (high == 0 && low == 0)) {
                 ri_free(copy);
                 return ri_fail(err, RILLE_SYNTAX,
