@@ -12,11 +12,6 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint16_t ri_load_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
 static inline uint32_t ri_load_u32(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -145,12 +140,6 @@ static inline uint8_t ri_read_u8(ri_reader *r)
 {
     const uint8_t *p = ri_read_bytes(r, 1);
     return p == NULL ? 0 : *p;
-}
-
-static inline uint32_t ri_read_u32(ri_reader *r)
-{
-    const uint8_t *p = ri_read_bytes(r, 4);
-    return p == NULL ? 0 : ri_load_u32(p);
 }
 
 static inline uint64_t ri_read_u64(ri_reader *r)
