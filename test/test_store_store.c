@@ -160,18 +160,12 @@ static void *commit_in_thread(void *argument)
         rille_head head;
         rille_revision revision;
         uint8_t cell[8];
-        if (i % 2 == 0) {
-            ri_store_writer_lock(args->store);
-        }
         args->rc = ri_store_head_read(args->store, "main", &head, NULL);
         if (args->rc == RILLE_OK) {
             ri_store_u64(cell, ri_load_u64(head.bytes) + 1);
             rille_head_swap swap = { .branch = "main", .expected = head.revision, .cell = cell, .cell_len = 8 };
             args->rc = ri_store_head_swap(args->store, &swap, NULL, &revision, NULL);
             rille_free(head.bytes);
-        }
-        if (i % 2 == 0) {
-            ri_store_writer_unlock(args->store);
         }
         if (args->rc == RILLE_CONFLICT) {
             args->rc = RILLE_OK;

@@ -19,7 +19,6 @@ struct ri_store {
     ri_packs packs;
     ri_unpackers unpackers;
     ri_mutex backend_lock; /* around the slots of a backend that is not RILLE_BACKEND_THREADS */
-    ri_mutex writer_lock;
     size_t cache_bytes_max;
     struct {
         atomic_uint_fast64_t gets;

@@ -40,7 +40,6 @@ int ri_store_open_backend(const rille_backend *backend, const char *name, size_t
     ri_packs_init(&store->packs);
     ri_unpackers_init(&store->unpackers);
     ri_mutex_init(&store->backend_lock);
-    ri_mutex_init(&store->writer_lock);
     *out = store;
     return RILLE_OK;
 }
@@ -148,7 +147,6 @@ void ri_store_release(ri_store *store)
     ri_packs_deinit(&store->packs);
     ri_unpackers_deinit(&store->unpackers);
     ri_mutex_deinit(&store->backend_lock);
-    ri_mutex_deinit(&store->writer_lock);
     ri_free(store->url);
     ri_free(store);
 }
@@ -301,14 +299,4 @@ uint64_t ri_store_size_bytes(ri_store *store)
     uint64_t size_bytes = store->backend.ops->size_bytes(store->backend.self);
     leave(store);
     return size_bytes;
-}
-
-void ri_store_writer_lock(ri_store *store)
-{
-    ri_mutex_lock(&store->writer_lock);
-}
-
-void ri_store_writer_unlock(ri_store *store)
-{
-    ri_mutex_unlock(&store->writer_lock);
 }

@@ -129,8 +129,9 @@ typedef struct ri_store_options {
 
 #define RI_CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 
-/* Opens the store a URL names (API.md): mem: file: lmdb: and the wrappers deferred:URL (answers only when asked again)
- * and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN, RILLE_UNSUPPORTED. */
+/* Opens the store a URL names (docs/lua-api.md): mem: file: lmdb: and the wrappers deferred:URL (answers only when
+ * asked again) and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN,
+ * RILLE_UNSUPPORTED. */
 int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err);
 /* Over a backend handle made elsewhere; the store closes it. `name` is for messages. */
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
@@ -215,8 +216,5 @@ int ri_store_head_list(ri_store *store, char **names, size_t *count, rille_err *
 int ri_store_head_delete(ri_store *store, const char *branch, rille_err *err);
 int ri_store_drop(ri_store *store, rille_err *err);
 uint64_t ri_store_size_bytes(ri_store *store);
-/* A lock for the writers of one process on one store: taken around read-transact-swap to keep them from racing. */
-void ri_store_writer_lock(ri_store *store);
-void ri_store_writer_unlock(ri_store *store);
 
 #endif
