@@ -161,6 +161,51 @@ TEST(file__a_drop_that_stopped_can_be_repeated)
     }
 }
 
+/* A commit put its pack and its blob when the drop had passed there. */
+TEST(file__can_be_made_again_where_a_writer_raced_a_drop)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text pack = test_join(path.text, "/packs/" HEX64 ".pack", "");
+    ri_store *store;
+    struct stat info;
+    CHECK(mkdir(path.text, 0755) == 0 && mkdir(test_join(path.text, "/heads", "").text, 0755) == 0);
+    CHECK(mkdir(test_join(path.text, "/packs", "").text, 0755) == 0);
+    CHECK(mkdir(test_join(path.text, "/blobs", "").text, 0755) == 0);
+    CHECK(mkdir(test_join(path.text, "/blobs/01", "").text, 0755) == 0);
+    CHECK(test_file_write(pack.text, "x", 1));
+    CHECK(test_file_write(test_join(path.text, "/blobs/01/" HEX64, "").text, "x", 1));
+    CHECK_RC(open_file(path.text, false, &store), RILLE_NOTFOUND);
+    REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+    ri_store_release(store);
+    CHECK_RC(drop_it(path.text), RILLE_OK);
+    CHECK(stat(path.text, &info) != 0);
+    test_dir_remove(dir.path);
+}
+
+/* What only looks like it is nobody's to take. */
+TEST(file__refuses_a_directory_with_a_head_or_strangers_in_it)
+{
+    static const char *const names[] = { "/heads/main", "/packs/letter", "/packs/" HEX64 ".pac", "/blobs/" HEX64,
+                                         "/blobs/01/letter" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        test_dir dir = test_dir_fast();
+        ri_store *store;
+        CHECK(mkdir(test_join(dir.path, "/heads", "").text, 0755) == 0);
+        CHECK(mkdir(test_join(dir.path, "/packs", "").text, 0755) == 0);
+        CHECK(mkdir(test_join(dir.path, "/blobs", "").text, 0755) == 0);
+        CHECK(mkdir(test_join(dir.path, "/blobs/01", "").text, 0755) == 0);
+        CHECK(test_file_write(test_join(dir.path, names[i], "").text, "x", 1));
+        CHECK_RC(open_file(dir.path, true, &store), RILLE_FOREIGN);
+        test_dir_remove(dir.path);
+    }
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    CHECK(test_file_write(test_join(dir.path, "/packs", "").text, "x", 1));
+    CHECK_RC(open_file(dir.path, true, &store), RILLE_FOREIGN);
+    test_dir_remove(dir.path);
+}
+
 TEST(file__survives_a_change_of_directory)
 {
     test_dir dir = test_dir_fast();
@@ -404,6 +449,8 @@ TEST(file__reads_more_packs_than_it_keeps_open)
 
 TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_directory_and_lives_without_empty_ones,
           file__drop_leaves_what_is_not_its_own, file__a_drop_that_stopped_can_be_repeated,
+          file__can_be_made_again_where_a_writer_raced_a_drop, file__refuses_a_directory_with_a_head_or_strangers_in_it,
+
           file__survives_a_change_of_directory, file__appends_in_place_and_replaces_by_a_new_file,
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,

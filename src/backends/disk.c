@@ -214,10 +214,15 @@ int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context)
     return rc;
 }
 
+bool ri_disk_is_temp(const char *name)
+{
+    return strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) == 0;
+}
+
 static int sweep_one(void *context, int dir, const char *name)
 {
     (void)context;
-    if (strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) != 0) {
+    if (!ri_disk_is_temp(name)) {
         return 0;
     }
     int errnum;

@@ -37,6 +37,7 @@ int ri_disk_replace(int dir, const char *path, const uint8_t *bytes, size_t len)
 typedef int (*ri_disk_visit)(void *context, int dir, const char *name);
 int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context);
 
+bool ri_disk_is_temp(const char *name);
 /* Removes temporary files that no process is writing any more. */
 void ri_disk_sweep(int dir, const char *path);
 

@@ -19,34 +19,115 @@
 #define MARKER_BEGIN "rille database\nformat "
 #define MARKER_BYTES_MAX 64U
 
+/* ---- what is ours ---- */
+
+typedef struct parts_walk {
+    bool (*is_ours)(const char *name);
+    bool drop;
+    size_t strange; /* names that are not ours */
+} parts_walk;
+
+static bool is_head(const char *name)
+{
+    char branch[FILE_BRANCH_LEN_MAX + 1];
+    return ri_file_branch_of_name(name, branch);
+}
+
+static bool is_pack(const char *name)
+{
+    uint8_t id[RILLE_ID_SIZE];
+    return ri_file_id_of_name(name, ".pack", id);
+}
+
+static bool is_blob(const char *name)
+{
+    uint8_t id[RILLE_ID_SIZE];
+    return ri_file_id_of_name(name, "", id);
+}
+
+static bool is_nothing(const char *name)
+{
+    (void)name;
+    return false;
+}
+
+static int remove_at(int dir, const char *name)
+{
+    int errnum = ri_disk_remove(dir, name);
+    return errnum == ENOENT ? 0 : errnum;
+}
+
+static int visit_name(void *context, int dir, const char *name)
+{
+    parts_walk *walk = context;
+    if (!ri_disk_is_temp(name) && !walk->is_ours(name)) {
+        walk->strange++;
+        return 0;
+    }
+    return walk->drop ? remove_at(dir, name) : 0;
+}
+
+static int visit_blobs(void *context, int dir, const char *name)
+{
+    parts_walk *walk = context;
+    if (!ri_file_is_shard(name)) {
+        walk->is_ours = is_nothing;
+        return visit_name(walk, dir, name);
+    }
+    walk->is_ours = is_blob;
+    int errnum = ri_disk_walk(dir, name, visit_name, walk);
+    if (walk->drop) {
+        (void)unlinkat(dir, name, AT_REMOVEDIR);
+    }
+    return errnum;
+}
+
 /* ---- the marker ---- */
 
 typedef struct dir_contents {
-    size_t strange; /* names that an unfinished creation or drop cannot have left without a marker */
+    size_t strange;
     bool lmdb;
 } dir_contents;
 
 static int look_at_name(void *context, int dir, const char *name)
 {
+    static const char *const known[] = { "heads", "packs", "blobs", FILE_LOCK_NAME };
     dir_contents *contents = context;
+    bool strange = !ri_disk_is_temp(name);
     (void)dir;
-    if (strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) != 0 && strcmp(name, FILE_LOCK_NAME) != 0) {
-        contents->strange++;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        strange = strange && strcmp(name, known[i]) != 0;
     }
+    contents->strange += strange;
     contents->lmdb = contents->lmdb || strcmp(name, "data.mdb") == 0;
     return 0;
 }
 
-/* Without a marker: RILLE_NOTFOUND in an empty directory. */
+/* What an unfinished creation leaves, or a drop that a writer raced: objects, but no head. */
+static int look_around(const file_db *db, dir_contents *contents)
+{
+    parts_walk heads = { .is_ours = is_nothing };
+    parts_walk packs = { .is_ours = is_pack };
+    parts_walk blobs = { .is_ours = is_nothing };
+    int errnum = ri_disk_walk(db->dir, ".", look_at_name, contents);
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, "heads", visit_name, &heads) : errnum;
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, "packs", visit_name, &packs) : errnum;
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, "blobs", visit_blobs, &blobs) : errnum;
+    contents->strange += heads.strange + packs.strange + blobs.strange + (errnum == ENOTDIR);
+    return errnum == ENOTDIR ? 0 : errnum;
+}
+
+/* Without a marker: RILLE_NOTFOUND where one may be made. */
 static int judge_unmarked(const file_db *db, rille_err *err)
 {
     dir_contents contents = { 0 };
-    int errnum = ri_disk_walk(db->dir, ".", look_at_name, &contents);
+    int errnum = look_around(db, &contents);
     if (errnum != 0) {
         return ri_fail_errno(err, errnum, "file:%s: cannot look into the directory", db->path);
     }
     if (contents.strange == 0) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: the directory is empty (create the database first)", db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no database in the directory (create it first)",
+                       db->path);
     }
     if (contents.lmdb) {
         return ri_fail(err, RILLE_FOREIGN, "file:%s holds an LMDB database, not a rille directory (is it lmdb:%s?)",
@@ -118,71 +199,52 @@ static int create_layout(file_db *db, rille_err *err)
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
         errnum = ri_disk_mkdir(db->dir, dirs[i]);
     }
-    return errnum == 0 || errnum == EACCES
-               ? ri_file_sync_place(db, err)
-               : ri_fail_errno(err, errnum, "file:%s: cannot create the database", db->path);
+    if (errnum != 0 && errnum != EACCES) {
+        return ri_fail_errno(err, errnum, "file:%s: cannot create the database", db->path);
+    }
+    return ri_file_sync_place(db, err);
 }
 
 /* ---- dropping ---- */
 
-static int remove_at(int dir, const char *name)
-{
-    int errnum = ri_disk_remove(dir, name);
-    return errnum == ENOENT ? 0 : errnum;
-}
+/* Packs and blobs of a commit that is under way may come behind the walk. */
+#define DROP_PASSES_MAX 4
 
-static bool is_temp(const char *name)
+static int drop_parts(const file_db *db)
 {
-    return strncmp(name, RI_DISK_TEMP_PREFIX, sizeof RI_DISK_TEMP_PREFIX - 1) == 0;
-}
-
-static int drop_head(void *context, int dir, const char *name)
-{
-    char branch[FILE_BRANCH_LEN_MAX + 1];
-    (void)context;
-    return is_temp(name) || ri_file_branch_of_name(name, branch) ? remove_at(dir, name) : 0;
-}
-
-static int drop_object(void *context, int dir, const char *name)
-{
-    uint8_t id[RILLE_ID_SIZE];
-    const char *suffix = context;
-    bool ours = strlen(name) == (size_t)2 * RILLE_ID_SIZE + strlen(suffix) && ri_file_id_of_name(name, suffix, id);
-    return is_temp(name) || ours ? remove_at(dir, name) : 0;
-}
-
-static int drop_blob_dir(void *context, int dir, const char *name)
-{
-    if (strlen(name) != 2) {
-        return is_temp(name) ? remove_at(dir, name) : 0;
+    static const struct {
+        const char *dir;
+        ri_disk_visit visit;
+        bool (*is_ours)(const char *name);
+    } parts[] = {
+        /* Heads first: without them nothing leads to the rest. */
+        { "heads", visit_name, is_head },
+        { "packs", visit_name, is_pack },
+        { "blobs", visit_blobs, is_blob },
+    };
+    bool left = true;
+    for (int pass = 0; left && pass < DROP_PASSES_MAX; pass++) {
+        left = false;
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            parts_walk walk = { .is_ours = parts[i].is_ours, .drop = true };
+            int errnum = ri_disk_walk(db->dir, parts[i].dir, parts[i].visit, &walk);
+            if (errnum != 0) {
+                return errnum;
+            }
+            left = (unlinkat(db->dir, parts[i].dir, AT_REMOVEDIR) != 0 && errno != ENOENT && walk.strange == 0) || left;
+        }
     }
-    int errnum = ri_disk_walk(dir, name, drop_object, context);
-    (void)unlinkat(dir, name, AT_REMOVEDIR);
-    return errnum;
+    return 0;
 }
 
-static int drop_temp(void *context, int dir, const char *name)
-{
-    (void)context;
-    return is_temp(name) ? remove_at(dir, name) : 0;
-}
-
-/* Heads first: without them nothing leads to the rest. The marker last: what a killed drop leaves can be dropped again,
- * or made anew. What rille did not make stays, and its directory with it. */
+/* The marker last: what a killed drop leaves can be dropped again, or made anew. What rille did not make stays, and its
+ * directory with it. */
 static int drop_all(const file_db *db)
 {
-    char pack_suffix[] = ".pack";
-    char blob_suffix[] = "";
-    int errnum = ri_disk_walk(db->dir, "heads", drop_head, NULL);
-    errnum = errnum == 0 ? ri_disk_walk(db->dir, "packs", drop_object, pack_suffix) : errnum;
-    errnum = errnum == 0 ? ri_disk_walk(db->dir, "blobs", drop_blob_dir, blob_suffix) : errnum;
-    errnum = errnum == 0 ? ri_disk_walk(db->dir, ".", drop_temp, NULL) : errnum;
-    if (errnum == 0) {
-        (void)unlinkat(db->dir, "heads", AT_REMOVEDIR);
-        (void)unlinkat(db->dir, "packs", AT_REMOVEDIR);
-        (void)unlinkat(db->dir, "blobs", AT_REMOVEDIR);
-        errnum = remove_at(db->dir, FILE_MARKER_NAME);
-    }
+    parts_walk temps = { .is_ours = is_nothing, .drop = true };
+    int errnum = drop_parts(db);
+    errnum = errnum == 0 ? ri_disk_walk(db->dir, ".", visit_name, &temps) : errnum;
+    errnum = errnum == 0 ? remove_at(db->dir, FILE_MARKER_NAME) : errnum;
     return errnum == 0 ? remove_at(db->dir, FILE_LOCK_NAME) : errnum;
 }
 

@@ -53,6 +53,11 @@ bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_I
     return strcmp(name + (size_t)2 * RILLE_ID_SIZE, suffix) == 0;
 }
 
+bool ri_file_is_shard(const char *name)
+{
+    return nibble(name[0]) >= 0 && nibble(name[1]) >= 0 && name[2] == '\0';
+}
+
 /* ---- open packs ---- */
 
 void ri_file_close_fds(file_db *db)
@@ -312,8 +317,7 @@ static int list_id(void *context, int dir, const char *name)
     id_list *list = context;
     rille_object_id id = { .kind = list->kind };
     (void)dir;
-    if (strlen(name) != (size_t)2 * RILLE_ID_SIZE + strlen(list->suffix) ||
-        !ri_file_id_of_name(name, list->suffix, id.id)) {
+    if (!ri_file_id_of_name(name, list->suffix, id.id)) {
         return 0;
     }
     if (!RI_GROW(&list->ids, &list->cap, list->count + 1)) {
@@ -325,8 +329,7 @@ static int list_id(void *context, int dir, const char *name)
 
 static int list_blob_dir(void *context, int dir, const char *name)
 {
-    return strlen(name) == 2 && nibble(name[0]) >= 0 && nibble(name[1]) >= 0 ? ri_disk_walk(dir, name, list_id, context)
-                                                                             : 0;
+    return ri_file_is_shard(name) ? ri_disk_walk(dir, name, list_id, context) : 0;
 }
 
 int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)

@@ -80,8 +80,9 @@ int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err 
 int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
 int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
 void ri_file_close_fds(file_db *db);
-/* The id in a name of 64 hexadecimal digits and `suffix`. */
+/* The id in a name of 64 hexadecimal digits and `suffix`; false for any other name. */
 bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE]);
+bool ri_file_is_shard(const char *name); /* the xx of blobs/xx */
 
 /* heads */
 int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
