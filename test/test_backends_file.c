@@ -395,6 +395,29 @@ TEST(file__says_that_a_user_may_not_write)
     test_dir_remove(dir.path);
 }
 
+static int creates_where_it_may_not_write(const char *path, rlim_t unused)
+{
+    ri_store *store;
+    (void)unused;
+    if (setgid(65534) != 0 || setuid(65534) != 0) {
+        return 77;
+    }
+    if (open_file(path, true, &store) != RILLE_PERMISSION) {
+        return 1;
+    }
+    return strstr(test_err.message, path) != NULL && strstr(test_err.message, "right to write") != NULL ? 0 : 2;
+}
+
+TEST(file__refuses_to_create_where_it_may_not_write)
+{
+    test_dir dir = test_dir_fast();
+    if (getuid() == 0) {
+        CHECK(chmod(dir.path, 0755) == 0);
+        CHECK_EQ_INT(in_child(creates_where_it_may_not_write, dir.path, 0), 0);
+    }
+    test_dir_remove(dir.path);
+}
+
 TEST(file__sweeps_what_dead_writers_left)
 {
     test_dir dir = test_dir_fast();
@@ -450,7 +473,7 @@ TEST(file__reads_more_packs_than_it_keeps_open)
 TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_directory_and_lives_without_empty_ones,
           file__drop_leaves_what_is_not_its_own, file__a_drop_that_stopped_can_be_repeated,
           file__can_be_made_again_where_a_writer_raced_a_drop, file__refuses_a_directory_with_a_head_or_strangers_in_it,
-
+           file__refuses_to_create_where_it_may_not_write,
           file__survives_a_change_of_directory, file__appends_in_place_and_replaces_by_a_new_file,
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,

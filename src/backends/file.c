@@ -199,8 +199,10 @@ static int create_layout(file_db *db, rille_err *err)
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
         errnum = ri_disk_mkdir(db->dir, dirs[i]);
     }
-    if (errnum != 0 && errnum != EACCES) {
-        return ri_fail_errno(err, errnum, "file:%s: cannot create the database", db->path);
+    if (errnum != 0) {
+        bool forbidden = errnum == EACCES || errnum == EPERM || errnum == EROFS;
+        return ri_fail_errno(err, errnum, "file:%s: cannot create the database in the directory%s", db->path,
+                             forbidden ? " (give this user the right to write to it, or name another one)" : "");
     }
     return ri_file_sync_place(db, err);
 }
