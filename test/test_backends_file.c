@@ -206,6 +206,25 @@ TEST(file__refuses_a_directory_with_a_head_or_strangers_in_it)
     test_dir_remove(dir.path);
 }
 
+TEST(file__drops_its_own_directory_and_not_its_namesake)
+{
+    test_dir dir = test_dir_fast();
+    char here[1000];
+    ri_store *store;
+    struct stat info;
+    CHECK(mkdir(test_join(dir.path, "/a", "").text, 0755) == 0);
+    CHECK(mkdir(test_join(dir.path, "/b", "").text, 0755) == 0);
+    CHECK(mkdir(test_join(dir.path, "/b/db", "").text, 0755) == 0);
+    REQUIRE(getcwd(here, sizeof here) != NULL && chdir(test_join(dir.path, "/a", "").text) == 0);
+    CHECK_RC(open_file("db", true, &store), RILLE_OK);
+    REQUIRE(chdir("../b") == 0);
+    CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    ri_store_release(store);
+    CHECK(stat("db", &info) == 0);
+    REQUIRE(chdir(here) == 0);
+    test_dir_remove(dir.path);
+}
+
 TEST(file__survives_a_change_of_directory)
 {
     test_dir dir = test_dir_fast();
@@ -473,7 +492,7 @@ TEST(file__reads_more_packs_than_it_keeps_open)
 TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_directory_and_lives_without_empty_ones,
           file__drop_leaves_what_is_not_its_own, file__a_drop_that_stopped_can_be_repeated,
           file__can_be_made_again_where_a_writer_raced_a_drop, file__refuses_a_directory_with_a_head_or_strangers_in_it,
-           file__refuses_to_create_where_it_may_not_write,
+          file__drops_its_own_directory_and_not_its_namesake, file__refuses_to_create_where_it_may_not_write,
           file__survives_a_change_of_directory, file__appends_in_place_and_replaces_by_a_new_file,
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,

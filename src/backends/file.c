@@ -250,6 +250,17 @@ static int drop_all(const file_db *db)
     return errnum == 0 ? remove_at(db->dir, FILE_LOCK_NAME) : errnum;
 }
 
+/* The path may lead elsewhere by now: after a chdir, or because DIR has another name. */
+static void remove_dir(const file_db *db)
+{
+    struct stat mine;
+    struct stat there;
+    if (fstat(db->dir, &mine) == 0 && stat(db->path, &there) == 0 && mine.st_ino == there.st_ino &&
+        mine.st_dev == there.st_dev) {
+        (void)rmdir(db->path);
+    }
+}
+
 static int file_drop(void *self, rille_err *err)
 {
     file_db *db = self;
@@ -259,7 +270,7 @@ static int file_drop(void *self, rille_err *err)
     if (errnum != 0) {
         return ri_fail_errno(err, errnum, "file:%s: cannot remove all of the database", db->path);
     }
-    (void)rmdir(db->path);
+    remove_dir(db);
     return RILLE_OK;
 }
 
