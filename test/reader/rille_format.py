@@ -339,34 +339,49 @@ class Store:
 # ----------------------------------------------------------------------------------------------------------------- head
 
 BASE, TX = 1, 2
-HEADER = 17
+HEADER, SECTOR = 17, 512
 
 Base = collections.namedtuple("Base", "history flexible id t instant commit next_entity next_attribute packs trees regions "
                                       "segments schema")
 Transaction = collections.namedtuple("Transaction", "t parents commit datoms")
 
 
+def frame_at(cell, at):
+    """(end, kind, body) of a frame: end None where the header does not match, body None where the rest does not."""
+    header = cell[at:at + HEADER]
+    if len(header) < HEADER:
+        return None, 0, None
+    length, kind, check, checksum = struct.unpack("<IBIQ", header)
+    if check != hash64(header[:5], 0) & 0xffffffff or kind not in (BASE, TX):
+        return None, 0, None
+    end = at + HEADER + length
+    body = cell[at + HEADER:end]
+    return end, kind, body if end <= len(cell) and checksum == hash64(body, kind) else None
+
+
 def frames(cell, what, may_be_torn):
     """The frames of a cell or segment as (kind, body). A torn end, where there may be one, is ignored."""
     at = 0
     while at < len(cell):
-        header = cell[at:at + HEADER]
-        end = at + HEADER
-        length, kind, check, checksum = struct.unpack("<IBIQ", header) if len(header) == HEADER else (0, 0, 0, 0)
-        matches = len(header) == HEADER and check == hash64(header[:5], 0) & 0xffffffff
-        if matches:
-            end += length
-            if end <= len(cell) and checksum == hash64(cell[at + HEADER:end], kind):
-                yield kind, cell[at + HEADER:end]
-                at = end
-                continue
-        require(may_be_torn and (end > len(cell) or zeros_from_inside(cell, at, end)), "%s: damaged frame at byte %d", what, at)
-        return
+        end, kind, body = frame_at(cell, at)
+        if body is None:
+            require(may_be_torn and at > 0 and is_torn(cell, at, end), "%s: damaged frame at byte %d", what, at)
+            return
+        yield kind, body
+        at = end
 
 
-def zeros_from_inside(cell, at, end):
-    starts = [at] + list(range((at // 512 + 1) * 512, end, 512))
-    return any(not any(cell[start:]) for start in starts)
+def is_torn(cell, at, end):
+    """The end of an append that a crash cut short; end None: the header does not match."""
+    extent = end or at + HEADER
+    if extent > len(cell):
+        return True
+    starts = [at] + list(range((at // SECTOR + 1) * SECTOR, extent, SECTOR))
+    if any(not any(cell[start:]) for start in starts):
+        return True
+    if not any(not any(cell[start:(start // SECTOR + 1) * SECTOR]) for start in starts):
+        return False
+    return end == len(cell) if end else all(frame_at(cell, i)[2] is None for i in range(at + 1, len(cell)))
 
 
 def read_base(data, what):
@@ -462,6 +477,7 @@ class Database:
         self.novelty = list(self.segment_transactions())
         self.in_segments = len(self.novelty)
         self.novelty += [read_transaction(body, store.reader, "transaction in the head") for _, body in cell[1:]]
+        require(self.base.t or self.novelty, "head %s: no transaction at all", branch)
         self.check_chain()
         self.current = {fact(d): (d.v, d.t) for d in self.stored[EAVT]}
         self.check_trees()

@@ -347,7 +347,7 @@ static int check_db(verify *v, rille_err *err)
         v->report->datoms += tree.datoms;
         v->report->bytes += tree.bytes;
     }
-    uint64_t hash_sum;
+    uint64_t hash_sum = 0;
     RI_TRY(check_current(v, &hash_sum, err));
     if (base->keep_history) {
         RI_TRY(check_log(v, hash_sum, err));
