@@ -78,6 +78,8 @@ TEST(edn_read__reads_tags)
     test_edn_is("#my/tag [1]", "#my/tag [1]");
     test_edn_is("#a #b {:c 1}", "#a #b {:c 1}");
     test_edn_is("#my/tag #_ 1 2", "#my/tag 2");
+    test_edn_is("#_#inst \"x\" 1", "1");
+    test_edn_is("[#_[#uuid 5 #_#bytes \"?\" 2] #inst\"2026-11-22\"]", "[#inst \"2026-11-22T00:00:00.000-00:00\"]");
     test_edn_is("#inst\"2026-11-22\"", "#inst \"2026-11-22T00:00:00.000-00:00\"");
     test_edn_is("#uuid \"123E4567-E89B-12D3-A456-426614174000\"", "#uuid \"123e4567-e89b-12d3-a456-426614174000\"");
     test_edn_is("[#bytes \"\" #bytes \"AA==\" #bytes \"+/8=\" #bytes \"AQID\"]",
@@ -153,6 +155,57 @@ TEST(edn_read__finds_duplicates_in_large_collections)
         ri_buf_deinit(&text);
         ri_arena_deinit(&arena);
     }
+}
+
+TEST(edn_read__finds_duplicates_that_are_collections_themselves)
+{
+    fails("#{#{1 2} 3 #{2 1}}", "1:12: element that is a set is in the set twice");
+    fails("#{[#{1 [2 #{3 4}]}] [#{[2 #{4 3}] 1}]}", "1:21: element that is a vector is in the set twice");
+    fails("{{:a 1 :b #{1}} 1 {:b #{1} :a 1} 2}", "1:19: key that is a map is in the map twice");
+    fails("#{#t #{1 2} #t #{2 1}}", "1:13: element that is a tag is in the set twice");
+    fails("[{:a {:b #{[1 2] [1 2]}}}]", "1:18: element that is a vector is in the set twice");
+    fails("#{#{1 2} #_ #{2 1} (#{1}) (#{1})}", "1:27: element that is a list is in the set twice");
+    test_edn_is("#{#{1 2} #_ #{2 1} 3}", "#{#{1 2} 3}");
+    test_edn_is("#{[#{1}] (#{1}) #{[1]} #{(1)} #t [1] #u [1]}", "#{[#{1}] (#{1}) #{[1]} #{(1)} #t [1] #u [1]}");
+    test_edn_is("{{:a #{1}} 1 {:a #{2}} 1}", "{{:a #{1}} 1, {:a #{2}} 1}");
+}
+
+static void put_nested(ri_buf *text, const char *begin, const char *end, int depth, int leaves)
+{
+    ri_buf_clear(text);
+    for (int i = 0; i < depth; i++) {
+        char other[40];
+        (void)snprintf(other, sizeof other, begin, i);
+        ri_buf_put_text(text, other);
+    }
+    ri_buf_put_text(text, "#{");
+    for (int i = 0; i < leaves; i++) {
+        char leaf[16];
+        (void)snprintf(leaf, sizeof leaf, "%d ", i);
+        ri_buf_put_text(text, leaf);
+    }
+    ri_buf_put_text(text, "}");
+    for (int i = 0; i < depth; i++) {
+        ri_buf_put_text(text, end);
+    }
+}
+
+/* A large set in sets of two elements each, of the same kind and size, so that they are compared at each level. Seconds
+ * if that looked at the large one each time. */
+TEST(edn_read__compares_nested_sets_by_what_it_knows_of_them)
+{
+    static const char *const begins[] = { "#{#{%d 1000000} ", "#{[#{%d 1000000}] [", "{{%d 1} 1 ",
+                                          "#{#t #{%d 1000000} #t " };
+    static const char *const ends[] = { "}", "]}", " 1}", "}" };
+    ri_buf text = { 0 };
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        ri_arena arena = { 0 };
+        ri_form form;
+        put_nested(&text, begins[i], ends[i], 160, 100000);
+        CHECK_RC(ri_edn_read(&arena, (const char *)text.p, text.len, &form, &test_err), RILLE_OK);
+        ri_arena_deinit(&arena);
+    }
+    ri_buf_deinit(&text);
 }
 
 TEST(edn_read__bounds_the_nesting)
@@ -285,5 +338,7 @@ TEST(edn_read__survives_lack_of_memory)
 TEST_MAIN(edn_read__reads_every_kind_of_collection, edn_read__skips_what_is_no_form,
           edn_read__gives_one_form_after_another, edn_read__wants_exactly_one_form, edn_read__reads_tags,
           edn_read__names_place_and_cause_of_errors, edn_read__finds_duplicates_in_large_collections,
-          edn_read__bounds_the_nesting, edn_read__survives_every_truncation_of_the_corpus,
-          edn_read__survives_damage_of_the_corpus, edn_read__survives_lack_of_memory)
+          edn_read__finds_duplicates_that_are_collections_themselves,
+          edn_read__compares_nested_sets_by_what_it_knows_of_them, edn_read__bounds_the_nesting,
+          edn_read__survives_every_truncation_of_the_corpus, edn_read__survives_damage_of_the_corpus,
+          edn_read__survives_lack_of_memory)

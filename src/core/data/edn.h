@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * EDN: text to a tree of forms in an arena, and back. Complete: every form survives a round trip.
- * The reader's speed is that of a good JSON parser (>= 150 MB/s of typical EDN, bench/edn).
+ * The reader's speed is that of a good JSON parser (>= 150 MB/s of typical EDN, bench/bench_edn.c).
  */
 #ifndef RI_EDN_H
 #define RI_EDN_H
@@ -21,13 +21,14 @@ typedef enum ri_form_kind {
     RI_FORM_TAGGED /* items[0] = the tag as a SYMBOL value, items[1] = the form */
 } ri_form_kind;
 
-/* 32 bytes. Strings without escapes borrow the text when `borrow` was asked for. */
+/* 24 bytes. Strings without escapes borrow the text when `borrow` was asked for. */
 typedef struct ri_form {
     union {
         ri_value v;
         struct {
             const struct ri_form *items;
             uint32_t count;
+            uint32_t hash; /* the reader's own */
         } seq;
     } u;
     uint32_t offset; /* of the first byte in the text, for line:column of later errors; UINT32_MAX: made by code */

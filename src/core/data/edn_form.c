@@ -6,6 +6,10 @@
  * #{1 2} and #{2 1} are. Sets and maps that are elements or keys themselves are compared by their 64-bit hash, which
  * does not depend on the order of their elements: exact comparison would cost the square of their size.
  *
+ * That hash is made when their other one says that they may be equal: a collection that lies, however deep, in a set or
+ * in a key keeps 32 bits of hash from when it closed (ri_edn_hash), made of those of its items. So each item is looked
+ * at once a collection, not once for each collection around it.
+ *
  * Cost: up to 8 keys are compared pair by pair, more go through a hash table whose memory the reader keeps.
  */
 #include "edn_private.h"
@@ -42,32 +46,59 @@ void ri_edn_position(const char *text, size_t len, size_t offset, unsigned *line
 
 /* ---- duplicates ---- */
 
-/* Recursion is as deep as the form: RI_EDN_DEPTH_MAX. */
-static uint64_t hash_form(const ri_form *form, uint64_t seed)
+typedef uint64_t (*item_hash)(const ri_form *form, uint64_t seed);
+
+/* where the text lies differs from run to run: nobody can prepare texts whose keys collide */
+static uint64_t seed_of(const ri_edn_reader *reader)
+{
+    return ri_mix64((uint64_t)(uintptr_t)reader->text ^ (uint64_t)(uintptr_t)reader->arena << 1);
+}
+
+static uint64_t hash_atom(const ri_form *form, uint64_t seed)
 {
     uint64_t h = ri_mix64(seed + form->kind);
-    if (form->kind <= RI_FORM_DOUBLE) {
-        const ri_value *v = &form->u.v;
-        return ri_type_is_word(v->type) ? ri_mix64(h ^ v->as.u ^ (uint64_t)v->type << 56)
-                                        : ri_hash64(v->as.p, v->len, h + v->type);
-    }
+    const ri_value *v = &form->u.v;
+    return ri_type_is_word(v->type) ? ri_mix64(h ^ v->as.u ^ (uint64_t)v->type << 56)
+                                    : ri_hash64(v->as.p, v->len, h + v->type);
+}
+
+static uint64_t hash_seq(const ri_form *form, uint64_t seed, item_hash of_item)
+{
+    uint64_t h = ri_mix64(seed + form->kind);
     const ri_form *items = form->u.seq.items;
     uint32_t count = form->u.seq.count;
     if (form->kind == RI_FORM_SET || form->kind == RI_FORM_MAP) {
         uint64_t sum = count;
         uint32_t step = form->kind == RI_FORM_MAP ? 2 : 1;
         for (uint32_t i = 0; i < count; i += step) {
-            uint64_t item = hash_form(&items[i], seed);
-            sum += step == 1 ? item : ri_mix64(item * HASH_FACTOR + hash_form(&items[i + 1], seed));
+            uint64_t item = of_item(&items[i], seed);
+            sum += step == 1 ? item : ri_mix64(item * HASH_FACTOR + of_item(&items[i + 1], seed));
         }
         return ri_mix64(h + sum);
     }
     for (uint32_t i = 0; i < count; i++) {
-        h = ri_mix64(h * HASH_FACTOR + hash_form(&items[i], seed));
+        h = ri_mix64(h * HASH_FACTOR + of_item(&items[i], seed));
     }
     return ri_mix64(h + count);
 }
 
+/* Recursion is as deep as the form: RI_EDN_DEPTH_MAX. */
+static uint64_t hash_deep(const ri_form *form, uint64_t seed)
+{
+    return form->kind <= RI_FORM_DOUBLE ? hash_atom(form, seed) : hash_seq(form, seed, hash_deep);
+}
+
+static uint64_t hash_kept(const ri_form *form, uint64_t seed)
+{
+    return form->kind <= RI_FORM_DOUBLE ? hash_atom(form, seed) : ri_mix64(form->u.seq.hash);
+}
+
+uint32_t ri_edn_hash(const ri_edn_reader *reader, const ri_form *form)
+{
+    return (uint32_t)(hash_seq(form, seed_of(reader), hash_kept) >> 32);
+}
+
+/* Of two forms whose hash was kept. */
 static bool same_form(const ri_form *a, const ri_form *b, uint64_t seed)
 {
     if (a->kind != b->kind) {
@@ -82,11 +113,11 @@ static bool same_form(const ri_form *a, const ri_form *b, uint64_t seed)
         return ri_type_is_word(va->type) ? va->as.u == vb->as.u
                                          : va->len == 0 || memcmp(va->as.p, vb->as.p, va->len) == 0;
     }
-    if (a->u.seq.count != b->u.seq.count) {
+    if (a->u.seq.count != b->u.seq.count || a->u.seq.hash != b->u.seq.hash) {
         return false;
     }
     if (a->kind == RI_FORM_SET || a->kind == RI_FORM_MAP) {
-        return hash_form(a, seed) == hash_form(b, seed);
+        return hash_deep(a, seed) == hash_deep(b, seed);
     }
     for (uint32_t i = 0; i < a->u.seq.count; i++) {
         if (!same_form(&a->u.seq.items[i], &b->u.seq.items[i], seed)) {
@@ -96,11 +127,11 @@ static bool same_form(const ri_form *a, const ri_form *b, uint64_t seed)
     return true;
 }
 
-static size_t find_pairwise(const ri_form *items, size_t count, size_t step)
+static size_t find_pairwise(const ri_form *items, size_t count, size_t step, uint64_t seed)
 {
     for (size_t i = step; i < count; i += step) {
         for (size_t j = 0; j < i; j += step) {
-            if (same_form(&items[i], &items[j], 0)) {
+            if (same_form(&items[i], &items[j], seed)) {
                 return i;
             }
         }
@@ -110,8 +141,9 @@ static size_t find_pairwise(const ri_form *items, size_t count, size_t step)
 
 size_t ri_edn_find_duplicate(ri_edn_reader *reader, const ri_form *items, size_t count, size_t step)
 {
+    uint64_t seed = seed_of(reader);
     if (count <= PAIRWISE_MAX * step) {
-        return find_pairwise(items, count, step);
+        return find_pairwise(items, count, step, seed);
     }
     size_t cap = 32;
     while (cap < count / step * 2) {
@@ -121,10 +153,8 @@ size_t ri_edn_find_duplicate(ri_edn_reader *reader, const ri_form *items, size_t
         return SIZE_MAX;
     }
     memset(reader->slots, 0, cap * sizeof *reader->slots);
-    /* where the text lies differs from run to run: nobody can prepare texts whose keys collide */
-    uint64_t seed = ri_mix64((uint64_t)(uintptr_t)reader->text ^ (uint64_t)(uintptr_t)reader->stack);
     for (size_t i = 0; i < count; i += step) {
-        size_t at = (size_t)hash_form(&items[i], seed) & (cap - 1);
+        size_t at = (size_t)hash_kept(&items[i], seed) & (cap - 1);
         for (; reader->slots[at] != 0; at = (at + 1) & (cap - 1)) {
             if (same_form(&items[reader->slots[at] - 1], &items[i], seed)) {
                 return i;

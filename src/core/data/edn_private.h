@@ -38,6 +38,8 @@ const uint8_t *ri_edn_symbolic(ri_edn_state *s, const uint8_t *p, ri_form *out);
 /* Replaces the string in *form by what #inst, #uuid or #bytes says it is. RILLE_DONE: not one of these tags. */
 int ri_edn_builtin_tag(ri_edn_state *s, const ri_value *tag, const uint8_t *at, ri_form *form);
 
+/* Of a collection that lies in a set or in a key of a map: to be kept in form->u.seq.hash when it closes. */
+uint32_t ri_edn_hash(const ri_edn_reader *reader, const ri_form *form);
 /* Every step-th of the items must be different; the index of the second of two equal ones, count when there are none,
  * or SIZE_MAX when memory is out. */
 size_t ri_edn_find_duplicate(ri_edn_reader *reader, const ri_form *items, size_t count, size_t step);

@@ -142,6 +142,23 @@ static inline ri_form *next_slot(ri_edn_state *s)
     return &reader->stack[reader->stack_count];
 }
 
+/* What u.seq.hash of a marker says of the place where it was opened. */
+enum {
+    PLACE_COMPARED = 1, /* within an element of a set or a key of a map */
+    PLACE_DISCARDED = 2 /* within what #_ discards */
+};
+
+static uint32_t place_of_next(const ri_edn_state *s)
+{
+    if (s->frame == NO_FRAME) {
+        return 0;
+    }
+    const ri_form *around = &s->reader->stack[s->frame];
+    bool is_key = around->kind == RI_FORM_MAP && (s->reader->stack_count - s->frame) % 2 != 0;
+    return around->u.seq.hash | (around->kind == RI_FORM_SET || is_key ? PLACE_COMPARED : 0) |
+           (around->kind == KIND_DISCARD ? PLACE_DISCARDED : 0);
+}
+
 static bool open_frame(ri_edn_state *s, const uint8_t *at, uint8_t kind)
 {
     if (s->depth == RI_EDN_DEPTH_MAX) {
@@ -154,6 +171,7 @@ static bool open_frame(ri_edn_state *s, const uint8_t *at, uint8_t kind)
     }
     marker->u.seq.items = NULL;
     marker->u.seq.count = s->frame;
+    marker->u.seq.hash = place_of_next(s);
     marker->offset = (uint32_t)(at - s->start);
     marker->kind = kind;
     s->frame = (uint32_t)s->reader->stack_count++;
@@ -169,6 +187,17 @@ static ri_form *close_frame(ri_edn_state *s)
     s->frame = marker->u.seq.count;
     s->depth--;
     return marker;
+}
+
+/* The marker becomes the free slot again, for a collection with these items. */
+static void fill_slot(ri_edn_state *s, uint8_t kind, const ri_form *items, size_t count)
+{
+    ri_form *slot = close_frame(s);
+    bool compared = (slot->u.seq.hash & PLACE_COMPARED) != 0;
+    slot->kind = kind;
+    slot->u.seq.items = items;
+    slot->u.seq.count = (uint32_t)count;
+    slot->u.seq.hash = compared ? ri_edn_hash(s->reader, slot) : 0;
 }
 
 static const uint8_t *fail_duplicate(ri_edn_state *s, uint8_t kind, const ri_form *items, size_t index)
@@ -207,36 +236,32 @@ static bool finish_collection(ri_edn_state *s, const uint8_t *at)
         }
         memcpy(copy, items, count * sizeof *items);
     }
-    marker = close_frame(s);
-    marker->u.seq.items = copy;
-    marker->u.seq.count = (uint32_t)count;
+    fill_slot(s, kind, copy, count);
     return true;
 }
 
 /* The innermost frame is a tag, and `form` (right behind the tag on the stack) is what it tags. */
 static bool finish_tag(ri_edn_state *s, ri_form *form)
 {
-    uint32_t offset = s->reader->stack[s->frame].offset;
-    int rc = ri_edn_builtin_tag(s, &s->reader->stack[s->frame + 1].u.v, s->start + form->offset, form);
+    const ri_form *marker = &s->reader->stack[s->frame];
+    bool discarded = (marker->u.seq.hash & PLACE_DISCARDED) != 0;
+    int rc = discarded ? RILLE_DONE : ri_edn_builtin_tag(s, &marker[1].u.v, s->start + form->offset, form);
     if (rc < 0) {
         return false;
     }
-    ri_form result = *form;
-    if (rc == RILLE_DONE) {
-        ri_form *pair = ri_arena_alloc(s->reader->arena, 2 * sizeof *pair);
-        if (pair == NULL) {
-            (void)ri_edn_fail_nomem(s);
-            return false;
-        }
-        pair[0] = s->reader->stack[s->frame + 1];
-        pair[1] = *form;
-        result.u.seq.items = pair;
-        result.u.seq.count = 2;
-        result.kind = RI_FORM_TAGGED;
+    if (rc != RILLE_DONE) {
+        form->offset = marker->offset;
+        *close_frame(s) = *form;
+        return true;
     }
-    result.offset = offset;
-    ri_form *slot = close_frame(s);
-    *slot = result;
+    ri_form *pair = ri_arena_alloc(s->reader->arena, 2 * sizeof *pair);
+    if (pair == NULL) {
+        (void)ri_edn_fail_nomem(s);
+        return false;
+    }
+    pair[0] = marker[1];
+    pair[1] = *form;
+    fill_slot(s, RI_FORM_TAGGED, pair, 2);
     return true;
 }
 
