@@ -4,6 +4,7 @@
  */
 #include "../src/core/store/backends.h"
 #include "../src/core/store/pack.h"
+#include "../src/core/store/packs.h"
 #include "test_store_support.h"
 
 #include <pthread.h>
@@ -521,10 +522,46 @@ TEST(read__by_many_threads)
     end_fixture(&f);
 }
 
+/* Known packs stay known when the footer of a new one cannot be read. */
+TEST(packs__loses_none_by_a_refresh_that_fails)
+{
+    test_dir dir = test_dir_fast();
+    ri_packs packs;
+    ri_store *store;
+    ri_noderef root;
+    ri_noderef other;
+    ri_noderef place;
+    uint64_t offset;
+    uint64_t len;
+    ri_store_options options = { .create = true };
+    REQUIRE_RC(ri_store_open(test_join("file:", dir.path, "").text, &options, &store, &test_err), RILLE_OK);
+    REQUIRE_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+    ri_packs_init(&packs);
+    CHECK_RC(ri_packs_refresh(&packs, store, &test_err), RILLE_OK);
+    REQUIRE_RC(test_write_tree(store, 10, 3, 100, &other, &offset, &len, &test_err), RILLE_OK);
+    int rc = RILLE_NOMEM;
+    for (long long n = 0; rc != RILLE_OK && n < 1000; n++) {
+        size_t from = 0;
+        atomic_store(&test_state.fail_from, atomic_load(&test_state.allocations) + n);
+        atomic_store(&test_state.fail_to, INT64_MAX);
+        rc = ri_packs_refresh(&packs, store, &test_err);
+        atomic_store(&test_state.fail_from, -1);
+        CHECK(rc == RILLE_OK || rc == RILLE_NOMEM);
+        CHECK(ri_packs_find(&packs, root.addr, &from, &place));
+    }
+    size_t from = 0;
+    CHECK_RC(rc, RILLE_OK);
+    CHECK(ri_packs_find(&packs, other.addr, &from, &place));
+    ri_packs_deinit(&packs);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 TEST_MAIN(read__needs_one_read_a_node_and_none_again, read__finds_nodes_by_footers_when_locators_lead_nowhere,
           read__follows_nodes_into_packs_that_came_later, read__of_a_pack_with_a_flipped_bit_is_right_or_fails,
           read__of_a_truncated_pack_is_right_or_fails, read__copes_with_every_fault_at_every_call,
           read__takes_a_plan_of_faults_from_the_url, read__over_a_deferred_store_takes_one_round_a_level,
           read__keeps_what_was_fetched_until_the_io_is_cleared, read__fetches_more_wants_than_one_round_takes,
           read__keeps_the_stores_of_one_io_apart, read__takes_bytes_from_the_host, read__warms_all_branches_in_one_read,
-          read__tells_blobs_from_nodes_of_the_same_bytes, read__copes_without_memory, read__by_many_threads)
+          read__tells_blobs_from_nodes_of_the_same_bytes, read__copes_without_memory, read__by_many_threads,
+          packs__loses_none_by_a_refresh_that_fails)

@@ -77,13 +77,8 @@ static ri_packs_item *find_item(ri_packs *packs, const uint8_t *id)
 
 static int add_packs(ri_packs *packs, ri_store *store, const rille_object_id *ids, size_t count, rille_err *err)
 {
-    for (size_t i = 0; i < packs->count; i++) {
-        packs->items[i].gone = true;
-    }
     for (size_t i = 0; i < count; i++) {
-        ri_packs_item *known = find_item(packs, ids[i].id);
-        if (known != NULL) {
-            known->gone = false;
+        if (find_item(packs, ids[i].id) != NULL) {
             continue;
         }
         ri_packs_item item = { 0 };
@@ -101,6 +96,12 @@ static int add_packs(ri_packs *packs, ri_store *store, const rille_object_id *id
             return ri_fail(err, rc, "%s: the footer of pack %s cannot be read", ri_store_url(store), hex);
         }
         packs->items[packs->count++] = item;
+    }
+    for (size_t i = 0; i < packs->count; i++) { /* not before all went well: else a pack would be lost to readers */
+        packs->items[i].gone = true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        find_item(packs, ids[i].id)->gone = false;
     }
     return RILLE_OK;
 }
