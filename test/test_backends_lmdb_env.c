@@ -9,10 +9,12 @@
 
 #if RILLE_WITH_LMDB && defined(__linux__)
 #include <errno.h>
+#include <lmdb.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OWN_MMAP 0 /* the sanitizer's own must see each map */
@@ -43,18 +45,23 @@ static void check_head(ri_store *store, const char *text)
 }
 
 /* A blob of noise that is larger than a new map. */
-static int write_much(ri_store *store, uint64_t seed)
+static int put_much(ri_writer *writer, uint64_t seed)
 {
     enum { LEN = 20 << 20 };
     static uint8_t noise[LEN];
-    ri_writer *writer = NULL;
     uint8_t addr[RI_HASH_SIZE];
     test_rng rng = { seed };
     for (size_t i = 0; i < LEN; i += 8) {
         ri_store_u64(noise + i, test_random(&rng));
     }
+    return ri_writer_put_blob(writer, noise, LEN, addr, &test_err);
+}
+
+static int write_much(ri_store *store, uint64_t seed)
+{
+    ri_writer *writer = NULL;
     int rc = ri_writer_new(store, &writer, &test_err);
-    rc = rc == RILLE_OK ? ri_writer_put_blob(writer, noise, LEN, addr, &test_err) : rc;
+    rc = rc == RILLE_OK ? put_much(writer, seed) : rc;
     rc = rc == RILLE_OK ? test_set_head(store, "much", "head", 4, writer, &test_err) : rc;
     ri_writer_release(writer);
     return rc;
@@ -160,6 +167,45 @@ TEST(lmdb_env__says_that_a_lost_map_needs_a_reopening)
 }
 #endif
 
+/* ---- readers that died ---- */
+
+/* In a child: takes every place that is left in the table of readers. */
+static int take_all_places(const char *path)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    int code = 0;
+    if (mdb_env_create(&env) != 0 || mdb_env_open(env, path, MDB_NOTLS, 0644) != 0) {
+        return 1;
+    }
+    while (code == 0) {
+        code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    }
+    return code == MDB_READERS_FULL ? 0 : 2;
+}
+
+TEST(lmdb_env__finds_the_places_of_readers_that_died)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    ri_store *store;
+    ri_writer *writer;
+    int status = 1;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_writer_new(store, &writer, &test_err), RILLE_OK);
+    CHECK_RC(put_much(writer, 1), RILLE_OK); /* the map grows: this process has no place any more */
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(take_all_places(path.text));
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    check_head(store, "head");
+    ri_writer_release(writer);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 /* ---- dropping ---- */
 
 static struct {
@@ -264,8 +310,8 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 }
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
-          lmdb_env__drops_the_lock_before_what_it_guards, lmdb_env__makes_the_names_of_its_files_durable_once,
-          lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__drops_the_lock_before_what_it_guards,
+          lmdb_env__makes_the_names_of_its_files_durable_once, lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

@@ -156,6 +156,17 @@ static int change_map(ri_lmdb_env *env, bool grow)
     return code;
 }
 
+/* Readers that died keep their place in the table until somebody looks. */
+static int begin_new_read(ri_lmdb_env *env, MDB_txn **out)
+{
+    int dead_count = 0;
+    int code = mdb_txn_begin(env->env, NULL, MDB_RDONLY, out);
+    if (code == MDB_READERS_FULL && mdb_reader_check(env->env, &dead_count) == 0 && dead_count > 0) {
+        code = mdb_txn_begin(env->env, NULL, MDB_RDONLY, out);
+    }
+    return code;
+}
+
 static int begin_read(ri_lmdb_env *env, MDB_txn **out)
 {
     MDB_txn *txn = NULL;
@@ -168,7 +179,7 @@ static int begin_read(ri_lmdb_env *env, MDB_txn **out)
     }
     ri_mutex_unlock(&env->idle_lock);
     if (txn == NULL) {
-        return mdb_txn_begin(env->env, NULL, MDB_RDONLY, out);
+        return begin_new_read(env, out);
     }
     int code = mdb_txn_renew(txn);
     if (code != 0) {
