@@ -6,11 +6,10 @@
 
 #include <stddef.h>
 
-/* One function for all memory, in three cases:
- *   block == NULL, size > 0   allocate; NULL when there is no memory
- *   block != NULL, size > 0   resize, contents kept; NULL leaves the block as it was
- *   block != NULL, size == 0  free; the result is ignored
- * It must be safe to call from several threads. Set it before the first use of rille, or not at all. */
+/* One function for all memory of rille's own (not for what zstd, libsodium, LMDB and the C library take for
+ * themselves), in three cases: block == NULL, size > 0   allocate; NULL when there is no memory block != NULL, size > 0
+ * resize, contents kept; NULL leaves the block as it was block != NULL, size == 0  free; the result is ignored It must
+ * be safe to call from several threads. Set it before the first use of rille, or not at all. */
 typedef void *(*rille_alloc_hook)(void *context, void *block, size_t size);
 RILLE_API void rille_set_alloc_hook(rille_alloc_hook hook, void *context);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only door to the heap. All memory of rille passes the hook, so a host can count, limit or fail it.
+ * The only door to the heap. All memory of rille's own passes the hook, so a host can count, limit or fail it; what
+ * zstd, libsodium, LMDB and the C library take for themselves does not.
  */
 #ifndef RI_MEM_H
 #define RI_MEM_H

@@ -90,7 +90,7 @@ static int decode_blob(ri_store *store, const ri_want *want, const ri_entry *ent
     return RILLE_OK;
 }
 
-/* addr NULL: not checked but computed into ref->addr. */
+/* know_addr: the bytes must hash to ref->addr; else their hash becomes it. */
 static int decode_node(ri_store *store, ri_noderef *ref, bool know_addr, ri_decode_fn decode, const ri_entry *entry,
                        ri_object **out, rille_err *err)
 {
