@@ -465,6 +465,26 @@ TEST(file__sweeps_what_dead_writers_left)
     test_dir_remove(dir.path);
 }
 
+/* A file can be made as long as one likes, for nothing. */
+TEST(file__refuses_to_read_more_than_an_object_can_have)
+{
+    test_dir dir = test_dir_fast();
+    rille_backend backend;
+    rille_get get = { .object = { .kind = RILLE_OBJECT_BLOB, .id = { 0xab } } };
+    char hex[2 * RI_HASH_SIZE + 1];
+    ri_hex(hex, get.object.id, RI_HASH_SIZE);
+    test_text path = test_join(dir.path, "/blobs/ab/", hex);
+    REQUIRE_RC(ri_backend_file_open(dir.path, true, &backend, &test_err), RILLE_OK);
+    CHECK(mkdir(test_join(dir.path, "/blobs/ab", "").text, 0755) == 0);
+    CHECK(test_file_write(path.text, "x", 1));
+    CHECK(truncate(path.text, (off_t)300 << 20) == 0);
+    CHECK_RC(backend.ops->get_many(backend.self, &get, 1, &test_err), RILLE_OK);
+    CHECK_EQ_INT(get.rc, RILLE_CORRUPT);
+    CHECK(get.bytes == NULL);
+    backend.ops->close(backend.self);
+    test_dir_remove(dir.path);
+}
+
 TEST(file__reads_more_packs_than_it_keeps_open)
 {
     enum { PACKS = 150 };
@@ -496,4 +516,4 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__survives_a_change_of_directory, file__appends_in_place_and_replaces_by_a_new_file,
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
-          file__reads_more_packs_than_it_keeps_open)
+          file__refuses_to_read_more_than_an_object_can_have, file__reads_more_packs_than_it_keeps_open)

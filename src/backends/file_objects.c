@@ -182,7 +182,10 @@ static int read_range(const open_object *object, rille_get *get)
         return RILLE_CORRUPT;
     }
     uint64_t len = get->len == 0 ? object->size - get->offset : get->len;
-    if (len > SIZE_MAX || (get->bytes = ri_alloc((size_t)len)) == NULL) {
+    if (len > FILE_READ_BYTES_MAX) {
+        return RILLE_CORRUPT;
+    }
+    if ((get->bytes = ri_alloc((size_t)len)) == NULL) {
         return RILLE_NOMEM;
     }
     int rc = rc_of_errno(ri_disk_read(object->fd, get->bytes, (size_t)len, get->offset));

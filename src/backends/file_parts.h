@@ -24,6 +24,7 @@
 #define FILE_FDS_MAX 64
 #define FILE_BRANCH_LEN_MAX 80 /* so that its name fits into a file name when every byte is encoded */
 #define FILE_HEAD_BYTES_MAX ((uint64_t)256 << 20)
+#define FILE_READ_BYTES_MAX ((uint64_t)256 << 20) /* of an object at once: more than any blob or footer has */
 
 /* An open head file. Its inode cannot be given to another file while it is open, and only ever grows: so (serial, size)
  * names its contents. */
