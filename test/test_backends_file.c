@@ -485,6 +485,24 @@ TEST(file__refuses_to_read_more_than_an_object_can_have)
     test_dir_remove(dir.path);
 }
 
+TEST(file__keeps_nothing_of_branches_that_are_not_there)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    rille_head head;
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(ri_store_head_read(store, "none", &head, &test_err), RILLE_NOTFOUND);
+    long long before = atomic_load(&test_state.live_blocks);
+    for (int i = 0; i < 100; i++) {
+        char branch[20];
+        (void)snprintf(branch, sizeof branch, "none%d", i);
+        CHECK_RC(ri_store_head_read(store, branch, &head, &test_err), RILLE_NOTFOUND);
+    }
+    CHECK_EQ_INT(atomic_load(&test_state.live_blocks), before);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 TEST(file__reads_more_packs_than_it_keeps_open)
 {
     enum { PACKS = 150 };
@@ -516,4 +534,5 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__survives_a_change_of_directory, file__appends_in_place_and_replaces_by_a_new_file,
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
-          file__refuses_to_read_more_than_an_object_can_have, file__reads_more_packs_than_it_keeps_open)
+          file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
+          file__reads_more_packs_than_it_keeps_open)

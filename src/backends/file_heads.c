@@ -220,12 +220,12 @@ static int reach_open(file_db *db, const char *branch, const char *path, file_he
     struct stat info;
     *out = NULL;
     ri_mutex_lock(&db->heads_lock);
-    file_head *head = reach_head(db, branch);
-    if (head == NULL) {
+    bool found = fstatat(db->dir, path, &info, 0) == 0;
+    errnum = found ? 0 : errno;
+    file_head *head = found ? reach_head(db, branch) : NULL;
+    if (found && head == NULL) {
         errnum = ENOMEM;
-    } else if (fstatat(db->dir, path, &info, 0) != 0) {
-        errnum = errno;
-    } else if (head->open == NULL || head->open->ino != info.st_ino || head->open->dev != info.st_dev) {
+    } else if (found && (head->open == NULL || head->open->ino != info.st_ino || head->open->dev != info.st_dev)) {
         file_head_fd *newest = NULL;
         errnum = open_newest(db, path, &newest);
         if (errnum == 0) {
