@@ -444,7 +444,12 @@ TEST(file__sweeps_what_dead_writers_left)
     rille_revision revision = { { 0 } };
     test_text dead = test_join(dir.path, "/packs/.tmp-dead", "");
     test_text live = test_join(dir.path, "/packs/.tmp-live", "");
+    static const char *const more[] = { "/.tmp-dead", "/heads/.tmp-dead", "/blobs/.tmp-dead", "/blobs/0f/.tmp-dead" };
     REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK(mkdir(test_join(dir.path, "/blobs/0f", "").text, 0755) == 0);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        CHECK(test_file_write(test_join(dir.path, more[i], "").text, "x", 1));
+    }
     CHECK(test_file_write(dead.text, "x", 1) && test_file_write(live.text, "x", 1));
     pid_t child = -1;
     int ends[2];
@@ -458,6 +463,9 @@ TEST(file__sweeps_what_dead_writers_left)
     CHECK_RC(swap_text(store, &revision, "base", 0), RILLE_OK);
     struct stat info;
     CHECK(stat(dead.text, &info) != 0 && stat(live.text, &info) == 0);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        CHECK(stat(test_join(dir.path, more[i], "").text, &info) != 0);
+    }
     CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
     (void)close(ends[0]);
     (void)close(ends[1]);

@@ -385,6 +385,24 @@ static int append_head(const file_db *db, file_head_fd *open, const char *path, 
                                                 : fail_unknown(db, path, errnum, err);
 }
 
+static int sweep_shard(void *context, int dir, const char *name)
+{
+    (void)context;
+    if (ri_file_is_shard(name)) {
+        ri_disk_sweep(dir, name);
+    }
+    return 0;
+}
+
+static void sweep_all(const file_db *db)
+{
+    static const char *const dirs[] = { ".", "heads", "packs", "blobs" };
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        ri_disk_sweep(db->dir, dirs[i]);
+    }
+    (void)ri_disk_walk(db->dir, "blobs", sweep_shard, NULL);
+}
+
 static int write_new_head(file_db *db, const char *path, const rille_head_swap *swap, rille_err *err)
 {
     int errnum = replace_head(db, path, swap->cell, swap->cell_len);
@@ -396,8 +414,7 @@ static int write_new_head(file_db *db, const char *path, const rille_head_swap *
     }
     if (!db->swept) { /* seldom enough, and nobody writes a head meanwhile */
         db->swept = true;
-        ri_disk_sweep(db->dir, "heads");
-        ri_disk_sweep(db->dir, "packs");
+        sweep_all(db);
     }
     return RILLE_OK;
 }
