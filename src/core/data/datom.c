@@ -40,11 +40,6 @@ static const order_info orders[RI_ORDER_COUNT] = {
     [RI_META] = { "meta", 3, { PART_A, PART_V, PART_E } },
 };
 
-static inline int cmp_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static inline int cmp_v(const ri_value *a, const ri_value *b)
 {
     if (a->type == b->type) {
@@ -52,7 +47,7 @@ static inline int cmp_v(const ri_value *a, const ri_value *b)
             return (a->as.i > b->as.i) - (a->as.i < b->as.i);
         }
         if (a->type == RI_REF || a->type == RI_BOOL) {
-            return cmp_u64(a->as.u, b->as.u);
+            return ri_cmp_u64(a->as.u, b->as.u);
         }
     }
     return ri_value_cmp(a, b);
@@ -75,7 +70,7 @@ static inline int cmp_ave(const ri_datom *a, const ri_datom *b)
         return a->a < b->a ? -1 : 1;
     }
     int order = cmp_v(&a->v, &b->v);
-    return order != 0 ? order : cmp_u64(a->e, b->e);
+    return order != 0 ? order : ri_cmp_u64(a->e, b->e);
 }
 
 static int cmp_aev(const ri_datom *a, const ri_datom *b)
@@ -95,7 +90,7 @@ static int cmp_vae(const ri_datom *a, const ri_datom *b)
     if (order != 0) {
         return order;
     }
-    return a->a != b->a ? cmp_u64(a->a, b->a) : cmp_u64(a->e, b->e);
+    return a->a != b->a ? ri_cmp_u64(a->a, b->a) : ri_cmp_u64(a->e, b->e);
 }
 
 static int cmp_log(const ri_datom *a, const ri_datom *b)
@@ -113,7 +108,7 @@ static int cmp_ret(const ri_datom *a, const ri_datom *b)
     if (order != 0) {
         return order;
     }
-    return a->t != b->t ? cmp_u64(a->t, b->t) : cmp_u64(a->x, b->x);
+    return a->t != b->t ? ri_cmp_u64(a->t, b->t) : ri_cmp_u64(a->x, b->x);
 }
 
 int ri_datom_cmp(ri_order order, const ri_datom *a, const ri_datom *b)
@@ -142,15 +137,15 @@ static int cmp_part(component part, const ri_datom *a, const ri_datom *b)
 {
     switch (part) {
     case PART_E:
-        return cmp_u64(a->e, b->e);
+        return ri_cmp_u64(a->e, b->e);
     case PART_A:
-        return cmp_u64(a->a, b->a);
+        return ri_cmp_u64(a->a, b->a);
     case PART_V:
         return cmp_v(&a->v, &b->v);
     case PART_T:
-        return cmp_u64(a->t, b->t);
+        return ri_cmp_u64(a->t, b->t);
     case PART_X:
-        return cmp_u64(a->x, b->x);
+        return ri_cmp_u64(a->x, b->x);
     case PART_ADDED:
         return (int)a->added - (int)b->added;
     }

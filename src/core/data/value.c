@@ -26,28 +26,18 @@ static const uint8_t class_of_type[RI_TYPE_COUNT] = {
 
 static int cmp_values(const ri_value *a, const ri_value *b, unsigned depth);
 
-static inline int cmp_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static inline int cmp_i64(int64_t a, int64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int cmp_bytes(const ri_value *a, const ri_value *b)
 {
     uint32_t shared = a->len < b->len ? a->len : b->len;
     int order = shared == 0 ? 0 : memcmp(a->as.p, b->as.p, shared);
-    return order != 0 ? order : cmp_u64(a->len, b->len);
+    return order != 0 ? order : ri_cmp_u64(a->len, b->len);
 }
 
 static int cmp_stubs(const ri_value *a, const ri_value *b)
 {
     int order = memcmp(a->as.p, b->as.p, RI_STUB_PREFIX);
     if (order == 0) {
-        order = cmp_u64(ri_stub_len(a), ri_stub_len(b));
+        order = ri_cmp_u64(ri_stub_len(a), ri_stub_len(b));
     }
     return order != 0 ? order : memcmp(ri_stub_addr(a), ri_stub_addr(b), RI_HASH_SIZE);
 }
@@ -106,10 +96,10 @@ static int cmp_same_type(const ri_value *a, const ri_value *b, unsigned depth)
         return 0;
     case RI_BOOL:
     case RI_REF:
-        return cmp_u64(a->as.u, b->as.u);
+        return ri_cmp_u64(a->as.u, b->as.u);
     case RI_LONG:
     case RI_INSTANT:
-        return cmp_i64(a->as.i, b->as.i);
+        return ri_cmp_i64(a->as.i, b->as.i);
     case RI_DOUBLE:
         return (a->as.d > b->as.d) - (a->as.d < b->as.d);
     case RI_BIGINT:

@@ -63,6 +63,16 @@ typedef struct ri_value {
     uint8_t type; /* ri_type */
 } ri_value;
 
+/* Below 0, 0, above 0. */
+static inline int ri_cmp_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+static inline int ri_cmp_i64(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 /* The types whose value is the word alone. */
 static inline bool ri_type_is_word(uint8_t type)
 {
