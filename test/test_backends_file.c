@@ -186,7 +186,7 @@ TEST(file__can_be_made_again_where_a_writer_raced_a_drop)
 /* What only looks like it is nobody's to take. */
 TEST(file__refuses_a_directory_with_a_head_or_strangers_in_it)
 {
-    static const char *const names[] = { "/heads/main", "/packs/letter", "/packs/" HEX64 ".pac", "/blobs/" HEX64,
+    static const char *const names[] = { "/heads/main", "/packs/letter", ("/packs/" HEX64 ".pac"), ("/blobs/" HEX64),
                                          "/blobs/01/letter" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         test_dir dir = test_dir_fast();

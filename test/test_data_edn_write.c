@@ -152,7 +152,7 @@ TEST(edn_write__bounds_the_nesting)
     static ri_form forms[RI_EDN_DEPTH_MAX + 2];
     forms[0] = (ri_form){ .u.v = ri_long(1) };
     for (int depth = 1; depth <= RI_EDN_DEPTH_MAX + 1; depth++) {
-        forms[depth] = (ri_form){ .u.seq = { &forms[depth - 1], 1 }, .kind = RI_FORM_VECTOR };
+        forms[depth] = (ri_form){ .u.seq = { .items = &forms[depth - 1], .count = 1 }, .kind = RI_FORM_VECTOR };
         ri_buf out = { 0 };
         ri_edn_write(&out, &forms[depth]);
         CHECK(out.failed == (depth > RI_EDN_DEPTH_MAX));
