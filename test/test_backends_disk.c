@@ -24,8 +24,10 @@ static struct {
     long fail_from; /* -1: none */
     long fail_to;
     int errnum;
-    bool disk_full; /* no file can grow, what is there can be written over */
-    long pwrites;   /* since they were set to 0 */
+    bool no_new_files;
+    void (*fail_sync)(void); /* the next sync of a file calls it and fails */
+    bool disk_full;          /* no file can grow, what is there can be written over */
+    long pwrites;            /* since they were set to 0 */
     long file_syncs;
     char dir_syncs[400]; /* their names, each before a space */
 } faults = { .fail_from = -1, .fail_to = -1 };
@@ -58,6 +60,13 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 int fdatasync(int fd)
 {
     faults.file_syncs++;
+    if (faults.fail_sync != NULL) {
+        void (*call)(void) = faults.fail_sync;
+        faults.fail_sync = NULL;
+        call();
+        errno = ENOSPC;
+        return -1;
+    }
     return is_hit() ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -83,6 +92,10 @@ int renameat(int old_dir, const char *old_name, int new_dir, const char *new_nam
 int openat(int dir, const char *path, int flags, ...)
 {
     bool hit = is_hit() && (flags & (O_RDWR | O_WRONLY)) != 0;
+    if (faults.no_new_files && (flags & O_EXCL) != 0) {
+        errno = ENOSPC;
+        return -1;
+    }
     return hit ? -1 : (int)syscall(SYS_openat, dir, path, flags, 0666);
 }
 
@@ -365,6 +378,41 @@ TEST(disk__makes_names_durable_that_it_only_found)
     test_dir_remove(dir.path);
 }
 
+static rille_backend witness;
+static rille_head witnessed;
+
+static void read_as_witness(void)
+{
+    CHECK_RC(witness.ops->head_read(witness.self, "main", &witnessed, &test_err), RILLE_OK);
+}
+
+/* Who read a commit before its sync failed must not build on it. */
+TEST(disk__an_erased_append_is_no_state_that_anybody_saw)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    rille_backend mine;
+    rille_head head;
+    rille_revision revision = { { 0 } };
+    REQUIRE_RC(ri_backend_file_open(path.text, true, &mine, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_backend_file_open(path.text, false, &witness, &test_err), RILLE_OK);
+    CHECK_RC(swap_head(&mine, &revision, "base", 0, true), RILLE_OK);
+    faults.fail_sync = read_as_witness;
+    faults.no_new_files = true;
+    CHECK_RC(swap_head(&mine, &revision, "base+1", 4, true), RILLE_FULL);
+    faults.no_new_files = false;
+    CHECK_EQ_MEM(witnessed.bytes, witnessed.len, "base+1", 6);
+    CHECK_RC(witness.ops->head_read(witness.self, "main", &head, &test_err), RILLE_OK);
+    CHECK_EQ_MEM(head.bytes, head.len, "base\0\0\0", 7);
+    CHECK_RC(swap_head(&witness, &witnessed.revision, "base+1+2", 6, true), RILLE_CONFLICT);
+    CHECK_RC(swap_head(&witness, &head.revision, "base+2", 4, true), RILLE_OK);
+    rille_free(head.bytes);
+    rille_free(witnessed.bytes);
+    mine.ops->close(mine.self);
+    witness.ops->close(witness.self);
+    test_dir_remove(dir.path);
+}
+
 TEST(disk__goes_on_after_an_interrupted_call)
 {
     test_dir dir = test_dir_fast();
@@ -377,7 +425,7 @@ TEST(disk__goes_on_after_an_interrupted_call)
 TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_calls_fail_from_one_on,
           disk__erases_an_append_where_there_is_no_room_for_a_new_head, disk__says_when_the_outcome_is_unknown,
           disk__a_small_commit_is_one_append_and_one_sync, disk__makes_names_durable_that_it_only_found,
-          disk__goes_on_after_an_interrupted_call)
+          disk__an_erased_append_is_no_state_that_anybody_saw, disk__goes_on_after_an_interrupted_call)
 #else
 TEST(disk__has_no_faults_here)
 {

@@ -328,13 +328,16 @@ static int fail_unknown(const file_db *db, const char *path, int errnum, rille_e
 }
 
 /* Zeros over all that was appended. From the end on by sectors, so that a reader who comes meanwhile sees a torn end
- * too. */
-static int erase_append(const file_head_fd *open, uint64_t old_len)
+ * too. Who saw all of it must not take what is there now for that, by (H1): then it gets a byte longer before. */
+static int erase_append(const file_head_fd *open, uint64_t old_len, uint64_t new_len)
 {
     static const uint8_t zeros[RI_DISK_SECTOR];
     struct stat info;
     int errnum = fstat(open->fd, &info) == 0 ? 0 : errno;
     uint64_t end = errnum == 0 ? (uint64_t)info.st_size : 0;
+    if (errnum == 0 && end == new_len) {
+        errnum = ri_disk_write(open->fd, zeros, 1, end);
+    }
     while (errnum == 0 && end > old_len) {
         uint64_t from = (end - 1) / RI_DISK_SECTOR * RI_DISK_SECTOR;
         from = from > old_len ? from : old_len;
@@ -345,14 +348,14 @@ static int erase_append(const file_head_fd *open, uint64_t old_len)
 }
 
 /* (H3). False: it may be there still. */
-static bool undo_append(const file_db *db, const file_head_fd *open, const char *path, size_t old_len)
+static bool undo_append(const file_db *db, const file_head_fd *open, const char *path, size_t old_len, size_t new_len)
 {
     uint8_t *old = ri_alloc(old_len);
     int errnum = old == NULL ? ENOMEM : ri_disk_read(open->fd, old, old_len, 0);
     errnum = errnum == 0 ? replace_head(db, path, old, old_len) : errnum;
     errnum = errnum == 0 ? ri_disk_sync_dir(db->dir, "heads") : errnum;
     ri_free(old);
-    return errnum == 0 || erase_append(open, old_len) == 0;
+    return errnum == 0 || erase_append(open, old_len, new_len) == 0;
 }
 
 /* Another process may have put it in its place without a sync. */
@@ -381,8 +384,8 @@ static int append_head(const file_db *db, file_head_fd *open, const char *path, 
     if (errnum == 0) {
         return RILLE_OK;
     }
-    return undo_append(db, open, path, old_len) ? fail_head(db, "append to", path, errnum, err)
-                                                : fail_unknown(db, path, errnum, err);
+    return undo_append(db, open, path, old_len, swap->cell_len) ? fail_head(db, "append to", path, errnum, err)
+                                                                : fail_unknown(db, path, errnum, err);
 }
 
 static int sweep_shard(void *context, int dir, const char *name)
