@@ -415,6 +415,24 @@ static int check_inside(const ri_bind_scope *scope, const ri_clause *clause, con
     return 0;
 }
 
+/* _ is no value: it cannot stand where a rule needs one. */
+static int check_blanks(const ri_bind_scope *scope, const ri_clause *clause)
+{
+    bool is_call = clause->kind == RI_CLAUSE_RULE && scope->rules != NULL;
+    const ri_rule_branch *branch = is_call ? ri_rules_find(scope->rules, clause->name) : NULL;
+    for (uint16_t i = 0; branch != NULL && i < clause->term_count && i < branch->param_count; i++) {
+        if (clause->terms[i].kind == RI_TERM_BLANK && branch->needs[i]) {
+            char show[80];
+            show_clause(scope, clause, show);
+            return fail_clause(scope, clause,
+                               "%s needs argument %u, which is _: pass a value, or a variable that a pattern or an "
+                               "input binds",
+                               show, i + 1U);
+        }
+    }
+    return 0;
+}
+
 int ri_bind_check(const ri_bind_scope *scope, const ri_clause *body, uint16_t count, const ri_varset *outer)
 {
     ri_varset bindable = *outer;
@@ -425,6 +443,7 @@ int ri_bind_check(const ri_bind_scope *scope, const ri_clause *body, uint16_t co
         if (body[i].kind == RI_CLAUSE_NOT || body[i].kind == RI_CLAUSE_OR) {
             RI_TRY(check_inside(scope, &body[i], &bindable));
         }
+        RI_TRY(check_blanks(scope, &body[i]));
     }
     waiting *list;
     RI_TRY(waiting_new(body, count, scope->rules, &list));

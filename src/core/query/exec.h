@@ -110,7 +110,8 @@ struct rille_op {
     bool in_distinct; /* the relation of the inputs is a set, and all its columns are variables */
     bool empty;       /* two inputs of one row contradict */
     ri_pattern *patterns;
-    ri_scope *scopes; /* derived ones */
+    ri_scope *scopes;    /* derived ones */
+    ri_scope *uncounted; /* those whose patterns are not all counted yet */
     ri_io io;
     ri_stage *stages; /* all, newest first */
     ri_stage *last;

@@ -40,11 +40,16 @@ static int add_built(join_stage *self, const ri_batch *batch, rille_err *err)
 
 static int make_index(join_stage *self, rille_err *err)
 {
-    uint16_t cols[RI_QUERY_VARS_MAX];
+    uint16_t *cols = ri_alloc_array(self->spec.key_count + 1U, sizeof *cols); /* constants may be many */
+    if (cols == NULL) {
+        return ri_fail_nomem(err);
+    }
     for (uint16_t i = 0; i < self->spec.key_count; i++) {
         cols[i] = self->spec.keys[i].col;
     }
-    return ri_table_index_init(&self->index, self->table, cols, self->spec.key_count, err);
+    int rc = ri_table_index_init(&self->index, self->table, cols, self->spec.key_count, err);
+    ri_free(cols);
+    return rc;
 }
 
 static int build(join_stage *self, rille_err *err)

@@ -249,16 +249,31 @@ static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err
     return 0;
 }
 
+int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause *clause, uint16_t *out, rille_err *err)
+{
+    *out = ri_scope_source(scope, clause->source);
+    return *out < op->source_count
+               ? 0
+               : ri_fail(err, RILLE_QUERY,
+                         "a pattern of a rule has no source: the query has no $, so call the rule with "
+                         "one of its sources, such as ($src rule ?x)");
+}
+
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
 {
-    uint16_t source = ri_scope_source(scope, clause->source);
+    uint16_t source;
+    *out = NULL;
+    RI_TRY(ri_pattern_source(op, scope, clause, &source, err));
     for (ri_pattern *p = op->patterns; p != NULL; p = p->next) {
         if (p->terms == clause->terms && p->source == source && p->scope == scope) {
             *out = p;
             return 0;
         }
     }
-    *out = NULL;
+    if (clause->term_count > RI_POS_COUNT) {
+        return ri_fail(err, RILLE_QUERY, "a pattern on a database has at most e a v tx added, but one has %u terms",
+                       clause->term_count);
+    }
     ri_pattern *p = ri_arena_alloc(&op->arena, sizeof *p);
     if (p == NULL) {
         return ri_fail_nomem(err);

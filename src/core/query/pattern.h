@@ -22,15 +22,15 @@ static inline bool ri_varset_meets(const ri_varset *a, const ri_varset *b)
 /* ---- scopes ---- */
 
 typedef struct ri_scope {
-    struct ri_scope *next; /* of all rules' scopes of the operation */
-    const void *owner;     /* the rule branch it was made for */
+    struct ri_scope *next;      /* of all rules' scopes of the operation */
+    struct ri_scope *uncounted; /* of those whose patterns are not all counted */
+    const void *owner;          /* the rule branch it was made for */
     const char **var_names;
     const ri_value *fixed; /* by variable; used where is_fixed says so; NULL: none is */
     ri_varset is_fixed;
     uint16_t var_count;
     uint16_t source; /* inside rules: what the default source stands for */
     uint16_t source_default;
-    bool walked; /* all patterns of the branch are counted */
 } ri_scope;
 
 static inline uint16_t ri_scope_source(const ri_scope *scope, uint16_t source)
@@ -50,6 +50,11 @@ typedef struct ri_source {
     rille_db *db;          /* NULL: a relation */
     const ri_table *table; /* NULL: a database */
 } ri_source;
+
+/* The source that a pattern asks, as an index. RILLE_QUERY: it has none (the default of a rule, where the query has no
+ * $). */
+int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause *clause, uint16_t *out,
+                      rille_err *err);
 
 /* ---- patterns ---- */
 
@@ -76,6 +81,7 @@ typedef struct ri_pattern {
     struct ri_pattern *next; /* of all patterns of the operation */
 } ri_pattern;
 
+/* RILLE_QUERY: it has no source, or more terms than a datom has parts. */
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
 /* The entity a value names in a database: a number, a ref, an ident; 0: none. */
 uint64_t ri_entity_of(const rille_db *db, const ri_value *v);

@@ -425,7 +425,9 @@ static int clause_stage(const build *b, ri_stage **last, rille_err *err)
 {
     switch ((ri_clause_kind)b->clause->kind) {
     case RI_CLAUSE_PATTERN: {
-        const ri_source *source = &b->op->sources[ri_scope_source(b->in->scope, b->clause->source)];
+        uint16_t at;
+        RI_TRY(ri_pattern_source(b->op, b->in->scope, b->clause, &at, err));
+        const ri_source *source = &b->op->sources[at];
         return source->db != NULL ? pattern_stage(b, last, err) : relation_stage(b, source->table, last, err);
     }
     case RI_CLAUSE_PRED:

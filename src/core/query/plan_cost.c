@@ -18,7 +18,6 @@
 #define GUESS_COLLECTION 8.0
 #define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
 #define GUESS_RULE_FREE 1e7
-#define RULE_WALK_MAX 64U /* rules inside rules inside rules ... */
 
 /* ---- counting ---- */
 
@@ -51,65 +50,39 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
     return 0;
 }
 
-/* The rules that a walk is inside of. */
-typedef struct walk {
-    const struct walk *outer;
-    const char *rule;
-    uint16_t source;
-    unsigned depth;
-} walk;
-
-static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, const walk *from,
-                      bool *need, rille_err *err);
-
-static int count_rule(rille_op *op, const ri_scope *scope, const ri_clause *clause, const walk *from, bool *need,
-                      rille_err *err)
+/* The branches of a rule are counted after the body that calls it, each once on a source: rules may call each other in
+ * any way, and as deep as they like. */
+static int count_rule(rille_op *op, const ri_scope *scope, const ri_clause *clause, rille_err *err)
 {
-    walk here = { from, clause->name, ri_scope_source(scope, clause->source), from != NULL ? from->depth + 1 : 0 };
-    for (const walk *w = from; w != NULL; w = w->outer) {
-        if (w->source == here.source && strcmp(w->rule, here.rule) == 0) {
+    uint16_t source = ri_scope_source(scope, clause->source);
+    const ri_rule_branch *first = ri_rules_find(&op->rules, clause->name);
+    for (const ri_scope *known = op->scopes; known != NULL; known = known->next) {
+        if (known->owner == first && known->source == source) {
             return 0;
         }
     }
-    if (here.depth > RULE_WALK_MAX) {
-        return 0; /* counted when it is planned */
-    }
     for (size_t i = 0; i < op->rules.branch_count; i++) {
         const ri_rule_branch *branch = &op->rules.branches[i];
-        if (strcmp(branch->name, clause->name) != 0) {
-            continue;
-        }
-        const ri_scope *inner = ri_scope_rule(op, branch, here.source);
-        if (inner == NULL) {
+        if (strcmp(branch->name, clause->name) == 0 && ri_scope_rule(op, branch, source) == NULL) {
             return ri_fail_nomem(err);
         }
-        if (inner->walked) {
-            continue;
-        }
-        bool need_before = *need;
-        *need = false;
-        RI_TRY(count_body(op, inner, branch->body, branch->body_count, &here, need, err));
-        ((ri_scope *)(uintptr_t)inner)->walked = !*need;
-        *need = *need || need_before;
     }
     return 0;
 }
 
-static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *clause, const walk *from, bool *need,
-                        rille_err *err)
+static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, bool *need,
+                      rille_err *err);
+
+static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *clause, bool *need, rille_err *err)
 {
     if (clause->kind == RI_CLAUSE_RULE) {
-        return count_rule(op, scope, clause, from, need, err);
+        return count_rule(op, scope, clause, err);
     }
     if (clause->kind != RI_CLAUSE_PATTERN) {
-        return count_body(op, scope, clause->body, clause->body_count, from, need, err);
+        return count_body(op, scope, clause->body, clause->body_count, need, err);
     }
-    uint16_t source = ri_scope_source(scope, clause->source);
-    if (source >= op->source_count) {
-        return ri_fail(err, RILLE_QUERY,
-                       "a pattern of a rule has no source: the query has no $, so call the rule with "
-                       "one of its sources, such as ($src rule ?x)");
-    }
+    uint16_t source;
+    RI_TRY(ri_pattern_source(op, scope, clause, &source, err));
     if (op->sources[source].db == NULL) {
         return 0;
     }
@@ -122,11 +95,11 @@ static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *cl
     return rc == RILLE_NEED ? 0 : rc;
 }
 
-static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, const walk *from,
-                      bool *need, rille_err *err)
+static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, bool *need,
+                      rille_err *err)
 {
     for (uint16_t i = 0; i < count; i++) {
-        RI_TRY(count_clause(op, scope, &clauses[i], from, need, err));
+        RI_TRY(count_clause(op, scope, &clauses[i], need, err));
     }
     return 0;
 }
@@ -134,8 +107,20 @@ static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clau
 int ri_plan_count(rille_op *op, rille_err *err)
 {
     bool need = false;
-    RI_TRY(count_body(op, &op->scope, op->query->where, op->query->where_count, NULL, &need, err));
-    return need ? RILLE_NEED : 0;
+    RI_TRY(count_body(op, &op->scope, op->query->where, op->query->where_count, &need, err));
+    ri_scope *left = NULL; /* those that lack something */
+    for (ri_scope *scope = op->uncounted; scope != NULL; scope = op->uncounted) {
+        const ri_rule_branch *branch = scope->owner;
+        bool lacks = false;
+        op->uncounted = scope->uncounted;
+        RI_TRY(count_body(op, scope, branch->body, branch->body_count, &lacks, err));
+        if (lacks) {
+            scope->uncounted = left;
+            left = scope;
+        }
+    }
+    op->uncounted = left;
+    return need || left != NULL ? RILLE_NEED : 0;
 }
 
 /* ---- fan-outs ---- */
@@ -236,7 +221,10 @@ double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *cl
 {
     switch ((ri_clause_kind)clause->kind) {
     case RI_CLAUSE_PATTERN: {
-        uint16_t source = ri_scope_source(in->scope, clause->source);
+        uint16_t source;
+        if (ri_pattern_source(op, in->scope, clause, &source, NULL) != 0) {
+            return 1; /* told when its stage is made */
+        }
         if (op->sources[source].db == NULL) {
             return relation_fanout(op, in->scope, clause, op->sources[source].table, bound);
         }

@@ -170,6 +170,8 @@ const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16
         scope->var_names = branch->var_names;
         scope->var_count = branch->var_count;
         scope->source_default = op->scope.source_default;
+        scope->uncounted = op->uncounted;
+        op->uncounted = scope;
     }
     return scope;
 }

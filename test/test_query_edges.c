@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queries at the edges of what a clause may be: too many terms, arguments that are no values, rules that nest deep.
+ */
+#include "test_query_world.h"
+
+static const char *const tiny[] = {
+    "[{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}"
+    " {:db/ident :next :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]",
+    "[{:db/id \"a\" :n 1 :next \"b\"} {:db/id \"b\" :n 2}]",
+};
+
+static void with_db(world *w)
+{
+    world_init(w);
+    world_make(w, 0, WORLD_TREES, tiny, 2);
+    world_add_db(w, 0);
+}
+
+TEST(edges__a_pattern_has_five_terms_at_most)
+{
+    world w;
+    with_db(&w);
+    EXPECT(&w, "[:find ?v ?op :where [?e :n ?v ?t ?op]]", "[1 true] [2 true]");
+    EXPECT_ERROR(&w, "[:find ?z :where [?e :n ?v ?t ?op ?z]]", RILLE_QUERY, "at most e a v tx added");
+    EXPECT_ERROR(&w, "[:find ?e :where [?e :n] (not [?e :n _ _ _ 1])]", RILLE_QUERY, "at most e a v tx added");
+    EXPECT_ERROR(&w, "[:find ?e :where (or [?e :n] (and [?e :n 1] [?e :n _ _ _ _ 1]))]", RILLE_QUERY,
+                 "at most e a v tx added");
+    world_add_rules(&w, "[[(r ?e) [?e :n _ _ _ 1]]]");
+    EXPECT_ERROR(&w, "[:find ?e :in $ % :where (r ?e)]", RILLE_QUERY, "at most e a v tx added");
+    world_deinit(&w);
+}
+
+TEST(edges__a_blank_is_no_argument)
+{
+    world w;
+    with_db(&w);
+    world_add_rules(&w, "[[(s [?x] ?y) [?v :next ?y] [?v :n ?x]] [(t ?x ?y) [?v :next ?y] (not [?v :next ?x])]"
+                        " [(inner ?y) (s _ ?y)]]");
+    EXPECT_ERROR(&w, "[:find ?y :in $ % :where (s _ ?y)]", RILLE_QUERY, "argument 1");
+    world_inputs_clear(&w);
+    world_add_db(&w, 0);
+    world_add_rules(&w, "[[(s [?x] ?y) [?v :next ?y] [?v :n ?x]] [(t ?x ?y) [?v :next ?y] (not [?v :next ?x])]]");
+    EXPECT(&w, "[:find ?n :in $ % :where (s 1 ?y) [?y :n ?n]]", "[2]");
+    EXPECT_ERROR(&w, "[:find ?y :in $ % :where (s _ ?y)]", RILLE_QUERY, "argument 1");
+    EXPECT_ERROR(&w, "[:find ?y :in $ % :where (t _ ?y)]", RILLE_QUERY, "argument 1");
+    EXPECT_ERROR(&w, "[:find ?y :in $ % :where [?y :n] (not (s _ ?y))]", RILLE_QUERY, "argument 1");
+    EXPECT_ERROR(&w, "[:find ?y :in $ % :where (or [?y :n] (t _ ?y))]", RILLE_QUERY, "argument 1");
+    world_deinit(&w);
+}
+
+/* count rules that call each other in a chain, then a body. The caller frees. */
+static char *chain(unsigned count, const char *body)
+{
+    size_t size = count * 40U + strlen(body) + 64;
+    char *text = calloc(size, 1);
+    size_t len = (size_t)snprintf(text, size, "[");
+    for (unsigned i = 0; i < count; i++) {
+        len += (size_t)snprintf(text + len, size - len, "[(r%u ?x) (r%u ?x)] ", i, i + 1);
+    }
+    (void)snprintf(text + len, size - len, "[(r%u ?x) %s]]", count, body);
+    return text;
+}
+
+TEST(edges__rules_nest_as_deep_as_they_like)
+{
+    world w;
+    with_db(&w);
+    char *rules = chain(900, "[?x :n 2]");
+    world_add_rules(&w, rules);
+    EXPECT(&w, "[:find ?n :in $ % :where (r0 ?x) [?x :n ?n]]", "[2]");
+    EXPECT_ERROR(&w, "[:find ?x :in $a % :where (r0 ?x)]", RILLE_QUERY, "has no source");
+    free(rules);
+    world_deinit(&w);
+}
+
+/* Each rule calls each of the others: what a walk along all paths would not live to see the end of. */
+TEST(edges__rules_that_all_call_each_other_are_counted_once)
+{
+    enum { COUNT = 40, SIZE = 1 << 20 };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_DEFERRED, tiny, 2);
+    world_add_db(&w, 0);
+    char *text = calloc(SIZE, 1);
+    size_t len = (size_t)snprintf(text, SIZE, "[");
+    for (unsigned i = 0; i < COUNT; i++) {
+        len += (size_t)snprintf(text + len, SIZE - len, "[(r%u ?x) [?x :n %u]] ", i, i);
+        for (unsigned j = 0; j < COUNT; j++) {
+            len += (size_t)snprintf(text + len, SIZE - len, "[(r%u ?x) (r%u ?x)] ", i, j);
+            if (j % 24 == 23) { /* so that all of them are under the limit of rules */
+                break;
+            }
+        }
+    }
+    (void)snprintf(text + len, SIZE - len, "]");
+    world_add_rules(&w, text);
+    EXPECT(&w, "[:find ?n :in $ % :where (r0 ?x) [?x :n ?n]]", "[1] [2]");
+    free(text);
+    world_deinit(&w);
+}
+
+TEST(edges__a_pattern_on_rows_has_many_constants)
+{
+    enum { COLS = 300, SIZE = 4096 };
+    world w;
+    ri_value row[COLS];
+    char text[SIZE];
+    with_db(&w);
+    size_t len = (size_t)snprintf(text, SIZE, "[:find ?x :in $ $r :where [$r ?x");
+    for (unsigned i = 0; i < COLS; i++) {
+        row[i] = ri_long(i);
+        len += i == 0 ? 0 : (size_t)snprintf(text + len, SIZE - len, " %u", i);
+    }
+    (void)snprintf(text + len, SIZE - len, "]]");
+    ri_table *table = &w.tables[w.input_count];
+    REQUIRE_RC(ri_table_init(table, COLS, false, &test_err), 0);
+    REQUIRE_RC(ri_table_add_row(table, row, NULL, &test_err), 0);
+    row[0] = ri_long(7);
+    REQUIRE_RC(ri_table_add_row(table, row, NULL, &test_err), 0);
+    row[COLS - 1] = ri_long(0);
+    row[0] = ri_long(8);
+    REQUIRE_RC(ri_table_add_row(table, row, NULL, &test_err), 0);
+    w.inputs[w.input_count++] = (ri_input){ .kind = RI_INPUT_TABLE, .table = table };
+    EXPECT(&w, text, "[0] [7]");
+    world_deinit(&w);
+}
+
+TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
+          edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
+          edges__a_pattern_on_rows_has_many_constants)
