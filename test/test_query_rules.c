@@ -109,6 +109,40 @@ TEST(rules__recur_mutually_negate_and_compute)
     in_all_modes(other_cases);
 }
 
+/* Two steps as one: branches that look like "step, then on" but say more are no closure of it. */
+TEST(rules__close_no_step_that_knows_the_other_end)
+{
+    static const char *const steps[] = {
+        "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique "
+        ":db.unique/identity}"
+        " {:db/ident :e :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}"
+        " {:db/ident :f :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}]",
+        "[{:db/id \"a\" :name \"a\" :e \"m\"} {:db/id \"m\" :name \"m\" :f \"b\"}"
+        " {:db/id \"b\" :name \"b\" :e \"n\"} {:db/id \"n\" :name \"n\" :f \"c\"} {:db/id \"c\" :name \"c\"}]",
+    };
+    static const struct {
+        const char *branch;
+        const char *from_a;
+        const char *to_c;
+    } forms[] = {
+        { "[?x :e ?w] [?w :f ?z] (r ?z ?y)", "[2]", "[2]" },
+        { "(r ?x ?z) [?z :e ?w] [?w :f ?y]", "[2]", "[2]" },
+        { "[?x :e ?y] [?y :f ?z] (r ?z ?y)", "[1]", "[1]" },
+        { "(r ?x ?z) [?z :e ?x] [?x :f ?y]", "[1]", "[1]" },
+    };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, steps, 2);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char rules[256];
+        (void)snprintf(rules, sizeof rules, "[[(r ?x ?y) [?x :e ?m] [?m :f ?y]] [(r ?x ?y) %s]]", forms[i].branch);
+        with_rules(&w, rules);
+        EXPECT(&w, "[:find (count ?x) :in $ % :where [?a :name \"a\"] (r ?a ?x)]", forms[i].from_a);
+        EXPECT(&w, "[:find (count ?x) :in $ % :where [?c :name \"c\"] (r ?x ?c)]", forms[i].to_c);
+    }
+    world_deinit(&w);
+}
+
 TEST(rules__refuse_what_rests_on_its_own_negation)
 {
     world w;
@@ -397,6 +431,6 @@ TEST(rules__survive_every_failing_allocation)
 }
 
 TEST_MAIN(rules__close_a_relation_however_they_are_written, rules__recur_mutually_negate_and_compute,
-          rules__refuse_what_rests_on_its_own_negation, rules__run_on_the_source_they_are_called_with,
-          rules__give_the_closure_of_random_graphs, rules__close_a_graph_of_many_batches,
-          rules__survive_every_failing_allocation)
+          rules__close_no_step_that_knows_the_other_end, rules__refuse_what_rests_on_its_own_negation,
+          rules__run_on_the_source_they_are_called_with, rules__give_the_closure_of_random_graphs,
+          rules__close_a_graph_of_many_batches, rules__survive_every_failing_allocation)

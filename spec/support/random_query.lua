@@ -105,9 +105,15 @@ local RULES = {
   "[(reach ?a ?b) [?a :item/up ?b]] [(reach ?a ?b) (reach ?a ?t) [?t :item/up ?b]]",
   "[(reach ?a ?b) [?a :item/up ?b]] [(reach ?a ?b) (reach ?a ?t) (reach ?t ?b)]",
 }
+-- A step of two clauses, and a branch that may or may not say: step, then on.
+local HOPS = {
+  "[?a :item/up ?k] [?k :item/likes ?z] (hop ?z ?b)", "(hop ?a ?z) [?z :item/up ?k] [?k :item/likes ?b]",
+  "[?a :item/up ?b] [?b :item/likes ?z] (hop ?z ?b)", "(hop ?a ?z) [?z :item/up ?a] [?a :item/likes ?b]",
+}
 local MORE_RULES = "[(near ?a ?b) [?a :item/likes ?b]] [(near ?a ?b) [?b :item/likes ?a]]"
   .. " [(peer ?a ?b) [?a :item/up ?p] [?b :item/up ?p]] [(peer ?a ?b) [?a :item/up ?p] (peer ?p ?q) [?b :item/up ?q]]"
   .. " [(above [?n] ?e) [?e :item/n ?v] [(> ?v ?n)]]"
+  .. " [(hop ?a ?b) [?a :item/up ?m] [?m :item/likes ?b]]"
   .. " [(top ?e) [?e :item/id] (not [?e :item/up _])]"
   .. " [(loner ?e) [?e :item/id] (not (near ?e _))]"
   .. " [(even ?e) (top ?e)] [(even ?e) [?e :item/up ?p] (odd ?p)] [(odd ?e) [?e :item/up ?p] (even ?p)]"
@@ -280,7 +286,7 @@ function Gen:rule()
   if roll == 2 then
     return ("(%s%s %s)"):format(pre, rng:pick({ "top", "loner", "even", "odd" }), self:var(kind, 30))
   end
-  local name = rng:pick({ "reach", "reach", "near", "peer" })
+  local name = rng:pick({ "reach", "reach", "near", "peer", "hop" })
   return ("(%s%s %s %s)"):format(pre, name, a or self:var(kind, 0), self:var(kind, 50))
 end
 
@@ -350,7 +356,7 @@ function M.case(seed)
   case.sources[1] = { name = "$", entities = entities(rng) }
   case.sources[2] = { name = "$b", entities = entities(rng) }
   for i = 1, rng:below(12) do case.relation[i] = { rng:below(8) - 1, rng:pick(TEXTS) } end
-  case.rules = "[" .. rng:pick(RULES) .. " " .. MORE_RULES .. "]"
+  case.rules = ("[%s %s [(hop ?a ?b) %s]]"):format(rng:pick(RULES), MORE_RULES, rng:pick(HOPS))
   local gen = setmetatable({ rng = rng, vars = {}, count = 0, two = rng:chance(35),
     entities = { ["$"] = case.sources[1].entities, ["$b"] = case.sources[2].entities } }, Gen)
   local clauses = table.concat(gen:body(), " ")

@@ -177,7 +177,8 @@ static bool same_pattern(const ri_clause *a, const ri_clause *b, ri_var *renamed
     return same;
 }
 
-/* Does a body say step(from, to), where base says it of its own parameters? The clause `skip` is left out. */
+/* Does a body say step(from, to), where base says it of its own parameters? The clause `skip` is left out. What base
+ * knows only inside must be known only inside here, too: another parameter in its place would be a condition more. */
 static bool says_step(const ri_rule_body *base, const ri_rule_body *b, uint16_t skip, ri_var from, ri_var to)
 {
     ri_var renamed[RI_QUERY_VARS_MAX];
@@ -195,7 +196,13 @@ static bool says_step(const ri_rule_body *base, const ri_rule_body *b, uint16_t 
             return false;
         }
     }
-    return true;
+    const ri_var *params = base->branch->params;
+    bool inside = true;
+    for (uint16_t v = 0; v < RI_QUERY_VARS_MAX; v++) {
+        bool outer = renamed[v] == b->branch->params[0] || renamed[v] == b->branch->params[1];
+        inside = inside && (v == params[0] || v == params[1] || !outer);
+    }
+    return inside;
 }
 
 static bool calls(const ri_pred_plan *plan, const ri_rule_body *b, uint16_t at, ri_var from, ri_var to)
