@@ -126,6 +126,30 @@ TEST(edges__a_pattern_on_rows_has_many_constants)
     world_deinit(&w);
 }
 
+TEST(edges__an_empty_input_gives_an_empty_answer)
+{
+    static const char *const queries[] = {
+        "[:find ?y :in $ [?x ...] :where [(inc ?x) ?y]]",
+        "[:find ?y :in $ [?x ...] :where [?e :n ?y] [(< ?y ?x)]]",
+        "[:find ?e :in $ [?x ...] :where [?e :n] (not [?e :n ?x])]",
+        "[:find ?x :in $ [?x ...] :where (or-join [[?x]] [?x :n 5])]",
+        "[:find ?v :in $ [?e ...] :where [(get-else $ ?e :n 0) ?v]]",
+        "[:find (count ?x) :in $ [?x ...]]",
+    };
+    world w;
+    with_db(&w);
+    world_add_table(&w, 'c', "[]");
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        EXPECT(&w, queries[i], "");
+    }
+    world_inputs_clear(&w);
+    world_add_db(&w, 0);
+    world_add_table(&w, 'r', "[]");
+    world_add_table(&w, 'c', "[1 2 3]");
+    EXPECT(&w, "[:find ?x ?z :in $ [[?x ?y]] [?z ...] :where [(< ?x ?z)] [(inc ?y) ?w]]", "");
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
-          edges__a_pattern_on_rows_has_many_constants)
+          edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer)

@@ -62,9 +62,9 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
         return ri_fail(err, RILLE_INPUT, "input %zu has rows of %u values; its binding in :in wants %u", at + 1,
                        table->col_count, in->binding.var_count);
     }
-    op->empty = op->empty || table->count == 0;
+    op->empty = op->empty || table->count == 0; /* then its variables are columns without rows */
     bool wild = table->col_count > in->binding.var_count;
-    for (uint16_t c = 0; c < in->binding.var_count && table->count > 0; c++) {
+    for (uint16_t c = 0; c < in->binding.var_count; c++) {
         ri_var var = in->binding.vars[c];
         wild = wild || var == RI_NO_VAR;
         if (var == RI_NO_VAR) {
