@@ -60,7 +60,10 @@ uint64_t ri_vec_hash(const ri_vec *vec, uint32_t row);
 /* Hash of several columns for the rows [from, from + count): out[i] for row from + i. The upper 32 bits are the better
  * ones. */
 void ri_vec_hash_rows(const ri_vec *const *cols, uint16_t col_count, uint32_t from, uint32_t count, uint64_t *out);
-/* A REF and a LONG of the same number are equal, 1 and 1.0 too. */
+/* What is equal in a query: also a REF and a LONG of the same number, 1 and 1.0, a long text and its stub. Numbers and
+ * short values cost as ri_value_cmp does; text against a stub that it may be hashes the text. */
+bool ri_same_value(const ri_value *a, const ri_value *b);
+/* ri_same_value for rows. */
 bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
 int ri_vec_cmp(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
 

@@ -50,16 +50,7 @@ bool ri_value_matches(const ri_pattern *p, const ri_value *given, const ri_value
     if (stored->type == RI_REF && given->type == RI_KEYWORD && p->attr != NULL) {
         return ri_entity_of(p->db, given) == stored->as.u;
     }
-    bool given_long = (given->type == RI_STRING || given->type == RI_BYTES) && given->len > RI_VALUE_INLINE_MAX;
-    if (given_long && ri_type_is_stub(stored->type)) {
-        uint8_t stub[RI_STUB_SIZE];
-        ri_stub_write(stub, given->as.p, given->len);
-        return (given->type == RI_STRING) == (stored->type == RI_STRING_BLOB) &&
-               memcmp(stub, stored->as.p, RI_STUB_SIZE) == 0;
-    }
-    ri_value a = ri_plain(*given);
-    ri_value b = ri_plain(*stored);
-    return ri_value_eq(&a, &b);
+    return ri_same_value(given, stored);
 }
 
 static ri_value position_value(const ri_datom *d, unsigned pos)
@@ -83,9 +74,9 @@ static bool same_variables(const ri_pattern *p, const ri_datom *d)
     for (unsigned i = 0; i < RI_POS_COUNT; i++) {
         for (unsigned j = i + 1; j < RI_POS_COUNT; j++) {
             if (p->var[i] != RI_NO_VAR && p->var[i] == p->var[j]) {
-                ri_value a = ri_plain(position_value(d, i));
-                ri_value b = ri_plain(position_value(d, j));
-                if (!ri_value_eq(&a, &b)) {
+                ri_value a = position_value(d, i);
+                ri_value b = position_value(d, j);
+                if (!ri_same_value(&a, &b)) {
                     return false;
                 }
             }
@@ -338,7 +329,7 @@ static int emit_leaf_position(ri_stage *stage, ri_emit *emit, unsigned pos, cons
 static int note_stubs(ri_stage *stage, const ri_emit *emit, uint32_t from, rille_err *err)
 {
     ri_var var = emit->m.out[RI_POS_V];
-    if (var == RI_NO_VAR || stage->op->blob_db != NULL) {
+    if (var == RI_NO_VAR) {
         return 0;
     }
     return ri_note_stubs(stage->op, emit->m.pattern->source, &stage->bufs[var], from, emit->count, err);

@@ -111,13 +111,6 @@ static int next_tuple(ri_results *results, const ri_vec *result, rille_err *err)
     return 0;
 }
 
-static bool equal(const ri_value *a, const ri_value *b)
-{
-    ri_value x = ri_plain(*a);
-    ri_value y = ri_plain(*b);
-    return ri_value_eq(&x, &y);
-}
-
 static bool tuple_holds(const ri_results *results, const ri_batch *in)
 {
     for (uint16_t i = 0; i < results->clause->binding.var_count; i++) {
@@ -126,11 +119,11 @@ static bool tuple_holds(const ri_results *results, const ri_batch *in)
         bool holds = v->type != RI_NIL || dest->kind == RI_DEST_NONE;
         if (dest->kind == RI_DEST_EQUAL) {
             ri_value other = ri_vec_get(&in->cols[dest->var], results->row);
-            holds = equal(v, &other);
+            holds = ri_same_value(v, &other);
         } else if (dest->kind == RI_DEST_CONST) {
-            holds = equal(v, &dest->value);
+            holds = ri_same_value(v, &dest->value);
         } else if (dest->kind == RI_DEST_TWICE) {
-            holds = equal(v, &results->values[dest->twin]);
+            holds = ri_same_value(v, &results->values[dest->twin]);
         }
         if (!holds) {
             return false;

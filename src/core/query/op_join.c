@@ -17,9 +17,8 @@ typedef struct join_stage {
     ri_table_index index;
     ri_batch *in;
     const ri_vec **keys; /* columns of the batch, by key */
-    ri_vec *key_bufs;    /* constants and shortened texts */
-    ri_arena arena;
-    uint32_t *firsts; /* first match of each input row */
+    ri_vec *key_bufs;    /* constants */
+    uint32_t *firsts;    /* first match of each input row */
     uint32_t *sel_in;
     uint32_t *sel_table;
     uint32_t row;
@@ -75,44 +74,13 @@ static int build(join_stage *self, rille_err *err)
 
 /* ---- probing ---- */
 
-/* Text that came whole from an input is compared with stored stubs: shorten it. */
-static int shorten(join_stage *self, const ri_vec *vec, uint32_t count, uint16_t key, rille_err *err)
-{
-    bool any = false;
-    if (!ri_type_is_word(vec->type)) {
-        for (uint32_t i = 0; i < count && !any; i++) {
-            ri_value v = ri_vec_get(vec, i);
-            any = (v.type == RI_STRING || v.type == RI_BYTES) && v.len > RI_VALUE_INLINE_MAX;
-        }
-    }
-    self->keys[key] = vec;
-    if (!any) {
-        return 0;
-    }
-    ri_vec *buf = &self->key_bufs[key];
-    if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
-        return ri_fail_nomem(err);
-    }
-    const ri_attr any_attr = { .type = RI_NIL };
-    for (uint32_t i = 0; i < count; i++) {
-        ri_value v = ri_vec_get(vec, i);
-        ri_value fitted;
-        bool fits = false;
-        RI_TRY(ri_attr_fit(&any_attr, &v, &self->arena, &fitted, &fits, err));
-        ri_vec_set(buf, i, &fitted);
-    }
-    self->keys[key] = buf;
-    return 0;
-}
-
 static int begin_batch(join_stage *self, rille_err *err)
 {
-    ri_arena_reset(&self->arena);
     uint32_t count = self->in->count;
     for (uint16_t i = 0; i < self->spec.key_count; i++) {
         const ri_join_key *key = &self->spec.keys[i];
         if (key->var != RI_NO_VAR) {
-            RI_TRY(shorten(self, &self->in->cols[key->var], count, i, err));
+            self->keys[i] = &self->in->cols[key->var];
             continue;
         }
         ri_vec *buf = &self->key_bufs[i];
@@ -203,9 +171,7 @@ static void join_reset(ri_stage *stage)
 
 static void join_destroy(ri_stage *stage)
 {
-    join_stage *self = (join_stage *)stage;
-    ri_table_index_deinit(&self->index);
-    ri_arena_deinit(&self->arena);
+    ri_table_index_deinit(&((join_stage *)stage)->index);
 }
 
 ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_join_spec *spec,

@@ -108,9 +108,8 @@ static bool row_holds(const ri_table_feed *self, uint32_t row)
         }
     }
     for (uint16_t i = 0; i < self->const_count; i++) {
-        ri_value a = ri_plain(ri_vec_get(&cols[self->consts[i].col], row));
-        ri_value b = ri_plain(self->consts[i].value);
-        if (!ri_value_eq(&a, &b)) {
+        ri_value v = ri_vec_get(&cols[self->consts[i].col], row);
+        if (!ri_same_value(&v, &self->consts[i].value)) {
             return false;
         }
     }

@@ -5,6 +5,8 @@
  * Invariants:
  * (N1) eq(a, b) implies hash(a) == hash(b), across all number types and refs: the hash of a long's word below is
  *      that of ri_number_hash, computed without a call.
+ *      A long text and its stub are equal (in their class, ri_value_cmp alone tells them apart), so the text hashes as
+ *      its stub: where a value came from makes no difference to sets and joins.
  * (N2) A column whose type is a word type has no valid lens; one that is not RI_MIXED has no valid types.
  *
  * Cost: words a few instructions a row in loops without branches; bytes one memcmp or one hash of the bytes.
@@ -154,10 +156,23 @@ static inline bool is_integer(uint8_t type)
     return type == RI_LONG || type == RI_REF;
 }
 
+static inline bool is_long_text(const ri_value *v)
+{
+    return (v->type == RI_STRING || v->type == RI_BYTES) && v->len > RI_VALUE_INLINE_MAX;
+}
+
 uint64_t ri_vec_hash(const ri_vec *vec, uint32_t row)
 {
     ri_value v = ri_vec_get(vec, row);
-    return is_integer(v.type) ? hash_long(v.as.u) : ri_value_hash(&v);
+    uint8_t stub[RI_STUB_SIZE];
+    if (is_integer(v.type)) {
+        return hash_long(v.as.u);
+    }
+    if (is_long_text(&v)) {
+        ri_stub_write(stub, v.as.p, v.len);
+        v = ri_bytes_value(v.type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, sizeof stub);
+    }
+    return ri_value_hash(&v);
 }
 
 /* One column's hashes join those of the columns before it, in order. */
@@ -199,6 +214,29 @@ void ri_vec_hash_rows(const ri_vec *const *cols, uint16_t col_count, uint32_t fr
     }
 }
 
+/* Is it the stub of that text? */
+static bool stands_for(const ri_value *stub, const ri_value *text)
+{
+    uint8_t made[RI_STUB_SIZE];
+    if (text->type != (stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES) || !is_long_text(text) ||
+        ri_stub_len(stub) != text->len || memcmp(stub->as.p, text->as.p, RI_STUB_PREFIX) != 0) {
+        return false;
+    }
+    ri_stub_write(made, text->as.p, text->len);
+    return memcmp(made, stub->as.p, sizeof made) == 0;
+}
+
+bool ri_same_value(const ri_value *a, const ri_value *b)
+{
+    ri_value x = ri_plain(*a);
+    ri_value y = ri_plain(*b);
+    bool stub = ri_type_is_stub(x.type);
+    if (stub != ri_type_is_stub(y.type)) {
+        return stub ? stands_for(&x, &y) : stands_for(&y, &x);
+    }
+    return ri_value_eq(&x, &y);
+}
+
 bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
 {
     ri_value va = ri_plain(ri_vec_get(a, a_row));
@@ -209,7 +247,7 @@ bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
     if (va.type == vb.type && va.len != vb.len && va.type != RI_TUPLE) {
         return false;
     }
-    return ri_value_cmp(&va, &vb) == 0;
+    return ri_same_value(&va, &vb);
 }
 
 int ri_vec_cmp(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
