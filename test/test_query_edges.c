@@ -2,6 +2,8 @@
  *
  * Queries at the edges of what a clause may be: too many terms, arguments that are no values, rules that nest deep.
  */
+#include "../src/core/query/exec.h"
+
 #include "test_query_world.h"
 
 static const char *const tiny[] = {
@@ -150,6 +152,44 @@ TEST(edges__an_empty_input_gives_an_empty_answer)
     world_deinit(&w);
 }
 
+TEST(edges__batches_of_long_values_reuse_their_columns)
+{
+    enum { COUNT = 5000, LEN = 1100, SIZE = COUNT * (LEN + 40) };
+    static const char schema[] =
+        "[{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]";
+    char *text = calloc(SIZE, 1);
+    size_t len = (size_t)snprintf(text, SIZE, "[");
+    for (unsigned i = 0; i < COUNT; i++) {
+        len += (size_t)snprintf(text + len, SIZE - len, "{:text \"%0*u\"}", LEN, i);
+    }
+    (void)snprintf(text + len, SIZE - len, "]");
+    const char *texts[] = { schema, text };
+    world w;
+    rille_query *query = NULL;
+    rille_op *op = NULL;
+    const char *find = "[:find ?e ?t :where [?e :text ?t]]";
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, texts, 2);
+    world_add_db(&w, 0);
+    free(text);
+    REQUIRE_RC(ri_query_parse(find, strlen(find), &query, &test_err), 0);
+    REQUIRE_RC(ri_op_new(query, w.inputs, w.input_count, &w.options, &op, &test_err), 0);
+    size_t rows = 0;
+    size_t bytes = 0;
+    int rc;
+    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS) {
+        bytes = rows == 0 ? op->plan_arena.total_bytes : bytes;
+        rows += op->row_count;
+    }
+    CHECK_RC(rc, RILLE_DONE);
+    CHECK_EQ_INT(rows, COUNT);
+    CHECK_EQ_INT(op->plan_arena.total_bytes, bytes);
+    ri_op_release(op);
+    ri_query_release(query);
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
-          edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer)
+          edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
+          edges__batches_of_long_values_reuse_their_columns)

@@ -43,7 +43,8 @@ end
 
 -- ---- data ----
 
-local TEXTS = { "a", "b", "ab", "red", "green", "blue", "zz top", "" }
+-- The last two are stored apart from their datoms.
+local TEXTS = { "a", "b", "ab", "red", "green", "blue", "zz top", "", ("ax"):rep(600), ("green"):rep(300) }
 
 local ATTRS = {
   { ident = "item/id", type = "long", unique = "identity" },

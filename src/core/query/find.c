@@ -22,7 +22,8 @@ struct ri_find {
     const ri_vec **cols; /* projected, of the batch at hand */
     ri_vec *slices;      /* what is new */
     ri_vec *consts;      /* fixed variables */
-    ri_vec *copies;      /* unstubbed, or results */
+    ri_vec *copies;      /* results of aggregates */
+    ri_vec *wholes;      /* with whole values in place of stubs */
     ri_vec *given;       /* what op->rows points to */
     ri_table *set;       /* NULL: rows are distinct anyway */
     ri_table *result;    /* ordered: all rows */
@@ -62,12 +63,12 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->vars = ri_arena_array(arena, n + 1U, sizeof *find->vars);
     find->cols = ri_arena_array(arena, n + 1U, sizeof *find->cols);
     find->group_cols = ri_arena_array(arena, n + 1U, sizeof *find->group_cols);
-    ri_vec *vecs = ri_arena_array(arena, 4U * (n + 1U), sizeof *vecs);
+    ri_vec *vecs = ri_arena_array(arena, 5U * (n + 1U), sizeof *vecs);
     find->aggs = ri_arena_array(arena, n + 1U, sizeof(ri_agg *));
     if (find->vars == NULL || find->cols == NULL || find->group_cols == NULL || vecs == NULL || find->aggs == NULL) {
         return false;
     }
-    memset(vecs, 0, 4U * (n + 1U) * sizeof *vecs);
+    memset(vecs, 0, 5U * (n + 1U) * sizeof *vecs);
     for (uint16_t i = 0; i <= n; i++) {
         find->aggs[i] = NULL;
     }
@@ -75,6 +76,7 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->consts = vecs + n + 1;
     find->copies = vecs + 2 * (n + 1);
     find->given = vecs + 3 * (n + 1);
+    find->wholes = vecs + 4 * (n + 1);
     return true;
 }
 
@@ -412,8 +414,7 @@ static int give(ri_find *find, rille_err *err)
     for (; find->unstubbed < find->elem_count; find->unstubbed++) {
         uint16_t i = find->unstubbed;
         const ri_vec *vec = NULL;
-        ri_vec copy = { 0 };
-        RI_TRY(ri_unstub(find->op, &find->slices[i], find->count, &find->arena, &copy, &vec, err));
+        RI_TRY(ri_unstub(find->op, &find->slices[i], find->count, &find->arena, &find->wholes[i], &vec, err));
         find->given[i] = *vec;
     }
     find->op->rows = find->given;

@@ -70,7 +70,7 @@ static int map_tuple(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
     for (uint32_t i = 0; i < rows && rc == 0; i++) {
         ri_buf_clear(&buf);
         for (unsigned a = 0; a < count; a++) {
-            ri_value v = ri_arg_get(&args[a], i);
+            ri_value v = ri_plain(ri_arg_get(&args[a], i)); /* in a tuple an entity id is a number */
             ri_value_write(&buf, &v);
         }
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);

@@ -16,6 +16,7 @@ typedef struct call_stage {
     call_phase phase;
     const ri_builtin *builtin;
     const rille_db *db;    /* look-ups */
+    uint16_t source;       /* of db */
     const ri_attr **attrs; /* look-ups; NULL entries: unknown */
     uint16_t attr_count;
     ri_arg *args;
@@ -138,8 +139,12 @@ static int get_some(call_stage *self, uint64_t e, ri_value *out, rille_err *err)
         if (v.type == RI_NIL) {
             continue;
         }
+        if (ri_type_is_stub(v.type)) { /* a tuple holds whole values, and entities as numbers */
+            RI_TRY(ri_whole(self->stage.op, self->db, &v, &self->arena, err));
+        }
+        v = ri_plain(v);
         ri_buf buf = { 0 };
-        ri_value id = ri_ref(self->attrs[i]->id);
+        ri_value id = ri_long(self->attrs[i]->id);
         ri_value_write(&buf, &id);
         ri_value_write(&buf, &v);
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
@@ -158,8 +163,11 @@ static void ask_ahead(call_stage *self)
     for (uint32_t row = self->row + 1; vec != NULL && row < self->in->count && io->want_count < RI_IO_WANTS_MAX;
          row++) {
         ri_value given = ri_vec_get(vec, row);
-        ri_value ignored;
-        (void)first_value(self, ri_entity_of(self->db, &given), self->attrs[0], &ignored, NULL);
+        ri_value v;
+        int rc = first_value(self, ri_entity_of(self->db, &given), self->attrs[0], &v, NULL);
+        if (rc == 0 && self->kind == CALL_GET_SOME && ri_type_is_stub(v.type)) {
+            (void)ri_whole(self->stage.op, self->db, &v, &self->arena, NULL);
+        }
     }
 }
 
@@ -182,7 +190,7 @@ static int look_up_row(call_stage *self, rille_err *err)
         v = otherwise->vec != NULL ? ri_vec_get(otherwise->vec, self->row) : otherwise->value;
     }
     ri_vec_set(&self->result, self->row, &v);
-    return 0;
+    return ri_note_stubs(self->stage.op, self->source, &self->result, self->row, self->row + 1, err);
 }
 
 static int look_up(call_stage *self, rille_err *err)
@@ -361,6 +369,7 @@ static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
         return ri_fail(err, RILLE_QUERY, "%s wants a database as its source", clause->name);
     }
     self->db = op->sources[source].db;
+    self->source = source;
     uint16_t attrs_end = self->kind == CALL_GET_SOME ? clause->term_count : (uint16_t)(first + 2);
     RI_TRY(find_attrs(self, scope, (uint16_t)(first + 1), attrs_end, err));
     RI_TRY(set_args(self, scope, first, (uint16_t)(first + 1), err));

@@ -66,10 +66,12 @@ void ri_results_start(ri_results *results);
  * rest. */
 int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, const ri_vec *result, bool *more,
                     rille_err *err);
-/* Puts whole values in place of stubs in rows of a column (RILLE_NEED until all blobs are at hand): *out is `in` itself
- * or the copy. */
-/* Remembers where the stubs among some rows came from. */
+/* Remembers where the stubs among some rows came from, when that makes a difference. */
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err);
+/* The whole value of a stub of that database, in the arena. */
+int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, rille_err *err);
+/* Puts whole values in place of stubs in rows of a column, also inside of tuples (RILLE_NEED until all blobs are at
+ * hand): *out is `in` itself or the copy. */
 int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
               rille_err *err);
 

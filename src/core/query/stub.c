@@ -9,7 +9,7 @@
 
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err)
 {
-    if (vec->type != RI_MIXED && !ri_type_is_stub(vec->type)) {
+    if (op->blob_db != NULL || (vec->type != RI_MIXED && !ri_type_is_stub(vec->type))) {
         return 0;
     }
     for (uint32_t i = from; i < to; i++) {
@@ -44,13 +44,8 @@ static const rille_db *db_of(const rille_op *op, const ri_value *stub)
     return source != NULL ? op->sources[*source].db : NULL;
 }
 
-/* The whole value into the arena; a stub of unknown origin stays one. */
-static int whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
+int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, rille_err *err)
 {
-    const rille_db *db = db_of(op, v);
-    if (db == NULL) {
-        return 0;
-    }
     ri_blob *blob = NULL;
     RI_TRY(ri_db_blob(db, v, &op->io, &blob, err));
     void *copy = ri_arena_copy(arena, blob->bytes, blob->len);
@@ -60,23 +55,85 @@ static int whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
     return copy != NULL ? 0 : ri_fail_nomem(err);
 }
 
+/* A stub of unknown origin stays one. */
+static int make_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
+{
+    const rille_db *db = ri_type_is_stub(v->type) ? db_of(op, v) : NULL;
+    return db != NULL ? ri_whole(op, db, v, arena, err) : 0;
+}
+
+/* The tuples that aggregates make have stubs in them. */
+static bool has_stubs_inside(const ri_value *v)
+{
+    ri_reader reader = ri_reader_of(v->as.p, v->type == RI_TUPLE ? v->len : 0);
+    while (v->type == RI_TUPLE && ri_reader_left(&reader) > 0 && !reader.bad) {
+        if (ri_type_is_stub(ri_value_read(&reader).type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int make_tuple_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
+{
+    ri_arena parts = { 0 };
+    ri_buf buf = { 0 };
+    ri_reader reader = ri_reader_of(v->as.p, v->len);
+    int rc = 0;
+    while (rc == 0 && ri_reader_left(&reader) > 0 && !reader.bad && buf.len <= RI_VALUE_BYTES_MAX) {
+        ri_value element = ri_value_read(&reader);
+        rc = make_whole(op, &element, &parts, err);
+        if (rc == 0) {
+            ri_value_write(&buf, &element);
+            ri_arena_reset(&parts);
+        }
+    }
+    if (rc == 0 && buf.len > RI_VALUE_BYTES_MAX) {
+        rc = ri_fail(err, RILLE_LIMIT, "a tuple of long values has over %u bytes: take fewer of them",
+                     RI_VALUE_BYTES_MAX);
+    } else if (rc == 0) {
+        ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
+        rc = !buf.failed && ri_value_copy(arena, &tuple, v) ? 0 : ri_fail_nomem(err);
+    }
+    ri_buf_deinit(&buf);
+    ri_arena_deinit(&parts);
+    return rc;
+}
+
+static bool lacks(const ri_vec *vec, uint32_t rows)
+{
+    bool tuples = vec->type == RI_TUPLE || vec->type == RI_MIXED;
+    for (uint32_t i = 0; tuples && i < rows; i++) {
+        ri_value v = ri_vec_get(vec, i);
+        if (has_stubs_inside(&v)) {
+            return true;
+        }
+    }
+    return ri_vec_has_stubs(vec, rows);
+}
+
+static int ask(rille_op *op, const ri_value *v, bool *need, rille_err *err)
+{
+    const rille_db *db = ri_type_is_stub(v->type) ? db_of(op, v) : NULL;
+    ri_blob *blob = NULL;
+    int rc = db != NULL ? ri_db_blob(db, v, &op->io, &blob, err) : 0;
+    ri_object_release(blob != NULL ? &blob->object : NULL);
+    *need = *need || rc == RILLE_NEED;
+    return rc == RILLE_NEED ? 0 : rc;
+}
+
 /* Asks for all blobs: 0 when all are at hand. */
-static int ask(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err)
+static int ask_all(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err)
 {
     bool need = false;
     for (uint32_t i = 0; i < rows; i++) {
         ri_value v = ri_vec_get(in, i);
-        const rille_db *db = ri_type_is_stub(v.type) ? db_of(op, &v) : NULL;
-        if (db == NULL) {
-            continue;
+        ri_reader reader = ri_reader_of(v.as.p, v.type == RI_TUPLE ? v.len : 0);
+        RI_TRY(ask(op, &v, &need, err));
+        while (v.type == RI_TUPLE && ri_reader_left(&reader) > 0 && !reader.bad) {
+            ri_value element = ri_value_read(&reader);
+            RI_TRY(ask(op, &element, &need, err));
         }
-        ri_blob *blob = NULL;
-        int rc = ri_db_blob(db, &v, &op->io, &blob, err);
-        if (rc != 0 && rc != RILLE_NEED) {
-            return rc;
-        }
-        need = need || rc == RILLE_NEED;
-        ri_object_release(blob != NULL ? &blob->object : NULL);
     }
     return need ? RILLE_NEED : 0;
 }
@@ -85,18 +142,16 @@ int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri
               rille_err *err)
 {
     *out = in;
-    if (!ri_vec_has_stubs(in, rows)) {
+    if (!lacks(in, rows)) {
         return 0;
     }
-    RI_TRY(ask(op, in, rows, err));
+    RI_TRY(ask_all(op, in, rows, err));
     if (copy->words == NULL && !ri_vec_init(copy, &op->plan_arena, RI_BATCH_ROWS)) {
         return ri_fail_nomem(err);
     }
     for (uint32_t i = 0; i < rows; i++) {
         ri_value v = ri_vec_get(in, i);
-        if (ri_type_is_stub(v.type)) {
-            RI_TRY(whole(op, &v, arena, err));
-        }
+        RI_TRY(has_stubs_inside(&v) ? make_tuple_whole(op, &v, arena, err) : make_whole(op, &v, arena, err));
         ri_vec_set(copy, i, &v);
     }
     *out = copy;
