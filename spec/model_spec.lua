@@ -58,7 +58,7 @@ local function maps_of(source, from, to)
           if type(v) == "table" then
             v = v.ref >= from and v.ref <= to and "e" .. v.ref or { "item/id", v.ref }
           end
-          list[j] = v
+          list[j] = name == "db/ident" and rille.kw(v) or v
         end
         if #list == 1 then map[name] = list[1] else map[name] = list end
       end
@@ -104,6 +104,20 @@ local function model_of(source, db, e_of)
   return naive.db(rows, { idents = idents, attr_ids = idents })
 end
 
+-- Names of entities and attributes, for the engine and for the model.
+local function add_names(case, engine, model, e_of)
+  engine["?who"], model["?who"], engine["?at"], model["?at"] = {}, {}, {}, {}
+  for i, who in ipairs(case.who) do
+    local e = who.id and e_of(who.id)
+    engine["?who"][i] = e or who.ident and rille.kw(who.ident) or rille.edn.decode(("[:item/id %d]"):format(who.lookup))
+    model["?who"][i] = e or who.ident and naive.kw(who.ident) or naive.tuple { naive.kw "item/id", who.lookup }
+  end
+  for i, at in ipairs(case.at) do
+    engine["?at"][i] = at.text or rille.kw(at.kw)
+    model["?at"][i] = at.text or naive.kw(at.kw)
+  end
+end
+
 local function run_case(seed)
   local case = random_query.case(seed)
   local rng = random_query.rng(seed + 7)
@@ -112,6 +126,7 @@ local function run_case(seed)
   for _, source in ipairs(case.sources) do
     local db, e_of = load(case, source, rng)
     engine[source.name], model[source.name] = db, model_of(source, db, e_of)
+    if source.name == "$" then add_names(case, engine, model, e_of) end
   end
   local a, b = {}, {}
   for i, name in ipairs(case.inputs) do a[i], b[i] = engine[name], model[name] end

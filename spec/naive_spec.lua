@@ -94,6 +94,25 @@ describe("the naive evaluator", function()
       rows("[:find ?e ?t :in $ [[?a ?t]] :where [?e :age ?a]]", people, { { 30, "x" }, { 20, "y" }, { 7, "z" } }))
   end)
 
+  it("knows names of entities and attributes in inputs, and only there", function()
+    local kw, tuple = naive.kw, naive.tuple
+    local who = { kw "the/cid", tuple { kw "name", "bob" }, 4 }
+    assert.equal(lines('["bob"]', '["cid"]', '["dan"]'),
+      rows("[:find ?n :in $ [?w ...] :where [?w :name ?n]]", people, who))
+    assert.equal(lines("[2 :the/cid]", "[4 :the/cid]"),
+      rows("[:find ?e ?w :in $ [?w ...] :where [?e :friend ?w] [?w :tag]]", people, who))
+    assert.equal(lines("[2 3]", "[3 4]", "[4 3]"), rows(
+      "[:find ?a ?b :in $ % [?w ...] :where (reach ?w ?b) [?w :friend ?b] [?a :friend ?b] [?w :name ?n] [?a :name ?n]]",
+      people, REACH, who))
+    assert.equal("", rows("[:find ?n :where [(ground [:the/cid]) [?w ...]] [?w :name ?n]]", people))
+    assert.equal(lines("[20.5]", "[20]", "[30]"),
+      rows("[:find ?v :where [(ground [:age]) [?a ...]] [?e ?a ?v]]", people))
+    assert.equal(lines("[20.5]", "[20]", "[30]"),
+      rows("[:find ?v :in $ [?a ...] :where [?e ?a ?v]]", people, { "age" }))
+    assert.equal(lines("[4 20.5]", "[:the/cid 0]", "[[:name \"bob\"] 20]"),
+      rows("[:find ?w ?v :in $ [?w ...] :where [(get-else $ ?w :age 0) ?v]]", people, who))
+  end)
+
   it("aggregates by group, with :with keeping duplicates", function()
     local r = naive.rel { { "a", 1, 1 }, { "a", 2, 1 }, { "b", 3, 5 }, { "a", 4, 2 } }
     assert.equal(lines('["a" 3]', '["b" 5]'), rows("[:find ?g (sum ?v) :in $r :where [$r ?g _ ?v]]", r))
@@ -147,7 +166,8 @@ describe("the naive evaluator", function()
         return naive.db(random_query.rows(source, function(id) return 1000 + id end))
       end
       local values = { ["$"] = db(case.sources[1]), ["$b"] = db(case.sources[2]), ["$r"] = naive.rel(case.relation),
-        ["%"] = case.rules, ["?min"] = case.min }
+        ["%"] = case.rules, ["?min"] = case.min,
+        ["?who"] = { naive.tuple { naive.kw "item/id", 1 }, 1002 }, ["?at"] = { "item/n", naive.kw "item/m" } }
       local inputs = {}
       for i, name in ipairs(case.inputs) do inputs[i] = values[name] end
       local ok, result = pcall(naive.q, case.query, (table.unpack or unpack)(inputs))

@@ -28,13 +28,16 @@ describe("long texts", function()
 
   it("are equal whether they come from a database or from an input", function()
     local e = tostring(ids.e)
-    assert.same({ "1 2" }, lines("[:find ?a ?b :in $r $s :where [$r ?t ?a] [$s ?t ?b]]", { { LONG, 1 } }, { { LONG, 2 } }))
+    assert.same({ "1 2" },
+      lines("[:find ?a ?b :in $r $s :where [$r ?t ?a] [$s ?t ?b]]", { { LONG, 1 } }, { { LONG, 2 } }))
     assert.same({ e .. " 2" }, lines("[:find ?e ?b :in $ $s :where [?e :p/text ?t] [$s ?t ?b]]", db, { { LONG, 2 } }))
     local many = { { LONG, 2 } }
     for i = 1, 5000 do many[#many + 1] = { "q" .. i, i } end
     assert.same({ e .. " 2" }, lines("[:find ?e ?b :in $ $s :where [?e :p/text ?t] [$s ?t ?b]]", db, many))
-    assert.same({ "2" }, lines("[:find ?b :in $ $s :where [?e :p/text ?t] [$s ?u ?b] [(= ?t ?u)]]", db, { { LONG, 2 } }))
-    assert.equal(1, rille.q("[:find (count ?t) . :in $ $s :where (or-join [?t] [?e :p/text ?t] [$s ?t]) [(!= ?t \"k\")]]",
+    assert.same({ "2" },
+      lines("[:find ?b :in $ $s :where [?e :p/text ?t] [$s ?u ?b] [(= ?t ?u)]]", db, { { LONG, 2 } }))
+    assert.equal(1,
+      rille.q("[:find (count ?t) . :in $ $s :where (or-join [?t] [?e :p/text ?t] [$s ?t]) [(!= ?t \"k\")]]",
       db, { { LONG } }))
     assert.same({ tostring(ids.f) },
       lines("[:find ?e :in $ $s :where [?e :p/text ?t] (not [$s ?t])]", db, { { LONG }, { "z" } }))
@@ -69,8 +72,10 @@ describe("long texts", function()
     assert(other:transact { support.attr("q/text", "string"), support.attr("q/name", "string") })
     local second = assert(other:transact { { ["q/name"] = "b", ["q/text"] = OTHER } }).db_after
     local where = ' :in $ $b :where [?e :p/name "long"] [$b ?f :q/name "b"] '
-    assert.same({ "3000" }, lines("[:find ?c" .. where .. '[(get-else $b ?f :q/text "") ?t] [(count ?t) ?c]]', db, second))
-    assert.same({ "3000" }, lines("[:find ?c" .. where .. "[(get-some $b ?f :q/text) [_ ?t]] [(count ?t) ?c]]", db, second))
+    assert.same({ "3000" },
+      lines("[:find ?c" .. where .. '[(get-else $b ?f :q/text "") ?t] [(count ?t) ?c]]', db, second))
+    assert.same({ "3000" },
+      lines("[:find ?c" .. where .. "[(get-some $b ?f :q/text) [_ ?t]] [(count ?t) ?c]]", db, second))
     assert.equal(OTHER, rille.q("[:find ?t ." .. where .. '[(get-else $b ?f :q/text "") ?t]]', db, second))
     other:close()
   end)
@@ -89,5 +94,115 @@ describe("entities", function()
     assert.equal(5, rille.q("[:find ?n . :in $ ?x :where [?e :p/n ?n] [(tuple ?e 1) ?p] [(tuple ?x 1) ?q] [(= ?p ?q)]]",
       report.db_after, e))
     conn:close()
+  end)
+end)
+
+describe("names of entities and attributes", function()
+  local conn, db, ids
+
+  before_each(function()
+    conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("p/name", "string", { ["db/unique"] = "db.unique/identity" }),
+      support.attr("p/n", "long"), support.attr("p/k", "keyword"), support.attr("p/s", "string"),
+      support.attr("p/c", "ref"), { ["db/ident"] = rille.kw "c/red" }, { ["db/ident"] = rille.kw "c/blue" } })
+    local report = assert(conn:transact {
+      { ["db/id"] = "a", ["p/name"] = "a", ["p/n"] = 1, ["p/c"] = rille.kw "c/red",
+        ["p/k"] = rille.kw "c/red", ["p/s"] = "red" },
+      { ["db/id"] = "b", ["p/name"] = "b", ["p/n"] = 2, ["p/c"] = rille.kw "c/blue", ["p/k"] = rille.kw "c/blue" },
+    })
+    db, ids = report.db_after, report.tempids
+  end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local function lines(query, ...) return support.lines(assert(rille.q(query, db, ...))) end
+  local function kw(text) return rille.kw(text) end
+  local function ref(name) return rille.edn.decode(('[:p/name "%s"]'):format(name)) end
+
+  it("of attributes are keywords or strings, wherever they come from", function()
+    local by_input = "[:find ?e ?v :in $ [?a ...] :where [?e ?a ?v]]"
+    local n = { ids.a .. " 1", ids.b .. " 2" }
+    assert.same(n, lines(by_input, { "p/n" }))
+    assert.same(n, lines(by_input, { kw "p/n" }))
+    assert.same(n, lines(by_input, { kw "p/n", "p/n" }))
+    assert.same(n, lines('[:find ?e ?v :where [?e "p/n" ?v]]'))
+    assert.same(n, lines('[:find ?e ?v :in $ ?a :where [?e ?a ?v]]', "p/n"))
+    assert.same(n, lines("[:find ?e ?v :where [(ground [:p/n]) [?a ...]] [?e ?a ?v]]"))
+    assert.same(n, lines("[:find ?e ?v :where [?e :p/name] [(ground [:p/n :p/none]) [?a ...]] [?e ?a ?v]]"))
+    assert.same(n, lines('[:find ?e ?v :in $ $s :where [?e :p/name] [$s ?a] [?e ?a ?v]]', { { "p/n" }, { 7 } }))
+    assert.same({ ids.a .. " 1" },
+      lines("[:find ?e ?v :in $ [?a ...] :where [?e :p/s] [?e ?a ?v]]", { kw "p/n", "p/n" }))
+    assert.same({ tostring(ids.b) },
+      lines("[:find ?e :in $ [?a ...] :where [?e :p/name] (not [?e ?a _])]", { kw "p/s", "p/s" }))
+    assert.same(n, lines("[:find ?e ?v :in $ % :where (r ?e :p/n ?v)]", "[[(r ?e ?a ?v) [?e ?a ?v]]]"))
+    assert.same(n, lines('[:find ?e ?v :in $ % :where (r ?e ?a ?v) [(ground ["p/n"]) [?a ...]]]',
+      "[[(r ?e ?a ?v) (s ?e ?a ?v)] [(s ?e ?a ?v) [?e ?a ?v]]]"))
+  end)
+
+  it("of attributes that there are not are errors where the query says them", function()
+    for _, a in ipairs { "p/nope", kw "p/nope" } do
+      local _, message, code = rille.q("[:find ?e :in $ ?a :where [?e ?a _]]", db, a)
+      assert.equal("ATTRIBUTE", code)
+      assert.matches("p/nope", message)
+      assert.equal("ATTRIBUTE", select(3, rille.q("[:find ?e :in $ [?a ...] :where [?e ?a _]]", db, { a, kw "p/n" })))
+    end
+    assert.equal("ATTRIBUTE", select(3, rille.q('[:find ?e :where [?e "p/nope" _]]', db)))
+    assert.same({}, lines('[:find ?e :where [(ground ["p/nope"]) [?a ...]] [?e ?a _]]'))
+  end)
+
+  it("of entities are idents and lookup refs in inputs, one or many", function()
+    local by_e = "[:find ?v :in $ [?e ...] :where [?e :p/n ?v]]"
+    assert.same({ "1" }, lines(by_e, { ref "a" }))
+    assert.same({ "1", "2" }, lines(by_e, { ref "a", ref "b", ref "none" }))
+    assert.same({ "1", "2" }, lines(by_e, { ids.a, ref "b" }))
+    assert.same({ "1" }, lines("[:find ?v :in $ ?e :where [?e :p/n ?v]]", ref "a"))
+    local by_v = "[:find ?v :in $ [?c ...] :where [?e :p/c ?c] [?e :p/n ?v]]"
+    assert.same({ "1" }, lines(by_v, { kw "c/red" }))
+    assert.same({ "1", "2" }, lines(by_v, { kw "c/red", kw "c/blue" }))
+    assert.same({ "1" }, lines("[:find ?v :in $ [?c ...] :where [?e :p/c ?c] [?e :p/k ?c] [?e :p/n ?v] [?e :p/s]]",
+      { kw "c/red", kw "c/blue" }))
+    assert.same({ "1 :c/red" }, lines("[:find ?n ?c :in $ [?c ...] :where [?e ?a ?c] [?e :p/n ?n]]",
+      { kw "c/red", kw "c/none" }))
+    local twice = "[:find ?n (count ?a) :in $ [?c ...] :where [?e ?a ?c] [?e :p/n ?n]]"
+    assert.same({ "1 2" }, lines(twice, { kw "c/red" })) -- as the ident of :p/c, and as the keyword of :p/k
+    assert.same({ "1 2" }, lines(twice, { kw "c/red", kw "c/none" }))
+    local many = { ref "a" }
+    for i = 1, 3000 do many[#many + 1] = ref("x" .. i) end
+    assert.same({ "1" }, lines(by_e, many))
+  end)
+
+  it("of entities are arguments of rules and look-ups, too", function()
+    assert.same({ "1" }, lines("[:find ?v :in $ % :where (r [:p/name \"a\"] ?v)]", "[[(r ?e ?v) [?e :p/n ?v]]]"))
+    local rules = "[[(r ?e ?v) (s ?e ?v)] [(s ?e ?v) [?e :p/n ?v]] [(has ?c ?v) [?e :p/c ?c] [?e :p/n ?v]]]"
+    assert.same({ "1", "2" }, lines("[:find ?v :in $ % [?e ...] :where (r ?e ?v)]", rules, { ref "a", ref "b" }))
+    assert.same({ "1" }, lines("[:find ?v :in $ % :where (has :c/red ?v)]", rules))
+    assert.same({}, lines('[:find ?v :in $ % :where [?e :p/k ?c] [?e :p/s "red"] (has ?c ?v)]', rules))
+    assert.same({ "1" }, lines('[:find ?v :where [(get-else $ [:p/name "a"] :p/n 0) ?v]]'))
+    assert.same({ "0", "1", "2" }, lines("[:find ?v :in $ [?e ...] :where [(get-else $ ?e :p/n 0) ?v]]",
+      { ref "a", ref "b", ref "none" }))
+    assert.same({ "1" }, lines("[:find ?v :in $ ?e :where [(get-some $ ?e :p/n) [_ ?v]]]", ref "a"))
+    assert.same({ ":c/red" }, lines("[:find ?e :in $ [?e ...] :where [(missing? $ ?e :p/n)]]", { ref "b", kw "c/red" }))
+  end)
+
+  it("of entities are nothing else than values when they come out of data", function()
+    assert.same({}, lines('[:find ?e :where [?e :p/s ?s] [(keyword "c" ?s) ?c] [?e :p/c ?c]]'))
+    assert.same({}, lines('[:find ?e :where [?e :p/c ?c] [?c :db/ident :c/red] [?e :p/s ?s] [(keyword "c" ?s) ?c]]'))
+    local join = "[:find ?e ?f :where [?e :p/k ?c] [?f :p/c ?c]]"
+    assert.same({}, lines(join))
+    assert.same({}, lines("[:find ?e :in $ $s :where [$s ?c] [?e :p/c ?c]]", { { kw "c/red" } }))
+    local more = {}
+    for i = 1, 3000 do more[i] = { ["p/k"] = kw("z/z" .. i) } end
+    assert(conn:transact(more))
+    db = conn:db()
+    assert.same({}, lines(join))
+  end)
+
+  it("that cannot be looked up are errors", function()
+    local refs = { rille.edn.decode "[:p/n 1]", rille.edn.decode "[:p/n 2]" }
+    local _, message, code = rille.q("[:find ?v :in $ [?e ...] :where [?e :p/s ?v]]", db, refs)
+    assert.equal("QUERY", code)
+    assert.matches("not unique", message)
   end)
 end)

@@ -352,13 +352,20 @@ static bool equal(const ri_value *a, const ri_value *b)
     return ri_value_eq(&x, &y);
 }
 
+/* A constant keyword is the entity of that ident, too. */
+static bool names(const model *m, const ri_value *v, const ri_value *part)
+{
+    return v->type == RI_KEYWORD && part->type == RI_REF &&
+           ri_schema_ident(m->db->schema, (const char *)v->as.p, v->len) == part->as.u;
+}
+
 /* Binds what is free; *bound_now tells which were. */
 static bool match(eval *ev, const clause *c, const ri_datom *d, bool bound_now[VARS])
 {
     ri_value parts[4] = { ri_ref(d->e), ri_ref(d->a), d->v, ri_ref(d->t) };
     for (int i = 0; i < 4; i++) {
         const term *t = &c->pos[i];
-        if (t->is_const && !equal(&t->v, &parts[i])) {
+        if (t->is_const && !equal(&t->v, &parts[i]) && !names(ev->m, &t->v, &parts[i])) {
             return false;
         }
         if (t->var >= 0 && ev->bound[t->var] && !equal(&ev->values[t->var], &parts[i])) {

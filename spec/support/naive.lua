@@ -15,11 +15,16 @@
 -- one.
 -- An error of a function is thrown as a table {code = "TYPE" ...}; so is one that the binder must find: code "QUERY".
 --
+-- Names: ctx.named holds the variables that inputs gave, and parameters of rules that were given one of those or a
+-- constant. Their keywords are idents, and their tuples lookup refs, where a database wants an entity; a keyword or
+-- string in attribute position is the attribute's name, whatever gave it.
+--
 -- Bindings of variables are called an env: name -> value. A body is a list of clauses and maps a list of envs to
 -- another.
 local edn = require "spec.support.edn_lite"
 local base = require "spec.support.naive_functions"
 local forms = require "spec.support.naive_forms"
+local judge = require "spec.support.naive_judge"
 
 local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare }
 local NIL = edn.NIL
@@ -119,17 +124,35 @@ local function match_constant(db, form, position, value)
   return equal(constant(form), value)
 end
 
-local function match_row(source, env, terms, row)
+-- What a bound variable may equal where it may be a name.
+local function match_name(db, value, position, stored)
+  if position == 2 then
+    return attr_name(value) == stored or equal(value, (db.options.attr_ids or {})[stored] or stored)
+  end
+  if is_tag(value, "kw") then
+    local e = (db.options.idents or {})[value.name]
+    return e ~= nil and equal(e, stored)
+  end
+  if is_tag(value, "tuple") and #value == 2 and is_tag(value[1], "kw") then
+    local e = look_up(db, value[1], value[2])
+    return e ~= nil and equal(e, stored)
+  end
+  return false
+end
+
+local function match_row(ctx, source, env, terms, row)
   local is_db = source.tag == "db"
   for i, term in ipairs(terms) do
     local value = row[i]
     if is_db and i == 5 and value == nil then value = true end
     if value == nil then value = NIL end
-    if is_var(term) then
+    local bound = is_db and i <= 4 and is_var(term) and env[term.name]
+    local is_named = bound and (i == 2 or ctx.named[term.name]) and match_name(source, bound, i, value)
+    if is_var(term) and not is_named then
       if is_db and i == 2 then value = (source.options.attr_ids or {})[value] or value end
       env = bind(env, term, value)
       if not env then return nil end
-    elseif not is_blank(term) then
+    elseif not is_var(term) and not is_blank(term) then
       local fits
       if is_db then fits = match_constant(source, term, i, value)
       else fits = equal(constant(term), value) end
@@ -156,6 +179,16 @@ local function argument(env, arg)
   return constant(arg)
 end
 
+-- An argument that names an entity.
+local function entity(ctx, db, env, arg)
+  local e = argument(env, arg)
+  if is_var(arg) and not ctx.named[arg.name] then return e end
+  for _, row in ipairs(db.rows) do
+    if equal(row[1], e) or match_name(db, e, 1, row[1]) then return row[1] end
+  end
+  return NIL
+end
+
 local function first_value(db, e, attr)
   for _, row in ipairs(db.rows) do
     if equal(row[1], e) and row[2] == attr_name(attr) then return row[3] end
@@ -167,7 +200,7 @@ local function call(ctx, env, clause)
   if clause.name == "get-else" or clause.name == "missing?" or clause.name == "get-some" then
     local name = args[1].name
     local db = source_of(ctx, name == "$" and clause.source or name)
-    local e = argument(env, args[2])
+    local e = entity(ctx, db, env, args[2])
     if clause.name == "get-some" then
       for i = 3, #args do
         local v = first_value(db, e, args[i])
@@ -199,7 +232,7 @@ local EVAL = {}
 function EVAL.pattern(ctx, env, clause, out)
   local source = source_of(ctx, clause.source)
   for _, row in ipairs(source.rows) do
-    local found = match_row(source, env, clause.terms, row)
+    local found = match_row(ctx, source, env, clause.terms, row)
     if found then out[#out + 1] = found end
   end
 end
@@ -237,7 +270,7 @@ end
 -- evaluates all of them again until none grows.
 local function answers_to(ctx, name, source, args)
   local id = { name, source }
-  for i = 1, args.count do id[#id + 1] = args[i] == nil and "_" or key(args[i]) end
+  for i = 1, args.count do id[#id + 1] = (args[i] == nil and "_" or key(args[i])) .. (args.named[i] and "!" or "") end
   id = table.concat(id, "\0")
   local answers = ctx.answers[id]
   if not answers then
@@ -252,9 +285,13 @@ end
 local function improve(ctx, answers)
   for _, branch in ipairs(ctx.rules[answers.name]) do
     local env = {}
-    for i, param in ipairs(branch.params) do env[param.name] = answers.args[i] end
+    local named = {}
+    for i, param in ipairs(branch.params) do
+      env[param.name] = answers.args[i]
+      named[param.name] = answers.args.named[i]
+    end
     -- A body's own calls go on with the source that the rule was called with.
-    local inner = setmetatable({ own_source = answers.source, sources = setmetatable({
+    local inner = setmetatable({ own_source = answers.source, named = named, sources = setmetatable({
       ["$"] = ctx.sources[answers.source] }, { __index = ctx.sources }) }, { __index = ctx, __newindex = ctx })
     for _, found in ipairs(eval_body(inner, { env }, branch.body, names(branch.required))) do
       local row, id = {}, {}
@@ -275,10 +312,11 @@ end
 
 function EVAL.rule(ctx, env, clause, out)
   if not ctx.rules[clause.name] then fail("QUERY", "unknown rule", clause.name) end
-  local args = { count = #clause.args }
+  local args = { count = #clause.args, named = {} }
   for i, arg in ipairs(clause.args) do
     if is_var(arg) then args[i] = env[arg.name]
     elseif not is_blank(arg) then args[i] = constant(arg) end
+    args.named[i] = args[i] ~= nil and (not is_var(arg) or ctx.named[arg.name]) or nil
   end
   local source = clause.source == "$" and ctx.own_source or clause.source
   local answers = answers_to(ctx, clause.name, source, args)
@@ -294,7 +332,7 @@ end
 -- Runs f until no rule has new answers; the answers are complete then, so a negation of f's result is sound.
 local function complete(outer, f)
   local ctx = setmetatable({ answers = {}, list = {}, grown = false, sources = outer.sources, rules = outer.rules,
-    needs = outer.needs, host = outer.host, complete = outer.complete }, nil)
+    needs = outer.needs, host = outer.host, complete = outer.complete, named = outer.named }, nil)
   while true do
     ctx.grown = false
     local result = f(ctx)
@@ -307,8 +345,14 @@ local function complete(outer, f)
   end
 end
 
--- Lower runs first; nots last, when all that can be bound is.
-local RANK = { pred = 1, fn = 2, pattern = 3, ["or"] = 4, rule = 5, ["not"] = 6 }
+-- Lower runs first; nots last, when all that can be bound is. What may give an attribute as a name comes before the
+-- pattern that has it in attribute position.
+local RANK = { pred = 1, fn = 2, pattern = 3, ["or"] = 4, rule = 5, ["not"] = 7 }
+
+local function rank(clause, bound)
+  local attr = clause.kind == "pattern" and clause.terms[2]
+  return attr and is_var(attr) and not bound[attr.name] and 6 or RANK[clause.kind]
+end
 
 eval_body = function(ctx, envs, body, outer)
   local bound = copy(outer)
@@ -323,7 +367,7 @@ eval_body = function(ctx, envs, body, outer)
       for name in pairs(needed(clause, ctx.needs, {})) do
         if (bindable[name] or clause.kind ~= "not") and not bound[name] then ready = false end
       end
-      if ready and (not best or RANK[clause.kind] < RANK[waiting[best].kind]) then best = i end
+      if ready and (not best or rank(clause, bound) < rank(waiting[best], bound)) then best = i end
     end
     if not best then fail("QUERY", "clauses wait for variables that nothing binds") end
     local clause = table.remove(waiting, best)
@@ -425,18 +469,12 @@ local function bind_inputs(ctx, query, inputs)
       local out = {}
       for _, env in ipairs(envs) do bind_form(env, form, input, out) end
       envs = distinct_envs(out)
+      for name in pairs(names(form)) do ctx.named[name] = true end
     end
   end
   ctx.needs = find_needs(ctx.rules)
   return envs
 end
-
-local function row_key(row)
-  local out = {}
-  for i, v in ipairs(row) do out[i] = key(v) end
-  return "[" .. table.concat(out, " ") .. "]"
-end
-M.row_key = row_key
 
 -- Distinct rows of the variables of :find and :with; then groups, when there are aggregates.
 local function shape(envs, elems, with)
@@ -453,10 +491,10 @@ local function shape(envs, elems, with)
     end
     local whole = rest(row, 1)
     for _, var in ipairs(with) do whole[#whole + 1] = env[var.name] end
-    local id = row_key(whole)
+    local id = judge.row_key(whole)
     if not seen[id] then
       seen[id] = true
-      local group_id = row_key(group)
+      local group_id = judge.row_key(group)
       if not groups[group_id] then
         groups[group_id] = {}
         order[#order + 1] = group_id
@@ -478,7 +516,7 @@ local function shape(envs, elems, with)
           result[i] = rows[n][i]
         end
       end
-      local id = row_key(result)
+      local id = judge.row_key(result)
       if not out_seen[id] then
         out_seen[id] = true
         out[#out + 1] = result
@@ -520,7 +558,8 @@ end
 function M.q(text, ...)
   local inputs = { ... }
   local query = sections(edn.read(text))
-  local ctx = { sources = {}, rules = {}, host = {}, answers = {}, list = {}, complete = complete }
+  local ctx = { sources = {}, rules = {}, host = {}, answers = {}, list = {}, named = {},
+    complete = complete }
   for i, input in ipairs(inputs) do
     if is_tag(input, "host") then
       ctx.host = input.functions
@@ -538,57 +577,6 @@ function M.q(text, ...)
     limit = limit ~= NIL and limit or nil, offset = offset ~= NIL and offset or nil }
 end
 
--- ---- judging an answer ----
-
--- All rows as text, one a line, sorted.
-function M.serialise(rows)
-  local out = {}
-  for i, row in ipairs(rows) do out[i] = row_key(row) end
-  table.sort(out)
-  return table.concat(out, "\n")
-end
-
-local function order_key(result, row)
-  local out = {}
-  for i, o in ipairs(result.order) do out[i] = key(row[o.column]) end
-  return table.concat(out, " ")
-end
-
--- Is `rows` (a list of rows, in the order they came) a right answer? true, or nil and why not. :find of one value, row
--- or list is judged by the rows it was taken from: pass a list of rows there, too.
-function M.check(result, rows)
-  local expected = result.rows
-  local offset = result.offset or 0
-  local count = math.max(0, #expected - offset)
-  if result.limit then count = math.min(count, result.limit) end
-  if (result.kind == "tuple" or result.kind == "scalar") and count > 1 then count = 1 end
-  if #rows ~= count then return nil, ("%d rows, expected %d"):format(#rows, count) end
-  local left = {}
-  for _, row in ipairs(expected) do left[row_key(row)] = true end
-  for i, row in ipairs(rows) do
-    local id = row_key(row)
-    if not left[id] then return nil, ("row %d %s is wrong, or there twice"):format(i, id) end
-    left[id] = nil
-  end
-  if #result.order > 0 then
-    local sorted = rest(expected, 1)
-    table.sort(sorted, function(a, b)
-      for _, o in ipairs(result.order) do
-        local c = base.compare(a[o.column], b[o.column])
-        if c ~= 0 then
-          if o.desc then return c > 0 end
-          return c < 0
-        end
-      end
-      return false
-    end)
-    for i, row in ipairs(rows) do
-      if order_key(result, row) ~= order_key(result, sorted[offset + i]) then
-        return nil, ("row %d %s is out of order"):format(i, row_key(row))
-      end
-    end
-  end
-  return true
-end
+M.row_key, M.serialise, M.check = judge.row_key, judge.serialise, judge.check
 
 return M

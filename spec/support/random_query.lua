@@ -5,12 +5,15 @@
 --   local case = random_query.case(seed)
 --   case.schema    {{ident = "item/n", type = "long", many = false, unique = nil | "identity", index = bool}, ...}
 --   case.sources   for $ and $b: {name, entities = {{id = 1, ["item/n"] = {5, 6}, ...}, ...}}; ids count from 1;
---                  values are lists; a ref is {ref = id}. Facts to load by the means of the one who tests:
+--                  values are lists; a ref is {ref = id}; some have a "db/ident".
+--                  Facts to load by the means of the one who tests:
 --   random_query.rows(source, e_of)   -> the rows {e, attr, v} of the naive evaluator; e_of: id -> entity id
 --   case.relation  rows {number, string} for $r
 --   case.rules, case.query, case.inputs
---                  text, text, and the names of the inputs in order: "$", "$b", "$r", "%", "?min"
+--                  text, text, and the names of the inputs in order: "$", "$b", "$r", "%", "?min", "?who", "?at"
 --   case.min       the value of ?min
+--   case.who       for [?who ...], entities of $ by name: {ident = text} | {lookup = id} | {id = id}
+--   case.at        for [?at ...], names of attributes: {text = } | {kw = }
 --
 -- Queries ask for what can be: every variable is bound by a pattern, comparisons see one type, and clauses hang
 -- together, so that results stay small. Entities are named by lookup refs, never by numbers.
@@ -68,7 +71,7 @@ end
 local function entities(rng)
   local out, count = {}, 2 + rng:below(11)
   for id = 1, count do
-    local e = { id = id, ["item/id"] = { id } }
+    local e = { id = id, ["item/id"] = { id }, ["db/ident"] = rng:chance(40) and { "who/" .. id } or nil }
     for _, attr in ipairs(ATTRS) do
       if attr.ident ~= "item/id" and rng:chance(65) then
         local values, seen = {}, {}
@@ -163,7 +166,8 @@ function Gen:pattern(source, fresh, entity)
   entity = entity or self:var("e" .. source, 15)
   local v
   if rng:chance(4) then -- any attribute: of any type, so nothing else may use the variable
-    v = rng:chance(50) and self:constant(attr, source) or self:new_var("any")
+    v = rng:chance(50) and self:constant(attr, source) or rng:chance(40) and self:known("e" .. source)
+      or self:new_var("any")
     return ("[%s%s _ %s]"):format(prefix(source), entity, v)
   end
   if rng:chance(14) then v = self:constant(attr, source)
@@ -296,14 +300,29 @@ function Gen:relation()
   return ("[$r %s %s]"):format(self:var("long", 30), self.rng:chance(30) and "_" or self:var("string", 40))
 end
 
+-- A pattern whose attribute is a variable, which gets its names from an input or a function.
+function Gen:by_attribute()
+  local rng = self.rng
+  if rng:chance(60) then
+    self.uses_at = true
+    return ("[%s ?at %s]"):format(self:var("e$", 20), self:var("long", 60))
+  end
+  return ("[%s ?attr %s] [(ground [:item/n :item/m]) [?attr ...]]"):format(self:var("e$", 20), self:var("long", 60))
+end
+
 function Gen:body()
   local rng, clauses = self.rng, {}
   local function add(clause) clauses[#clauses + 1] = clause end
+  if rng:chance(15) then
+    self.uses_who = true
+    self.vars["e$"] = { "?who" }
+  end
   add(self:pattern("$", 80))
   for _ = 1, rng:below(3) do add(self:pattern(self:source(), 50)) end
   if rng:chance(20) then add(self:relation()) end
   if rng:chance(25) then add(self:disjunction()) end
   if rng:chance(25) then add(self:rule()) end
+  if rng:chance(12) then add(self:by_attribute()) end
   if rng:chance(30) then add(self:fn()) end
   if rng:chance(45) then add(self:predicate()) end
   if rng:chance(30) then add(self:negation()) end
@@ -349,7 +368,8 @@ end
 
 function M.case(seed)
   local rng = M.rng(seed)
-  local case = { seed = seed, schema = {}, sources = {}, relation = {}, inputs = { "$" }, min = rng:below(4) }
+  local case = { seed = seed, schema = {}, sources = {}, relation = {}, inputs = { "$" }, min = rng:below(4),
+    who = {}, at = {} }
   for i, attr in ipairs(ATTRS) do
     case.schema[i] = { ident = attr.ident, type = attr.type, many = attr.many, unique = attr.unique,
       index = rng:chance(40) }
@@ -357,16 +377,29 @@ function M.case(seed)
   case.sources[1] = { name = "$", entities = entities(rng) }
   case.sources[2] = { name = "$b", entities = entities(rng) }
   for i = 1, rng:below(12) do case.relation[i] = { rng:below(8) - 1, rng:pick(TEXTS) } end
+  for i = 1, rng:below(5) do
+    local id = 1 + rng:below(#case.sources[1].entities)
+    case.who[i] = rng:pick({ { ident = "who/" .. id }, { lookup = id }, { id = id } })
+  end
+  for i = 1, 1 + rng:below(3) do
+    local ident = rng:pick({ "item/n", "item/m", "item/id" })
+    case.at[i] = rng:pick({ { text = ident }, { kw = ident } })
+  end
   case.rules = ("[%s %s [(hop ?a ?b) %s]]"):format(rng:pick(RULES), MORE_RULES, rng:pick(HOPS))
   local gen = setmetatable({ rng = rng, vars = {}, count = 0, two = rng:chance(35),
     entities = { ["$"] = case.sources[1].entities, ["$b"] = case.sources[2].entities } }, Gen)
   local clauses = table.concat(gen:body(), " ")
   local find, with, tail = gen:find()
-  local used = { ["$b"] = gen.two, ["$r"] = gen.uses_relation, ["%"] = gen.uses_rules, ["?min"] = gen.uses_min }
-  for _, input in ipairs({ "$b", "$r", "%", "?min" }) do
-    if used[input] then case.inputs[#case.inputs + 1] = input end
+  local used = { ["$b"] = gen.two, ["$r"] = gen.uses_relation, ["%"] = gen.uses_rules, ["?min"] = gen.uses_min,
+    ["?who"] = gen.uses_who, ["?at"] = gen.uses_at }
+  local forms = { "$" }
+  for _, input in ipairs({ "$b", "$r", "%", "?min", "?who", "?at" }) do
+    if used[input] then
+      case.inputs[#case.inputs + 1] = input
+      forms[#forms + 1] = (input == "?who" or input == "?at") and ("[%s ...]"):format(input) or input
+    end
   end
-  case.query = ("[:find %s%s :in %s :where %s%s]"):format(find, with, table.concat(case.inputs, " "), clauses, tail)
+  case.query = ("[:find %s%s :in %s :where %s%s]"):format(find, with, table.concat(forms, " "), clauses, tail)
   return case
 end
 

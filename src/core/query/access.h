@@ -32,8 +32,6 @@ typedef enum ri_access {
 /* The order and cuts of a scan by constants; filter_v as in ri_matcher. */
 void ri_pattern_range(const ri_pattern *pattern, ri_order *order, ri_bound *from, ri_bound *to, bool *filter_v);
 
-/* Does a value of the input equal a value of a datom? */
-bool ri_value_matches(const ri_pattern *p, const ri_value *given, const ri_value *stored);
 /* The group of the rows low..high, when it is one and lies together; else NULL. */
 const ri_group *ri_rows_group(const ri_node *leaf, uint32_t low, uint32_t high);
 /* The word key or code of a constant in a group; false: no row has it. *slow: only a comparison of values can tell. */

@@ -81,6 +81,8 @@ typedef struct ri_rule_branch { /* one (rule) definition: all branches of a name
     uint16_t body_count;
     const char **var_names;
     uint16_t var_count;
+    bool *attrs; /* a parameter each: does it stand in attribute position, here or in a rule that it is passed to? The
+                    same for all branches of a name */
     bool *needs; /* a parameter each: must it be bound? The required ones, and those that the bodies of this rule
                     only use (predicates, not), found by the binder. The same for all branches of a name */
 } ri_rule_branch;

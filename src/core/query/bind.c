@@ -143,6 +143,22 @@ int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset
     return 0;
 }
 
+void ri_clause_attrs(const ri_clause *clause, const ri_rules *rules, ri_varset *out)
+{
+    const ri_rule_branch *branch =
+        clause->kind == RI_CLAUSE_RULE && rules != NULL ? ri_rules_find(rules, clause->name) : NULL;
+    for (uint16_t i = 0; i < clause->term_count; i++) {
+        bool attr =
+            clause->kind == RI_CLAUSE_PATTERN ? i == 1 : branch != NULL && i < branch->param_count && branch->attrs[i];
+        if (attr && clause->terms[i].kind == RI_TERM_VAR) {
+            ri_varset_add(out, clause->terms[i].var);
+        }
+    }
+    for (uint16_t i = 0; i < clause->body_count; i++) {
+        ri_clause_attrs(&clause->body[i], rules, out);
+    }
+}
+
 /* A clause that waits for its turn. */
 typedef struct waiting {
     ri_varset required;

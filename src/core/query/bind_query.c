@@ -2,8 +2,9 @@
  *
  * Binding whole queries and rules, and their calls.
  *
- * What a rule NEEDS bound at a call follows from its bodies, which may call rules: the smallest solution is found by
- * repetition. A need only ever appears, so there are at most as many rounds as parameters.
+ * What a rule NEEDS bound at a call, and which of its parameters are attributes, follows from its bodies, which may call
+ * rules: the smallest solution is found by repetition. Both only ever appear, so there are at most twice as many rounds
+ * as parameters.
  */
 #include "bind.h"
 
@@ -148,13 +149,16 @@ static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
                                branch->required_count);
             }
             branch->needs = first->needs;
+            branch->attrs = first->attrs;
             continue;
         }
         branch->needs = ri_arena_array(arena, branch->param_count, sizeof *branch->needs);
-        if (branch->needs == NULL) {
+        branch->attrs = ri_arena_array(arena, branch->param_count, sizeof *branch->attrs);
+        if (branch->needs == NULL || branch->attrs == NULL) {
             return ri_fail_nomem(err);
         }
         for (uint16_t p = 0; p < branch->param_count; p++) {
+            branch->attrs[p] = false;
             branch->needs[p] = p < branch->required_count;
         }
     }
@@ -184,14 +188,20 @@ static int find_needs(ri_rules *rules, bool *grown)
         ri_rule_branch *branch = &rules->branches[i];
         ri_varset required = { { 0 } };
         ri_varset provided = { { 0 } };
+        ri_varset attrs = { { 0 } };
         RI_TRY(ri_body_required(branch->body, branch->body_count, rules, &required));
         for (uint16_t c = 0; c < branch->body_count; c++) {
             ri_clause_provides(&branch->body[c], &provided);
+            ri_clause_attrs(&branch->body[c], rules, &attrs);
         }
         for (uint16_t p = 0; p < branch->param_count; p++) {
             ri_var var = branch->params[p];
             if (!branch->needs[p] && (ri_varset_has(&required, var) || !ri_varset_has(&provided, var))) {
                 branch->needs[p] = true;
+                *grown = true;
+            }
+            if (!branch->attrs[p] && ri_varset_has(&attrs, var)) {
+                branch->attrs[p] = true;
                 *grown = true;
             }
         }

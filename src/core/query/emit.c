@@ -44,13 +44,10 @@ static int pin(ri_emit *emit, const ri_node *leaf, rille_err *err)
 
 /* ---- checks on whole datoms ---- */
 
-/* Does a value of the input equal a value of the attribute? */
-bool ri_value_matches(const ri_pattern *p, const ri_value *given, const ri_value *stored)
+/* Does the constant value of a pattern equal that of a datom? */
+static bool const_matches(const ri_pattern *p, const ri_value *stored)
 {
-    if (stored->type == RI_REF && given->type == RI_KEYWORD && p->attr != NULL) {
-        return ri_entity_of(p->db, given) == stored->as.u;
-    }
-    return ri_same_value(given, stored);
+    return p->v_entity != 0 && stored->type == RI_REF ? stored->as.u == p->v_entity : ri_same_value(&p->v, stored);
 }
 
 static ri_value position_value(const ri_datom *d, unsigned pos)
@@ -69,11 +66,13 @@ static ri_value position_value(const ri_datom *d, unsigned pos)
     }
 }
 
-static bool same_variables(const ri_pattern *p, const ri_datom *d)
+/* Positions of one variable must be equal; when it is bound, each of them was compared. */
+static bool same_variables(const ri_matcher *m, const ri_datom *d)
 {
+    const ri_pattern *p = m->pattern;
     for (unsigned i = 0; i < RI_POS_COUNT; i++) {
         for (unsigned j = i + 1; j < RI_POS_COUNT; j++) {
-            if (p->var[i] != RI_NO_VAR && p->var[i] == p->var[j]) {
+            if (p->var[i] != RI_NO_VAR && p->var[i] == p->var[j] && m->bound[i] == RI_NO_VAR) {
                 ri_value a = position_value(d, i);
                 ri_value b = position_value(d, j);
                 if (!ri_same_value(&a, &b)) {
@@ -88,7 +87,7 @@ static bool same_variables(const ri_pattern *p, const ri_datom *d)
 static bool datom_matches(const ri_matcher *m, const ri_datom *d, const ri_batch *in, uint32_t in_row)
 {
     const ri_pattern *p = m->pattern;
-    if (m->filter_v && !ri_value_matches(p, &p->v, &d->v)) {
+    if (m->filter_v && !const_matches(p, &d->v)) {
         return false;
     }
     if (!m->slow) {
@@ -102,12 +101,12 @@ static bool datom_matches(const ri_matcher *m, const ri_datom *d, const ri_batch
         if (m->bound[pos] != RI_NO_VAR) {
             ri_value given = ri_vec_get(&in->cols[m->bound[pos]], in_row);
             ri_value stored = position_value(d, pos);
-            if (!ri_value_matches(p, &given, &stored)) {
+            if (!ri_same_value(&given, &stored)) {
                 return false;
             }
         }
     }
-    return same_variables(p, d);
+    return same_variables(m, d);
 }
 
 /* ---- thinning ---- */

@@ -14,7 +14,7 @@
  * chain. (X2) cols[var_count] of every batch is the ORIGIN: in the chains inside not, or and tail-recursive rules, the
  * number of the row that was fed in; elsewhere absent. (X3) A variable that an input of one row gives is FIXED: it is a
  * constant of its scope and never a column. (X4) An entity id is REF or LONG, which are equal; a stage that takes one
- * accepts both (and idents, by the schema of its database).
+ * accepts both. (X5) Hidden columns (ri_hidden_var) are made by a stage of names for the stage that follows it.
  */
 #ifndef RI_EXEC_H
 #define RI_EXEC_H
@@ -37,7 +37,7 @@ int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const r
 /* Plans the bodies of all predicates reached so far. */
 int ri_ruleset_plan(rille_op *op, rille_err *err);
 
-/* ---- planning ---- */
+/* ---- planning (plan_order.c, plan_cost.c, plan.c) ---- */
 
 typedef struct ri_plan_input {
     const ri_scope *scope;
@@ -52,6 +52,12 @@ typedef struct ri_plan_input {
     unsigned depth;
 } ri_plan_input;
 
+/* What is bound: columns, and variables that are constants. */
+ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound);
+/* Adds the variables of a clause that matter outside it. */
+void ri_outer_vars(const ri_clause *clause, ri_varset *out);
+/* Does it give at most one row for each? */
+bool ri_clause_filters(const ri_clause *clause);
 /* Order: order[i] = index of the clause to run i-th; est[i] rows after it. Arrays of `count`. */
 int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err);
 /* Appends stages for clauses order[from..to) to *last. bound is updated; live: after order[to - 1]. */

@@ -46,6 +46,17 @@ static void fix(rille_op *op, ri_value *fixed, ri_var var, const ri_value *v)
     ri_varset_add(&op->scope.is_fixed, var);
 }
 
+static bool has_names(const ri_vec *col, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows && !ri_type_is_word(col->type); i++) {
+        uint8_t type = ri_vec_get(col, i).type;
+        if (type == RI_KEYWORD || type == RI_TUPLE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *fixed, rille_err *err)
 {
     const ri_in *in = &op->query->in[at];
@@ -75,6 +86,9 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
             fix(op, fixed, var, &v);
         } else {
             op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at };
+            if (table->count > 0 && has_names(&table->cols[c], table->count)) {
+                ri_varset_add(&op->scope.named, var);
+            }
         }
     }
     if (table->count > 1) {

@@ -17,6 +17,7 @@ typedef struct call_stage {
     const ri_builtin *builtin;
     const rille_db *db;    /* look-ups */
     uint16_t source;       /* of db */
+    bool named;            /* the entity may be given by a name */
     const ri_attr **attrs; /* look-ups; NULL entries: unknown */
     uint16_t attr_count;
     ri_arg *args;
@@ -155,6 +156,12 @@ static int get_some(call_stage *self, uint64_t e, ri_value *out, rille_err *err)
     return 0;
 }
 
+static int entity_of(const call_stage *self, const ri_value *given, uint64_t *e, rille_err *err)
+{
+    *e = self->named ? 0 : ri_entity_of(given);
+    return self->named ? ri_name_entity(self->stage.op, self->db, given, true, e, err) : 0;
+}
+
 /* A row lacks a node: what the rows after it will lack is asked for as well, to be fetched in the same round. */
 static void ask_ahead(call_stage *self)
 {
@@ -164,7 +171,9 @@ static void ask_ahead(call_stage *self)
          row++) {
         ri_value given = ri_vec_get(vec, row);
         ri_value v;
-        int rc = first_value(self, ri_entity_of(self->db, &given), self->attrs[0], &v, NULL);
+        uint64_t e = 0;
+        int rc = entity_of(self, &given, &e, NULL);
+        rc = rc == 0 ? first_value(self, e, self->attrs[0], &v, NULL) : rc;
         if (rc == 0 && self->kind == CALL_GET_SOME && ri_type_is_stub(v.type)) {
             (void)ri_whole(self->stage.op, self->db, &v, &self->arena, NULL);
         }
@@ -175,8 +184,9 @@ static int look_up_row(call_stage *self, rille_err *err)
 {
     const ri_arg *entity = &self->args[0];
     ri_value given = entity->vec != NULL ? ri_vec_get(entity->vec, self->row) : entity->value;
-    uint64_t e = ri_entity_of(self->db, &given);
+    uint64_t e = 0;
     ri_value v;
+    RI_TRY(entity_of(self, &given, &e, err));
     if (self->kind == CALL_GET_SOME) {
         RI_TRY(get_some(self, e, &v, err));
     } else {
@@ -373,6 +383,7 @@ static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
     uint16_t attrs_end = self->kind == CALL_GET_SOME ? clause->term_count : (uint16_t)(first + 2);
     RI_TRY(find_attrs(self, scope, (uint16_t)(first + 1), attrs_end, err));
     RI_TRY(set_args(self, scope, first, (uint16_t)(first + 1), err));
+    self->named = self->arg_vars[0] == RI_NO_VAR || ri_varset_has(&scope->named, self->arg_vars[0]);
     if (self->kind == CALL_GET_ELSE) {
         const ri_term *otherwise = &clause->terms[first + 2];
         const ri_value *value = ri_term_const(scope, otherwise);

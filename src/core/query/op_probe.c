@@ -280,7 +280,7 @@ static int narrow(ri_probe_stage *self, uint32_t in_row, rille_err *err)
     ri_value v = given;
     bool fits = true;
     if (p->attr->type == RI_REF) {
-        v = ri_ref(ri_entity_of(p->db, &given));
+        v = ri_ref(ri_entity_of(&given));
     } else {
         RI_TRY(ri_attr_fit(p->attr, &given, &self->arena, &v, &fits, err));
     }
@@ -306,7 +306,7 @@ static int narrow(ri_probe_stage *self, uint32_t in_row, rille_err *err)
     }
     for (uint32_t i = self->low; i < self->high; i++) {
         ri_value stored = self->run.leaf != NULL ? ri_node_value(self->run.leaf, i) : self->run.rows[i]->v;
-        if (ri_value_matches(p, &v, &stored)) {
+        if (ri_same_value(&v, &stored)) {
             self->match = i;
             self->match_end = i + 1;
             break;

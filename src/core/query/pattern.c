@@ -2,8 +2,8 @@
  *
  * Patterns on databases: what their constants stand for in the database at hand, and the range that they cut.
  *
- * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). A
- * value that no datom of the attribute can have makes the pattern match nothing: that is no error, since a query may
+ * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). What
+ * is a name at all: op_names.c. A value that no datom of the attribute can have makes the pattern match nothing: that is no error, since a query may
  * ask several databases.
  */
 #include "pattern.h"
@@ -37,7 +37,7 @@ static bool integral(double d, int64_t *out)
     return true;
 }
 
-uint64_t ri_entity_of(const rille_db *db, const ri_value *v)
+uint64_t ri_entity_of(const ri_value *v)
 {
     int64_t number = 0;
     switch (v->type) {
@@ -50,8 +50,6 @@ uint64_t ri_entity_of(const rille_db *db, const ri_value *v)
             return 0;
         }
         break;
-    case RI_KEYWORD:
-        return ri_schema_ident(db->schema, (const char *)v->as.p, v->len);
     default: /* a uint8_t, not an enum */
         return 0;
     }
@@ -113,70 +111,92 @@ int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_val
 
 /* ---- constants ---- */
 
-static int lookup(rille_op *op, ri_pattern *p, const ri_value *attr_name, const ri_value *value, uint64_t *e,
-                  rille_err *err)
+static uint64_t ident_or_id(const rille_db *db, const ri_value *v)
+{
+    return v->type == RI_KEYWORD ? ri_schema_ident(db->schema, (const char *)v->as.p, v->len) : ri_entity_of(v);
+}
+
+static int lookup(rille_op *op, const rille_db *db, const ri_value *attr_name, const ri_value *value, bool strict,
+                  uint64_t *e, rille_err *err)
 {
     *e = 0;
     const char *name = (const char *)attr_name->as.p;
-    const ri_attr *attr = ri_schema_attr(p->db->schema, name, attr_name->len);
+    const ri_attr *attr = ri_schema_attr(db->schema, name, attr_name->len);
     if (attr == NULL) {
-        return p->db->schema->read_flexible ? 0 : ri_schema_unknown(p->db->schema, name, attr_name->len, err);
+        return !strict || db->schema->read_flexible ? 0 : ri_schema_unknown(db->schema, name, attr_name->len, err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
-        return ri_fail(err, RILLE_QUERY,
-                       "lookup ref by :%s, which is not unique: entities are named by unique attributes", attr->ident);
+        return !strict ? 0
+                       : ri_fail(err, RILLE_QUERY,
+                                 "lookup ref by :%s, which is not unique: entities are named by unique attributes",
+                                 attr->ident);
     }
     ri_value v = *value;
     bool fits = true;
     if (attr->type == RI_REF) {
-        v = ri_ref(ri_entity_of(p->db, value));
+        v = ri_ref(ident_or_id(db, value));
     } else {
         RI_TRY(ri_attr_fit(attr, value, &op->arena, &v, &fits, err));
     }
-    return !fits ? 0 : ri_db_lookup(p->db, attr, &v, &op->io, e, err);
+    return !fits ? 0 : ri_db_lookup(db, attr, &v, &op->io, e, err);
 }
 
-/* [attr value] given as a tuple by an input */
-static int lookup_tuple(rille_op *op, ri_pattern *p, const ri_value *tuple, uint64_t *e, rille_err *err)
+int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool strict, uint64_t *e, rille_err *err)
 {
-    ri_reader reader = ri_reader_of(tuple->as.p, tuple->len);
+    *e = ident_or_id(db, v);
+    if (v->type != RI_TUPLE) {
+        return 0;
+    }
+    ri_reader reader = ri_reader_of(v->as.p, v->len);
     ri_value attr = ri_value_read(&reader);
     ri_value value = ri_value_read(&reader);
-    *e = 0;
     if (reader.bad || attr.type != RI_KEYWORD || ri_reader_left(&reader) != 0) {
         return 0;
     }
-    return lookup(op, p, &attr, &value, e, err);
+    return lookup(op, db, &attr, &value, strict, e, err);
+}
+
+int ri_name_attr(const rille_db *db, const ri_value *v, bool strict, const ri_attr **out, rille_err *err)
+{
+    const ri_schema *schema = db->schema;
+    if (v->type == RI_KEYWORD || v->type == RI_STRING) {
+        const char *name = (const char *)v->as.p;
+        *out = ri_schema_attr(schema, name, v->len);
+        bool fails = *out == NULL && strict && !schema->read_flexible;
+        return fails ? ri_schema_unknown(schema, name, v->len, err) : 0;
+    }
+    uint64_t id = ri_entity_of(v);
+    *out = id != 0 ? ri_schema_attr_by_id(schema, id) : NULL;
+    return 0;
+}
+
+uint64_t ri_call_names(const ri_scope *scope, const ri_clause *call)
+{
+    uint64_t names = 0;
+    for (uint16_t i = 0; i < call->term_count && i < 64; i++) {
+        const ri_value *value = ri_term_const(scope, &call->terms[i]);
+        ri_var var = ri_term_var(scope, &call->terms[i]);
+        bool named = value != NULL ? value->type == RI_KEYWORD || value->type == RI_TUPLE
+                                   : var != RI_NO_VAR && ri_varset_has(&scope->named, var);
+        names |= (uint64_t)named << i;
+    }
+    return names;
 }
 
 /* What a constant or lookup ref in entity position names; 0: nothing. */
-static int resolve_entity(rille_op *op, ri_pattern *p, const ri_term *term, const ri_value *value, uint64_t *e,
+static int resolve_entity(rille_op *op, const ri_pattern *p, const ri_term *term, const ri_value *value, uint64_t *e,
                           rille_err *err)
 {
     if (term->kind == RI_TERM_LOOKUP) {
-        return lookup(op, p, &term->lookup->attr, &term->lookup->v, e, err);
+        return lookup(op, p->db, &term->lookup->attr, &term->lookup->v, true, e, err);
     }
-    if (value->type == RI_TUPLE) {
-        return lookup_tuple(op, p, value, e, err);
-    }
-    *e = ri_entity_of(p->db, value);
-    return 0;
+    return ri_name_entity(op, p->db, value, true, e, err);
 }
 
 static int resolve_attr(ri_pattern *p, const ri_value *value, rille_err *err)
 {
-    const ri_schema *schema = p->db->schema;
     p->has[RI_POS_A] = true;
-    if (value->type == RI_KEYWORD) {
-        const char *name = (const char *)value->as.p;
-        p->attr = ri_schema_attr(schema, name, value->len);
-        if (p->attr == NULL && !schema->read_flexible) {
-            return ri_schema_unknown(schema, name, value->len, err);
-        }
-    } else {
-        uint64_t id = ri_entity_of(p->db, value);
-        p->attr = id != 0 ? ri_schema_attr_by_id(schema, id) : NULL;
-    }
+    RI_TRY(ri_name_attr(p->db, value, true, &p->attr, err));
     p->nothing = p->nothing || p->attr == NULL;
     return 0;
 }
@@ -199,7 +219,9 @@ static int resolve_value(rille_op *op, ri_pattern *p, const ri_term *term, const
         p->nothing = p->nothing || !fits;
         return 0;
     }
-    return fit_bytes(value, &op->arena, &p->v, err);
+    RI_TRY(fit_bytes(value, &op->arena, &p->v, err));
+    bool named = value->type == RI_KEYWORD || value->type == RI_TUPLE;
+    return named ? ri_name_entity(op, p->db, value, false, &p->v_entity, err) : 0;
 }
 
 static int resolve_position(rille_op *op, ri_pattern *p, const ri_scope *scope, unsigned pos, rille_err *err)

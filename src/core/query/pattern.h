@@ -28,6 +28,8 @@ typedef struct ri_scope {
     const char **var_names;
     const ri_value *fixed; /* by variable; used where is_fixed says so; NULL: none is */
     ri_varset is_fixed;
+    ri_varset named; /* variables whose keywords and lookup refs name entities (op_names.c) */
+    uint64_t names;  /* of a rule: which of its arguments are such */
     uint16_t var_count;
     uint16_t source; /* inside rules: what the default source stands for */
     uint16_t source_default;
@@ -37,8 +39,10 @@ static inline uint16_t ri_scope_source(const ri_scope *scope, uint16_t source)
 {
     return source == scope->source_default ? scope->source : source;
 }
-/* The scope of a rule branch on a source. NULL: no memory. */
-const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source);
+/* The scope of a rule branch on a source, where the arguments in `names` may be names. NULL: no memory. */
+const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source, uint64_t names);
+/* Which arguments of a call may be names: constants and variables that are. */
+uint64_t ri_call_names(const ri_scope *scope, const ri_clause *call);
 /* The constant that a term is, or NULL. */
 const ri_value *ri_term_const(const ri_scope *scope, const ri_term *term);
 /* The variable that a term is, when it is no constant; else RI_NO_VAR. */
@@ -73,8 +77,9 @@ typedef struct ri_pattern {
     uint64_t e;
     uint64_t t;
     ri_value v;
-    bool v_is_ref; /* v is surely a ref (ident or lookup ref) */
-    bool nothing;  /* matches no datom at all */
+    uint64_t v_entity; /* attribute unknown: what v names, when the stored value is a ref; 0: nothing */
+    bool v_is_ref;     /* v is surely a ref (ident or lookup ref) */
+    bool nothing;      /* matches no datom at all */
     bool counted;
     uint64_t attr_count;     /* datoms of the attribute (of the database when it is unknown) */
     uint64_t const_count;    /* datoms that match the constants: exact, or a guess where no index tells */
@@ -83,8 +88,14 @@ typedef struct ri_pattern {
 
 /* RILLE_QUERY: it has no source, or more terms than a datom has parts. */
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
-/* The entity a value names in a database: a number, a ref, an ident; 0: none. */
-uint64_t ri_entity_of(const rille_db *db, const ri_value *v);
+/* The entity whose id a value is; 0: none. */
+uint64_t ri_entity_of(const ri_value *v);
+/* The same where names count: idents, and lookup refs given as tuples (which may have to read: RILLE_NEED). 0: it names
+ * none. strict: a lookup ref by an attribute that is unknown or not unique is an error; else it names none. */
+int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool strict, uint64_t *e, rille_err *err);
+/* The attribute that a keyword, a string or an id names; NULL: none, which is an error (RILLE_ATTRIBUTE) for a name when
+ * strict, unless the database is read flexibly. */
+int ri_name_attr(const rille_db *db, const ri_value *v, bool strict, const ri_attr **out, rille_err *err);
 /* The value as one of the attribute, so that equal ones are equal; !*fits: none of its values can equal. Bytes go to
  * the arena. */
 int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_value *out, bool *fits, rille_err *err);

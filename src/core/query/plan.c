@@ -1,117 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * From clauses to a chain of stages: first the order, then an access path for each clause.
- *
- * ORDER. Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest
- * rows, among those that share a variable with what is bound (a cross product only when nothing else is left). By (B2)
- * of bind.h this never gets stuck.
+ * From clauses in their order (plan_order.c) to a chain of stages: an access path for each clause.
  *
  * LIVENESS. A stage makes and passes on only columns that a later stage or :find needs.
  */
 #include "exec.h"
-
-static ri_varset known_vars(const ri_scope *scope, const ri_varset *bound)
-{
-    ri_varset known = *bound;
-    if (scope->fixed != NULL) {
-        ri_varset_union(&known, &scope->is_fixed);
-    }
-    return known;
-}
-
-/* Variables of a clause that matter outside it. */
-static void outer_vars(const ri_clause *clause, ri_varset *out)
-{
-    if (clause->kind != RI_CLAUSE_NOT && clause->kind != RI_CLAUSE_OR) {
-        ri_clause_vars(clause, out);
-        return;
-    }
-    for (uint16_t i = 0; i < clause->join_count; i++) {
-        ri_varset_add(out, clause->join_vars[i]);
-    }
-}
-
-/* ---- order ---- */
-
-static bool filters(const ri_clause *clause)
-{
-    return clause->kind == RI_CLAUSE_PRED || clause->kind == RI_CLAUSE_NOT ||
-           (clause->kind == RI_CLAUSE_FUNC &&
-            (clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE));
-}
-
-static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *known)
-{
-    ri_varset required = { { 0 } };
-    ri_clause_required(clause, &op->rules, &required);
-    if (clause->kind == RI_CLAUSE_NOT || clause->kind == RI_CLAUSE_PRED) {
-        outer_vars(clause, &required);
-    }
-    return ri_varset_within(&required, known);
-}
-
-typedef struct choice {
-    uint16_t clause;
-    double fanout;
-    bool connected;
-    bool found;
-} choice;
-
-static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows,
-                     choice *best)
-{
-    const ri_clause *clause = &in->clauses[i];
-    ri_varset known = known_vars(in->scope, bound);
-    if (!ready(op, clause, &known)) {
-        return;
-    }
-    ri_varset vars = { { 0 } };
-    outer_vars(clause, &vars);
-    double fanout = ri_plan_fanout(op, in, clause, bound, rows);
-    bool connected = ri_varset_meets(&vars, bound) || rows <= 1 || fanout <= 1 || ri_varset_within(&vars, &known);
-    if (filters(clause)) {
-        fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
-        connected = true;
-    }
-    if (!best->found || (connected && !best->connected) || (connected == best->connected && fanout < best->fanout)) {
-        *best = (choice){ i, fanout, connected, true };
-    }
-}
-
-int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err)
-{
-    ri_varset bound = in->bound;
-    double rows = in->rows;
-    bool *done = ri_arena_alloc(&op->plan_arena, in->count);
-    if (done == NULL) {
-        return ri_fail_nomem(err);
-    }
-    memset(done, 0, in->count);
-    for (uint16_t at = 0; at < in->count; at++) {
-        choice best = { 0, 0, false, false };
-        for (uint16_t i = 0; i < in->count; i++) {
-            if (!done[i]) {
-                consider(op, in, i, &bound, rows, &best);
-            }
-        }
-        for (uint16_t i = 0; i < in->count && !best.found; i++) { /* against (B2): run it with what there is */
-            if (!done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
-                best = (choice){ i, 1, true, true };
-            }
-        }
-        if (!best.found) {
-            return ri_fail(err, RILLE_QUERY,
-                           "the clauses of the query cannot be ordered: a function waits for a "
-                           "variable that nothing binds");
-        }
-        done[best.clause] = true;
-        order[at] = best.clause;
-        rows *= ri_plan_fanout(op, in, &in->clauses[best.clause], &bound, rows);
-        est[at] = rows;
-        ri_clause_provides(&in->clauses[best.clause], &bound);
-    }
-    return 0;
-}
 
 /* ---- small stages ---- */
 
@@ -202,6 +95,71 @@ static void set_matcher(const build *b, const ri_pattern *p, ri_matcher *m)
     }
 }
 
+/* Does the variable come from an input of several rows? */
+static bool is_input(const build *b, ri_var var)
+{
+    bool found = false;
+    for (uint16_t i = 0; b->in->scope == &b->op->scope && i < b->op->in_col_count; i++) {
+        found = found || b->op->in_cols[i].var == var;
+    }
+    return found;
+}
+
+/* What names in a bound variable at a position are to be replaced by; false: nothing. */
+static bool name_kind(const build *b, const ri_pattern *p, unsigned pos, ri_var var, uint8_t *kind)
+{
+    bool named = ri_varset_has(&b->in->scope->named, var);
+    *kind = RI_NAME_ENTITY;
+    if (pos == RI_POS_A) {
+        *kind = named || is_input(b, var) ? RI_NAME_GIVEN_ATTR : RI_NAME_ATTR;
+        return true;
+    }
+    if (pos == RI_POS_V && p->attr == NULL) {
+        *kind = RI_NAME_EITHER;
+    }
+    return named && pos != RI_POS_ADDED && (pos != RI_POS_V || p->attr == NULL || p->attr->type == RI_REF);
+}
+
+/* A stage for names, where bound variables may have some; then the matcher compares with what that gives. */
+static int names_stage(const build *b, const ri_pattern *p, ri_matcher *m, ri_stage **last, rille_err *err)
+{
+    ri_name_spec specs[RI_POS_COUNT];
+    uint16_t count = 0;
+    for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
+        ri_var var = m->bound[pos];
+        uint8_t kind;
+        if (var != RI_NO_VAR && name_kind(b, p, pos, var, &kind)) {
+            m->bound[pos] = ri_hidden_var(b->in->scope, pos);
+            specs[count++] = (ri_name_spec){ var, m->bound[pos], kind };
+        }
+    }
+    if (count == 0 || p->nothing) {
+        return 0;
+    }
+    ri_stage *stage = ri_names_stage_new(b->op, b->in->scope, *last, p->db, specs, count);
+    if (stage == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_stage_set_carry(stage, &b->bound, &b->bound, b->in->origin);
+    stage->clause = b->clause;
+    stage->depth = b->in->depth;
+    stage->est_rows = b->rows;
+    *last = stage;
+    return 0;
+}
+
+/* Is some bound variable at several positions? Each of them is compared on its own: not by a join's keys. */
+static bool bound_twice(const ri_pattern *p, const ri_matcher *m)
+{
+    bool twice = false;
+    for (unsigned i = 0; i < RI_POS_COUNT; i++) {
+        for (unsigned j = 0; j < i && m->bound[i] != RI_NO_VAR; j++) {
+            twice = twice || p->var[i] == p->var[j];
+        }
+    }
+    return twice;
+}
+
 static ri_access choose_access(const build *b, const ri_pattern *p, const ri_matcher *m)
 {
     bool e = m->bound[RI_POS_E] != RI_NO_VAR;
@@ -222,7 +180,7 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
     if (by_v && p->attr->avet && p->attr->type != RI_NIL) {
         return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
     }
-    return b->one_row ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
+    return b->one_row || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
 }
 
 /* Checks that the access path does not make by itself. */
@@ -236,8 +194,8 @@ static void set_checks(const ri_pattern *p, ri_access access, ri_matcher *m)
               m->bound[RI_POS_A] != RI_NO_VAR || m->bound[RI_POS_T] != RI_NO_VAR || m->bound[RI_POS_ADDED] != RI_NO_VAR;
 }
 
-/* A scan of the pattern on its own, into a table, joined by all bound variables. */
-static ri_stage *hash_stage(const build *b, const ri_pattern *p, ri_stage *input)
+/* A scan of the pattern on its own, into a table, joined by all bound variables (or what stands for them in m). */
+static ri_stage *hash_stage(const build *b, const ri_pattern *p, const ri_matcher *m, ri_stage *input)
 {
     rille_op *op = b->op;
     ri_arena *arena = &op->plan_arena;
@@ -259,7 +217,7 @@ static ri_stage *hash_stage(const build *b, const ri_pattern *p, ri_stage *input
             continue;
         }
         if (ri_varset_has(&b->bound, var)) {
-            keys[spec.key_count++] = (ri_join_key){ spec.build_count, var, ri_nil() };
+            keys[spec.key_count++] = (ri_join_key){ spec.build_count, m->bound[pos], ri_nil() };
         } else {
             outs[spec.out_count++] = (ri_join_out){ spec.build_count, var };
         }
@@ -286,6 +244,7 @@ static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
     RI_TRY(ri_pattern_resolve(b->op, b->in->scope, b->clause, &p, err));
     ri_matcher m;
     set_matcher(b, p, &m);
+    RI_TRY(names_stage(b, p, &m, last, err));
     ri_access access = choose_access(b, p, &m);
     set_checks(p, access, &m);
     ri_stage *stage = NULL;
@@ -297,7 +256,7 @@ static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
         stage = ri_scan_stage_new(b->op, b->in->scope, *last, &m);
         break;
     case RI_ACCESS_HASH:
-        stage = hash_stage(b, p, *last);
+        stage = hash_stage(b, p, &m, *last);
         break;
     case RI_ACCESS_E:
     case RI_ACCESS_EV:
@@ -402,7 +361,7 @@ static int or_stage(const build *b, ri_stage **last, rille_err *err)
         return ri_fail_nomem(err);
     }
     ri_varset made = { { 0 } };
-    ri_varset known = known_vars(b->in->scope, &b->bound);
+    ri_varset known = ri_known_vars(b->in->scope, &b->bound);
     for (uint16_t i = 0; i < clause->join_count; i++) {
         ri_var var = clause->join_vars[i];
         if (!ri_varset_has(&known, var) && ri_varset_has(&b->live, var)) {
@@ -449,23 +408,18 @@ static int clause_stage(const build *b, ri_stage **last, rille_err *err)
     return ri_fail(err, RILLE_INTERNAL, "a clause of kind %u outside or", b->clause->kind);
 }
 
-static bool keeps_one_row(const ri_clause *clause)
-{
-    return filters(clause);
-}
-
 int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order, const double *est, uint16_t from,
                    uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err)
 {
     bool one_row = in->one_row;
     for (uint16_t at = 0; at < from; at++) {
-        one_row = one_row && keeps_one_row(&in->clauses[order[at]]);
+        one_row = one_row && ri_clause_filters(&in->clauses[order[at]]);
     }
     for (uint16_t at = from; at < to; at++) {
         const ri_clause *clause = &in->clauses[order[at]];
         build b = { op, in, clause, *bound, in->live, at > 0 ? est[at - 1] : in->rows, one_row };
         for (uint16_t later = (uint16_t)(at + 1); later < in->count; later++) {
-            outer_vars(&in->clauses[order[later]], &b.live);
+            ri_outer_vars(&in->clauses[order[later]], &b.live);
         }
         ri_stage *input = *last;
         RI_TRY(clause_stage(&b, last, err));
@@ -481,7 +435,7 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
         ri_varset_subtract(&after, &in->scope->is_fixed);
         ri_varset_intersect(&after, &b.live);
         *bound = after;
-        one_row = one_row && keeps_one_row(clause);
+        one_row = one_row && ri_clause_filters(clause);
     }
     return 0;
 }

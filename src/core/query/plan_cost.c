@@ -55,15 +55,16 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
 static int count_rule(rille_op *op, const ri_scope *scope, const ri_clause *clause, rille_err *err)
 {
     uint16_t source = ri_scope_source(scope, clause->source);
+    uint64_t names = ri_call_names(scope, clause);
     const ri_rule_branch *first = ri_rules_find(&op->rules, clause->name);
     for (const ri_scope *known = op->scopes; known != NULL; known = known->next) {
-        if (known->owner == first && known->source == source) {
+        if (known->owner == first && known->source == source && known->names == names) {
             return 0;
         }
     }
     for (size_t i = 0; i < op->rules.branch_count; i++) {
         const ri_rule_branch *branch = &op->rules.branches[i];
-        if (strcmp(branch->name, clause->name) == 0 && ri_scope_rule(op, branch, source) == NULL) {
+        if (strcmp(branch->name, clause->name) == 0 && ri_scope_rule(op, branch, source, names) == NULL) {
             return ri_fail_nomem(err);
         }
     }

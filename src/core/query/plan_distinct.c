@@ -103,7 +103,7 @@ bool ri_plan_distinct(rille_op *op, const ri_varset *vars)
 {
     ri_varset all = { { 0 } };
     ri_varset closed = *vars;
-    if (!op->in_distinct) {
+    if (!op->in_distinct || !ri_varset_empty(&op->scope.named)) { /* one entity may come under several names */
         return false;
     }
     for (uint16_t i = 0; i < op->in_col_count; i++) {

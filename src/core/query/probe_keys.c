@@ -16,7 +16,7 @@ static int word_key(const ri_probe_stage *self, const ri_value *v, uint64_t *key
 {
     const ri_pattern *p = self->emit.m.pattern;
     if (self->access != RI_ACCESS_V_WORD) {
-        *key = ri_entity_of(p->db, v);
+        *key = ri_entity_of(v);
         *usable = *key != 0;
         return 0;
     }

@@ -463,7 +463,7 @@ int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const r
     *out = NULL;
     ri_pred *pred = NULL;
     uint64_t mask = ri_call_mask(scope, clause, bound);
-    RI_TRY(ri_pred_get(op, clause->name, mask, ri_scope_source(scope, clause->source), &pred, err));
+    RI_TRY(ri_pred_get(op, scope, clause, mask, &pred, err));
     demand_stage *self = ri_stage_new(op, scope, sizeof *self, input, "ask rule");
     const ri_vec **cols = ri_arena_array(&op->plan_arena, clause->term_count + 1U, sizeof *cols);
     ri_vec *bufs = ri_arena_array(&op->plan_arena, clause->term_count + 1U, sizeof *bufs);

@@ -2,7 +2,7 @@
  *
  * Rules, private: predicates, tasks, and the tables between them.
  *
- * A PREDICATE is a rule with a pattern of bound arguments on one source. Its demand table holds the bound arguments
+ * A PREDICATE is a rule with a pattern of bound arguments (and of which of them may be names) on one source. Its demand table holds the bound arguments
  * that somebody asked for (the magic set), its answer table the rows found. A TASK is a chain of stages fed with the
  * new rows of one table (semi-naive: each row is fed once) whose results a sink adds to another table. A body is cut at
  * each call of its own recursive group:
@@ -87,6 +87,7 @@ struct ri_pred {
     uint16_t bound_count;
     uint16_t source;
     uint16_t group;
+    uint64_t names;      /* bound arguments that may be names: see ri_call_names */
     uint32_t seed_count; /* with tail: how many rows were asked for */
     uint64_t *visited;   /* CLOSURE from one entity: a bit for each that was reached, from RI_EID_USER on */
     size_t visited_words;
@@ -116,7 +117,9 @@ static inline bool ri_mask_has(uint64_t mask, uint16_t i)
 ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_table *table);
 /* Which arguments of a call are bound. */
 uint64_t ri_call_mask(const ri_scope *scope, const ri_clause *call, const ri_varset *bound);
-int ri_pred_get(rille_op *op, const char *name, uint64_t mask, uint16_t source, ri_pred **out, rille_err *err);
+/* The predicate that a call asks, with these arguments bound. */
+int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint64_t mask, ri_pred **out,
+                rille_err *err);
 /* Does the clause (or one inside it) call a rule of this group? */
 bool ri_calls_group(const rille_op *op, const ri_clause *clause, uint16_t group);
 /* Adds rows (bound arguments in order) to what a predicate is asked for. */

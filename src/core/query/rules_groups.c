@@ -150,15 +150,19 @@ int ri_ruleset_new(rille_op *op, ri_ruleset **out, rille_err *err)
 
 /* ---- predicates ---- */
 
-int ri_pred_get(rille_op *op, const char *name, uint64_t mask, uint16_t source, ri_pred **out, rille_err *err)
+int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint64_t mask, ri_pred **out,
+                rille_err *err)
 {
+    const char *name = call->name;
+    uint16_t source = ri_scope_source(scope, call->source);
+    uint64_t names = ri_call_names(scope, call);
     *out = NULL;
     int rule = op->ruleset != NULL ? ri_rule_find(op, name) : -1;
     if (rule < 0) {
         return ri_fail(err, RILLE_QUERY, "rule %s is not among the rules given as %%", name);
     }
     for (ri_pred *pred = op->ruleset->preds; pred != NULL; pred = pred->next) {
-        if (pred->mask == mask && pred->source == source && strcmp(pred->name, name) == 0) {
+        if (pred->mask == mask && pred->source == source && pred->names == names && strcmp(pred->name, name) == 0) {
             *out = pred;
             return 0;
         }
@@ -179,6 +183,7 @@ int ri_pred_get(rille_op *op, const char *name, uint64_t mask, uint16_t source, 
                        .mask = mask,
                        .arity = branch->param_count,
                        .source = source,
+                       .names = names,
                        .group = op->ruleset->group_of[rule] };
     for (uint16_t i = 0; i < pred->arity; i++) {
         pred->bound_count = (uint16_t)(pred->bound_count + ri_mask_has(mask, i));

@@ -164,8 +164,7 @@ static int make_cut(ri_pred_plan *plan, const ri_rule_body *b, uint16_t at, cons
         }
     }
     RI_TRY(ri_op_table(op, out->count, true, &out->prefix, err));
-    return ri_pred_get(op, call->name, ri_call_mask(b->scope, call, bound), ri_scope_source(b->scope, call->source),
-                       &out->callee, err);
+    return ri_pred_get(op, b->scope, call, ri_call_mask(b->scope, call, bound), &out->callee, err);
 }
 
 static void sink_to_cut(ri_task *task, const cut *c)

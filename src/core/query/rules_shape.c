@@ -47,7 +47,7 @@ static int add_body(ri_pred_plan *plan, const ri_rule_branch *branch, const ri_c
     ri_clause *copy = ri_arena_array(&op->plan_arena, count + 1U, sizeof *copy);
     uint16_t *order = ri_arena_array(&op->plan_arena, count + 1U, sizeof *order);
     double *est = ri_arena_array(&op->plan_arena, count + 1U, sizeof *est);
-    const ri_scope *scope = ri_scope_rule(op, branch, plan->pred->source);
+    const ri_scope *scope = ri_scope_rule(op, branch, plan->pred->source, plan->pred->names);
     if (b == NULL || copy == NULL || order == NULL || est == NULL || scope == NULL) {
         return ri_fail_nomem(err);
     }
@@ -77,7 +77,8 @@ static bool is_own_call(const ri_pred_plan *plan, const ri_rule_body *b, const r
 {
     return clause->kind == RI_CLAUSE_RULE && ri_calls_group(plan->op, clause, plan->pred->group) &&
            strcmp(clause->name, plan->pred->name) == 0 &&
-           ri_scope_source(b->scope, clause->source) == plan->pred->source;
+           ri_scope_source(b->scope, clause->source) == plan->pred->source &&
+           ri_call_names(b->scope, clause) == plan->pred->names;
 }
 
 /* Free arguments are passed through and used nowhere else; bound ones are known without the call. */

@@ -11,7 +11,7 @@
 void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label)
 {
     ri_stage *stage = ri_arena_alloc(&op->plan_arena, size);
-    uint32_t cols = scope->var_count + 1U;
+    uint32_t cols = scope->var_count + 1U + RI_POS_COUNT; /* variables, origin, hidden ones */
     ri_vec *vecs = ri_arena_array(&op->plan_arena, 2U * cols, sizeof *vecs);
     if (stage == NULL || vecs == NULL) {
         return NULL;
@@ -142,10 +142,10 @@ int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, r
 
 /* ---- scopes ---- */
 
-static ri_scope *derived_scope(rille_op *op, const void *owner, uint16_t source, bool *made)
+static ri_scope *derived_scope(rille_op *op, const void *owner, uint16_t source, uint64_t names, bool *made)
 {
     for (ri_scope *scope = op->scopes; scope != NULL; scope = scope->next) {
-        if (scope->owner == owner && scope->source == source) {
+        if (scope->owner == owner && scope->source == source && scope->names == names) {
             *made = false;
             return scope;
         }
@@ -155,6 +155,7 @@ static ri_scope *derived_scope(rille_op *op, const void *owner, uint16_t source,
         *scope = (ri_scope){ 0 };
         scope->owner = owner;
         scope->source = source;
+        scope->names = names;
         scope->next = op->scopes;
         op->scopes = scope;
     }
@@ -162,14 +163,19 @@ static ri_scope *derived_scope(rille_op *op, const void *owner, uint16_t source,
     return scope;
 }
 
-const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source)
+const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16_t source, uint64_t names)
 {
     bool made = false;
-    ri_scope *scope = derived_scope(op, branch, source, &made);
+    ri_scope *scope = derived_scope(op, branch, source, names, &made);
     if (scope != NULL && made) {
         scope->var_names = branch->var_names;
         scope->var_count = branch->var_count;
         scope->source_default = op->scope.source_default;
+        for (uint16_t i = 0; i < branch->param_count && i < 64; i++) {
+            if ((names >> i & 1) != 0) {
+                ri_varset_add(&scope->named, branch->params[i]);
+            }
+        }
         scope->uncounted = op->uncounted;
         op->uncounted = scope;
     }

@@ -75,6 +75,27 @@ int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, ril
 int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
               rille_err *err);
 
+/* ---- names (op_names.c) ---- */
+
+typedef enum ri_name_kind {
+    RI_NAME_ENTITY,     /* ident, lookup ref; a lookup ref that cannot be one is an error */
+    RI_NAME_EITHER,     /* the same, but also what it is */
+    RI_NAME_ATTR,       /* name of an attribute */
+    RI_NAME_GIVEN_ATTR, /* the same, from an input: an unknown name is an error */
+} ri_name_kind;
+typedef struct ri_name_spec {
+    ri_var var;
+    ri_var to; /* the hidden column, ri_hidden_var */
+    uint8_t kind;
+} ri_name_spec;
+/* The hidden column of a position of the pattern that comes next. */
+static inline ri_var ri_hidden_var(const ri_scope *scope, unsigned pos)
+{
+    return (ri_var)(scope->var_count + 1U + pos);
+}
+ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const rille_db *db,
+                             const ri_name_spec *specs, uint16_t spec_count);
+
 /* ---- not, or ---- */
 
 ri_stage *ri_not_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, ri_feed *feed, ri_stage *body);

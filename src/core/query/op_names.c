@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names: what a value stands for where a database wants an entity or an attribute.
+ *
+ * In attribute position a keyword or a string is the name of an attribute, wherever it came from. In entity position,
+ * and as the value of a ref attribute, a keyword is an ident and [attr value] a lookup ref, but only where the query
+ * itself says so: as a constant, in an input of :in, or as an argument of a rule that is one of those (scope->named).
+ * What comes out of data or functions is what it is.
+ *
+ * Constants are resolved with their pattern (pattern.c). For columns this stage stands before the pattern: it gives a
+ * hidden column for each position, in which names are replaced by ids (nil: it names nothing), and the pattern joins by
+ * that. So probes, hash joins and checks know only numbers, and all agree. Where the attribute is not known, a name may
+ * be meant as itself, too: the batch is given twice then, as it is and with the entities.
+ *
+ * Cost: columns of ids are passed on as they are; else an ident a row, or a look-up (two descents) a lookup ref.
+ */
+#include "exec.h"
+
+typedef struct names_stage {
+    ri_stage stage;
+    const rille_db *db;
+    ri_name_spec specs[RI_POS_COUNT];
+    uint16_t spec_count;
+    ri_batch *in;
+    ri_vec *bufs; /* by spec */
+    uint32_t *sel;
+    bool again; /* the batch is to be given with the entities, too */
+} names_stage;
+
+static bool names_stage_is_attr(const ri_name_spec *spec)
+{
+    return spec->kind == RI_NAME_ATTR || spec->kind == RI_NAME_GIVEN_ATTR;
+}
+
+static bool is_name(uint8_t type)
+{
+    return type == RI_KEYWORD || type == RI_TUPLE || type == RI_STRING;
+}
+
+static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_value *v, rille_err *err)
+{
+    rille_op *op = self->stage.op;
+    uint64_t e = 0;
+    if (names_stage_is_attr(spec)) {
+        const ri_attr *attr = NULL;
+        RI_TRY(ri_name_attr(self->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
+        e = attr != NULL ? attr->id : 0;
+    } else if (v->type != RI_STRING) {
+        RI_TRY(ri_name_entity(op, self->db, v, spec->kind == RI_NAME_ENTITY, &e, err));
+    }
+    *v = e != 0 ? ri_ref(e) : ri_nil();
+    return 0;
+}
+
+/* One column; RILLE_NEED only after all its rows have asked. */
+static int resolve_column(names_stage *self, uint16_t at, rille_err *err)
+{
+    const ri_name_spec *spec = &self->specs[at];
+    const ri_vec *vec = &self->in->cols[spec->var];
+    bool need = false;
+    if (ri_type_is_word(vec->type)) {
+        self->stage.out.cols[spec->to] = *vec;
+        return 0;
+    }
+    ri_vec *buf = &self->bufs[at];
+    if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < self->in->count; i++) {
+        ri_value v = ri_vec_get(vec, i);
+        bool named = is_name(v.type) && (spec->kind != RI_NAME_EITHER || self->again);
+        int rc = named ? resolve_name(self, spec, &v, err) : 0;
+        if (rc != 0 && rc != RILLE_NEED) {
+            return rc;
+        }
+        need = need || rc == RILLE_NEED;
+        ri_vec_set(buf, i, &v);
+    }
+    self->stage.out.cols[spec->to] = *buf;
+    return need ? RILLE_NEED : 0;
+}
+
+/* The second time: rows whose value is a name of something. */
+static uint32_t named_rows(const names_stage *self)
+{
+    uint32_t n = 0;
+    for (uint16_t s = 0; s < self->spec_count; s++) {
+        const ri_name_spec *spec = &self->specs[s];
+        const ri_vec *given = &self->in->cols[spec->var];
+        const ri_vec *made = &self->stage.out.cols[spec->to];
+        for (uint32_t i = 0; spec->kind == RI_NAME_EITHER && i < self->in->count; i++) {
+            self->sel[n] = i;
+            n += is_name(ri_vec_get(given, i).type) && ri_vec_get(made, i).type != RI_NIL;
+        }
+    }
+    return n;
+}
+
+/* Columns of fewer rows. */
+static int cut_columns(names_stage *self, uint32_t n, rille_err *err)
+{
+    for (uint16_t s = 0; s < self->spec_count; s++) {
+        ri_vec *col = &self->stage.out.cols[self->specs[s].to];
+        ri_vec *buf = ri_stage_buf(&self->stage, self->specs[s].to);
+        if (buf == NULL) {
+            return ri_fail_nomem(err);
+        }
+        ri_vec_gather(col, self->sel, n, buf);
+        *col = *buf;
+    }
+    return ri_stage_carry(&self->stage, self->in, self->sel, n, err);
+}
+
+static bool has_either(const names_stage *self)
+{
+    for (uint16_t s = 0; s < self->spec_count; s++) {
+        if (self->specs[s].kind == RI_NAME_EITHER) {
+            return !ri_type_is_word(self->in->cols[self->specs[s].var].type);
+        }
+    }
+    return false;
+}
+
+static int names_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    names_stage *self = (names_stage *)stage;
+    for (;;) {
+        if (self->in == NULL) {
+            RI_TRY(ri_tick(stage->op, err));
+            RI_TRY(ri_stage_pull(stage, &self->in, err));
+            self->again = false;
+        }
+        bool need = false;
+        for (uint16_t s = 0; s < self->spec_count; s++) {
+            int rc = resolve_column(self, s, err);
+            if (rc != 0 && rc != RILLE_NEED) {
+                return rc;
+            }
+            need = need || rc == RILLE_NEED;
+        }
+        if (need) {
+            return RILLE_NEED;
+        }
+        const ri_batch *in = self->in;
+        if (!self->again) {
+            RI_TRY(ri_stage_carry(stage, in, NULL, in->count, err));
+            self->again = has_either(self);
+            self->in = self->again ? self->in : NULL;
+            *out = &stage->out;
+            return 0;
+        }
+        uint32_t n = named_rows(self);
+        RI_TRY(cut_columns(self, n, err));
+        self->in = NULL;
+        if (n > 0) {
+            *out = &stage->out;
+            return 0;
+        }
+    }
+}
+
+static void names_reset(ri_stage *stage)
+{
+    ((names_stage *)stage)->in = NULL;
+}
+
+ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const rille_db *db,
+                             const ri_name_spec *specs, uint16_t spec_count)
+{
+    names_stage *self = ri_stage_new(op, scope, sizeof *self, input, "names");
+    ri_vec *bufs = ri_arena_array(&op->plan_arena, RI_POS_COUNT, sizeof *bufs);
+    uint32_t *sel = ri_arena_array(&op->plan_arena, RI_BATCH_ROWS, sizeof *sel);
+    if (self == NULL || bufs == NULL || sel == NULL) {
+        return NULL;
+    }
+    memset(bufs, 0, RI_POS_COUNT * sizeof *bufs);
+    memcpy(self->specs, specs, spec_count * sizeof *specs);
+    self->spec_count = spec_count;
+    self->db = db;
+    self->bufs = bufs;
+    self->sel = sel;
+    self->stage.next = names_next;
+    self->stage.reset = names_reset;
+    return &self->stage;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The order of clauses.
+ *
+ * Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest rows,
+ * among those that share a variable with what is bound (a cross product only when nothing else is left). By (B2) of
+ * bind.h this never gets stuck.
+ *
+ * ATTRIBUTES. In attribute position a name is as good as an id, elsewhere they differ. So that the answer does not
+ * depend on the order, a pattern waits for the clauses that may give its attribute variable as a name.
+ */
+#include "exec.h"
+
+ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
+{
+    ri_varset known = *bound;
+    if (scope->fixed != NULL) {
+        ri_varset_union(&known, &scope->is_fixed);
+    }
+    return known;
+}
+
+void ri_outer_vars(const ri_clause *clause, ri_varset *out)
+{
+    if (clause->kind != RI_CLAUSE_NOT && clause->kind != RI_CLAUSE_OR) {
+        ri_clause_vars(clause, out);
+        return;
+    }
+    for (uint16_t i = 0; i < clause->join_count; i++) {
+        ri_varset_add(out, clause->join_vars[i]);
+    }
+}
+
+bool ri_clause_filters(const ri_clause *clause)
+{
+    return clause->kind == RI_CLAUSE_PRED || clause->kind == RI_CLAUSE_NOT ||
+           (clause->kind == RI_CLAUSE_FUNC &&
+            (clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE));
+}
+
+static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *known)
+{
+    ri_varset required = { { 0 } };
+    ri_clause_required(clause, &op->rules, &required);
+    if (clause->kind == RI_CLAUSE_NOT || clause->kind == RI_CLAUSE_PRED) {
+        ri_outer_vars(clause, &required);
+    }
+    return ri_varset_within(&required, known);
+}
+
+typedef struct choice {
+    uint16_t clause;
+    double fanout;
+    bool connected;
+    bool found;
+} choice;
+
+/* Variables that a clause may bind to something else than an id. */
+static void gives_values(const rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_varset *out)
+{
+    uint16_t source = clause->kind == RI_CLAUSE_PATTERN ? ri_scope_source(scope, clause->source) : 0;
+    if (clause->kind == RI_CLAUSE_PATTERN && source < op->source_count && op->sources[source].db != NULL) {
+        const ri_value *name = clause->term_count > RI_POS_A ? ri_term_const(scope, &clause->terms[RI_POS_A]) : NULL;
+        const ri_attr *attr = NULL;
+        if (name != NULL) {
+            (void)ri_name_attr(op->sources[source].db, name, false, &attr, NULL);
+        }
+        if (clause->term_count > RI_POS_V && (attr == NULL || attr->type != RI_REF)) {
+            ri_varset_add(out, ri_term_var(scope, &clause->terms[RI_POS_V]));
+        }
+    } else if (clause->kind == RI_CLAUSE_OR || clause->kind == RI_CLAUSE_AND) {
+        for (uint16_t i = 0; i < clause->body_count; i++) {
+            gives_values(op, scope, &clause->body[i], out);
+        }
+    } else {
+        ri_clause_provides(clause, out);
+    }
+}
+
+/* Sets waits[i] for clauses that stand back for others: those that are not done may give one of their attributes. */
+static void find_waits(rille_op *op, const ri_plan_input *in, const bool *done, const ri_varset *bound, bool *waits)
+{
+    for (uint16_t i = 0; i < in->count; i++) {
+        ri_varset attrs = { { 0 } };
+        waits[i] = false;
+        if (done[i]) {
+            continue;
+        }
+        ri_clause_attrs(&in->clauses[i], &op->rules, &attrs);
+        ri_varset_subtract(&attrs, bound);
+        for (uint16_t j = 0; j < in->count && !waits[i] && !ri_varset_empty(&attrs); j++) {
+            ri_varset values = { { 0 } };
+            if (j != i && !done[j]) {
+                gives_values(op, in->scope, &in->clauses[j], &values);
+                ri_varset own = { { 0 } };
+                ri_clause_attrs(&in->clauses[j], &op->rules, &own);
+                ri_varset_subtract(&values, &own);
+            }
+            waits[i] = ri_varset_meets(&attrs, &values);
+        }
+    }
+}
+
+static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows,
+                     choice *best)
+{
+    const ri_clause *clause = &in->clauses[i];
+    ri_varset known = ri_known_vars(in->scope, bound);
+    if (!ready(op, clause, &known)) {
+        return;
+    }
+    ri_varset vars = { { 0 } };
+    ri_outer_vars(clause, &vars);
+    double fanout = ri_plan_fanout(op, in, clause, bound, rows);
+    bool connected = ri_varset_meets(&vars, bound) || rows <= 1 || fanout <= 1 || ri_varset_within(&vars, &known);
+    if (ri_clause_filters(clause)) {
+        fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
+        connected = true;
+    }
+    if (!best->found || (connected && !best->connected) || (connected == best->connected && fanout < best->fanout)) {
+        *best = (choice){ i, fanout, connected, true };
+    }
+}
+
+int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err)
+{
+    ri_varset bound = in->bound;
+    double rows = in->rows;
+    bool *done = ri_arena_alloc(&op->plan_arena, in->count);
+    bool *waits = ri_arena_alloc(&op->plan_arena, in->count);
+    if (done == NULL || waits == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(done, 0, in->count);
+    for (uint16_t at = 0; at < in->count; at++) {
+        choice best = { 0, 0, false, false };
+        find_waits(op, in, done, &bound, waits);
+        for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
+            for (uint16_t i = 0; i < in->count; i++) {
+                if (!done[i] && waits[i] == (all == 1)) {
+                    consider(op, in, i, &bound, rows, &best);
+                }
+            }
+        }
+        for (uint16_t i = 0; i < in->count && !best.found; i++) { /* against (B2): run it with what there is */
+            if (!done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
+                best = (choice){ i, 1, true, true };
+            }
+        }
+        if (!best.found) {
+            return ri_fail(err, RILLE_QUERY,
+                           "the clauses of the query cannot be ordered: a function waits for a "
+                           "variable that nothing binds");
+        }
+        done[best.clause] = true;
+        order[at] = best.clause;
+        rows *= ri_plan_fanout(op, in, &in->clauses[best.clause], &bound, rows);
+        est[at] = rows;
+        ri_clause_provides(&in->clauses[best.clause], &bound);
+    }
+    return 0;
+}
