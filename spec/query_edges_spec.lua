@@ -206,3 +206,27 @@ describe("names of entities and attributes", function()
     assert.matches("not unique", message)
   end)
 end)
+
+describe("numbers of different types", function()
+  after_each(support.cleanup)
+
+  it("join when they are exactly equal", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("p/d", "double"), support.attr("p/n", "long"), support.attr("p/bd", "bigdec"),
+      support.attr("p/m", "double", { ["db/cardinality"] = "db.cardinality/many" }), support.attr("p/big", "long") })
+    assert(conn:transact [=[ [{:p/d 1.5 :p/n 3 :p/bd 1.5M :p/m [1.5 7.0] :p/big 9007199254740993}
+                              {:p/d 2.5 :p/n 4 :p/bd 4.0M :p/big -9223372036854775808} {:p/d 0.1 :p/bd 0.1M}] ]=])
+    local db = conn:db()
+    local function lines(query, ...) return support.lines(assert(rille.q(query, db, ...))) end
+    assert.same({ "1.5", "2.5" },
+      lines("[:find ?d :where [(ground [1.5M 2.5M 0.1M]) [?x ...]] [?e :p/d ?x] [?e :p/d ?d]]"))
+    assert.same({ "3", "4" },
+      lines("[:find ?n :where [(ground [3.0M 4.00M 5.5M]) [?x ...]] [?e :p/n ?x] [?e :p/n ?n]]"))
+    assert.same({ "4" }, lines("[:find ?n :where [?f :p/bd ?x] [?e :p/n ?x] [?e :p/n ?n]]"))
+    assert.same({ "1.5" }, lines("[:find ?d :where [?f :p/bd ?x] [?e :p/d ?x] [?e :p/d ?d]]"))
+    assert.same({ "3" }, lines("[:find ?n :where [?e :p/bd ?x] [?e :p/m ?x] [?e :p/n ?n]]"))
+    assert.same({ "3", "4" }, lines([=[[:find ?n :where [(ground [9007199254740993M -9223372036854775808M
+      9223372036854775808M 9007199254740992.5M]) [?x ...]] [?e :p/big ?x] [?e :p/n ?n]]]=]))
+    conn:close()
+  end)
+end)

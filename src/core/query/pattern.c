@@ -11,6 +11,9 @@
 #include "exec.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+#define DIGITS_FIT_MAX 1400U /* of a double, written out: 309 before the point, 1074 behind it */
 
 const ri_value *ri_term_const(const ri_scope *scope, const ri_term *term)
 {
@@ -78,6 +81,26 @@ static bool same_class(uint8_t type, uint8_t other)
            (type == RI_BYTES && other == RI_BYTES_BLOB);
 }
 
+/* A number written out in digits as the word type that an attribute has, when that is exactly the same. */
+static bool fit_digits(const ri_value *in, uint8_t type, ri_value *out)
+{
+    char text[DIGITS_FIT_MAX + 1];
+    double d = 0;
+    if (in->len > DIGITS_FIT_MAX) {
+        return false;
+    }
+    memcpy(text, in->as.p, in->len);
+    text[in->len] = '\0';
+    if (type == RI_LONG) {
+        *out = ri_long(strtoll(text, NULL, 10)); /* out of range: the nearest, which is not equal */
+    } else if (ri_double_parse(text, in->len, &d, NULL) == 0) {
+        *out = ri_double(d);
+    } else {
+        return false;
+    }
+    return ri_value_eq(in, out);
+}
+
 static bool fit_number(const ri_attr *attr, const ri_value *in, ri_value *out)
 {
     int64_t number = 0;
@@ -94,6 +117,10 @@ static bool fit_number(const ri_attr *attr, const ri_value *in, ri_value *out)
         *out = ri_double((double)in->as.i);
         ri_value exact = ri_long(in->as.i);
         return ri_value_eq(out, &exact);
+    }
+    bool digits = in->type == RI_BIGINT || in->type == RI_BIGDEC;
+    if (digits && (attr->type == RI_LONG || attr->type == RI_DOUBLE)) {
+        return fit_digits(in, attr->type, out);
     }
     return ri_type_is_number(attr->type) && ri_type_is_number(in->type);
 }
