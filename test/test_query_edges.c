@@ -189,7 +189,42 @@ TEST(edges__batches_of_long_values_reuse_their_columns)
     world_deinit(&w);
 }
 
+/* An operation of the query on the world's inputs. */
+static rille_op *op_of(world *w, const char *text)
+{
+    rille_query *query = NULL;
+    rille_op *op = NULL;
+    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
+    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
+    ri_query_release(query);
+    return op;
+}
+
+TEST(edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf)
+{
+    enum { COUNT = 20000, SIZE = COUNT * 20 };
+    static const char schema[] = "[{:db/ident :s :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]";
+    char *text = calloc(SIZE, 1);
+    size_t len = (size_t)snprintf(text, SIZE, "[{:s \"hit\"}");
+    for (unsigned i = 1; i < COUNT; i++) {
+        len += (size_t)snprintf(text + len, SIZE - len, "{:s \"%u\"}", i);
+    }
+    (void)snprintf(text + len, SIZE - len, "]");
+    const char *texts[] = { schema, text };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, texts, 2);
+    world_add_db(&w, 0);
+    free(text);
+    rille_op *op = op_of(&w, "[:find ?e :where [?e :s \"hit\"]]");
+    CHECK_RC(ri_op_step(op, 0, &test_err), RILLE_ROWS);
+    CHECK(op->ticks_all >= 10);
+    ri_op_release(op);
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
-          edges__batches_of_long_values_reuse_their_columns)
+          edges__batches_of_long_values_reuse_their_columns,
+          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf)

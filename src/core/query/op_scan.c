@@ -55,7 +55,7 @@ static int fill(scan_stage *self, rille_err *err)
             self->has_run = true;
         }
         RI_TRY(take(self, err));
-        if (!self->has_run && self->emit.count == 0) {
+        if (!self->has_run) {
             RI_TRY(ri_tick(self->stage.op, err));
         }
     }
