@@ -223,8 +223,36 @@ TEST(edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf)
     world_deinit(&w);
 }
 
+/* Ors in ors, each of which is the worst clause of its body, so that it stays to the last. */
+static void put_nest(char *text, size_t size, unsigned levels)
+{
+    size_t len = strlen(text);
+    if (levels == 0) {
+        (void)snprintf(text + len, size - len, "[?e :n ?x]");
+        return;
+    }
+    (void)snprintf(text + len, size - len, "(or-join [?e ?x] (and [?e :n ?x] [?e :n 1] [?e :n] [?x :n] ");
+    put_nest(text, size, levels - 1);
+    len = strlen(text);
+    (void)snprintf(text + len, size - len, ") (and [?e :n ?x] [?p :n] [?q :n] [?r :n]))");
+}
+
+TEST(edges__ors_in_ors_are_planned_in_no_time)
+{
+    enum { SIZE = 1 << 16 };
+    char *text = calloc(SIZE, 1);
+    world w;
+    with_db(&w);
+    (void)snprintf(text, SIZE, "[:find ?x :where [?e :n 2] ");
+    put_nest(text, SIZE, 14);
+    (void)strcat(text, "]");
+    EXPECT(&w, text, "[2]");
+    free(text);
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
           edges__batches_of_long_values_reuse_their_columns,
-          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf)
+          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time)

@@ -135,6 +135,7 @@ struct rille_op {
     uint64_t deadline_us;   /* 0: none */
     uint64_t timeout_at_us; /* 0: none */
     uint64_t plan_us;
+    uint32_t fanouts_left; /* see ri_plan_fanout */
     uint32_t ticks;
     uint32_t ticks_all;
     uint8_t state; /* ri_op_state */

@@ -18,6 +18,7 @@
 #define GUESS_COLLECTION 8.0
 #define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
 #define GUESS_RULE_FREE 1e7
+#define FANOUTS_MAX 512U /* clauses looked at for one */
 
 /* ---- counting ---- */
 
@@ -181,6 +182,9 @@ static double rule_fanout(const ri_scope *scope, const ri_clause *clause, const 
     return known == 0 ? GUESS_RULE_FREE : known == clause->term_count ? GUESS_CHECK : GUESS_RULE_BOUND;
 }
 
+static double clause_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
+                            double rows);
+
 /* A conjunction: its fan-outs one after the other, the smallest first. */
 static double body_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clauses, uint16_t count,
                           ri_varset bound, double rows)
@@ -192,7 +196,7 @@ static double body_fanout(rille_op *op, const ri_plan_input *in, const ri_clause
         uint16_t best = n;
         double best_fanout = 0;
         for (uint16_t i = 0; i < n; i++) {
-            double f = done[i] ? 0 : ri_plan_fanout(op, in, &clauses[i], &bound, rows);
+            double f = done[i] ? 0 : clause_fanout(op, in, &clauses[i], &bound, rows);
             if (!done[i] && (best == n || f < best_fanout)) {
                 best = i;
                 best_fanout = f;
@@ -217,9 +221,14 @@ static double or_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *
     return sum;
 }
 
-double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                      double rows)
+static double clause_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
+                            double rows)
 {
+    bool nested = clause->kind == RI_CLAUSE_OR || clause->kind == RI_CLAUSE_AND;
+    if (op->fanouts_left == 0 && nested) {
+        return GUESS_COLLECTION;
+    }
+    op->fanouts_left -= op->fanouts_left > 0;
     switch ((ri_clause_kind)clause->kind) {
     case RI_CLAUSE_PATTERN: {
         uint16_t source;
@@ -246,4 +255,12 @@ double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *cl
         return rule_fanout(in->scope, clause, bound);
     }
     return 1;
+}
+
+/* Bodies inside of bodies are ordered again for each step of the outer ones, so there is an end to looking inside. */
+double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
+                      double rows)
+{
+    op->fanouts_left = FANOUTS_MAX;
+    return clause_fanout(op, in, clause, bound, rows);
 }

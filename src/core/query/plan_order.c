@@ -134,6 +134,7 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
     memset(done, 0, in->count);
     for (uint16_t at = 0; at < in->count; at++) {
         choice best = { 0, 0, false, false };
+        RI_TRY(ri_check(op, err));
         find_waits(op, in, done, &bound, waits);
         for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
             for (uint16_t i = 0; i < in->count; i++) {

@@ -99,7 +99,7 @@ static size_t memory_used(const rille_op *op)
     return sum;
 }
 
-int ri_tick(rille_op *op, rille_err *err)
+int ri_check(rille_op *op, rille_err *err)
 {
     op->ticks_all++;
     if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
@@ -109,15 +109,17 @@ int ri_tick(rille_op *op, rille_err *err)
     if (memory_max != 0 && op->ticks_all % MEMORY_TICKS == 0 && memory_used(op) > memory_max) {
         return ri_fail(err, RILLE_LIMIT, "the query needs more memory than its limit of %zu bytes", memory_max);
     }
-    if (op->deadline_us == 0 && op->timeout_at_us == 0) {
-        return 0;
-    }
-    uint64_t now = ri_clock_us();
-    if (op->timeout_at_us != 0 && now > op->timeout_at_us) {
+    if (op->timeout_at_us != 0 && ri_clock_us() > op->timeout_at_us) {
         return ri_fail(err, RILLE_TIMEOUT, "the query ran longer than its time limit of %llu ms",
                        (unsigned long long)op->options.timeout_ms);
     }
-    return op->ticks++ > 0 && op->deadline_us != 0 && now > op->deadline_us ? RILLE_AGAIN : 0;
+    return 0;
+}
+
+int ri_tick(rille_op *op, rille_err *err)
+{
+    RI_TRY(ri_check(op, err));
+    return op->ticks++ > 0 && op->deadline_us != 0 && ri_clock_us() > op->deadline_us ? RILLE_AGAIN : 0;
 }
 
 int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, rille_err *err)

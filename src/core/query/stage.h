@@ -46,6 +46,8 @@ void ri_stage_reset_chain(ri_stage *last);
 /* Once a unit of work: RILLE_AGAIN when the budget is used up (never for the first unit of a step), RILLE_TIMEOUT,
  * RILLE_CANCELLED, RILLE_LIMIT. Call it only where the state is consistent. */
 int ri_tick(rille_op *op, rille_err *err);
+/* The same without RILLE_AGAIN, where work cannot be interrupted (planning). */
+int ri_check(rille_op *op, rille_err *err);
 
 /* Gives its one batch, then RILLE_DONE. The origin is the row number. (not, or) */
 typedef struct ri_feed {
