@@ -350,4 +350,85 @@ describe("stepping", function()
     assert.equal(4, #assert(op:run()))
     conn:close()
   end)
+
+  describe("with a function of Lua", function()
+    local query = "[:find ?x ?y :in [?x ...] :where [(spec/step ?x) ?y]]"
+    local numbers = {}
+    for i = 1, 3000 do numbers[i] = i end
+
+    local function start(f)
+      rille.fn("spec/step", f)
+      return assert(assert(rille.prepare(query)):start(numbers))
+    end
+
+    it("refuses to go on while the function has not answered", function()
+      if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then return end
+      local op = start(function(x)
+        if x == 2000 then coroutine.yield "waiting" end
+        return "s" .. x
+      end)
+      local seen = 0
+      local co = coroutine.wrap(function()
+        while true do
+          local state = assert(op:step())
+          if state == "done" then return "done" end
+          for x, y in op:rows() do
+            assert.equal("s" .. x, y)
+            seen = seen + 1
+          end
+        end
+      end)
+      assert.equal("waiting", co())
+      local taken = seen
+      for _ = 1, 3 do
+        assert.matches("waits for the answer of function spec/step", support.failure(op.step, op))
+        assert.matches("waits for the answer of function spec/step", support.failure(op.run, op))
+      end
+      assert.equal(taken, seen)
+      assert.equal("done", co())
+      assert.equal(3000, seen)
+      op:close()
+    end)
+
+    it("repeats the error of a function that failed", function()
+      local op = start(function(x)
+        if x == 1500 then error("boom", 0) end
+        return x
+      end)
+      local state, message, code
+      repeat state, message, code = op:step() until state ~= "rows"
+      for _ = 1, 3 do
+        assert.is_nil(state)
+        assert.equal("function spec/step: boom", message)
+        assert.equal("FUNCTION", code)
+        state, message, code = op:step()
+      end
+      op:close()
+      op = start(function() return print end)
+      for _ = 1, 2 do
+        state, message, code = op:step()
+        assert.is_nil(state)
+        assert.matches("spec/step.*function is no value", message)
+        assert.equal("TYPE", code)
+      end
+      op:close()
+    end)
+
+    it("refuses to be stepped or closed by the function itself", function()
+      local op
+      op = start(function() return op:step() end)
+      local state, message, code = op:step()
+      assert.is_nil(state)
+      assert.matches("waits for the answer of function spec/step", message)
+      assert.equal("FUNCTION", code)
+      op = start(function()
+        op:close()
+        return 1
+      end)
+      state, message, code = op:step()
+      assert.is_nil(state)
+      assert.matches("the operation is closed", message)
+      assert.equal("FUNCTION", code)
+    end)
+  end)
 end)

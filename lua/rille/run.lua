@@ -59,7 +59,11 @@ end
 local function answer_call(op)
   local name, rows = op:_call()
   local fine, ok, message, code = pcall(call_rows, op, functions[name], rows)
-  if not fine then return nil, ("function %s: %s"):format(name, tostring(ok)), "FUNCTION" end
+  if not fine then
+    message = ("function %s: %s"):format(name, tostring(ok))
+    op:_fail(message)
+    return nil, message, "FUNCTION"
+  end
   return ok, message, code
 end
 

@@ -124,6 +124,14 @@ int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err)
     if (op->done) {
         return RILLE_DONE;
     }
+    const ri_call *call = ri_op_call(op->op);
+    if (op->failure.code != 0) {
+        *err = op->failure;
+        return op->failure.code;
+    }
+    if (call != NULL && op->called < call->rows) {
+        return ri_fail(err, RILLE_MISUSE, "the operation waits for the answer of function %s", call->name);
+    }
     op->blob_need = false;
     if (op->unresolved) {
         return resolve_batch(op, err);
@@ -421,6 +429,7 @@ static int op_give(lua_State *L)
         ri_vec_set(call->out, op->called++, &v);
     } else {
         ri_err_prefix(&err, "function %s", call->name);
+        op->failure = err;
     }
     rl_let_go(box);
     if (rc != 0) {
@@ -430,12 +439,21 @@ static int op_give(lua_State *L)
     return 1;
 }
 
+/* _fail(message): the function that was called raised an error. The operation may be closed: by the function. */
+static int op_fail(lua_State *L)
+{
+    rl_op *op = rl_box_check(L, 1, &rl_class_op)->handle;
+    if (op != NULL && op->failure.code == 0) {
+        (void)ri_fail(&op->failure, RILLE_FUNCTION, "%s", luaL_checkstring(L, 2));
+    }
+    return 0;
+}
+
 static const luaL_Reg methods[] = {
-    { "fetch", op_fetch },         { "wanted", op_wanted }, { "supply", op_supply },
-    { "cancel", op_cancel },       { "count", op_count },   { "_explain", op_explain },
-    { "_step", op_step },          { "_run", op_run },      { "_call", op_call },
-    { "_args", op_args },          { "_give", op_give },    { "_next", rl_op_next },
-    { "_iterate", rl_op_iterate }, { NULL, NULL },
+    { "fetch", op_fetch },         { "wanted", op_wanted },    { "supply", op_supply }, { "cancel", op_cancel },
+    { "count", op_count },         { "_explain", op_explain }, { "_step", op_step },    { "_run", op_run },
+    { "_call", op_call },          { "_args", op_args },       { "_give", op_give },    { "_next", rl_op_next },
+    { "_iterate", rl_op_iterate }, { "_fail", op_fail },       { NULL, NULL },
 };
 
 const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };

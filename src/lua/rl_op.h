@@ -37,12 +37,14 @@ typedef struct rl_op {
 
     rl_result *result; /* of a run that was interrupted by a call, or NULL */
     uint32_t called;   /* rows of the pending call that have their result */
+    rille_err failure; /* of a Lua function, said again by every step; code 0: none */
 } rl_op;
 
 /* Reads the inputs at stack indices [first, first + count) and makes op->op. */
 int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
                 rille_err *err);
-/* RILLE_ROWS (op->rows has no stubs), RILLE_NEED, RILLE_AGAIN, RILLE_CALL, RILLE_DONE or an error. */
+/* RILLE_ROWS (op->rows has no stubs), RILLE_NEED, RILLE_AGAIN, RILLE_CALL, RILLE_DONE or an error. RILLE_MISUSE while
+ * rows of a call have no answer: the engine would take what is not there for it. */
 int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err);
 /* Fetches what a step needed. Blocks. */
 int rl_op_fetch(rl_op *op, rille_err *err);

@@ -83,10 +83,14 @@ static int call_builtin(call_stage *self, rille_err *err)
     return 0;
 }
 
-/* Hands the batch to the host; the answer is there when we are called again. */
+/* Hands the batch to the host; the answer is there when we are called again. Rows without one are nil, not what an
+ * earlier batch left there. */
 static int call_host(call_stage *self)
 {
     rille_op *op = self->stage.op;
+    const ri_value nil = ri_nil();
+    ri_vec_fill(&self->result, self->in->count, &nil);
+    memset(self->result.types, nil.type, self->in->count);
     op->call = (ri_call){ self->stage.clause->name, self->args,    self->arg_count,
                           self->in->count,          &self->result, &self->arena };
     op->call_pending = true;
