@@ -33,8 +33,9 @@ if(lua_sources)
     if(APPLE)
         target_link_options(rille_lua PRIVATE -undefined dynamic_lookup)
     endif()
-    if(RILLE_SANITIZE)
-        # Stays mapped after dlclose, so that a leak report at exit can name its functions.
+    if(NOT APPLE AND NOT WIN32)
+        # Stays mapped after dlclose: Lua 5.1 unloads modules before the last finalizers, which may still call this one;
+        # and a leak report at exit can name its functions.
         target_link_options(rille_lua PRIVATE -Wl,-z,nodelete)
     endif()
     rille_exports(rille_lua module.map)

@@ -183,7 +183,35 @@ describe("a finalizer that goes on with what is being read", function()
         assert.match("in use", message)
       end
     end)
-assert.is_true(came > 0 and good > 0 and refused > 0)
+    assert.is_true(came > 0 and good > 0 and refused > 0)
     conn:close()
+  end)
+end)
+
+-- Lua calls finalizers in the reverse order of their making, so an object older than the module comes after all of it.
+describe("a finalizer at the end of the program", function()
+  it("may still run queries, but finds no functions of Lua", function()
+    local path = support.file("late.lua", [==[
+      local rille
+      local function late()
+        print(pcall(rille.fn, "late", print))
+        print(select(2, rille.q("[:find ?x :in [?x ...] :where [(early ?x)]]", { 1, 2 })))
+        print(#assert(rille.q("[:find ?x :in [?x ...]]", { 1, 2 })))
+      end
+      if newproxy then
+        KEEP = newproxy(true)
+        getmetatable(KEEP).__gc = late
+      else
+        KEEP = setmetatable({}, { __gc = late })
+      end
+      rille = require "rille"
+      rille.fn("early", function() return true end)
+    ]==])
+    local pipe = assert(io.popen(("%s '%s' 2>&1"):format(os.getenv "RILLE_TEST_LUA" or "lua5.4", path)))
+    local text = pipe:read "*a"
+    pipe:close()
+    support.cleanup()
+    assert.matches("false.-function late cannot be registered: the Lua state is being closed", text)
+    assert.matches("function early is not known[^\n]*\n2\n$", text)
   end)
 end)

@@ -35,11 +35,12 @@ typedef struct rl_state {
     const void *set_meta;
     const void *map_meta;
     const void *tagged_meta;
-    struct rl_functions *functions; /* of Lua, that query text may call */
+    struct rl_functions *functions; /* of Lua, that query text may call; NULL once the state is being closed */
     bool has_ffi;                   /* LuaJIT: int64_t cdata */
 } rl_state;
 
 typedef struct rl_functions {
+    rl_state *state; /* points back */
     ri_bytemap names;
     ri_arena arena;
 } rl_functions;

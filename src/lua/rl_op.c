@@ -462,13 +462,15 @@ const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };
 
 bool rl_has_function(void *context, const char *name)
 {
-    const rl_functions *functions = context;
-    return ri_bytemap_get(&functions->names, name, strlen(name)) != NULL;
+    const rl_functions *functions = ((const rl_state *)context)->functions;
+    return functions != NULL && ri_bytemap_get(&functions->names, name, strlen(name)) != NULL;
 }
 
+/* At the end of the Lua state, where finalizers of objects older than this module still may run queries. */
 static void release_functions(void *handle)
 {
     rl_functions *functions = handle;
+    functions->state->functions = NULL;
     ri_bytemap_deinit(&functions->names);
     ri_arena_deinit(&functions->arena);
     ri_free(functions);
@@ -489,6 +491,12 @@ static int core_add_function(lua_State *L)
     if (ri_builtin_find(name) != NULL || ri_agg_find(name) != NULL) {
         return luaL_error(L, "\"%s\" is a function of rille itself", name);
     }
+    if (state->functions == NULL) {
+        return luaL_error(L, "function %s cannot be registered: the Lua state is being closed", name);
+    }
+    if (rl_has_function(state, name)) {
+        return 0; /* its name is kept already */
+    }
     bool added;
     char *copy = ri_arena_text(&state->functions->arena, name, len);
     if (copy == NULL || ri_bytemap_put(&state->functions->names, copy, len, &added) == NULL) {
@@ -505,8 +513,9 @@ void rl_op_functions(lua_State *L)
     if (functions == NULL) {
         (void)luaL_error(L, "out of memory");
     }
+    functions->state = rl_state_of(L);
+    functions->state->functions = functions;
     box->handle = functions;
-    rl_state_of(L)->functions = functions;
     rl_rawsetp(L, LUA_REGISTRYINDEX, &functions_key); /* lives as long as the state */
     lua_pushcfunction(L, core_add_function);
     lua_setfield(L, -2, "add_function");

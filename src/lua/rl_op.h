@@ -57,7 +57,7 @@ int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err);
 /* Frees an op that is in no box any more. */
 void rl_op_release(void *handle);
 
-/* Names the function may be called by; a set that C can ask without Lua. */
+/* Is there a function of this name? Asked without Lua; the context is the rl_state, which outlives every operation. */
 bool rl_has_function(void *context, const char *name);
 
 /* Makes an empty result for the query; NULL: no memory. */

@@ -145,7 +145,7 @@ static int query_start(lua_State *L)
     options.limit = option_number(L, 4, -1);
     options.offset = option_number(L, 5, -1);
     options.has_function = rl_has_function;
-    options.context = state->functions;
+    options.context = (void *)state;
     luaL_checkstack(L, 20, "too many inputs");
     rl_box *box = rl_box_push(L, &rl_class_op);
     rille_query *query = rl_check(L, 1, &rl_class_query);
