@@ -29,16 +29,14 @@ local function is_name(text)
   return text:find "^[?$]." or text == "$" or text == "%" or text == "_" or text == "..." or text == "."
 end
 
----A term: what stands for a variable, a source or a constant.
+---A term: what stands for a variable, a source or a constant. Strings of the builder are constants whatever they begin
+---with: data that happens to have a colon in front must be found as it was stored.
 ---@param x any
 ---@param by_text boolean the table form
 function M.term(x, by_text)
   if type(x) == "string" and by_text then
     if is_name(x) then return sym(x) end
     if x:find "^:." then return kw(x) end
-  elseif type(x) == "string" and x:find "^:." and not x:find "%s" then
-    local ok, keyword = pcall(kw, x)
-    if ok then return keyword end
   end
   return x
 end
