@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The command, run as a program with the Lua that runs the specs.
+local compat = require "rille.compat"
 local support = require "spec.support.init"
 
 local LUA = arg and arg[-1] or "lua"
@@ -10,16 +11,22 @@ end
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
--- Runs rille; exit code, standard output, standard error.
-local function rille(...)
-  local out, err = support.path "out", support.path "err"
+-- Runs rille with its standard output in a file; exit code, that file, standard error.
+local function rille_to(out, ...)
+  local err = support.path "err"
   local words = { "LUA_PATH=" .. quote(package.path), "LUA_CPATH=" .. quote(package.cpath), quote(LUA), "bin/rille" }
   for i = 1, select("#", ...) do words[#words + 1] = quote((select(i, ...))) end
   local command = ("%s > %s 2> %s"):format(table.concat(words, " "), quote(out), quote(err))
   local first, _, third = os.execute(command)
   local code = third or (type(first) == "number" and first or 0)
   if code >= 256 then code = code / 256 end -- Lua 5.1 gives the status of wait
-  return code, support.read(out), support.read(err)
+  return code, out, support.read(err)
+end
+
+-- Runs rille; exit code, standard output, standard error.
+local function rille(...)
+  local code, out, err = rille_to(support.path "out", ...)
+  return code, support.read(out), err
 end
 
 local SCHEMA = [=[
@@ -195,5 +202,20 @@ describe("the command rille", function()
     assert.matches("no source", err)
     code = rille("q", "[:find ?x :in $ ?x :where [_ :p/qty ?x]]", url)
     assert.equal(2, code)
+  end)
+
+  it("fails when its output cannot be written", function()
+    local full = io.open("/dev/full", "wb")
+    if not full then return end
+    full:close()
+    filled()
+    local data = support.file("more.edn", '[{:p/name "Nut" :p/qty 1}]')
+    for _, words in ipairs { { "--help" }, { "--version" }, { "q", QUERY, url }, { "q", QUERY, url, "--explain" },
+      { "stat", url }, { "verify", url }, { "transact", url, data } } do
+      local code, _, err = rille_to("/dev/full", compat.unpack(words))
+      assert.equal(1, code, words[1])
+      assert.matches("rille: the output cannot be written: [^\n]+\n$", err)
+    end
+    assert.equal(0, (rille_to("/dev/full", "run", support.file("quiet.lua", "local _ = rille._VERSION"))))
   end)
 end)

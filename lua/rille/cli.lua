@@ -154,10 +154,14 @@ local function pick_format(options)
   return writer
 end
 
-local function write_out(text)
-  local ok, why = io.stdout:write(text)
-  if not ok then stop(FAILED, "writing the output: %s", why) end
+local function check_output(ok, why)
+  if not ok then stop(FAILED, "the output cannot be written: %s", why) end
 end
+
+local function write_out(text) check_output(io.stdout:write(text)) end
+
+-- What write_out left in the buffer. A failure here is the last chance to tell that the reader misses something.
+local function flush_out() check_output(io.stdout:flush()) end
 
 -- Lines on the standard error while something takes long; only when somebody may look.
 local function progress()
@@ -334,11 +338,11 @@ local function dispatch(args)
   local options, rest = parse_args(args)
   if options.version then
     write_out(("rille %s (%s)\n"):format(rille._VERSION, rawget(_G, "jit") and rawget(_G, "jit").version or _VERSION))
-    return
+    return flush_out()
   end
   if options.help or rest[1] == "help" then
     write_out(HELP)
-    return
+    return flush_out()
   end
   local name = table.remove(rest, 1)
   if not name then stop(USAGE, "a command is missing; rille --help lists them") end
@@ -347,6 +351,7 @@ local function dispatch(args)
     stop(USAGE, "there is no command %s%s; rille --help lists them", name, check.hint(name, commands))
   end
   command(rest, options)
+  if name ~= "run" then flush_out() end -- what a script prints is its own affair
 end
 
 ---Runs a command line and gives the exit code.
