@@ -130,4 +130,19 @@ describe("datoms", function()
     assert.is_nil(schema["db/ident"])
     conn:close()
   end)
+
+  it("never become all datoms because a component is missing", function()
+    local conn = support.people()
+    local db = conn:db()
+    local nobody = { "person/name", "Nobody" }
+    for _, f in ipairs { db.datoms, db.count } do
+      assert.matches("component 1 %(e%) of the eavt index is nil.*entid",
+        support.failure(f, db, "eavt", db:entid(nobody)))
+      assert.matches("component 1 %(a%) of the aevt index is nil", support.failure(f, db, "aevt", nil, 5))
+      assert.matches("component 2 %(a%) of the eavt index is nil", support.failure(f, db, "eavt", 5, nil, "Ann"))
+      assert.matches("4 components.*first three of eavt", support.failure(f, db, "eavt", 5, "person/name", "Ann", 7))
+    end
+    assert.equal(db:count "eavt", db:count("eavt", nil, nil)) -- nothing is behind them
+    conn:close()
+  end)
 end)

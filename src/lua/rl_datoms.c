@@ -68,6 +68,26 @@ static int read_part(lua_State *L, const rl_state *state, int index, char part, 
     return rl_shorten(arena, &key->v, err);
 }
 
+/* Arguments 3.. are components from the left, without gaps. A nil in front of others is a look-up that failed
+ * (db:datoms("eavt", db:entid(e)) gets nil, message, code), which must not become a scan of everything. */
+static void check_components(lua_State *L, ri_order order)
+{
+    const char *parts = ri_order_name(order);
+    int last = lua_gettop(L);
+    while (last > 2 && lua_isnil(L, last)) {
+        last--;
+    }
+    for (int i = 3; i <= last && i < 6; i++) {
+        if (lua_isnil(L, i)) {
+            (void)luaL_error(L, "component %d (%c) of the %s index is nil, but there are components behind it%s", i - 2,
+                             parts[i - 3], parts, parts[i - 3] == 'e' ? ": did db:entid find the entity?" : "");
+        }
+    }
+    if (last > 5) {
+        (void)luaL_error(L, "%d components were given, but only the first three of %s can be", last - 2, parts);
+    }
+}
+
 /* Arguments 3.. are components; a nil ends them. An attribute is never read as a number here: rl_read_attr. */
 static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena *arena, ri_bound *from,
                       const ri_attr **attr, rille_err *err)
@@ -189,6 +209,7 @@ int rl_db_datoms(lua_State *L)
     const ri_attr *attr;
     ri_bound from;
     rille_err err;
+    check_components(L, order);
     lua_settop(L, 5);
     rl_box *box = rl_box_push(L, &rl_class_scan);
     rille_db *db = rl_check(L, 1, &rl_class_db);
@@ -250,6 +271,7 @@ int rl_db_count(lua_State *L)
     ri_bound from;
     rille_err err;
     uint64_t count = 0;
+    check_components(L, order);
     lua_settop(L, 5);
     luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
     rl_box *box = rl_hold(L, 1, &rl_class_db);
