@@ -179,4 +179,19 @@ describe("EDN", function()
       assert.equal(text, round_trip(text), "seed " .. seed)
     end
   end)
+
+  it("refuses arrays with more than elements", function()
+    local mixed = { 1, 2, a = 3 }
+    local holes = { 1, nil, 3 }
+    for _, make in ipairs { function(t) return t end, edn.list, edn.set } do
+      local text, message, code = edn.encode(make { 1, 2, a = 3 })
+      assert.is_nil(text)
+      assert.equal("TYPE", code)
+      assert.matches('key "a" besides', message)
+      assert.is_nil((edn.encode(make { 1, nil, 3 })))
+    end
+    assert.is_nil((edn.encode { x = mixed }))
+    assert.is_nil((edn.encode { { holes } }))
+    assert.equal("{1 2, 3 4}", edn.encode(edn.map { [1] = 2, [3] = 4 }))
+  end)
 end)

@@ -240,6 +240,28 @@ describe("queries", function()
     assert.equal("LIMIT", code)
   end)
 
+  it("refuse inputs that are not quite arrays", function()
+    local function refused(pattern, ...)
+      local result, message, code = rille.q(...)
+      assert.is_nil(result)
+      assert.equal("INPUT", code, message)
+      assert.matches(pattern, message)
+    end
+    local holes = { 1 }
+    holes[3] = 3
+    local list, rows = "[:find ?x :in [?x ...]]", "[:find ?x ?y :in [[?x ?y]]]"
+    refused('key "[ab]"', list, { a = 1, b = 2 })
+    refused("%?x.*element 2.*nil", list, holes)
+    refused("element 2.*nil", list, { 1, nil, 3 })
+    refused('key "a"', rows, { a = 1 })
+    refused('key "name"', rows, { { 1, 2 }, name = "x" })
+    refused('row 1: .*key "z"', rows, { { 1, 2, z = 3 } })
+    refused('key "z"', "[:find ?x ?y :in [?x ?y]]", { 1, 2, z = 3 })
+    refused('key "z"', "[:find ?x :in $r :where [$r ?x]]", { { 1 }, z = 3 })
+    local csv = assert(rille.csv_parse "a,b\n1,2\n")
+    assert.equal(1, #assert(rille.q(rows, csv)))
+  end)
+
   it("are not changed by what is asked with them", function()
     local rows = { { "Ann", 1 } }
     local q = "[:find ?n ?x :in $ [[?n ?x]] :where [_ :person/name ?n]]"

@@ -382,4 +382,37 @@ describe("transaction data that is wrong", function()
     assert.equal("LIMIT", code)
     assert.is_true(#message < 400)
   end)
+
+  it("is refused for what an array has besides its elements", function()
+    assert(conn:transact { support.attr("t/tuple", "tuple"), support.attr("t/floats", "floats") })
+    local ann = { "person/name", "Ann" }
+    local function with_key(array, key, value)
+      array[key] = value
+      return array
+    end
+    local function holes() return with_key({ { ["person/name"] = "a" } }, 3, { ["person/name"] = "b" }) end
+    local arrays = {
+      { "TX_SYNTAX", "transaction data: element 2 .*nil", holes() },
+      { "TX_SYNTAX", 'key "person/name" ', with_key({ { ["person/name"] = "a" } }, "person/name", "b") },
+      { "TYPE", 'person/nick: .*key "b" ', { { ["person/name"] = "a", ["person/nick"] = { "x", b = "y" } } } },
+      { "TYPE", "person/nick: .*element 2 .*nil", { { ["person/name"] = "a", ["person/nick"] = { "x", nil, "y" } } } },
+      { "TX_SYNTAX", 'db/add has at most 3.*key "extra"', { { "db/add", "x", "person/name", "a", extra = 1 } } },
+      { "TX_SYNTAX", "db/add has at most 3.*key 6", { with_key({ "db/add", "x", "person/name", "a" }, 6, 1) } },
+      { "TX_SYNTAX", 'lookup ref.*key "c"', { { ["db/id"] = with_key({ "person/name", "Ann" }, "c", 1),
+        ["person/age"] = 1 } } },
+      { "TYPE", 't/tuple: .*key "c"', { { "db/add", ann, "t/tuple", with_key({ 1, 2 }, "c", 1) } } },
+      { "TYPE", "t/tuple: .*element 2 .*nil", { { "db/add", ann, "t/tuple", { 1, nil, 3 } } } },
+      { "TYPE", 't/floats: .*key "c"', { { "db/add", ann, "t/floats", with_key({ 1, 2 }, "c", 1) } } },
+    }
+    for i, case in ipairs(arrays) do
+      local report, message, code = conn:db():with(case[3])
+      assert.is_nil(report, i)
+      assert.equal(case[1], code, message)
+      assert.matches(case[2], message)
+    end
+    local _, message, code = conn:db():entid(with_key({ "person/name", "Ann" }, "c", 1))
+    assert.equal("TX_SYNTAX", code)
+    assert.matches('key "c"', message)
+    assert(conn:db():with { { "db/cas", ann, "person/nick", nil, "x" } }) -- nil in the middle means none
+  end)
 end)

@@ -90,8 +90,16 @@ typedef struct rl_temp {
 rl_temp *rl_temp_push(lua_State *L);
 void rl_temp_clear(rl_temp *temp);
 
+#define RL_KEY_SHOWN 80
+
 /* Pushes table[name] of the table at an absolute index, raw. */
 void rl_raw_field(lua_State *L, int index, const char *name);
+/* Is the table at an absolute index exactly the array 1..n (and `also`, a string key, or NULL)? Else an error of this
+ * code that names what is too much or missing: nothing that was given may vanish. 60 ns and 10 ns an element; two free
+ * places of the stack. */
+int rl_array(lua_State *L, int index, const char *also, size_t *count, int code, rille_err *err);
+/* Has it a key that is no whole number from 1 to `max`? Then `shown` says which. */
+bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN]);
 /* What the value is, for messages: "string", "rille.connection". */
 const char *rl_typename(lua_State *L, int index);
 /* Pushes nil, message, code name; raises RILLE_MISUSE. Returns 3. */

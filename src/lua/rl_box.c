@@ -7,6 +7,7 @@
  */
 #include "rl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define NOTE_BYTES_MIN 65536U
@@ -202,6 +203,81 @@ void rl_raw_field(lua_State *L, int index, const char *name)
 {
     lua_pushstring(L, name);
     lua_rawget(L, index);
+}
+
+/* Also says whether the key is a whole number: of an element behind a gap. */
+static bool show_key(lua_State *L, int index, char shown[RL_KEY_SHOWN])
+{
+    if (lua_type(L, index) == LUA_TSTRING) {
+        (void)snprintf(shown, RL_KEY_SHOWN, "\"%.60s\"", lua_tostring(L, index));
+    } else if (lua_type(L, index) == LUA_TNUMBER) {
+        lua_Number key = lua_tonumber(L, index);
+        (void)snprintf(shown, RL_KEY_SHOWN, "%.17g", (double)key);
+        return key >= 1 && key < (lua_Number)RL_EXACT_MAX && key == (lua_Number)(int64_t)key;
+    } else {
+        (void)snprintf(shown, RL_KEY_SHOWN, "that is a %s", rl_typename(L, index));
+    }
+    return false;
+}
+
+typedef enum stray { STRAY_NONE, STRAY_KEY, STRAY_ELEMENT } stray;
+
+/* Counts keys in 1..max, up to the first other one. */
+static stray count_keys(lua_State *L, int index, size_t max, const char *also, size_t *count, char shown[RL_KEY_SHOWN])
+{
+    *count = 0;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TNUMBER) {
+            lua_Number key = lua_tonumber(L, -2);
+            if (key >= 1 && key <= (lua_Number)max && key == (lua_Number)(size_t)key) {
+                ++*count;
+                continue;
+            }
+        } else if (also != NULL && lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), also) == 0) {
+            continue;
+        }
+        bool is_element = show_key(L, -2, shown);
+        lua_pop(L, 2);
+        return is_element ? STRAY_ELEMENT : STRAY_KEY;
+    }
+    return STRAY_NONE;
+}
+
+/* The first place up to len + 1 that has no element. */
+static size_t find_gap(lua_State *L, int index, size_t len)
+{
+    size_t gap = 0;
+    bool is_nil = false;
+    while (!is_nil && gap <= len) {
+        lua_rawgeti(L, index, (int)++gap);
+        is_nil = lua_isnil(L, -1);
+        lua_pop(L, 1);
+    }
+    return gap;
+}
+
+bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN])
+{
+    size_t count;
+    return count_keys(L, index, max, also, &count, shown) != STRAY_NONE;
+}
+
+int rl_array(lua_State *L, int index, const char *also, size_t *count, int code, rille_err *err)
+{
+    char shown[RL_KEY_SHOWN];
+    size_t len = rl_rawlen(L, index);
+    size_t keys;
+    *count = len;
+    stray found = count_keys(L, index, len, also, &keys, shown);
+    if (found == STRAY_KEY) {
+        return len == 0 ? ri_fail(err, code, "an array was expected, but the table has the key %s", shown)
+                        : ri_fail(err, code, "an array has the key %s besides its elements 1 to %zu", shown, len);
+    }
+    if (found == STRAY_NONE && keys == len) {
+        return 0;
+    }
+    return ri_fail(err, code, "element %zu of an array is nil, but there are elements behind it",
+                   find_gap(L, index, len));
 }
 
 const char *rl_typename(lua_State *L, int index)

@@ -117,8 +117,12 @@ static int lookup_ref(fill *f, int index, ri_ent *out)
     lua_State *L = f->L;
     const ri_attr *attr;
     ri_value v;
+    char shown[RL_KEY_SHOWN];
     if (!lua_checkstack(L, 8)) {
         return ri_fail_nomem(f->err);
+    }
+    if (rl_stray_key(L, index, 2, NULL, shown)) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} has the key %s, too", shown);
     }
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
@@ -286,23 +290,21 @@ typedef int (*add_fn)(fill *f, ri_ent e, const ri_attr *attr, int index, unsigne
 static int add_list(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth, add_fn add)
 {
     lua_State *L = f->L;
-    size_t count = rl_rawlen(L, index);
+    size_t count;
     if (depth >= FILL_DEPTH_MAX || !lua_checkstack(L, 12)) {
         return too_deep(f);
+    }
+    if (rl_array(L, index, NULL, &count, RILLE_TYPE, f->err) != 0) {
+        ri_err_prefix(f->err, "attribute :%s", attr->ident);
+        return count != 0 ? RILLE_TYPE
+                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: a map was given, expected a %s", attr->ident,
+                                    ri_type_name(attr->type));
     }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, index, (int)i);
         int rc = add(f, e, attr, lua_gettop(L), depth + 1);
         lua_pop(L, 1);
         RI_TRY(rc);
-    }
-    if (count == 0) {
-        lua_pushnil(L);
-        if (lua_next(L, index) != 0) {
-            lua_pop(L, 2);
-            return ri_fail(f->err, RILLE_TYPE, "attribute :%s: a map was given, expected a %s", attr->ident,
-                           ri_type_name(attr->type));
-        }
     }
     return 0;
 }
@@ -398,13 +400,15 @@ static int fill_item(fill *f, int index)
 static int fill_list(fill *f, int index)
 {
     lua_State *L = f->L;
-    size_t count = rl_rawlen(L, index);
-    lua_pushnil(L);
-    if (count == 0 && lua_next(L, index) != 0) {
-        lua_pop(L, 2);
-        return ri_fail(
-            f->err, RILLE_TX_SYNTAX,
-            "transaction data is a list of entity maps and operations; one map alone must stand in a list, too");
+    size_t count;
+    if (rl_array(L, index, NULL, &count, RILLE_TX_SYNTAX, f->err) != 0) {
+        if (count == 0) {
+            return ri_fail(
+                f->err, RILLE_TX_SYNTAX,
+                "transaction data is a list of entity maps and operations; one map alone must stand in a list, too");
+        }
+        ri_err_prefix(f->err, "transaction data");
+        return RILLE_TX_SYNTAX;
     }
     lua_settop(L, index > f->id_keys ? index : f->id_keys + 2);
     int item = lua_gettop(L) + 1;

@@ -148,11 +148,10 @@ int fill_operation(fill *f, int index)
                        "db.fn/retractAttribute and db/cas",
                        (int)(len < 80 ? len : 80), name);
     }
-    /* Trailing nils are not counted by the length of a table. */
-    size_t given = rl_rawlen(L, index) - 1;
-    if (given > (size_t)op->arg_max) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s has %d arguments, but %zu were given", op->name, op->arg_max,
-                       given);
+    char shown[RL_KEY_SHOWN];
+    if (rl_stray_key(L, index, (size_t)op->arg_max + 1, NULL, shown)) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s has at most %d arguments, but the operation has the key %s",
+                       op->name, op->arg_max, shown);
     }
     int args = lua_gettop(L) + 1;
     for (int i = 0; i < op->arg_max; i++) {

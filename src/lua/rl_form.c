@@ -188,7 +188,8 @@ static int read_map(reader *r, int index, unsigned depth, ri_form *out)
 static int read_items(reader *r, int index, unsigned depth, ri_form_kind kind, ri_form *out)
 {
     lua_State *L = r->L;
-    size_t count = rl_rawlen(L, index);
+    size_t count;
+    RI_TRY(rl_array(L, index, NULL, &count, RILLE_TYPE, r->err));
     ri_form *items = count < UINT32_MAX / 2 ? ri_arena_array(r->arena, count + 1, sizeof *items) : NULL;
     if (items == NULL) {
         return ri_fail_nomem(r->err);

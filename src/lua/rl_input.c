@@ -53,7 +53,8 @@ static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, u
     if (!lua_istable(L, row)) {
         return ri_fail(r->err, RILLE_INPUT, "a row was expected, but there is a %s", rl_typename(L, row));
     }
-    size_t width = rl_rawlen(L, row);
+    size_t width;
+    RI_TRY(rl_array(L, row, NULL, &width, RILLE_INPUT, r->err));
     if (width != form->width) {
         return ri_fail(r->err, RILLE_INPUT, "it has %zu values, expected %u", width, (unsigned)form->width);
     }
@@ -101,7 +102,12 @@ static int read_table(const reader *r, int index, const shape *form, ri_table **
     lua_State *L = r->L;
     ri_vec *cols;
     const ri_vec **places;
-    size_t count = rl_rawlen(L, index);
+    size_t count;
+    /* What rille.csv gives has the names of its columns beside its rows. */
+    if (rl_array(L, index, form->is_list ? NULL : "columns", &count, RILLE_INPUT, r->err) != 0) {
+        ri_err_prefix(r->err, "input %zu (%s)", r->number, r->name);
+        return RILLE_INPUT;
+    }
     RI_TRY(new_table(r, form->width, out));
     RI_TRY(make_columns(r->op, form->width, &cols, &places, r->err));
     uint32_t filled = 0;

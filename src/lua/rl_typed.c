@@ -67,7 +67,11 @@ static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *e
 /* Numbers as a FLOATS value in the arena. */
 static int read_floats(lua_State *L, int index, const ri_attr *attr, ri_arena *arena, ri_value *out, rille_err *err)
 {
-    size_t count = rl_rawlen(L, index);
+    size_t count;
+    if (rl_array(L, index, NULL, &count, RILLE_TYPE, err) != 0) {
+        ri_err_prefix(err, "attribute :%s", attr->ident);
+        return RILLE_TYPE;
+    }
     uint8_t *bytes = ri_arena_array(arena, count + 1, 4);
     if (bytes == NULL) {
         return ri_fail_nomem(err);
@@ -198,8 +202,12 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
     if (depth >= LOOKUP_DEPTH_MAX) {
         return ri_fail(err, RILLE_LIMIT, "lookup refs are nested more than %u deep", LOOKUP_DEPTH_MAX);
     }
+    char shown[RL_KEY_SHOWN];
     if (!lua_checkstack(L, 6)) {
         return ri_fail_nomem(err);
+    }
+    if (rl_stray_key(L, index, 2, NULL, shown)) {
+        return ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} has the key %s, too", shown);
     }
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);

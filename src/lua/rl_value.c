@@ -93,11 +93,12 @@ static int read_tuple(lua_State *L, const rl_state *state, int index, unsigned d
     if (depth >= RI_TUPLE_DEPTH_MAX || !lua_checkstack(L, 8)) {
         return ri_fail(err, RILLE_LIMIT, "tuples are nested more than %d deep", RI_TUPLE_DEPTH_MAX);
     }
-    size_t count = rl_rawlen(L, index);
-    if (count == 0) {
-        return ri_fail(err, RILLE_TYPE, "a table that is no array of values cannot be a value of a database");
-    }
+    size_t count;
     index = rl_absindex(L, index);
+    RI_TRY(rl_array(L, index, NULL, &count, RILLE_TYPE, err));
+    if (count == 0) {
+        return ri_fail(err, RILLE_TYPE, "an empty table cannot be a value of a database");
+    }
     for (size_t i = 1; i <= count; i++) {
         ri_value element;
         ri_buf inner = { 0 };
