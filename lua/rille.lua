@@ -110,6 +110,7 @@ function M.db(url, options)
     newest:close()
   end
   if not db then return nil, message, code end
+  db:_alone()
   return db
 end
 

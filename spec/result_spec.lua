@@ -102,12 +102,4 @@ describe("results", function()
     ]])
     assert.is_false((chunk(result())))
   end)
-
-  it("do not pile up memory that the collector cannot see", function()
-    local rows = {}
-    local count = support.many_of(20000)
-    for i = 1, count do rows[i] = { i, ("x"):rep(50) .. i } end
-    local query = "[:find ?i ?s :in $r :where [$r ?i ?s]]"
-    for _ = 1, support.many_of(60) do assert.equal(count, #assert(rille.q(query, rows))) end
-  end)
 end)

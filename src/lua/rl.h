@@ -36,6 +36,7 @@ typedef struct rl_state {
     const void *map_meta;
     const void *tagged_meta;
     struct rl_functions *functions; /* of Lua, that query text may call; NULL once the state is being closed */
+    int64_t noted_bytes;            /* rl_note_bytes */
     bool has_ffi;                   /* LuaJIT: int64_t cdata */
 } rl_state;
 
@@ -59,6 +60,7 @@ typedef struct rl_box {
     void *guard;
     void *handle;
     void *retired; /* was closed while it was held */
+    size_t noted_bytes;
     unsigned holds;
 } rl_box;
 
@@ -104,8 +106,16 @@ bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char sh
 const char *rl_typename(lua_State *L, int index);
 /* Pushes nil, message, code name; raises RILLE_MISUSE. Returns 3. */
 int rl_fail(lua_State *L, const rille_err *err);
-/* Tells the collector of memory that it cannot see. */
+/* Tells the collector of memory that it cannot see: from 64 KiB on in sum it takes a step of that size. Finalizers may
+ * run, so this comes last, with nothing in hand. */
 void rl_note_bytes(lua_State *L, size_t bytes);
+/* The handle in the box holds so many bytes now. What is closed by the program is taken off the sum again, so that
+ * programs which close what they open pay nothing. */
+void rl_note_box(lua_State *L, rl_box *box, size_t bytes);
+/* The handle was taken out and released. */
+void rl_note_released(lua_State *L, rl_box *box);
+/* Bytes of the cache of nodes behind a database. Locks each of its shards. */
+size_t rl_cache_bytes(const rille_db *db);
 
 /* ---- values (rl_value.c, rl_value_lib.c, rl_number.c) ---- */
 

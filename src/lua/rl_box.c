@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOTE_BYTES_MIN 65536U
-#define NOTE_KIB_MAX 65536U
+#define NOTE_STEP_BYTES 65536
+#define NOTE_CREDIT_BYTES 1048576 /* what was closed counts against later notes only so far */
+#define NOTE_KIB_MAX 65536
 
 static const char temp_key = 0;
 
@@ -100,8 +101,10 @@ static int box_close(lua_State *L)
     if (box->holds > 0 && box->handle != NULL) {
         box->retired = box->handle;
         box->handle = NULL;
+        return 0;
     }
     release(&box->handle, class);
+    rl_note_released(L, box);
     return 0;
 }
 
@@ -303,9 +306,41 @@ int rl_fail(lua_State *L, const rille_err *err)
 
 void rl_note_bytes(lua_State *L, size_t bytes)
 {
-    if (bytes < NOTE_BYTES_MIN) {
+    rl_state *state = rl_state_of(L);
+    state->noted_bytes += (int64_t)(bytes < INT64_MAX / 4 ? bytes : INT64_MAX / 4);
+    if (state->noted_bytes < NOTE_STEP_BYTES) {
         return;
     }
-    size_t kib = bytes / 1024;
-    (void)lua_gc(L, LUA_GCSTEP, (int)(kib < NOTE_KIB_MAX ? kib : NOTE_KIB_MAX));
+    int64_t kib = state->noted_bytes / 1024;
+    state->noted_bytes = 0;
+    if (rl_gc_running(L)) { /* a step would start a collector that the program stopped */
+        (void)lua_gc(L, LUA_GCSTEP, (int)(kib < NOTE_KIB_MAX ? kib : NOTE_KIB_MAX));
+    }
+}
+
+void rl_note_box(lua_State *L, rl_box *box, size_t bytes)
+{
+    if (bytes > box->noted_bytes) {
+        size_t more = bytes - box->noted_bytes;
+        box->noted_bytes = bytes;
+        rl_note_bytes(L, more);
+    }
+}
+
+void rl_note_released(lua_State *L, rl_box *box)
+{
+    rl_state *state = rl_state_of(L);
+    if (box->noted_bytes == 0) {
+        return;
+    }
+    int64_t rest = state->noted_bytes - (int64_t)box->noted_bytes;
+    state->noted_bytes = rest > -NOTE_CREDIT_BYTES ? rest : -NOTE_CREDIT_BYTES;
+    box->noted_bytes = 0;
+}
+
+size_t rl_cache_bytes(const rille_db *db)
+{
+    ri_store_stats stats;
+    ri_store_read_stats(db->store, &stats);
+    return (size_t)stats.cache_bytes;
 }

@@ -9,6 +9,12 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* May the collector take a step? LUA_GCISRUNNING is 9 wherever it is known; Lua 5.1 answers -1. */
+static inline int rl_gc_running(lua_State *L)
+{
+    return lua_gc(L, 9, 0) != 0;
+}
+
 #if LUA_VERSION_NUM < 502
 
 static inline size_t rl_rawlen(lua_State *L, int index)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define CONN_BYTES 65536U /* a connection without its cache */
+
 static void release_conn(void *handle)
 {
     ri_conn_release(handle);
@@ -52,6 +54,7 @@ static int core_open(lua_State *L)
         return rl_fail(L, &err);
     }
     box->handle = conn;
+    rl_note_box(L, box, CONN_BYTES);
     return 1;
 }
 

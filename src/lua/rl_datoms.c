@@ -18,7 +18,8 @@ typedef struct scan {
     uint32_t next;  /* row of the run */
     uint32_t count; /* rows of the run */
     bool declared_only;
-    uint32_t attr_id; /* whose name is upvalue 2 */
+    size_t read_bytes; /* by which the cache of nodes has grown */
+    uint32_t attr_id;  /* whose name is upvalue 2 */
 } scan;
 
 static void release_scan(void *handle)
@@ -136,7 +137,10 @@ static int next_datom(scan *s, ri_datom *out, rille_err *err)
         }
         int rc = ri_scan_next(&s->scan, &s->run, &s->io, err);
         if (rc == RILLE_NEED) {
+            size_t before = rl_cache_bytes(s->db);
             RI_TRY(ri_io_fetch(&s->io, err));
+            size_t after = rl_cache_bytes(s->db);
+            s->read_bytes += after > before ? after - before : 0;
             continue;
         }
         RI_TRY(rc);
@@ -175,8 +179,10 @@ static int scan_step(lua_State *L)
     }
     int rc = next_datom(s, &d, &err);
     if (rc != 0) {
+        size_t read_bytes = s->read_bytes;
         box->handle = NULL;
         release_scan(s);
+        rl_note_bytes(L, read_bytes);
         return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
     }
     box->holds++;

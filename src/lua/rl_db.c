@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define DB_ALONE_BYTES 65536U
+
 static void release_db(void *handle)
 {
     ri_db_release(handle);
@@ -127,6 +129,14 @@ static void push_attr(lua_State *L, const ri_attr *attr)
     lua_setfield(L, -2, "no_history");
 }
 
+/* _alone(): its connection was closed at once, what that held is this value's now */
+static int db_alone(lua_State *L)
+{
+    (void)rl_check(L, 1, &rl_class_db);
+    rl_note_box(L, lua_touserdata(L, 1), DB_ALONE_BYTES);
+    return 0;
+}
+
 /* schema() --> {["person/name"] = {id=, type=, cardinality=, unique=, index=, component=, no_history=}, ...} */
 static int db_schema(lua_State *L)
 {
@@ -200,9 +210,9 @@ static int db_eq(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "as_of", db_as_of },       { "basis", db_basis },     { "schema", db_schema },
-    { "entid", db_entid },       { "ident", db_ident },     { "_with", rl_db_with },
-    { "_datoms", rl_db_datoms }, { "_count", rl_db_count }, { NULL, NULL },
+    { "as_of", db_as_of },  { "basis", db_basis },   { "schema", db_schema },     { "entid", db_entid },
+    { "ident", db_ident },  { "_with", rl_db_with }, { "_datoms", rl_db_datoms }, { "_count", rl_db_count },
+    { "_alone", db_alone }, { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = {

@@ -9,6 +9,8 @@
  */
 #include "rl_op.h"
 
+#include "../core/query/exec.h"
+
 #include <string.h>
 
 void rl_op_release(void *handle)
@@ -155,9 +157,44 @@ ri_io *rl_op_io(rl_op *op)
     return op->blob_need ? &op->blob_io : ri_op_io(op->op);
 }
 
+static size_t caches_bytes(const rl_op *op)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < op->db_count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i; j++) {
+            seen = seen || op->dbs[j]->store == op->dbs[i]->store;
+        }
+        sum += seen ? 0 : rl_cache_bytes(op->dbs[i]);
+    }
+    return sum;
+}
+
+void rl_op_note(lua_State *L, rl_box *box)
+{
+    rl_op *op = box->handle;
+    size_t sum = sizeof *op + op->arena.total_bytes + op->batch_arena.total_bytes + sizeof *op->op +
+                 op->op->arena.total_bytes + op->op->plan_arena.total_bytes;
+    for (size_t i = 0; i < op->table_count; i++) {
+        sum += ri_table_bytes(&op->tables[i]);
+    }
+    for (size_t i = 0; i < op->op->table_count; i++) {
+        sum += ri_table_bytes(op->op->tables[i]);
+    }
+    size_t read_bytes = op->read_bytes;
+    op->read_bytes = 0;
+    rl_note_box(L, box, sum);
+    if (read_bytes > 0) {
+        rl_note_bytes(L, read_bytes);
+    }
+}
+
 int rl_op_fetch(rl_op *op, rille_err *err)
 {
+    size_t before = caches_bytes(op);
     int rc = ri_io_fetch(rl_op_io(op), err);
+    size_t after = caches_bytes(op);
+    op->read_bytes += after > before ? after - before : 0;
     if (rc == RILLE_NOTFOUND && op->blob_need && op->store_skip + 1 < op->db_count) {
         op->store_skip++;
         return 0;
@@ -208,6 +245,9 @@ static int op_step(lua_State *L)
     lua_Number budget = luaL_optnumber(L, 2, 0);
     rille_err err;
     int rc = rl_op_step(op, budget > 0 && budget < 1e15 ? (uint64_t)budget : 0, &err);
+    if (rc >= 0) {
+        rl_op_note(L, lua_touserdata(L, 1));
+    }
     return push_outcome(L, rc, &err);
 }
 
@@ -343,9 +383,13 @@ static int op_run(lua_State *L)
     }
     box->handle = op->result;
     op->result = NULL;
+    size_t read_bytes = op->read_bytes;
+    op->read_bytes = 0;
     lua_pushboolean(L, 1);
     lua_insert(L, -2);
-    return 1 + rl_push_outcome(L, box);
+    int count = 1 + rl_push_outcome(L, box);
+    rl_note_bytes(L, read_bytes);
+    return count;
 }
 
 /* ---- calls of Lua functions ---- */

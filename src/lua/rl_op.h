@@ -37,6 +37,7 @@ typedef struct rl_op {
 
     rl_result *result; /* of a run that was interrupted by a call, or NULL */
     uint32_t called;   /* rows of the pending call that have their result */
+    size_t read_bytes; /* by which the caches of the databases have grown since it was last noted */
     rille_err failure; /* of a Lua function, said again by every step; code 0: none */
 } rl_op;
 
@@ -54,6 +55,8 @@ ri_io *rl_op_io(rl_op *op);
 int rl_op_advance(rl_op *op, rille_err *err);
 /* An argument of a call, whole. */
 int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err);
+/* Tells the collector what the operation holds now. */
+void rl_op_note(lua_State *L, rl_box *box);
 /* Frees an op that is in no box any more. */
 void rl_op_release(void *handle);
 

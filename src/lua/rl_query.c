@@ -23,6 +23,7 @@ static int core_parse(lua_State *L)
         return rl_fail(L, &err);
     }
     box->handle = query;
+    rl_note_box(L, box, query->arena.total_bytes);
     return 1;
 }
 
@@ -45,6 +46,7 @@ static int core_parse_form(lua_State *L)
     }
     box->handle = query;
     lua_pop(L, 1);
+    rl_note_box(L, box, query->arena.total_bytes);
     return 1;
 }
 
@@ -158,7 +160,11 @@ static int query_start(lua_State *L)
     box->handle = op;
     op->query = ri_query_retain(query);
     int rc = rl_op_begin(L, state, op, 6, top < 6 ? 0 : (size_t)(top - 5), &options, &err);
-    return rc != 0 ? rl_fail(L, &err) : 1;
+    if (rc != 0) {
+        return rl_fail(L, &err);
+    }
+    rl_op_note(L, box);
+    return 1;
 }
 
 static const luaL_Reg methods[] = {

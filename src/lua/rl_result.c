@@ -215,7 +215,7 @@ int rl_push_outcome(lua_State *L, rl_box *box)
 {
     rl_result *result = box->handle;
     if (result->query->find_kind == RI_FIND_REL) {
-        rl_note_bytes(L, ri_table_bytes(&result->table));
+        rl_note_box(L, box, sizeof *result + ri_table_bytes(&result->table));
         return 1;
     }
     if (result->query->find_kind == RI_FIND_COLL) {
@@ -259,26 +259,34 @@ int rl_op_next(lua_State *L)
 static int iterate_step(lua_State *L)
 {
     rl_box *box = lua_touserdata(L, lua_upvalueindex(1));
-    rl_op *op = box->handle;
+    rl_op *op;
     rille_err err;
-    if (op == NULL) {
-        return 0;
-    }
-    if (op->next < op->count) {
-        return push_next(L, box);
-    }
-    if (box->holds > 0) {
-        return luaL_error(L, "the operation is in use further up (this is a finalizer)");
-    }
-    int rc = rl_op_advance(op, &err);
-    if (rc == RILLE_ROWS) {
-        return push_next(L, box);
+    int rc;
+    for (;;) {
+        op = box->handle;
+        if (op == NULL) {
+            return 0;
+        }
+        if (op->next < op->count) {
+            return push_next(L, box);
+        }
+        if (box->holds > 0) {
+            return luaL_error(L, "the operation is in use further up (this is a finalizer)");
+        }
+        rc = rl_op_advance(op, &err);
+        if (rc != RILLE_ROWS) {
+            break;
+        }
+        rl_op_note(L, box); /* finalizers may close it, or take its rows */
     }
     if (rc == RILLE_CALL) {
         rc = ri_fail(&err, RILLE_QUERY, "the query calls the function %s of Lua", ri_op_call(op->op)->name);
     }
+    size_t read_bytes = op->read_bytes;
     box->handle = NULL;
     rl_op_release(op);
+    rl_note_released(L, box);
+    rl_note_bytes(L, read_bytes);
     return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
 }
 
