@@ -82,6 +82,12 @@ describe("queries", function()
     local parsed = assert(rille.rules(rules))
     assert.same({ "Bob" }, lines(q, parsed, ids.cid))
     assert.equal(rules:gsub("%s+", " "):gsub("^%s*(.-)%s*$", "%1"), tostring(parsed))
+    for _, text in ipairs { "false", "nil", "5", "{}", "[" } do
+      local none, message, code = rille.rules(text)
+      assert.is_nil(none)
+      assert.is_string(message)
+      assert.equal("SYNTAX", code)
+    end
   end)
 
   it("take scalars, lists, rows and tuples as inputs", function()
@@ -371,6 +377,66 @@ describe("stepping", function()
     op = assert(query:start(conn:db()))
     assert.equal(4, #assert(op:run()))
     conn:close()
+  end)
+
+  it("keeps the rows of a step for the run that follows", function()
+    local list = {}
+    for i = 1, 3000 do list[i] = i % 2 == 0 and i or "s" .. i end
+    local query = assert(rille.prepare "[:find ?x :in [?x ...]]")
+    local op = assert(query:start(list))
+    assert.equal("rows", op:step())
+    assert.is_true(op:count() > 0)
+    assert.equal(3000, #assert(op:run()))
+    op = assert(query:start(list))
+    assert.equal("rows", op:step())
+    local next_row, state = op:rows()
+    local seen = { [next_row(state)] = true, [next_row(state)] = true }
+    local rest = assert(op:run())
+    assert.equal(2998, #rest)
+    for x in rest:rows() do
+      assert.is_nil(seen[x])
+      seen[x] = true
+    end
+    for _, x in ipairs(list) do assert.is_true(seen[x]) end
+  end)
+
+  it("gives no rows before their long values are there", function()
+    local url = support.url()
+    local deferred = url:find "^deferred:" and url or "deferred:" .. url
+    local conn = assert(rille.create(deferred))
+    assert(conn:transact { support.attr("a/s", "string") })
+    local data = {}
+    for i = 1, 20 do data[i] = { ["a/s"] = ("long"):rep(400) .. i } end
+    assert(conn:transact(data))
+    assert(conn:flush())
+    rille.fn("spec/any", print) -- rows are stepped from Lua then
+    local db = assert(rille.db(deferred))
+    local n = 0
+    for s in rille.rows("[:find ?s :where [_ :a/s ?s]]", db) do
+      assert.equal("string", type(s))
+      n = n + 1
+    end
+    assert.equal(20, n)
+    conn:close()
+  end)
+
+  it("takes a budget that was spent for a short one", function()
+    local list = {}
+    for i = 1, 2000 do list[i] = i end
+    local query = assert(rille.prepare "[:find (count ?x) :in [?x ...] [?y ...] :where [(< ?x ?y)]]")
+    for _, budget in ipairs { -1, -1e300, 0.25, 1 } do
+      local op = assert(query:start(list, list))
+      assert.equal("again", op:step(budget))
+      op:close()
+    end
+    local op = assert(query:start(list, list))
+    assert.matches("budget.*NaN", support.failure(op.step, op, 0 / 0))
+    assert.matches("budget.*string", support.failure(op.step, op, "soon"))
+    op:close()
+    assert.equal("TIMEOUT", select(3, query:run(list, list, rille.options { timeout_ms = 0.5 })))
+    for name, value in pairs { limit = 0 / 0, offset = 1.5, timeout_ms = 0 / 0, memory_bytes = -1 } do
+      assert.matches(name, support.failure(rille.options, { [name] = value }))
+    end
   end)
 
   describe("with a function of Lua", function()

@@ -47,7 +47,7 @@ local function stop(code, message, ...)
 end
 
 local function must(value, message, code)
-  if value == nil or value == false then stop(FAILED, "%s%s", message, code and (" [" .. code .. "]") or "") end
+  if value == nil then stop(FAILED, "%s%s", message, code and (" [" .. code .. "]") or "") end
   return value
 end
 
@@ -241,7 +241,7 @@ local function query_inputs(prepared, sources, options)
 end
 
 function commands.q(args, options)
-  if #args < 2 then stop(USAGE, "q wants a query and at least one URL or CSV file") end
+  if #args < 1 then stop(USAGE, "q wants a query") end
   local writer = pick_format(options)
   local text = args[1]:sub(1, 1) == "@" and read_file(args[1]:sub(2)) or args[1]
   local prepared = must(rille.prepare(text))

@@ -23,10 +23,14 @@ local OPTIONS = { timeout_ms = "number", memory_bytes = "number", limit = "numbe
 ---@param options {timeout_ms: number?, memory_bytes: number?, limit: integer?, offset: integer?}
 ---@return rille.Options
 function M.options(options)
-  check.options("rille.options", options, OPTIONS)
+  options = check.options("rille.options", options, OPTIONS)
   local copy = {}
   for name, value in pairs(options) do
-    if value < 0 then error(("rille.options: option %q must not be negative"):format(name), 2) end
+    local is_part = (name == "limit" or name == "offset") and value % 1 ~= 0 and value ~= math.huge
+    if value < 0 or value ~= value or is_part then
+      error(("rille.options: option %q must be a %s from 0 on, but it is %s"):format(name,
+        is_part and "whole number" or "number", tostring(value)), 2)
+    end
     copy[name] = value
   end
   return setmetatable(copy, options_meta)
@@ -217,7 +221,8 @@ end
 
 -- ---- operations ----
 
----Goes on for about so many microseconds (0: until something happens).
+---Goes on for about so many microseconds. nil or 0: until something happens; what is less than 1, also negative, is 1,
+---so that a budget that was spent never becomes none.
 ---@param budget_us number?
 ---rows: see rows(). need: fetch(), or wanted() and supply(). again: the budget is used up.
 ---@return "rows"|"need"|"again"|"done"|nil state
@@ -239,7 +244,7 @@ function op_methods:rows()
   return self._next, self
 end
 
----Runs to the end, fetching by itself, and closes the operation.
+---Runs to the end, fetching by itself, and closes the operation. Rows that a step gave and nobody took belong to it.
 ---@return rille.Result|any result
 ---@return string? message
 ---@return string? code
@@ -299,7 +304,7 @@ end
 function M.rules(rules)
   if type(rules) == "string" then
     local form, message, code = edn.decode(rules)
-    if not form then return nil, message, code end
+    if form == nil then return nil, message, code end
     if edn.type(form) ~= "vector" then
       return nil, "rules are a vector: [[(name ?a ?b) clause ...] ...]", "SYNTAX"
     end

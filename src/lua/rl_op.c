@@ -11,6 +11,7 @@
 
 #include "../core/query/exec.h"
 
+#include <math.h>
 #include <string.h>
 
 void rl_op_release(void *handle)
@@ -238,13 +239,31 @@ static int push_outcome(lua_State *L, int rc, const rille_err *err)
     return 1;
 }
 
+/* Microseconds at 2; none, nil and 0: no limit. What is left of a spent budget is less than that, and must not be
+ * taken for no limit. */
+static uint64_t check_budget(lua_State *L)
+{
+    if (lua_isnoneornil(L, 2)) {
+        return 0;
+    }
+    lua_Number budget = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : NAN;
+    if (budget != budget) {
+        (void)luaL_error(L, "step: a budget in microseconds was expected, but there is a %s",
+                         lua_type(L, 2) == LUA_TNUMBER ? "NaN" : rl_typename(L, 2));
+    }
+    if (budget == 0 || budget >= 1e15) {
+        return 0;
+    }
+    return budget <= 1 ? 1 : (uint64_t)ceil((double)budget);
+}
+
 /* _step(budget_us) --> "rows", "need", "again", "call", "done" */
 static int op_step(lua_State *L)
 {
+    uint64_t budget_us = check_budget(L);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
-    lua_Number budget = luaL_optnumber(L, 2, 0);
     rille_err err;
-    int rc = rl_op_step(op, budget > 0 && budget < 1e15 ? (uint64_t)budget : 0, &err);
+    int rc = rl_op_step(op, budget_us, &err);
     if (rc >= 0) {
         rl_op_note(L, lua_touserdata(L, 1));
     }
@@ -322,7 +341,7 @@ static int op_cancel(lua_State *L)
 static int op_count(lua_State *L)
 {
     rl_op *op = rl_check(L, 1, &rl_class_op);
-    rl_push_id(L, op->count - op->next);
+    rl_push_id(L, rl_op_left(op));
     return 1;
 }
 
@@ -343,6 +362,7 @@ static int op_explain(lua_State *L)
     return 1;
 }
 
+/* Rows of the batch that nobody took yet. */
 static int take_batch(rl_op *op, rille_err *err)
 {
     if (op->result == NULL) {
@@ -356,10 +376,18 @@ static int take_batch(rl_op *op, rille_err *err)
     if (places == NULL) {
         return ri_fail_nomem(err);
     }
-    for (uint16_t c = 0; c < op->query->find_count; c++) {
-        places[c] = &op->rows[c];
+    ri_vec *cols = ri_arena_array(&op->result->table.arena, op->query->find_count, sizeof *cols);
+    if (cols == NULL) {
+        return ri_fail_nomem(err);
     }
-    return ri_table_add(&op->result->table, places, op->count, &added, err);
+    for (uint16_t c = 0; c < op->query->find_count; c++) {
+        const ri_vec *rows = &op->rows[c];
+        cols[c] = (ri_vec){ rows->words + op->next, rows->lens + op->next, rows->types + op->next, rows->type };
+        places[c] = &cols[c];
+    }
+    uint32_t count = op->count - op->next;
+    op->next = op->count;
+    return ri_table_add(&op->result->table, places, count, &added, err);
 }
 
 /* _run() --> "call", or what the query gives (and true before it: a value may be nil) */
@@ -368,10 +396,9 @@ static int op_run(lua_State *L)
     rl_box *box = rl_box_push(L, &rl_class_result);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
-    int rc;
-    while ((rc = rl_op_advance(op, &err)) == RILLE_ROWS) {
-        rc = take_batch(op, &err);
-        if (rc != 0) {
+    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, &err);
+    for (; rc == RILLE_ROWS; rc = rl_op_advance(op, &err)) {
+        if (take_batch(op, &err) != 0) {
             return rl_fail(L, &err);
         }
     }

@@ -47,6 +47,11 @@ int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_
 /* RILLE_ROWS (op->rows has no stubs), RILLE_NEED, RILLE_AGAIN, RILLE_CALL, RILLE_DONE or an error. RILLE_MISUSE while
  * rows of a call have no answer: the engine would take what is not there for it. */
 int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err);
+/* Rows of the batch at hand that can be taken. */
+static inline uint32_t rl_op_left(const rl_op *op)
+{
+    return op->unresolved ? 0 : op->count - op->next;
+}
 /* Fetches what a step needed. Blocks. */
 int rl_op_fetch(rl_op *op, rille_err *err);
 /* The io that has the wants. */

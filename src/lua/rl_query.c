@@ -4,6 +4,7 @@
  */
 #include "rl_op.h"
 
+#include <math.h>
 #include <string.h>
 
 static void release_query(void *handle)
@@ -133,7 +134,7 @@ static int query_inputs(lua_State *L)
 static int64_t option_number(lua_State *L, int arg, int64_t absent)
 {
     lua_Number n = luaL_optnumber(L, arg, -1);
-    return n >= 0 && n < 9e15 ? (int64_t)n : absent;
+    return n >= 0 && n < 9e15 ? (int64_t)ceil((double)n) : absent; /* half a millisecond is not no limit */
 }
 
 /* _start(timeout_ms, memory_bytes, limit, offset, inputs ...) --> op */

@@ -252,7 +252,7 @@ static int push_next(lua_State *L, rl_box *box)
 int rl_op_next(lua_State *L)
 {
     const rl_op *op = rl_check(L, 1, &rl_class_op);
-    return op->next < op->count ? push_next(L, lua_touserdata(L, 1)) : 0;
+    return rl_op_left(op) > 0 ? push_next(L, lua_touserdata(L, 1)) : 0;
 }
 
 /* Upvalue 1: the box of the op. Closes it at the end. */
@@ -267,7 +267,7 @@ static int iterate_step(lua_State *L)
         if (op == NULL) {
             return 0;
         }
-        if (op->next < op->count) {
+        if (rl_op_left(op) > 0) {
             return push_next(L, box);
         }
         if (box->holds > 0) {
