@@ -188,6 +188,21 @@ describe("a finalizer that goes on with what is being read", function()
   end)
 end)
 
+describe("a finalizer that makes the same value", function()
+  it("gets the same object", function()
+    local number, other = 0, nil
+    local came = during(function()
+      number, other = number + 1, nil
+      return "intern" .. number
+    end, function(name)
+      local own = rille.kw(name)
+      for i = 1, 300 do assert.is_true(rille.kw(name .. "/" .. i) ~= nil) end -- if it has not come yet
+      assert.is_true(other == nil or rawequal(own, other))
+    end, function(name) other = rille.kw(name) end)
+    assert.is_true(came > 0)
+  end)
+end)
+
 -- Lua calls finalizers in the reverse order of their making, so an object older than the module comes after all of it.
 describe("a finalizer at the end of the program", function()
   it("may still run queries, but finds no functions of Lua", function()

@@ -138,6 +138,22 @@ int rl_read_value(lua_State *L, const rl_state *state, int index, ri_arena *aren
 
 /* ---- to Lua ---- */
 
+/* Stack: table, key, box. A finalizer that ran while the box was made may have interned the same value: then that is
+ * the one. */
+static void keep_one(lua_State *L)
+{
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -4);
+    if (!lua_isnil(L, -1)) {
+        lua_replace(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+}
+
 void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind)
 {
     int intern = form_kind == RI_FORM_CHAR ? INTERN_CHAR : form_kind == RI_FORM_DOUBLE ? INTERN_DOUBLE : v->type;
@@ -160,9 +176,7 @@ void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind)
         }
         rl_rawgetp(L, LUA_REGISTRYINDEX, &value_key);
         (void)lua_setmetatable(L, -2);
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -5);
+        keep_one(L);
     }
     lua_replace(L, -3); /* table, key, box -> box, key */
     lua_pop(L, 1);
