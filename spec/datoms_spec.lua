@@ -145,4 +145,53 @@ describe("datoms", function()
     assert.equal(db:count "eavt", db:count("eavt", nil, nil)) -- nothing is behind them
     conn:close()
   end)
+
+  it("that cannot be read say so each time", function()
+    local url = support.plain_url "file"
+    local conn = assert(rille.create(url))
+    assert(conn:transact { support.attr("a/s", "string") })
+    local report = assert(conn:transact { { ["a/s"] = ("long"):rep(1000) } })
+    assert(conn:flush())
+    conn:close()
+    assert(os.execute(("rm -r '%s/blobs'"):format(url:match "^file:(.*)")))
+    local db = assert(rille.db(url))
+    local step, _, _, scan = db:datoms("aevt", "a/s")
+    assert.matches("blob.*is missing", support.failure(step))
+    assert.is_nil((step())) -- nothing is behind it, and the scan is not in use any more
+    scan:close()
+    for _ = 1, 2 do
+      assert.matches("blob.*is missing", support.failure(function() return report.tx_data end))
+    end
+    report.db_after:close()
+  end)
+
+  it("with integers that Lua 5.1 has no number for leave their handles usable", function()
+    if _VERSION ~= "Lua 5.1" or rawget(_G, "jit") then return end
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("a/l", "long"), support.attr("a/t", "tuple") })
+    assert(conn:transact "[{:a/l 9007199254740993 :a/t [1 [9007199254740993]]} {:a/l 5}]")
+    local db = conn:db()
+    local none = "9007199254740993 has no exact number"
+    for _, name in ipairs { "a/l", "a/t" } do
+      local step = db:datoms("aevt", name)
+      assert.matches(none, support.failure(step))
+      local fine, e = pcall(step) -- goes on behind it
+      assert.is_true(fine and (e ~= nil) == (name == "a/l"))
+    end
+    rille.fn("spec/same", function(x) return x end)
+    local op = assert(rille.prepare("[:find ?l ?m :where [_ :a/l ?l] [(spec/same ?l) ?m]]"):start(db))
+    for _ = 1, 2 do
+      local state, message, code = op:step()
+      assert.is_nil(state)
+      assert.equal("FUNCTION", code)
+      assert.matches(none, message)
+    end
+    op = assert(rille.prepare("[:find ?l :where [_ :a/l ?l]]"):start(db))
+    assert.equal("rows", op:step())
+    local next_row = op:rows()
+    pcall(next_row, op)
+    pcall(next_row, op)
+    assert.equal("done", op:step())
+    conn:close()
+  end)
 end)

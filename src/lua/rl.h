@@ -146,6 +146,9 @@ void rl_number_register(lua_State *L, rl_state *state);
 /* Pushes an integer: exact, or an error. */
 void rl_push_int64(lua_State *L, int64_t i);
 bool rl_int64_fits(const rl_state *state, int64_t i);
+/* Raises what pushing the value would: it has a long that this Lua has no number for. The handle in `held` (NULL: none)
+ * is let go first. Nothing on Luas that have a number for each. */
+void rl_check_fits(lua_State *L, rl_box *held, const ri_value *v);
 /* Numbers of Lua as values: LONG for integers (integral floats within 2^53 where Lua has one kind of number), DOUBLE
  * else; int64_t and uint64_t cdata. NaN: RILLE_TYPE. The value must be a number or cdata. */
 int rl_read_number(lua_State *L, const rl_state *state, int index, ri_value *out, rille_err *err);
@@ -185,8 +188,8 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
 int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err);
 /* The whole value of a stub; bytes are in the blob (a reference of the caller's). Blocks. */
 int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
-/* Pushes any value of a database, long ones whole. Raises what fails. */
-void rl_push_long_value(lua_State *L, const rille_db *db, const ri_value *v);
+/* Pushes any value of a database, long ones whole. Raises what fails, having let go of the handle in `held`. */
+void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri_value *v);
 int rl_db_datoms(lua_State *L);
 int rl_db_count(lua_State *L);
 

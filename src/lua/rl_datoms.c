@@ -188,7 +188,7 @@ static int scan_step(lua_State *L)
     box->holds++;
     rl_push_id(L, d.e);
     push_attr_name(L, s, d.a);
-    rl_push_long_value(L, s->db, &d.v);
+    rl_push_long_value(L, box, s->db, &d.v);
     rl_push_id(L, d.t);
     lua_pushboolean(L, 1);
     rl_let_go(box);

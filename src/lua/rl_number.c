@@ -64,6 +64,52 @@ bool rl_int64_fits(const rl_state *state, int64_t i)
 #endif
 }
 
+#if LUA_VERSION_NUM < 503
+static int fail_unfit(lua_State *L, int64_t i)
+{
+    ri_value v = ri_long(i);
+    char shown[96];
+    return luaL_error(L, "the integer %s has no exact number in this Lua; use LuaJIT or Lua 5.4 to read it",
+                      ri_value_show(shown, sizeof shown, &v));
+}
+
+/* The first long of the value that has no number; 0: none. */
+static int64_t find_unfit(const ri_value *v)
+{
+    if (v->type == RI_LONG && (v->as.i > RL_EXACT_MAX || v->as.i < -RL_EXACT_MAX)) {
+        return v->as.i;
+    }
+    if (v->type == RI_TUPLE) {
+        ri_reader r = ri_reader_of(v->as.p, v->len);
+        while (ri_reader_left(&r) > 0 && !r.bad) {
+            ri_value element = ri_value_read(&r);
+            int64_t unfit = find_unfit(&element);
+            if (unfit != 0) {
+                return unfit;
+            }
+        }
+    }
+    return 0;
+}
+#endif
+
+void rl_check_fits(lua_State *L, rl_box *held, const ri_value *v)
+{
+#if LUA_VERSION_NUM >= 503
+    (void)L;
+    (void)held;
+    (void)v;
+#else
+    int64_t unfit = find_unfit(v);
+    if (unfit != 0 && !rl_state_of(L)->has_ffi) {
+        if (held != NULL) {
+            rl_let_go(held);
+        }
+        (void)fail_unfit(L, unfit);
+    }
+#endif
+}
+
 void rl_push_int64(lua_State *L, int64_t i)
 {
 #if LUA_VERSION_NUM >= 503
@@ -75,12 +121,7 @@ void rl_push_int64(lua_State *L, int64_t i)
     }
     rl_rawgetp(L, LUA_REGISTRYINDEX, &int64_type_key);
     if (lua_isnil(L, -1)) {
-        char text[24];
-        ri_value v = ri_long(i);
-        char shown[96];
-        (void)text;
-        (void)luaL_error(L, "the integer %s has no exact number in this Lua; use LuaJIT or Lua 5.4 to read it",
-                         ri_value_show(shown, sizeof shown, &v));
+        (void)fail_unfit(L, i);
     }
     lua_call(L, 0, 1);
     memcpy((void *)lua_topointer(L, -1), &i, sizeof i);

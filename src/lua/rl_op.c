@@ -474,6 +474,7 @@ static int op_args(lua_State *L)
                 return luaL_error(L, "%s", err.message);
             }
         }
+        rl_check_fits(L, box, &v);
         rl_push_value(L, &v);
     }
     rl_let_go(box);

@@ -35,13 +35,15 @@ void rl_result_release(void *handle)
 
 /* ---- rows ---- */
 
-static void push_cell(lua_State *L, const ri_vec *col, uint32_t row)
+/* `held`, the box that is held meanwhile, is let go should the value not fit this Lua; NULL: none is. */
+static void push_cell(lua_State *L, rl_box *held, const ri_vec *col, uint32_t row)
 {
     ri_value v = ri_vec_get(col, row);
+    rl_check_fits(L, held, &v);
     rl_push_value(L, &v);
 }
 
-static void push_row(lua_State *L, const rl_result *result, uint32_t row)
+static void push_row(lua_State *L, rl_box *held, const rl_result *result, uint32_t row)
 {
     uint16_t width = result->table.col_count;
     bool keyed = result->query->keys != NULL;
@@ -49,22 +51,22 @@ static void push_row(lua_State *L, const rl_result *result, uint32_t row)
     for (uint16_t c = 0; c < width; c++) {
         if (keyed) {
             lua_pushstring(L, result->query->keys[c]);
-            push_cell(L, &result->table.cols[c], row);
+            push_cell(L, held, &result->table.cols[c], row);
             lua_rawset(L, -3);
         } else {
-            push_cell(L, &result->table.cols[c], row);
+            push_cell(L, held, &result->table.cols[c], row);
             lua_rawseti(L, -2, c + 1);
         }
     }
 }
 
-static void push_column(lua_State *L, const rl_result *result, uint16_t c)
+static void push_column(lua_State *L, rl_box *held, const rl_result *result, uint16_t c)
 {
     const ri_vec *col = &result->table.cols[c];
     uint32_t count = result->table.count;
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 0; i < count; i++) {
-        push_cell(L, col, i);
+        push_cell(L, held, col, i);
         lua_rawseti(L, -2, (int)i + 1);
     }
 }
@@ -81,7 +83,7 @@ static int result_index(lua_State *L)
     const rl_result *result = box->handle;
     lua_Number i = lua_tonumber(L, 2);
     if (i >= 1 && i <= (lua_Number)result->table.count && i == (lua_Number)(uint32_t)i) {
-        push_row(L, result, (uint32_t)i - 1);
+        push_row(L, box, result, (uint32_t)i - 1);
     } else {
         lua_pushnil(L);
     }
@@ -124,7 +126,7 @@ static int result_column(lua_State *L)
     }
     bool found = number >= 1 && number <= width;
     if (found) {
-        push_column(L, result, (uint16_t)(number - 1));
+        push_column(L, box, result, (uint16_t)(number - 1));
     }
     rl_let_go(box);
     if (!found) {
@@ -153,7 +155,7 @@ static int result_to_table(lua_State *L)
     const rl_result *result = box->handle;
     lua_createtable(L, (int)result->table.count, 0);
     for (uint32_t i = 0; i < result->table.count; i++) {
-        push_row(L, result, i);
+        push_row(L, box, result, i);
         lua_rawseti(L, -2, (int)i + 1);
     }
     rl_let_go(box);
@@ -177,7 +179,7 @@ static int rows_step(lua_State *L)
     luaL_checkstack(L, width + 4, "too many columns");
     box->holds++;
     for (uint16_t c = 0; c < width; c++) {
-        push_cell(L, &result->table.cols[c], row);
+        push_cell(L, box, &result->table.cols[c], row);
     }
     rl_let_go(box);
     return width;
@@ -219,13 +221,13 @@ int rl_push_outcome(lua_State *L, rl_box *box)
         return 1;
     }
     if (result->query->find_kind == RI_FIND_COLL) {
-        push_column(L, result, 0);
+        push_column(L, NULL, result, 0);
     } else if (result->table.count == 0) {
         lua_pushnil(L);
     } else if (result->query->find_kind == RI_FIND_TUPLE) {
-        push_row(L, result, 0);
+        push_row(L, NULL, result, 0);
     } else {
-        push_cell(L, &result->table.cols[0], 0);
+        push_cell(L, NULL, &result->table.cols[0], 0);
     }
     box->handle = NULL;
     rl_result_release(result);
@@ -242,7 +244,7 @@ static int push_next(lua_State *L, rl_box *box)
     luaL_checkstack(L, width + 4, "too many columns");
     box->holds++;
     for (uint16_t c = 0; c < width; c++) {
-        push_cell(L, &op->rows[c], row);
+        push_cell(L, box, &op->rows[c], row);
     }
     rl_let_go(box);
     return width;

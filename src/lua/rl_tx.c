@@ -131,7 +131,7 @@ static void push_report(lua_State *L, commit *c)
     (void)lua_setmetatable(L, -2);
 }
 
-static void push_datom(lua_State *L, const rille_db *db, const ri_datom *d)
+static void push_datom(lua_State *L, rl_box *held, const rille_db *db, const ri_datom *d)
 {
     const ri_attr *attr = ri_schema_attr_by_id(db->schema, d->a);
     lua_createtable(L, 5, 0);
@@ -143,7 +143,7 @@ static void push_datom(lua_State *L, const rille_db *db, const ri_datom *d)
         rl_push_id(L, d->a);
     }
     lua_rawseti(L, -2, 2);
-    rl_push_long_value(L, db, &d->v);
+    rl_push_long_value(L, held, db, &d->v);
     lua_rawseti(L, -2, 3);
     rl_push_id(L, d->t);
     lua_rawseti(L, -2, 4);
@@ -176,7 +176,7 @@ static int report_index(lua_State *L)
     db->holds++;
     lua_createtable(L, (int)block->count, 0);
     for (size_t i = 0; i < block->count; i++) {
-        push_datom(L, after, &block->datoms[i]);
+        push_datom(L, db, after, &block->datoms[i]);
         lua_rawseti(L, 5, (int)i + 1);
     }
     rl_let_go(db);

@@ -277,9 +277,10 @@ int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **
     return rc;
 }
 
-void rl_push_long_value(lua_State *L, const rille_db *db, const ri_value *v)
+void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri_value *v)
 {
     if (!ri_type_is_stub(v->type)) {
+        rl_check_fits(L, held, v);
         rl_push_value(L, v);
         return;
     }
@@ -297,6 +298,7 @@ void rl_push_long_value(lua_State *L, const rille_db *db, const ri_value *v)
     }
     ri_io_deinit(&io);
     if (rc != 0) {
+        rl_let_go(held);
         (void)luaL_error(L, "%s", err.message);
     }
     rl_push_value(L, &whole);
