@@ -221,4 +221,26 @@ describe("the command rille", function()
     end
     assert.equal(0, (rille_to("/dev/full", "run", support.file("quiet.lua", "local _ = rille._VERSION"))))
   end)
+
+  it("commits nothing when the command line is wrong", function()
+    filled()
+    local data = support.file("more.edn", '[{:p/name "Nut" :p/qty 1}]')
+    assert.equal(2, (rille("transact", url, data, "--format", "jsn")))
+    local _, out = rille("q", "[:find (count ?e) . :where [?e :p/qty _]]", url, "--format", "edn")
+    assert.equal("[2]\n", out)
+  end)
+end)
+
+describe("output for programs", function()
+  it("has the integers of LuaJIT as numbers", function()
+    local format = require "rille.format"
+    local big = require("rille").edn.decode "[9007199254740993]"
+    if not big then return end -- Lua 5.1 has none
+    local text = {}
+    local function write(piece) text[#text + 1] = piece end
+    format.json({ "n" }, { big }, write)
+    format.table({ "n" }, { big, { 5 } }, write)
+    assert.equal('[{"n":9007199254740993}]\n' .. "               n\n----------------\n9007199254740993\n"
+      .. "               5\n(2 rows)\n", table.concat(text))
+  end)
 end)

@@ -416,3 +416,19 @@ describe("transaction data that is wrong", function()
     assert(conn:db():with { { "db/cas", ann, "person/nick", nil, "x" } }) -- nil in the middle means none
   end)
 end)
+
+describe("a report", function()
+  it("has fields with names alone", function()
+    local conn = support.people()
+    local report = assert(conn:db():with { { ["person/name"] = "Eva" } })
+    assert.equal(2, require("rille.core").report_size(report))
+    local names = {}
+    for name in pairs(report) do names[#names + 1] = name end
+    table.sort(names)
+    assert.same({ "commit", "db_after", "db_before", "instant", "tempids", "tx" }, names)
+    assert.equal(2, #report.tx_data)
+    assert.equal(2, require("rille.core").report_size(report))
+    conn:close()
+    support.cleanup()
+  end)
+end)

@@ -259,6 +259,7 @@ end
 
 function commands.transact(args, options)
   if #args ~= 2 then stop(USAGE, "transact wants a URL and a file") end
+  local writer = pick_format(options)
   local texts = must(rille.edn.split(read_file(args[2])))
   local conn, why, why_code = rille.connect(args[1], { branch = options.branch, create = options.create })
   if not conn then
@@ -272,14 +273,14 @@ function commands.transact(args, options)
       shown.done()
       stop(FAILED, "%s, transaction %d: %s [%s]; %d before it were committed", args[2], i, message, code, i - 1)
     end
-    datoms, last = datoms + #report.tx_data, report
+    datoms, last = datoms + core.report_size(report), report
     shown.tell("%d of %d transactions", i, #texts)
   end
   shown.done()
   conn:close()
   io.stderr:write(("%d transaction%s, %d datoms\n"):format(#texts, #texts == 1 and "" or "s", datoms))
   if last then
-    pick_format(options)({ "tx", "instant", "commit" }, { { last.tx, last.instant, last.commit } }, write_out)
+    writer({ "tx", "instant", "commit" }, { { last.tx, last.instant, last.commit } }, write_out)
   end
 end
 

@@ -26,6 +26,12 @@ local function cut(text)
   return table.concat(out) .. "…"
 end
 
+-- Numbers, and the 64-bit integers of LuaJIT.
+local function is_number(value)
+  local kind = type(value)
+  return kind == "number" or kind == "cdata"
+end
+
 -- Strings as they are, everything else as EDN.
 local function plain(value)
   if type(value) == "string" then return value end
@@ -55,7 +61,7 @@ function M.table(columns, rows, write)
     for c = 1, #columns do
       local text = cell(row[c])
       cells[r][c] = text
-      if type(row[c]) ~= "number" then numeric[c] = false end
+      if not is_number(row[c]) then numeric[c] = false end
       if width_of(text) > widths[c] then widths[c] = width_of(text) end
     end
   end
@@ -82,7 +88,7 @@ end
 function M.json_value(value)
   local kind = type(value)
   if kind == "boolean" then return tostring(value) end
-  if kind == "number" then
+  if is_number(value) then
     if value ~= value or value == math.huge or value == -math.huge then return "null" end
     return (edn.encode(value):gsub("^%-0%.0$", "0"))
   end

@@ -38,7 +38,7 @@ const rl_class rl_class_block = { "block of datoms", release_block, no_methods, 
 
 static const char report_key = 0; /* metatable of reports */
 static const char datom_key = 0;  /* metatable of datoms */
-static const char block_key = 0;  /* the block's box within a report */
+static const char blocks_key = 0; /* report -> box of its block, with weak keys; until tx_data is made of it */
 
 /* ---- filling ---- */
 
@@ -124,9 +124,12 @@ static void push_report(lua_State *L, commit *c)
     lua_setfield(L, -2, "commit");
     push_tempids(L, &report->tx);
     lua_setfield(L, -2, "tempids");
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
+    lua_pushvalue(L, -2);
     rl_box *box = rl_box_push(L, &rl_class_block);
     box->handle = ri_block_retain(report->tx.block);
-    rl_rawsetp(L, -2, &block_key);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
     rl_rawgetp(L, LUA_REGISTRYINDEX, &report_key);
     (void)lua_setmetatable(L, -2);
 }
@@ -153,6 +156,30 @@ static void push_datom(lua_State *L, rl_box *held, const rille_db *db, const ri_
     (void)lua_setmetatable(L, -2);
 }
 
+/* Pushes the box of a report's block, or nil; NULL when there is none. */
+static rl_box *push_block(lua_State *L, int report)
+{
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
+    lua_pushvalue(L, report);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    return rl_box_test(L, -1, &rl_class_block);
+}
+
+/* report_size(report) --> how many datoms it has, without making its tx_data */
+static int core_report_size(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    const rl_box *box = push_block(L, 1);
+    if (box != NULL && box->handle != NULL) {
+        rl_push_id(L, ((const ri_block *)box->handle)->count);
+        return 1;
+    }
+    rl_raw_field(L, 1, "tx_data");
+    rl_push_id(L, lua_istable(L, -1) ? rl_rawlen(L, -1) : 0);
+    return 1;
+}
+
 /* __index of reports: tx_data is made when it is first asked for; a bulk load never is. */
 static int report_index(lua_State *L)
 {
@@ -160,8 +187,7 @@ static int report_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "tx_data") != 0) {
         return 0;
     }
-    rl_rawgetp(L, 1, &block_key);
-    rl_box *box = rl_box_test(L, 3, &rl_class_block);
+    rl_box *box = push_block(L, 1);
     lua_pushliteral(L, "db_after");
     lua_rawget(L, 1);
     rl_box *db = rl_box_test(L, 4, &rl_class_db);
@@ -183,6 +209,11 @@ static int report_index(lua_State *L)
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 5);
     lua_rawset(L, 1);
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key); /* it is not needed any more */
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_settop(L, 5);
     return 1;
 }
 
@@ -202,6 +233,14 @@ static int datom_index(lua_State *L)
 
 void rl_tx_register(lua_State *L)
 {
+    lua_pushcfunction(L, core_report_size);
+    lua_setfield(L, -2, "report_size");
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    (void)lua_setmetatable(L, -2);
+    rl_rawsetp(L, LUA_REGISTRYINDEX, &blocks_key);
     lua_newtable(L);
     lua_pushcfunction(L, report_index);
     lua_setfield(L, -2, "__index");
