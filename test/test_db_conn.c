@@ -341,6 +341,30 @@ TEST(conn__flushes_what_is_too_long_to_spill)
     CHECK_RC(ri_database_drop("mem:long", &test_err), 0);
 }
 
+/* Time does not go back on a connection, even where an older head took the place of the newest. */
+TEST(conn__says_when_the_head_went_back)
+{
+    rille_conn *conn = open_conn("mem:older", true);
+    transact(conn, "%s", schema_text);
+    rille_head older = { 0 };
+    REQUIRE_RC(ri_store_head_read(ri_conn_store(conn), "main", &older, &test_err), 0);
+    transact(conn, "[{:item/sku \"a\" :item/qty 1}]");
+    rille_head_swap swap = {
+        .branch = "main", .expected = conn->seen.revision, .cell = older.bytes, .cell_len = older.len
+    };
+    rille_revision revision;
+    REQUIRE_RC(ri_store_head_swap(ri_conn_store(conn), &swap, NULL, &revision, &test_err), 0);
+    rille_free(older.bytes);
+    rille_db *db = NULL;
+    CHECK_RC(ri_conn_db(conn, &db, &test_err), RILLE_IO);
+    CHECK(strstr(test_err.message, "the head went back") != NULL);
+    rille_conn *again = open_conn("mem:older", false);
+    expect_qty(again, "a", -1);
+    ri_conn_release(again);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:older", &test_err), 0);
+}
+
 /* What is asked for changes nothing: the ids that are given out next are the same in every process. */
 TEST(conn__counts_ids_of_facts_only)
 {
@@ -405,4 +429,5 @@ TEST_MAIN(conn__keeps_what_was_committed_in_memory, conn__works_when_every_read_
           conn__keeps_what_was_committed_in_files, conn__keeps_what_was_committed_in_lmdb,
           conn__spills_and_still_finds_the_past, conn__gives_the_same_trees_whenever_it_flushes,
           conn__goes_back_from_the_past, conn__flushes_what_is_too_long_to_spill, conn__counts_ids_of_facts_only,
-          conn__lets_the_second_of_two_writers_run_again, conn__says_when_there_is_no_database_or_one_already)
+          conn__says_when_the_head_went_back, conn__lets_the_second_of_two_writers_run_again,
+          conn__says_when_there_is_no_database_or_one_already)

@@ -113,9 +113,10 @@ static int check_progress(const rille_db *before, const rille_db *after, rille_e
                        "the database was dropped and another one made in its place: connect again");
     }
     if (before != NULL && after->t < before->t) {
-        return ri_fail(err, RILLE_CORRUPT,
-                       "the head went back from transaction %llu to %llu: a commit that was seen here failed at its "
-                       "writer, or an older copy took the place; connect again for what is there now",
+        return ri_fail(err, RILLE_IO,
+                       "the head went back from transaction %llu to %llu: a commit that was seen before it was synced "
+                       "has failed (disk full?), or an older copy took its place: connect again, and restore it from "
+                       "a copy if transactions are missing",
                        (unsigned long long)before->t, (unsigned long long)after->t);
     }
     return 0;
