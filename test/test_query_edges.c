@@ -251,8 +251,41 @@ TEST(edges__ors_in_ors_are_planned_in_no_time)
     world_deinit(&w);
 }
 
+TEST(edges__the_memory_limit_counts_what_aggregates_and_sorting_take)
+{
+    enum { COUNT = 60000, SIZE = COUNT * 20 };
+    static const char *const queries[] = {
+        "[:find (median ?n) :with ?e :where [?e :n ?n]]",
+        "[:find (count-distinct ?n) :with ?e :where [?e :n ?n]]",
+        "[:find (min 60000 ?n) :with ?e :where [?e :n ?n]]",
+        "[:find ?n (count ?e) :where [?e :n ?n]]",
+    };
+    char *text = calloc(SIZE, 1);
+    size_t len = (size_t)snprintf(text, SIZE, "[");
+    for (unsigned i = 0; i < COUNT; i++) {
+        len += (size_t)snprintf(text + len, SIZE - len, "{:n %u}", i);
+    }
+    (void)snprintf(text + len, SIZE - len, "]");
+    const char *texts[] = { tiny[0], text };
+    world w;
+    ri_table out;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, texts, 2);
+    world_add_db(&w, 0);
+    free(text);
+    w.options.memory_bytes = 500000;
+    EXPECT(&w, "[:find (sum ?n) :with ?e :where [?e :n ?n]]", "[1799970000]");
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        int rc = world_run(&w, queries[i], &out, &test_err);
+        CHECK_RC(rc, RILLE_LIMIT);
+        ri_table_deinit(&out);
+    }
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
           edges__batches_of_long_values_reuse_their_columns,
-          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time)
+          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time,
+          edges__the_memory_limit_counts_what_aggregates_and_sorting_take)

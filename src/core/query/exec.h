@@ -29,6 +29,7 @@
 typedef struct ri_ruleset ri_ruleset;
 int ri_ruleset_new(rille_op *op, ri_ruleset **out, rille_err *err);
 void ri_ruleset_release(ri_ruleset *ruleset); /* tables; the rest is the arena's */
+size_t ri_ruleset_bytes(const ri_ruleset *ruleset);
 /* Index of a rule name, or -1. */
 int ri_rule_find(const rille_op *op, const char *name);
 /* A call as two stages: demand and fixpoint, then a join with the answers. */
@@ -93,6 +94,7 @@ ri_stage *ri_input_stage_new(rille_op *op);
 typedef struct ri_find ri_find;
 int ri_find_new(rille_op *op, ri_find **out, rille_err *err);
 void ri_find_release(ri_find *find);
+size_t ri_find_bytes(const ri_find *find); /* beside the operation's arenas and tables */
 /* RILLE_ROWS: op->rows, op->row_count. */
 int ri_find_next(ri_find *find, rille_err *err);
 void ri_find_live(const rille_op *op, ri_varset *live);

@@ -38,6 +38,7 @@ struct ri_find {
     uint32_t at; /* next result row to give */
     uint32_t result_count;
     uint32_t *order;    /* sorted rows of result */
+    size_t order_bytes; /* of it, and of its double while it is made */
     uint32_t count;     /* rows in slices */
     uint16_t unstubbed; /* elements done */
     int64_t offset_left;
@@ -166,6 +167,15 @@ void ri_find_release(ri_find *find)
     ri_table_index_deinit(&find->group_index);
     ri_free(find->order);
     ri_arena_deinit(&find->arena);
+}
+
+size_t ri_find_bytes(const ri_find *find)
+{
+    size_t sum = find->arena.total_bytes + ri_table_index_bytes(&find->group_index);
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        sum += find->aggs[i] != NULL ? ri_agg_bytes(find->aggs[i]) : 0;
+    }
+    return sum + find->order_bytes;
 }
 
 /* ---- taking a batch in ---- */
@@ -327,10 +337,13 @@ static int sort_result(ri_find *find, rille_err *err)
         ri_free(other);
         return ri_fail_nomem(err);
     }
+    find->order_bytes = 2 * ((size_t)n + 1) * sizeof *other;
     for (uint32_t i = 0; i < n; i++) {
         find->order[i] = i;
     }
-    for (uint64_t width = 1; width < n; width *= 2) {
+    int rc = 0;
+    for (uint64_t width = 1; width < n && rc == 0; width *= 2) {
+        rc = ri_check(find->op, err);
         for (uint64_t low = 0; low < n; low += 2 * width) {
             uint64_t mid = low + width < n ? low + width : n;
             uint64_t high = mid + width < n ? mid + width : n;
@@ -341,7 +354,8 @@ static int sort_result(ri_find *find, rille_err *err)
         other = swap;
     }
     ri_free(other);
-    return 0;
+    find->order_bytes /= 2;
+    return rc;
 }
 
 /* All is in: prepares what is given. */

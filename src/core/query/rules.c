@@ -164,6 +164,12 @@ static void table_feed_destroy(ri_stage *stage)
     ri_free(((ri_table_feed *)stage)->order);
 }
 
+static size_t table_feed_bytes(const ri_stage *stage)
+{
+    const ri_table_feed *self = (const ri_table_feed *)stage;
+    return self->order != NULL ? (self->to - self->order_from) * sizeof *self->order : 0;
+}
+
 static int table_feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_table_feed *self = (ri_table_feed *)stage;
@@ -212,6 +218,7 @@ ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_t
         self->rows = rows;
         self->stage.next = table_feed_next;
         self->stage.destroy = table_feed_destroy;
+        self->stage.bytes = table_feed_bytes;
         self->sort_var = RI_NO_VAR;
     }
     return self;

@@ -96,6 +96,11 @@ static size_t memory_used(const rille_op *op)
     for (size_t i = 0; i < op->table_count; i++) {
         sum += ri_table_bytes(op->tables[i]);
     }
+    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
+        sum += stage->bytes != NULL ? stage->bytes(stage) : 0;
+    }
+    sum += op->find != NULL ? ri_find_bytes(op->find) : 0;
+    sum += op->ruleset != NULL ? ri_ruleset_bytes(op->ruleset) : 0;
     return sum;
 }
 
