@@ -382,8 +382,42 @@ TEST(table__frees_all_when_memory_runs_out)
     TEST_FAULT_SWEEP(fill_and_index());
 }
 
+TEST(index__leaves_rows_out_whose_columns_differ)
+{
+    static const uint16_t key_cols[] = { 0 };
+    static const uint16_t same[] = { 2, 1 };
+    ri_table table;
+    ri_table_index index;
+    REQUIRE_RC(ri_table_init(&table, 3, false, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_init_same(&index, &table, key_cols, 1, same, 1, &test_err), RILLE_OK);
+    for (int64_t i = 0; i < 1000; i++) {
+        ri_value row[3] = { ri_long(i % 10), ri_long(i % 7), ri_double((double)(i % 3)) };
+        REQUIRE_RC(ri_table_add_row(&table, row, NULL, &test_err), RILLE_OK);
+        if (i % 100 == 0) {
+            REQUIRE_RC(ri_table_index_update(&index, &test_err), RILLE_OK);
+        }
+    }
+    REQUIRE_RC(ri_table_index_update(&index, &test_err), RILLE_OK);
+    uint64_t word = 4;
+    ri_vec key = { &word, NULL, NULL, RI_LONG };
+    const ri_vec *keys[] = { &key };
+    uint32_t found = 0;
+    uint32_t row = ri_table_index_find(&index, keys, 0);
+    for (; row != UINT32_MAX; row = ri_table_index_next(&index, keys, 0, row)) {
+        CHECK(row % 10 == 4 && row % 7 == row % 3);
+        found++;
+    }
+    uint32_t expected = 0;
+    for (uint32_t i = 4; i < 1000; i += 10) {
+        expected += i % 7 == i % 3;
+    }
+    CHECK_EQ_INT(found, expected);
+    ri_table_index_deinit(&index);
+    ri_table_deinit(&table);
+}
+
 TEST_MAIN(table__keeps_the_rows_that_were_added, table__set_keeps_each_row_once,
           table__set_sees_one_number_in_every_type, table__hash_of_a_long_is_that_of_every_equal_number,
           table__without_columns_counts_rows, table__takes_rows_of_many_columns,
           table_index__finds_all_rows_with_equal_keys_newest_first, vec__gather_and_append_copy_rows,
-          table__frees_all_when_memory_runs_out)
+          table__frees_all_when_memory_runs_out, index__leaves_rows_out_whose_columns_differ)

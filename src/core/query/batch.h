@@ -93,19 +93,23 @@ void ri_table_clear(ri_table *table);
 size_t ri_table_bytes(const ri_table *table);
 
 /* A hash index over some columns of a table: chains of rows with equal keys. Rows appended later are added by update.
- */
+ * With `same`, pairs of columns, only rows in which these are equal are in it. */
 typedef struct ri_table_index {
     const ri_table *table;
     uint16_t *key_cols;
     uint16_t key_count;
-    uint32_t *heads; /* hash slot -> row + 1 */
-    uint32_t *next;  /* row -> next row + 1 with the same slot */
+    uint16_t same_count; /* pairs */
+    uint16_t *same;      /* shares the memory of key_cols */
+    uint32_t *heads;     /* hash slot -> row + 1 */
+    uint32_t *next;      /* row -> next row + 1 with the same slot */
     size_t slot_cap;
     size_t next_cap;
     uint32_t count; /* rows indexed */
 } ri_table_index;
 int ri_table_index_init(ri_table_index *index, const ri_table *table, const uint16_t *key_cols, uint16_t key_count,
                         rille_err *err);
+int ri_table_index_init_same(ri_table_index *index, const ri_table *table, const uint16_t *key_cols, uint16_t key_count,
+                             const uint16_t *same, uint16_t same_count, rille_err *err);
 void ri_table_index_deinit(ri_table_index *index);
 int ri_table_index_update(ri_table_index *index, rille_err *err);
 /* First row with those key values (keys[i] at key_row), or UINT32_MAX; then the next ones. Newest first. */

@@ -9,6 +9,8 @@
  */
 #include "exec.h"
 
+#define CANDIDATES_MAX 65536U /* between two looks at the clock */
+
 typedef struct join_stage {
     ri_stage stage;
     ri_join_spec spec;
@@ -39,14 +41,20 @@ static int add_built(join_stage *self, const ri_batch *batch, rille_err *err)
 
 static int make_index(join_stage *self, rille_err *err)
 {
-    uint16_t *cols = ri_alloc_array(self->spec.key_count + 1U, sizeof *cols); /* constants may be many */
+    const ri_join_spec *spec = &self->spec; /* constants may be many: no array on the stack */
+    uint16_t *cols = ri_alloc_array(spec->key_count + 2U * spec->same_count + 1U, sizeof *cols);
     if (cols == NULL) {
         return ri_fail_nomem(err);
     }
-    for (uint16_t i = 0; i < self->spec.key_count; i++) {
-        cols[i] = self->spec.keys[i].col;
+    uint16_t *same = cols + spec->key_count;
+    for (uint16_t i = 0; i < spec->key_count; i++) {
+        cols[i] = spec->keys[i].col;
     }
-    int rc = ri_table_index_init(&self->index, self->table, cols, self->spec.key_count, err);
+    for (uint16_t i = 0; i < spec->same_count; i++) {
+        same[2 * i] = spec->same[i].col;
+        same[2 * i + 1] = spec->same[i].var;
+    }
+    int rc = ri_table_index_init_same(&self->index, self->table, cols, spec->key_count, same, spec->same_count, err);
     ri_free(cols);
     return rc;
 }
@@ -97,25 +105,12 @@ static int begin_batch(join_stage *self, rille_err *err)
     return 0;
 }
 
-static bool row_holds(const join_stage *self, uint32_t row)
-{
-    if (self->spec.row_limit != NULL && row >= *self->spec.row_limit) {
-        return false;
-    }
-    for (uint16_t i = 0; i < self->spec.same_count; i++) {
-        const ri_vec *cols = self->table->cols;
-        if (!ri_vec_eq(&cols[self->spec.same[i].col], row, &cols[self->spec.same[i].var], row)) {
-            return false;
-        }
-    }
-    return true;
-}
-
+/* Pairs of rows, as many as fit into a batch, of CANDIDATES_MAX at most. */
 static uint32_t collect(join_stage *self)
 {
     uint32_t n = 0;
-    bool check = self->spec.row_limit != NULL || self->spec.same_count > 0;
-    while (self->row < self->in->count && n < RI_BATCH_ROWS) {
+    uint32_t limit = self->spec.row_limit != NULL ? *self->spec.row_limit : UINT32_MAX;
+    for (uint32_t i = 0; i < CANDIDATES_MAX && self->row < self->in->count && n < RI_BATCH_ROWS; i++) {
         if (self->match == UINT32_MAX) {
             self->row++;
             self->match = self->row < self->in->count ? self->firsts[self->row] : UINT32_MAX;
@@ -123,7 +118,7 @@ static uint32_t collect(join_stage *self)
         }
         self->sel_in[n] = self->row;
         self->sel_table[n] = self->match;
-        n += !check || row_holds(self, self->match);
+        n += self->match < limit;
         self->match = ri_table_index_next(&self->index, self->keys, self->row, self->match);
     }
     return n;
@@ -169,6 +164,11 @@ static void join_reset(ri_stage *stage)
     ((join_stage *)stage)->in = NULL;
 }
 
+static size_t join_bytes(const ri_stage *stage)
+{
+    return ri_table_index_bytes(&((const join_stage *)stage)->index);
+}
+
 static void join_destroy(ri_stage *stage)
 {
     ri_table_index_deinit(&((join_stage *)stage)->index);
@@ -199,5 +199,6 @@ ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->stage.next = join_next;
     self->stage.reset = join_reset;
     self->stage.destroy = join_destroy;
+    self->stage.bytes = join_bytes;
     return &self->stage;
 }

@@ -12,7 +12,8 @@
  * (N1) A set holds no two rows whose columns are pairwise ri_vec_eq.
  * (N2) slot_cap is 0 or a power of two, and at least twice the rows of a set (of an index: at least the rows).
  * (N3) cols[c].lens exists once a row with bytes, or of mixed type, is in the column; types once it is RI_MIXED.
- * (N4) An index knows the rows [0, count) of its table, in chains from the newest to the oldest.
+ * (N4) An index knows the rows [0, count) of its table, in chains from the newest to the oldest (but those that fail
+ *      its `same`).
  *
  * Cost: amortised O(columns) a row; one cache miss a row for the slot of a set; growth doubles.
  */
@@ -336,17 +337,28 @@ done:
 int ri_table_index_init(ri_table_index *index, const ri_table *table, const uint16_t *key_cols, uint16_t key_count,
                         rille_err *err)
 {
+    return ri_table_index_init_same(index, table, key_cols, key_count, NULL, 0, err);
+}
+
+int ri_table_index_init_same(ri_table_index *index, const ri_table *table, const uint16_t *key_cols, uint16_t key_count,
+                             const uint16_t *same, uint16_t same_count, rille_err *err)
+{
     *index = (ri_table_index){ 0 };
-    uint16_t *copy = ri_alloc_array(key_count + 1U, sizeof *copy);
+    uint16_t *copy = ri_alloc_array(key_count + 2U * same_count + 1U, sizeof *copy);
     if (copy == NULL) {
         return ri_fail_nomem(err);
     }
     if (key_count > 0) {
         memcpy(copy, key_cols, key_count * sizeof *copy);
     }
+    if (same_count > 0) {
+        memcpy(copy + key_count, same, 2U * same_count * sizeof *copy);
+    }
     index->table = table;
     index->key_cols = copy;
     index->key_count = key_count;
+    index->same = copy + key_count;
+    index->same_count = same_count;
     int rc = ri_table_index_update(index, err);
     if (rc != 0) {
         ri_table_index_deinit(index);
@@ -412,6 +424,17 @@ static int reserve_index(ri_table_index *index, uint32_t rows, rille_err *err)
     return 0;
 }
 
+static bool belongs(const ri_table_index *index, uint32_t row)
+{
+    const ri_vec *cols = index->table->cols;
+    for (uint16_t i = 0; i < index->same_count; i++) {
+        if (!ri_vec_eq(&cols[index->same[2 * i]], row, &cols[index->same[2 * i + 1]], row)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int ri_table_index_update(ri_table_index *index, rille_err *err)
 {
     uint32_t rows = index->table->count;
@@ -425,6 +448,9 @@ int ri_table_index_update(ri_table_index *index, rille_err *err)
         hash_keys(index, from, count, hashes);
         for (uint32_t i = 0; i < count; i++) {
             uint32_t *head = &index->heads[slot_of(index, hashes[i])];
+            if (index->same_count > 0 && !belongs(index, from + i)) {
+                continue; /* in no chain */
+            }
             index->next[from + i] = *head;
             *head = from + i + 1;
         }
