@@ -199,6 +199,32 @@ describe("names of entities and attributes", function()
     assert.same({}, lines(join))
   end)
 
+  it("are where recursion begins, in every form of it", function()
+    assert(conn:transact { support.attr("up", "ref", { ["db/cardinality"] = "db.cardinality/many" }) })
+    assert(conn:transact [=[ [{:db/id "x" :db/ident :n/x :up "y"} {:db/id "y" :db/ident :n/y :up ["z" "x"]}
+                              {:db/id "z" :db/ident :n/z :p/k :n/y}] ]=])
+    db = conn:db()
+    for _, rules in ipairs {
+      "[[(r ?a ?b) [?a :up ?b]] [(r ?a ?b) [?a :up ?t] (r ?t ?b)]]",
+      "[[(r ?a ?b) [?a :up ?b]] [(r ?a ?b) (r ?a ?t) [?t :up ?b]]]",
+      "[[(r ?a ?b) [?a :up ?b]] [(r ?a ?b) (r ?a ?t) (r ?t ?b)]]",
+      "[[(r ?a ?b) [?a :up ?b]] [(r ?a ?b) [?a :up ?t] (s ?t ?b)] [(s ?a ?b) (r ?a ?b)]]",
+    } do
+      local all = { ":n/x", ":n/y", ":n/z" }
+      assert.same(all, lines("[:find ?i :in $ % :where (r :n/x ?b) [?b :db/ident ?i]]", rules))
+      assert.same({ ":n/x", ":n/y" }, lines("[:find ?i :in $ % :where (r ?b :n/z) [?b :db/ident ?i]]", rules))
+      assert.same({ ":n/x", ":n/y" }, lines("[:find ?a :in $ % [?a ...] :where (r ?a ?a)]", rules,
+        { kw "n/x", kw "n/y", kw "n/z" }))
+      assert.same({ ":n/x :n/z", ":n/y :n/z" }, lines("[:find ?a ?c :in $ % [?a ...] [?c ...] :where (r ?a ?c)]", rules,
+        { kw "n/x", kw "n/y" }, { kw "n/z", ids.a }))
+    end
+    -- a keyword on the way is no ident
+    assert.same({ ":n/y" }, lines("[:find ?b :in $ % :where (r :n/z ?b)]",
+      "[[(r ?a ?b) [?a :p/k ?b]] [(r ?a ?b) [?a :p/k ?t] [?t :up ?u] (r ?u ?b)]]"))
+    assert.same({ ":n/y" }, lines("[:find ?b :in $ % :where (r :n/z ?b)]",
+      "[[(r ?a ?b) [?a :p/k ?b]] [(r ?a ?b) [?a :p/k ?t] (r ?t ?b)] [(r ?a ?b) [?a :up _] [?a :up ?b]]]"))
+  end)
+
   it("that cannot be looked up are errors", function()
     local refs = { rille.edn.decode "[:p/n 1]", rille.edn.decode "[:p/n 2]" }
     local _, message, code = rille.q("[:find ?v :in $ [?e ...] :where [?e :p/s ?v]]", db, refs)

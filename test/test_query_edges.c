@@ -283,9 +283,53 @@ TEST(edges__the_memory_limit_counts_what_aggregates_and_sorting_take)
     world_deinit(&w);
 }
 
+static const char *fault_query;
+
+static int run_quietly(world *w)
+{
+    ri_table table;
+    rille_err err = { 0 };
+    int rc = world_run(w, fault_query, &table, &err);
+    if (rc == 0) {
+        ri_table_deinit(&table);
+    }
+    return rc;
+}
+
+TEST(edges__names_survive_every_failing_allocation)
+{
+    static const char *const queries[] = {
+        "[:find ?c ?v :in $ % [?c ...] :where [?c :n ?v]]",
+        "[:find ?c ?a :in $ % [?c ...] :where [?e ?a ?c]]",
+        "[:find ?v :in $ % [?c ...] :where (r ?c ?x) [?x :n ?v]]",
+        "[:find ?v :in $ % [?c ...] :where [(get-else $ ?c :n 0) ?v] [(ground [:n]) [?a ...]] [?c ?a ?v]]",
+    };
+    static const char *const names[] = {
+        "[{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/unique "
+        ":db.unique/identity}"
+        " {:db/ident :next :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]",
+        "[{:db/id \"a\" :db/ident :x/a :n 1 :next \"b\"} {:db/id \"b\" :n 2 :next \"a\"}]",
+    };
+    world w;
+    world_init(&w);
+    world_make(&w, 0, WORLD_DEFERRED, names, 2);
+    world_add_db(&w, 0);
+    world_add_rules(&w, "[[(r ?x ?y) [?x :next ?y]] [(r ?x ?y) [?x :next ?z] (r ?z ?y)]]");
+    world_add_table(&w, 'c', "[:x/a [:n 2] :x/none]");
+    EXPECT(&w, queries[0], "[:x/a 1] [[:n 2] 2]");
+    EXPECT(&w, queries[2], "[1] [2]");
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        fault_query = queries[i];
+        CHECK_RC(run_quietly(&w), 0); /* nodes go into the cache once */
+        TEST_FAULT_SWEEP(run_quietly(&w));
+    }
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
           edges__batches_of_long_values_reuse_their_columns,
           edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time,
-          edges__the_memory_limit_counts_what_aggregates_and_sorting_take)
+          edges__the_memory_limit_counts_what_aggregates_and_sorting_take,
+          edges__names_survive_every_failing_allocation)

@@ -21,8 +21,9 @@ static bool unique_bindings(const ri_pattern *p)
         return false;
     }
     bool e = given(p, RI_POS_E) || (p->attr != NULL && p->attr->unique != RI_UNIQUE_NO && given(p, RI_POS_V));
+    bool either = p->attr == NULL && p->var[RI_POS_V] != RI_NO_VAR && ri_varset_has(&p->scope->named, p->var[RI_POS_V]);
     bool v = given(p, RI_POS_V) || (p->attr != NULL && !p->attr->many && given(p, RI_POS_E));
-    return p->nothing || (e && v);
+    return p->nothing || (e && v && !either); /* a name may be met as itself and as what it names */
 }
 
 static bool known(const ri_pattern *p, unsigned pos, const ri_varset *vars)
@@ -30,20 +31,28 @@ static bool known(const ri_pattern *p, unsigned pos, const ri_varset *vars)
     return p->has[pos] || (p->var[pos] != RI_NO_VAR && ri_varset_has(vars, p->var[pos]));
 }
 
+/* What the datom determines the variable knows, unless that goes by one of several names. */
+static void add_position(const ri_pattern *p, unsigned pos, ri_varset *vars)
+{
+    if (!ri_varset_has(&p->scope->named, p->var[pos])) {
+        ri_varset_add(vars, p->var[pos]);
+    }
+}
+
 static void add_pattern(const ri_pattern *p, ri_varset *vars)
 {
     bool e = known(p, RI_POS_E, vars);
     bool v = known(p, RI_POS_V, vars);
     if (e && p->attr != NULL && !p->attr->many) {
-        ri_varset_add(vars, p->var[RI_POS_V]);
-        ri_varset_add(vars, p->var[RI_POS_T]);
+        add_position(p, RI_POS_V, vars);
+        add_position(p, RI_POS_T, vars);
     }
     if (v && p->attr != NULL && p->attr->unique != RI_UNIQUE_NO) {
-        ri_varset_add(vars, p->var[RI_POS_E]);
-        ri_varset_add(vars, p->var[RI_POS_T]);
+        add_position(p, RI_POS_E, vars);
+        add_position(p, RI_POS_T, vars);
     }
     if (e && v && known(p, RI_POS_A, vars)) {
-        ri_varset_add(vars, p->var[RI_POS_T]);
+        add_position(p, RI_POS_T, vars);
     }
     ri_varset_add(vars, p->var[RI_POS_ADDED]);
 }
@@ -103,7 +112,7 @@ bool ri_plan_distinct(rille_op *op, const ri_varset *vars)
 {
     ri_varset all = { { 0 } };
     ri_varset closed = *vars;
-    if (!op->in_distinct || !ri_varset_empty(&op->scope.named)) { /* one entity may come under several names */
+    if (!op->in_distinct) {
         return false;
     }
     for (uint16_t i = 0; i < op->in_col_count; i++) {

@@ -55,11 +55,29 @@ typedef struct choice {
     bool found;
 } choice;
 
+static bool asks_database(const rille_op *op, const ri_scope *scope, const ri_clause *clause)
+{
+    uint16_t source = ri_scope_source(scope, clause->source);
+    return source < op->source_count && op->sources[source].db != NULL;
+}
+
+/* Variables in attribute position of a database, and arguments of rules that get there. */
+static void attr_vars(const rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_varset *out)
+{
+    bool asks = clause->kind == RI_CLAUSE_PATTERN || clause->kind == RI_CLAUSE_RULE;
+    if (asks && asks_database(op, scope, clause)) {
+        ri_clause_attrs(clause, &op->rules, out);
+    }
+    for (uint16_t i = 0; i < clause->body_count; i++) {
+        attr_vars(op, scope, &clause->body[i], out);
+    }
+}
+
 /* Variables that a clause may bind to something else than an id. */
 static void gives_values(const rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_varset *out)
 {
-    uint16_t source = clause->kind == RI_CLAUSE_PATTERN ? ri_scope_source(scope, clause->source) : 0;
-    if (clause->kind == RI_CLAUSE_PATTERN && source < op->source_count && op->sources[source].db != NULL) {
+    if (clause->kind == RI_CLAUSE_PATTERN && asks_database(op, scope, clause)) {
+        uint16_t source = ri_scope_source(scope, clause->source);
         const ri_value *name = clause->term_count > RI_POS_A ? ri_term_const(scope, &clause->terms[RI_POS_A]) : NULL;
         const ri_attr *attr = NULL;
         if (name != NULL) {
@@ -86,14 +104,14 @@ static void find_waits(rille_op *op, const ri_plan_input *in, const bool *done, 
         if (done[i]) {
             continue;
         }
-        ri_clause_attrs(&in->clauses[i], &op->rules, &attrs);
+        attr_vars(op, in->scope, &in->clauses[i], &attrs);
         ri_varset_subtract(&attrs, bound);
         for (uint16_t j = 0; j < in->count && !waits[i] && !ri_varset_empty(&attrs); j++) {
             ri_varset values = { { 0 } };
             if (j != i && !done[j]) {
                 gives_values(op, in->scope, &in->clauses[j], &values);
                 ri_varset own = { { 0 } };
-                ri_clause_attrs(&in->clauses[j], &op->rules, &own);
+                attr_vars(op, in->scope, &in->clauses[j], &own);
                 ri_varset_subtract(&values, &own);
             }
             waits[i] = ri_varset_meets(&attrs, &values);

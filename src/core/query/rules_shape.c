@@ -73,12 +73,48 @@ int ri_rule_bodies(ri_pred_plan *plan, rille_err *err)
 
 /* ---- tail recursion ---- */
 
+/* Does a pattern of the body bind the variable to ids, never to what could be a name? */
+static bool holds_ids(const ri_pred_plan *plan, const ri_rule_body *b, ri_var var)
+{
+    const rille_op *op = plan->op;
+    for (uint16_t i = 0; i < b->count; i++) {
+        const ri_clause *clause = &b->clauses[i];
+        uint16_t source = ri_scope_source(b->scope, clause->source);
+        if (clause->kind != RI_CLAUSE_PATTERN || source >= op->source_count || op->sources[source].db == NULL) {
+            continue;
+        }
+        for (uint16_t pos = 0; pos < clause->term_count && pos <= RI_POS_T; pos++) {
+            const ri_attr *attr = NULL;
+            const ri_value *name = pos == RI_POS_V ? ri_term_const(b->scope, &clause->terms[RI_POS_A]) : NULL;
+            if (name != NULL) {
+                (void)ri_name_attr(op->sources[source].db, name, false, &attr, NULL);
+            }
+            bool ids = pos == RI_POS_E || pos == RI_POS_T || (attr != NULL && attr->type == RI_REF);
+            if (ids && ri_term_var(b->scope, &clause->terms[pos]) == var) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Names or not, as the predicate has its arguments: ids stand for both. */
+static bool has_own_names(const ri_pred_plan *plan, const ri_rule_body *b, const ri_clause *call)
+{
+    uint64_t names = ri_call_names(b->scope, call);
+    bool same = (names & ~plan->pred->names) == 0;
+    for (uint16_t i = 0; i < call->term_count && same; i++) {
+        bool lost = ri_mask_has(plan->pred->names & ~names, i);
+        same = !lost || holds_ids(plan, b, ri_term_var(b->scope, &call->terms[i]));
+    }
+    return same;
+}
+
 static bool is_own_call(const ri_pred_plan *plan, const ri_rule_body *b, const ri_clause *clause)
 {
     return clause->kind == RI_CLAUSE_RULE && ri_calls_group(plan->op, clause, plan->pred->group) &&
            strcmp(clause->name, plan->pred->name) == 0 &&
-           ri_scope_source(b->scope, clause->source) == plan->pred->source &&
-           ri_call_names(b->scope, clause) == plan->pred->names;
+           ri_scope_source(b->scope, clause->source) == plan->pred->source && has_own_names(plan, b, clause);
 }
 
 /* Free arguments are passed through and used nowhere else; bound ones are known without the call. */
