@@ -48,7 +48,6 @@ typedef struct ri_plan_input {
     ri_varset live;  /* needed after the last clause */
     double rows;     /* estimate of what comes in */
     bool one_row;    /* what comes in is exactly one row */
-    bool once;       /* the chain runs once (else: again and again, for fed batches) */
     bool origin;
     unsigned depth;
 } ri_plan_input;
@@ -116,7 +115,7 @@ struct rille_op {
     uint16_t in_col_count;
     double in_rows;
     bool in_distinct; /* the relation of the inputs is a set, and all its columns are variables */
-    bool empty;       /* two inputs of one row contradict */
+    bool empty;       /* an input has no rows */
     ri_pattern *patterns;
     ri_scope *scopes;    /* derived ones */
     ri_scope *uncounted; /* those whose patterns are not all counted yet */
@@ -136,8 +135,7 @@ struct rille_op {
     uint32_t row_count;
     uint64_t deadline_us;   /* 0: none */
     uint64_t timeout_at_us; /* 0: none */
-    uint64_t plan_us;
-    uint32_t fanouts_left; /* see ri_plan_fanout */
+    uint32_t fanouts_left;  /* see ri_plan_fanout */
     uint32_t ticks;
     uint32_t ticks_all;
     uint8_t state; /* ri_op_state */

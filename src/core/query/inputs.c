@@ -32,19 +32,7 @@ static int wrong(const rille_op *op, size_t at, const char *expected, const ri_i
                    expected);
 }
 
-/* ---- fixed variables ---- */
-
-static void fix(rille_op *op, ri_value *fixed, ri_var var, const ri_value *v)
-{
-    if (ri_varset_has(&op->scope.is_fixed, var)) {
-        ri_value a = ri_plain(fixed[var]);
-        ri_value b = ri_plain(*v);
-        op->empty = op->empty || !ri_value_eq(&a, &b);
-        return;
-    }
-    fixed[var] = *v;
-    ri_varset_add(&op->scope.is_fixed, var);
-}
+/* ---- variables ---- */
 
 static bool has_names(const ri_vec *col, uint32_t rows)
 {
@@ -82,8 +70,8 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
             continue;
         }
         if (table->count == 1) {
-            ri_value v = ri_vec_get(&table->cols[c], 0);
-            fix(op, fixed, var, &v);
+            fixed[var] = ri_vec_get(&table->cols[c], 0);
+            ri_varset_add(&op->scope.is_fixed, var);
         } else {
             op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at };
             if (table->count > 0 && has_names(&table->cols[c], table->count)) {
@@ -153,7 +141,6 @@ static const rille_db *common_db(const rille_op *op)
     return common;
 }
 
-/* Variables of one-row inputs that a longer input has, too, stay columns as well: the rows are compared. */
 static size_t binding_columns(const rille_query *query)
 {
     size_t sum = 0;
@@ -195,7 +182,6 @@ typedef struct input_stage {
     uint64_t at; /* next row of the product */
     uint64_t total;
     uint32_t *rows;
-    uint32_t *sel;
 } input_stage;
 
 /* How many rows of the product share one row of the input of in_cols[at]. */
@@ -215,14 +201,7 @@ static int input_columns(input_stage *self, uint32_t n, rille_err *err)
     const rille_op *op = self->stage.op;
     for (uint16_t i = 0; i < op->in_col_count; i++) {
         const ri_in_column *col = &op->in_cols[i];
-        bool again = false;
-        for (uint16_t j = 0; j < i; j++) {
-            again = again || op->in_cols[j].var == col->var;
-        }
-        ri_vec *buf = again ? NULL : ri_stage_buf(&self->stage, col->var);
-        if (again) {
-            continue;
-        }
+        ri_vec *buf = ri_stage_buf(&self->stage, col->var);
         if (buf == NULL) {
             return ri_fail_nomem(err);
         }
@@ -236,99 +215,33 @@ static int input_columns(input_stage *self, uint32_t n, rille_err *err)
     return 0;
 }
 
-/* Rows in which all columns of one variable agree, and with what is fixed. */
-static uint32_t agreeing(input_stage *self, uint32_t n)
-{
-    const rille_op *op = self->stage.op;
-    uint32_t kept = 0;
-    for (uint32_t r = 0; r < n; r++) {
-        bool same = true;
-        for (uint16_t i = 0; i < op->in_col_count; i++) {
-            const ri_in_column *col = &op->in_cols[i];
-            uint32_t row = (uint32_t)((self->at + r) / stride_of(op, i) % col->table->count);
-            ri_value v = ri_plain(ri_vec_get(&col->table->cols[col->col], row));
-            ri_value w = ri_plain(ri_vec_get(&self->stage.out.cols[col->var], r));
-            same = same && ri_value_eq(&v, &w);
-            if (ri_varset_has(&op->scope.is_fixed, col->var)) {
-                ri_value fixed = ri_plain(op->scope.fixed[col->var]);
-                same = same && ri_value_eq(&v, &fixed);
-            }
-        }
-        self->sel[kept] = r;
-        kept += same;
-    }
-    return kept;
-}
-
-static bool has_twins(const rille_op *op)
-{
-    for (uint16_t i = 0; i < op->in_col_count; i++) {
-        if (ri_varset_has(&op->scope.is_fixed, op->in_cols[i].var)) {
-            return true;
-        }
-        for (uint16_t j = 0; j < i; j++) {
-            if (op->in_cols[i].var == op->in_cols[j].var) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static int drop_disagreeing(input_stage *self, uint32_t n, rille_err *err)
-{
-    const rille_op *op = self->stage.op;
-    uint32_t kept = agreeing(self, n);
-    self->stage.out.count = kept;
-    for (uint16_t i = 0; i < op->in_col_count && kept < n; i++) {
-        ri_vec *col = &self->stage.out.cols[op->in_cols[i].var];
-        ri_vec copy;
-        if (!ri_vec_init(&copy, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
-            return ri_fail_nomem(err);
-        }
-        if (col->words == self->stage.bufs[op->in_cols[i].var].words) { /* once a variable */
-            ri_vec_gather(col, self->sel, kept, &copy);
-            *col = copy;
-        }
-    }
-    return 0;
-}
-
 static int input_next(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     input_stage *self = (input_stage *)stage;
-    for (;;) {
-        if (self->at >= self->total) {
-            return RILLE_DONE;
-        }
-        uint64_t left = self->total - self->at;
-        uint32_t n = left < RI_BATCH_ROWS ? (uint32_t)left : RI_BATCH_ROWS;
-        if (stage->op->in_col_count > 0) {
-            RI_TRY(ri_tick(stage->op, err));
-        }
-        RI_TRY(input_columns(self, n, err));
-        stage->out.count = n;
-        if (has_twins(stage->op)) {
-            RI_TRY(drop_disagreeing(self, n, err));
-        }
-        self->at += n;
-        stage->rows += stage->out.count;
-        if (stage->out.count > 0) {
-            *out = &stage->out;
-            return 0;
-        }
+    if (self->at >= self->total) {
+        return RILLE_DONE;
     }
+    uint64_t left = self->total - self->at;
+    uint32_t n = left < RI_BATCH_ROWS ? (uint32_t)left : RI_BATCH_ROWS;
+    if (stage->op->in_col_count > 0) {
+        RI_TRY(ri_tick(stage->op, err));
+    }
+    RI_TRY(input_columns(self, n, err));
+    stage->out.count = n;
+    stage->rows += n;
+    self->at += n;
+    *out = &stage->out;
+    return 0;
 }
 
 ri_stage *ri_input_stage_new(rille_op *op)
 {
-    uint32_t *rows = ri_arena_array(&op->plan_arena, 2U * RI_BATCH_ROWS, sizeof *rows);
+    uint32_t *rows = ri_arena_array(&op->plan_arena, RI_BATCH_ROWS, sizeof *rows);
     input_stage *self = rows != NULL ? ri_stage_new(op, &op->scope, sizeof *self, NULL, "inputs") : NULL;
     if (self == NULL) {
         return NULL;
     }
     self->rows = rows;
-    self->sel = rows + RI_BATCH_ROWS;
     self->total = op->empty ? 0 : 1;
     for (uint16_t i = 0; i < op->in_col_count && !op->empty; i++) {
         if (i > 0 && op->in_cols[i].input == op->in_cols[i - 1].input) {

@@ -24,13 +24,6 @@ static void dest_init(ri_results *results, const ri_scope *scope, const ri_varse
         dest->kind = RI_DEST_EQUAL;
         return;
     }
-    for (uint16_t i = 0; i < at; i++) {
-        if (binding->vars[i] == var) {
-            dest->kind = RI_DEST_TWICE;
-            dest->twin = i;
-            return;
-        }
-    }
     dest->kind = ri_varset_has(live, var) ? RI_DEST_NEW : RI_DEST_NONE;
 }
 
@@ -122,8 +115,6 @@ static bool tuple_holds(const ri_results *results, const ri_batch *in)
             holds = ri_same_value(v, &other);
         } else if (dest->kind == RI_DEST_CONST) {
             holds = ri_same_value(v, &dest->value);
-        } else if (dest->kind == RI_DEST_TWICE) {
-            holds = ri_same_value(v, &results->values[dest->twin]);
         }
         if (!holds) {
             return false;

@@ -47,31 +47,20 @@ static ri_table_feed *demand_feed(const ri_pred_plan *plan, const ri_rule_body *
     rille_op *op = plan->op;
     const ri_pred *pred = plan->pred;
     ri_table_feed *feed = ri_table_feed_new(op, b->scope, pred->demand);
-    ri_join_out *cols = ri_arena_array(&op->plan_arena, 2U * pred->arity + 1U, sizeof *cols);
+    ri_join_out *cols = ri_arena_array(&op->plan_arena, pred->arity + 1U, sizeof *cols);
     if (feed == NULL || cols == NULL) {
         return NULL;
     }
-    ri_join_out *same = cols + pred->arity;
     feed->cols = cols;
-    feed->same = same;
     feed->origin = pred->tail;
     uint16_t at = pred->tail ? pred->bound_count : 0;
     for (uint16_t i = 0; i < pred->arity; i++) {
         if (!ri_mask_has(pred->mask, i)) {
             continue;
         }
-        ri_var var = b->branch->params[i];
-        if (ri_varset_has(bound, var)) {
-            uint16_t first = 0;
-            while (cols[first].var != var) {
-                first++;
-            }
-            same[feed->same_count++] = (ri_join_out){ at, cols[first].col };
-        } else {
-            cols[feed->col_count++] = (ri_join_out){ at, var };
-            ri_varset_add(bound, var);
-        }
-        at++;
+        ri_var var = b->branch->params[i]; /* no parameter is there twice */
+        cols[feed->col_count++] = (ri_join_out){ at++, var };
+        ri_varset_add(bound, var);
     }
     return feed;
 }

@@ -152,18 +152,6 @@ static bool is_tail_call(const ri_pred_plan *plan, const ri_rule_body *b, uint16
     return true;
 }
 
-static bool distinct_params(const ri_rule_branch *branch)
-{
-    ri_varset seen = { { 0 } };
-    for (uint16_t i = 0; i < branch->param_count; i++) {
-        if (ri_varset_has(&seen, branch->params[i])) {
-            return false;
-        }
-        ri_varset_add(&seen, branch->params[i]);
-    }
-    return true;
-}
-
 bool ri_find_tail_calls(const ri_pred_plan *plan)
 {
     bool any = false;
@@ -181,9 +169,6 @@ bool ri_find_tail_calls(const ri_pred_plan *plan)
             }
             b->tail_call = i;
             any = true;
-        }
-        if (!distinct_params(b->branch)) {
-            return false;
         }
     }
     return any;
@@ -281,7 +266,7 @@ ri_rule_body *ri_closure_step(const ri_pred_plan *plan)
         for (uint16_t i = 0; i < b->count; i++) {
             recursive = recursive || ri_calls_group(plan->op, &b->clauses[i], plan->pred->group);
         }
-        if (!distinct_params(b->branch) || (!recursive && base != NULL)) {
+        if (!recursive && base != NULL) {
             return NULL;
         }
         base = recursive ? base : b;

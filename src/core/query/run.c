@@ -97,12 +97,9 @@ static int make_plan(rille_op *op, rille_err *err)
                          .clauses = op->query->where,
                          .count = op->query->where_count,
                          .rows = op->in_rows,
-                         .one_row = op->in_col_count == 0,
-                         .once = true };
+                         .one_row = op->in_col_count == 0 };
     for (uint16_t i = 0; i < op->in_col_count; i++) {
-        if (!ri_varset_has(&op->scope.is_fixed, op->in_cols[i].var)) {
-            ri_varset_add(&in.bound, op->in_cols[i].var);
-        }
+        ri_varset_add(&in.bound, op->in_cols[i].var);
     }
     ri_find_live(op, &in.live);
     RI_TRY(ri_plan_body(op, &in, &last, err));
@@ -119,9 +116,7 @@ static int step(rille_op *op, rille_err *err)
         op->state = RI_OP_PLAN;
     }
     if (op->state == RI_OP_PLAN) {
-        uint64_t start = ri_clock_us();
         RI_TRY(make_plan(op, err));
-        op->plan_us = ri_clock_us() - start;
         op->state = RI_OP_RUN;
     }
     return ri_find_next(op->find, err);

@@ -22,7 +22,6 @@ void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *i
     stage->scope = scope;
     stage->input = input;
     stage->label = label;
-    stage->detail = "";
     stage->out.cols = vecs;
     stage->out.var_count = scope->var_count;
     stage->bufs = vecs + cols;

@@ -25,7 +25,6 @@ struct ri_stage {
     /* for explain */
     const ri_clause *clause;
     const char *label;
-    const char *detail;
     double est_rows;
     uint64_t rows;
     unsigned depth;

@@ -43,11 +43,10 @@ int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, cons
                       const ri_varset *bound, const ri_varset *live, ri_stage **out, rille_err *err);
 
 /* Where the results of a function go (op_bind.c). */
-typedef enum ri_dest_kind { RI_DEST_NONE, RI_DEST_NEW, RI_DEST_EQUAL, RI_DEST_CONST, RI_DEST_TWICE } ri_dest_kind;
+typedef enum ri_dest_kind { RI_DEST_NONE, RI_DEST_NEW, RI_DEST_EQUAL, RI_DEST_CONST } ri_dest_kind;
 typedef struct ri_dest {
     uint8_t kind;   /* ri_dest_kind */
     ri_var var;     /* NEW, EQUAL */
-    uint16_t twin;  /* TWICE: the place in the binding that this one must equal */
     ri_value value; /* CONST */
 } ri_dest;
 typedef struct ri_results {
