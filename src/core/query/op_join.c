@@ -174,6 +174,44 @@ static void join_destroy(ri_stage *stage)
     ri_table_index_deinit(&((join_stage *)stage)->index);
 }
 
+int ri_join_terms(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_table *table,
+                  const ri_varset *bound, const ri_varset *live, ri_join_spec *spec, rille_err *err)
+{
+    ri_arena *arena = &op->plan_arena;
+    ri_join_key *keys = ri_arena_array(arena, clause->term_count + 1U, sizeof *keys);
+    ri_join_out *outs = ri_arena_array(arena, clause->term_count + 1U, sizeof *outs);
+    ri_join_out *same = ri_arena_array(arena, clause->term_count + 1U, sizeof *same);
+    if (keys == NULL || outs == NULL || same == NULL) {
+        return ri_fail_nomem(err);
+    }
+    *spec = (ri_join_spec){ .table = table, .keys = keys, .outs = outs, .same = same };
+    for (uint16_t i = 0; i < clause->term_count; i++) {
+        const ri_value *value = ri_term_const(scope, &clause->terms[i]);
+        ri_var var = ri_term_var(scope, &clause->terms[i]);
+        if (value != NULL) {
+            keys[spec->key_count++] = (ri_join_key){ i, RI_NO_VAR, *value };
+            continue;
+        }
+        if (var == RI_NO_VAR) {
+            continue;
+        }
+        if (ri_varset_has(bound, var)) {
+            keys[spec->key_count++] = (ri_join_key){ i, var, ri_nil() };
+            continue;
+        }
+        uint16_t first = 0;
+        while (first < i && ri_term_var(scope, &clause->terms[first]) != var) {
+            first++;
+        }
+        if (first < i) {
+            same[spec->same_count++] = (ri_join_out){ i, first };
+        } else if (ri_varset_has(live, var)) {
+            outs[spec->out_count++] = (ri_join_out){ i, var };
+        }
+    }
+    return 0;
+}
+
 ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_join_spec *spec,
                             const char *label)
 {

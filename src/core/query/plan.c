@@ -277,37 +277,13 @@ static int relation_stage(const build *b, const ri_table *table, ri_stage **last
 {
     const ri_clause *clause = b->clause;
     const ri_scope *scope = b->in->scope;
-    ri_arena *arena = &b->op->plan_arena;
     uint16_t count = clause->term_count;
-    ri_join_key *keys = ri_arena_array(arena, count + 1U, sizeof *keys);
-    ri_join_out *outs = ri_arena_array(arena, count + 1U, sizeof *outs);
-    ri_join_out *same = ri_arena_array(arena, count + 1U, sizeof *same);
-    if (keys == NULL || outs == NULL || same == NULL) {
-        return ri_fail_nomem(err);
-    }
+    ri_join_spec spec;
     if (table->count > 0 && count > table->col_count) {
         return ri_fail(err, RILLE_QUERY, "a pattern on source %s has %u terms, but its rows have %u values",
                        b->op->query->source_names[ri_scope_source(scope, clause->source)], count, table->col_count);
     }
-    ri_join_spec spec = { .table = table, .keys = keys, .outs = outs, .same = same };
-    for (uint16_t i = 0; i < count; i++) {
-        const ri_value *value = ri_term_const(scope, &clause->terms[i]);
-        ri_var var = ri_term_var(scope, &clause->terms[i]);
-        bool twice = false;
-        for (uint16_t j = 0; j < i && var != RI_NO_VAR && !twice; j++) {
-            if (ri_term_var(scope, &clause->terms[j]) == var) {
-                same[spec.same_count++] = (ri_join_out){ i, j };
-                twice = true;
-            }
-        }
-        if (value != NULL) {
-            keys[spec.key_count++] = (ri_join_key){ i, RI_NO_VAR, *value };
-        } else if (var != RI_NO_VAR && !twice && ri_varset_has(&b->bound, var)) {
-            keys[spec.key_count++] = (ri_join_key){ i, var, ri_nil() };
-        } else if (var != RI_NO_VAR && !twice && ri_varset_has(&b->live, var)) {
-            outs[spec.out_count++] = (ri_join_out){ i, var };
-        }
-    }
+    RI_TRY(ri_join_terms(b->op, scope, clause, table, &b->bound, &b->live, &spec, err));
     *last = table->count == 0 ? ri_none_stage_new(b->op, scope, *last)
                               : ri_join_stage_new(b->op, scope, *last, &spec, "join rows");
     return *last == NULL ? ri_fail_nomem(err) : 0;

@@ -43,39 +43,6 @@ int ri_call_args(rille_op *op, const ri_scope *scope, const ri_clause *call, uin
     return 0;
 }
 
-int ri_call_join(rille_op *op, const ri_scope *scope, const ri_clause *call, const ri_pred *pred, const ri_varset *live,
-                 ri_join_spec *spec, rille_err *err)
-{
-    ri_arena *arena = &op->plan_arena;
-    ri_join_key *keys = ri_arena_array(arena, call->term_count + 1U, sizeof *keys);
-    ri_join_out *outs = ri_arena_array(arena, call->term_count + 1U, sizeof *outs);
-    ri_join_out *same = ri_arena_array(arena, call->term_count + 1U, sizeof *same);
-    if (keys == NULL || outs == NULL || same == NULL) {
-        return ri_fail_nomem(err);
-    }
-    *spec = (ri_join_spec){ .table = pred->answers, .keys = keys, .outs = outs, .same = same };
-    for (uint16_t i = 0; i < call->term_count; i++) {
-        const ri_value *value = ri_term_const(scope, &call->terms[i]);
-        ri_var var = ri_term_var(scope, &call->terms[i]);
-        if (ri_mask_has(pred->mask, i)) {
-            keys[spec->key_count++] =
-                (ri_join_key){ i, value != NULL ? RI_NO_VAR : var, value != NULL ? *value : ri_nil() };
-            continue;
-        }
-        bool twice = false;
-        for (uint16_t j = 0; j < i && var != RI_NO_VAR && !twice; j++) {
-            if (!ri_mask_has(pred->mask, j) && ri_term_var(scope, &call->terms[j]) == var) {
-                same[spec->same_count++] = (ri_join_out){ i, j };
-                twice = true;
-            }
-        }
-        if (!twice && var != RI_NO_VAR && ri_varset_has(live, var)) {
-            outs[spec->out_count++] = (ri_join_out){ i, var };
-        }
-    }
-    return 0;
-}
-
 /* ---- predicates ---- */
 
 int ri_pred_demand(ri_pred *pred, const ri_vec *const *cols, uint32_t count, rille_err *err)
@@ -485,7 +452,7 @@ int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const r
     self->stage.next = demand_next;
     self->stage.reset = demand_reset;
     ri_join_spec spec;
-    RI_TRY(ri_call_join(op, scope, clause, pred, live, &spec, err));
+    RI_TRY(ri_join_terms(op, scope, clause, pred->answers, bound, live, &spec, err));
     *out = ri_join_stage_new(op, scope, &self->stage, &spec, "answers of rule");
     if (*out == NULL) {
         return ri_fail_nomem(err);

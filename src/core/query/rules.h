@@ -126,9 +126,6 @@ bool ri_calls_group(const rille_op *op, const ri_clause *clause, uint16_t group)
 int ri_pred_demand(ri_pred *pred, const ri_vec *const *cols, uint32_t count, rille_err *err);
 /* Runs the tasks of a group to its fixpoint. */
 int ri_group_run(rille_op *op, uint16_t group, rille_err *err);
-/* The join of a call with the answers: keys are the bound arguments. Arrays in the plan's arena. */
-int ri_call_join(rille_op *op, const ri_scope *scope, const ri_clause *call, const ri_pred *pred, const ri_varset *live,
-                 ri_join_spec *spec, rille_err *err);
 /* Bound arguments of a call as columns: variables of the batch, or constants filled into bufs. */
 int ri_call_args(rille_op *op, const ri_scope *scope, const ri_clause *call, uint64_t mask, const ri_batch *batch,
                  const ri_vec **cols, ri_vec *bufs, rille_err *err);

@@ -182,7 +182,7 @@ static int prefix_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, 
     feed->cols = cols;
     feed->col_count = c->count;
     ri_join_spec spec;
-    RI_TRY(ri_call_join(op, b->scope, c->call, c->callee, live, &spec, err));
+    RI_TRY(ri_join_terms(op, b->scope, c->call, c->callee->answers, bound, live, &spec, err));
     ri_task *task = new_task(plan, b, c->prefix, feed, err);
     ri_stage *join = ri_join_stage_new(op, b->scope, &feed->stage, &spec, "answers of rule");
     if (task == NULL || join == NULL) {

@@ -32,6 +32,10 @@ typedef struct ri_join_spec {
     uint16_t same_count;
     const uint32_t *row_limit; /* rows from this one on do not count; NULL: none */
 } ri_join_spec;
+/* The join of a clause's terms with the columns of a table: constants and bound variables are keys, others come out
+ * where they are live. Arrays in the plan's arena. */
+int ri_join_terms(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_table *table,
+                  const ri_varset *bound, const ri_varset *live, ri_join_spec *spec, rille_err *err);
 ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_join_spec *spec,
                             const char *label);
 
