@@ -326,10 +326,20 @@ TEST(edges__names_survive_every_failing_allocation)
     world_deinit(&w);
 }
 
+TEST(edges__in_rows_a_pair_is_a_pair)
+{
+    world w;
+    with_db(&w);
+    world_add_table(&w, 'r', "[[[:n 1] 5] [[:n 2] 6] [7 [:n 1]]]");
+    EXPECT(&w, "[:find ?x :in $ $r :where [$r [:n 1] ?x]]", "[5]");
+    EXPECT(&w, "[:find ?x :in $ $r :where [$r ?x [:n 1]]]", "[7]");
+    world_deinit(&w);
+}
+
 TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument,
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
           edges__batches_of_long_values_reuse_their_columns,
           edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time,
           edges__the_memory_limit_counts_what_aggregates_and_sorting_take,
-          edges__names_survive_every_failing_allocation)
+          edges__names_survive_every_failing_allocation, edges__in_rows_a_pair_is_a_pair)
