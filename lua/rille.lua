@@ -14,6 +14,10 @@ local edn = require "rille.edn"
 local Q = require "rille.query"
 local run = require "rille.run"
 
+core.own() -- errors of misuse name the line of the program, not one of these files
+
+local raise = core.raise
+
 ---@class rille
 local M = {
   _VERSION = core.version,
@@ -41,6 +45,8 @@ local M = {
 }
 
 local conn_methods, db_methods = core.methods.conn, core.methods.db
+local transact, with = conn_methods._transact, db_methods._with
+local datoms, count = db_methods._datoms, db_methods._count
 
 -- ---- databases by URL ----
 
@@ -54,7 +60,7 @@ local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = 
 
 local function check_url(where, url)
   if type(url) ~= "string" then
-    error(("%s: a URL such as \"file:catalog\" was expected, but there is a %s"):format(where, type(url)), 3)
+    raise(("%s: a URL such as \"file:catalog\" was expected, but there is a %s"):format(where, type(url)))
   end
 end
 
@@ -84,7 +90,7 @@ function M.connect(url, options)
   check_url("rille.connect", url)
   options = check.options("rille.connect", options, CONNECT)
   if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
-    error("rille.connect: keep_history and schema_flexibility are chosen when a database is made (create = true)", 2)
+    raise("rille.connect: keep_history and schema_flexibility are chosen when a database is made (create = true)")
   end
   return open(url, options.create and "any" or "connect", options)
 end
@@ -153,13 +159,15 @@ end
 -- ---- connections ----
 
 local TRANSACT = { meta = "table" }
-local listeners = setmetatable({}, { __mode = "k" }) -- conn -> {[id] = function, last = id}
+local listeners = setmetatable({}, { __mode = "k" }) -- conn -> {[id] = function, ids = {id, ...}, last = id}
 
 local function tell(conn, report)
   local list = listeners[conn]
   if not list then return end
   local failed, why = false, nil
-  for id = 1, list.last do
+  local ids = {}
+  for i, id in ipairs(list.ids) do ids[i] = id end -- a listener may end itself or others
+  for _, id in ipairs(ids) do
     local f = list[id]
     if f then
       local fine, message = pcall(f, report)
@@ -178,7 +186,7 @@ end
 ---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
 function conn_methods:transact(tx_data, options)
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
-  local report, message, code = self:_transact(tx_data, meta)
+  local report, message, code = transact(self, tx_data, meta)
   if not report then return nil, message, code end
   if listeners[self] then tell(self, report) end
   return report
@@ -189,14 +197,16 @@ end
 ---@param f fun(report: rille.Report)
 ---@return integer id
 function conn_methods:listen(f)
-  if type(f) ~= "function" then error("listen: a function was expected", 2) end
+  if type(f) ~= "function" then raise("listen: a function was expected") end
+  conn_methods.url(self) -- a connection that is open
   local list = listeners[self]
   if not list then
-    list = { last = 0 }
+    list = { last = 0, ids = {} }
     listeners[self] = list
   end
   list.last = list.last + 1
   list[list.last] = f
+  table.insert(list.ids, list.last)
   return list.last
 end
 
@@ -204,8 +214,16 @@ end
 ---@param id integer
 function conn_methods:unlisten(id)
   local list = listeners[self]
-  if not list or not list[id] then error(("unlisten: there is no listener %s"):format(tostring(id)), 2) end
+  if not list or type(id) ~= "number" or not list[id] then
+    raise(("unlisten: there is no listener %s"):format(tostring(id)))
+  end
   list[id] = nil
+  for i, other in ipairs(list.ids) do
+    if other == id then
+      table.remove(list.ids, i)
+      break
+    end
+  end
 end
 
 local close_conn = conn_methods._close or conn_methods.close
@@ -225,15 +243,18 @@ end
 ---@return rille.Result|any result
 ---@return string? message
 ---@return string? code
-function db_methods:q(query, ...) return run.q(query, self, ...) end
+function db_methods:q(query, ...)
+  if type(self) ~= "userdata" then raise "q: a database was expected in front of the colon: db:q(query, ...)" end
+  return run.q(query, self, ...)
+end
 
 ---Iterates over the datoms of an index that begin with the given components: `for e, a, v, tx, added in ...`.
 ---Raises errors.
 ---@param index "eavt"|"aevt"|"avet"|"vaet"
 ---@param ... any components, in the order of the index's name
 function db_methods:datoms(index, ...)
-  local step, message, _, scan = self:_datoms(index, ...)
-  if not step then error(message, 2) end
+  local step, message, _, scan = datoms(self, index, ...)
+  if not step then raise(message) end
   return step, nil, nil, scan
 end
 
@@ -243,13 +264,16 @@ end
 ---@return integer? count
 ---@return string? message
 ---@return string? code
-function db_methods:count(index, ...) return self:_count(index, ...) end
+function db_methods:count(index, ...) return count(self, index, ...) end
 
 ---The value that transacting the data would give, in a report; nothing is stored.
 ---@param tx_data table|string
 ---@return rille.Report? report
 ---@return string? message
 ---@return string? code
-function db_methods:with(tx_data) return self:_with(tx_data) end
+function db_methods:with(tx_data, ...)
+  if select("#", ...) > 0 then raise "with: it takes transaction data alone, and no options" end
+  return with(self, tx_data)
+end
 
 return M

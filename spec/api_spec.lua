@@ -66,4 +66,20 @@ describe("the public surface", function()
     assert.equal("Bolt", seen)
     conn:close()
   end)
+
+  it("loads and works where unknown globals are errors", function()
+    local path = support.file("strict.lua", [==[
+      setmetatable(_G, { __index = function(_, name) error("undeclared " .. tostring(name), 2) end })
+      local rille = require "rille"
+      local conn = assert(rille.create "mem:strict")
+      assert(conn:transact { { ["db/ident"] = "a/b", ["db/valueType"] = "db.type/long" } })
+      assert(#assert(rille.q("[:find ?x :in [?x ...]]", { 1, 2 })) == 2)
+      assert(rille.csv_parse "a\n1\n")
+      assert(require("rille.cli").run { "--version" } == 0)
+    ]==])
+    local pipe = assert(io.popen(("%s '%s' 2>&1"):format(os.getenv "RILLE_TEST_LUA" or "lua5.4", path)))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.matches("^rille [%d.]+ [^\n]*\n$", text)
+  end)
 end)

@@ -141,7 +141,8 @@ describe("the query builder", function()
 
   it("says what is missing or wrong", function()
     local q = Q.find(v.n):from("cat"):where { v.p, "person/name", v.n }
-    local _, message, code = q:run { cta = 1 }
+    assert.matches('no input "cta"', support.failure(q.run, q, { cta = 1 }))
+    local _, message, code = q:run {}
     assert.equal("INPUT", code)
     assert.matches("cat", message)
     assert.matches("by name", support.failure(q.run, q))

@@ -154,6 +154,37 @@ describe("listeners", function()
     conn:close()
   end)
 
+  it("leave nothing behind when they are gone", function()
+    local conn = support.people()
+    local heard = {}
+    local ids = {}
+    for i = 1, 3 do ids[i] = conn:listen(function() heard[#heard + 1] = i end) end
+    for _ = 1, support.many_of(200000) do conn:unlisten(conn:listen(print)) end
+    conn:unlisten(ids[2])
+    local begun = os.clock()
+    for _ = 1, 50 do assert(conn:transact { { ["person/name"] = "Eve" } }) end
+    assert.is_true(os.clock() - begun < 1) -- 50 walks over all that ever were would take longer
+    assert.equal(100, #heard)
+    assert.same({ 1, 3 }, { heard[1], heard[2] })
+    conn:close()
+  end)
+
+  it("may end themselves and others", function()
+    local conn = support.people()
+    local first, second
+    local heard = ""
+    first = conn:listen(function()
+      heard = heard .. "a"
+      conn:unlisten(first)
+      conn:unlisten(second)
+    end)
+    second = conn:listen(function() heard = heard .. "b" end)
+    conn:listen(function() heard = heard .. "c" end)
+    for _ = 1, 2 do assert(conn:transact { { ["person/name"] = "Eve" } }) end
+    assert.equal("acc", heard)
+    conn:close()
+  end)
+
   it("that fail do not undo the commit", function()
     local conn = support.people()
     local others = 0

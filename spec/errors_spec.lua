@@ -121,4 +121,69 @@ describe("errors", function()
       assert.is_string(text:match("`" .. name .. "`"), name)
     end
   end)
+
+  it("of misuse name the line of the program and what was called", function()
+    local query = assert(rille.prepare "[:find ?n :in $ ?x :where [?x :person/name ?n]]")
+    local op = assert(query:start(db, 1))
+    local result = assert(db:q "[:find ?n :where [_ :person/name ?n]]")
+    local v, Q = rille.vars(), rille.query
+    local ages = Q.find(v.e):where { v.e, "person/age", v.a }
+    local here = "[%w_./]*spec/[%w_./]+%.lua:%d+: " -- of the one who called, behind tail calls
+    local cases = {
+      ["connection was expected in front of the colon"] = function() return conn.transact {} end,
+      ["database was expected in front of the colon"] = function() return db.count "eavt" end,
+      ["query was expected in front of the colon"] = function() return query.run(db) end,
+      ["is no index"] = function() return db:datoms "evat" end,
+      ["transaction data is a list"] = function() return conn:transact() end,
+      ["transact: there is no option \"mta\""] = function() return conn:transact({}, { mta = {} }) end,
+      ["with: .* no options"] = function() return db:with({}, { meta = {} }) end,
+      ["rille.connect: there is no option \"brnch\" .did you mean branch"] = function()
+        return rille.connect("mem:x", { brnch = "main" })
+      end,
+      ["rille.kw: a string was expected, but there is nothing"] = function() return rille.kw() end,
+      ["rille.bigint: a whole number or its text was expected, but there is nothing"] = function()
+        return rille.bigint()
+      end,
+      ["a nil is no point in time"] = function() return db:as_of() end,
+      ["entid: an ident or a lookup ref"] = function() return db:entid() end,
+      ["supply: a string of bytes was expected"] = function() return op:supply(1) end,
+      ["supply: a number of wanted"] = function() return op:supply(7, "x") end,
+      ["step: a budget"] = function() return op:step {} end,
+      ["column: the number or the name"] = function() return result:column() end,
+      ["listen: a function"] = function() return conn:listen "f" end,
+      ["no listener 7"] = function() return conn:unlisten(7) end,
+      ["rille.fn: a function"] = function() return rille.fn("x", 5) end,
+      ["is no symbol"] = function() return v["a b"] end,
+      ["rille.edn.decode: text was expected"] = function() return rille.edn.decode {} end,
+      ["rille.options: there is no option"] = function() return ages:run({ db = db }, { limt = 1 }) end,
+      ["inputs: variables"] = function() return ages:inputs "x" end,
+      ["Q.each: a variable"] = function() return Q.each "x" end,
+      ["the query has no input that is a number"] = function() return ages:run { db } end,
+      ["the query has no input \"aa\" .did you mean a"] = function() return ages:run { db = db, aa = 1 } end,
+      ["a query as a table: there is no option \"wher\" .did you mean where"] = function()
+        return rille.prepare { find = { "?x" }, wher = {} }
+      end,
+      ["the operation is closed"] = function()
+        local closed = assert(query:start(db, 1))
+        closed:close()
+        return closed:step()
+      end,
+    }
+    for pattern, f in pairs(cases) do
+      local message = support.failure(f)
+      assert.matches("^" .. here .. ".*" .. pattern, message)
+      assert.is_nil(message:find "bad argument", message)
+    end
+    assert.equal(1, #assert(ages:run { db = db, a = 30 }))
+  end)
+
+  it("never take a character of EDN for a number", function()
+    local char = rille.edn.char "a"
+    check("TYPE", "value", db:entid(char))
+    check("TX_SYNTAX", "names no entity", conn:transact { { ["db/id"] = char, ["person/age"] = 5 } })
+    check("TYPE", "person/age", conn:transact { { ["person/age"] = char } })
+    assert.is_string(support.failure(rille.instant, char))
+    assert.is_string(support.failure(rille.bigint, char))
+    assert.is_nil(db:ident(char))
+  end)
 end)

@@ -2,6 +2,8 @@
 --
 -- Checks of what callers hand over: options by name and type, with a hint when a name is nearly right.
 
+local raise = require("rille.core").raise
+
 local M = {}
 
 -- Edits between two short words (Wagner and Fischer).
@@ -28,7 +30,7 @@ end
 function M.nearest(name, known)
   local best, best_distance
   for candidate in pairs(known) do
-    local d = distance(name, candidate)
+    local d = type(candidate) == "string" and distance(name, candidate) or math.huge
     if d <= 1 + #candidate / 4 and (not best or d < best_distance or (d == best_distance and candidate < best)) then
       best, best_distance = candidate, d
     end
@@ -69,7 +71,7 @@ local function expected(wanted)
   return table.concat(names, " or ")
 end
 
----Raises an error at the caller of the public function: for an unknown option, or one of the wrong type.
+---Raises an error at the line that called rille: for an unknown option, or one of the wrong type.
 ---@param where string the public function, for the message
 ---@param options table?
 ---@param known table<string, string|table<string, boolean>> a type name, "any", or the values allowed
@@ -77,17 +79,17 @@ end
 function M.options(where, options, known)
   if options == nil then return {} end
   if type(options) ~= "table" then
-    error(("%s: options are a table, but there is a %s"):format(where, type(options)), 3)
+    raise(("%s: options are a table, but there is a %s"):format(where, type(options)))
   end
   for name, value in pairs(options) do
     local wanted = known[name]
     if not wanted then
-      error(("%s: there is no option %q%s; known are %s"):format(where, tostring(name), M.hint(name, known),
-        M.sorted(known)), 3)
+      raise(("%s: there is no option %q%s; known are %s"):format(where, tostring(name), M.hint(name, known),
+        M.sorted(known)))
     end
     if not fits(value, wanted) then
-      error(("%s: option %q must be %s, but it is %s"):format(where, name, expected(wanted),
-        type(value) == "string" and ("%q"):format(value) or "a " .. type(value)), 3)
+      raise(("%s: option %q must be %s, but it is %s"):format(where, name, expected(wanted),
+        type(value) == "string" and ("%q"):format(value) or "a " .. type(value)))
     end
   end
   return options

@@ -7,6 +7,8 @@ local check = require "rille.check"
 
 local M = {}
 
+local raise = core.raise
+
 local LONG_DIGITS_MAX = 15 -- exact in every Lua
 
 -- Converters by type name. They get the text of a field that is not empty; nil: it does not fit.
@@ -86,7 +88,7 @@ local function converter_of(types, columns, i)
   local name = types[i] or (columns[i] and types[columns[i]]) or "string"
   local converter = converters[name]
   if not converter then
-    error(("rille.csv: there is no type %q%s"):format(tostring(name), check.hint(name, converters)), 3)
+    raise(("rille.csv: there is no type %q%s"):format(tostring(name), check.hint(name, converters)))
   end
   return converter, name
 end
@@ -136,11 +138,11 @@ end
 ---@return string? message
 ---@return string? code "SYNTAX"
 function M.parse(text, options)
-  if type(text) ~= "string" then error("rille.csv_parse: text was expected, but there is a " .. type(text), 2) end
+  if type(text) ~= "string" then raise("rille.csv_parse: text was expected, but there is a " .. type(text)) end
   options = check.options("rille.csv", options, OPTIONS)
   local separator = options.separator or ","
   if #separator ~= 1 or separator:find '[%^%]%-"%%\r\n]' then
-    error("rille.csv: the separator must be one character such as \",\", \";\" or a tab", 2)
+    raise("rille.csv: the separator must be one character such as \",\", \";\" or a tab")
   end
   local rows, columns, plan = {}, {}, nil
   local fields = { quoted = {} }
@@ -173,7 +175,7 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "IO", "SYNTAX"
 function M.read(path, options)
-  if type(path) ~= "string" then error("rille.csv: a path was expected, but there is a " .. type(path), 2) end
+  if type(path) ~= "string" then raise("rille.csv: a path was expected, but there is a " .. type(path)) end
   local file, why = io.open(path, "rb")
   if not file then return nil, why, "NOTFOUND" end
   local text, read_why = file:read "*a"

@@ -23,7 +23,7 @@ local query_meta = { __index = Query, __name = "rille.query" }
 ---@class rille.query
 local Q = {}
 
-local sym, kw = core.sym, core.kw
+local sym, kw, raise = core.sym, core.kw, core.raise
 
 local function is_var(x) return core.value_type(x) == "symbol" and x.text:find "^%?." ~= nil end
 
@@ -43,14 +43,14 @@ local function extend(query, field, ...)
   return copy(query, field, items)
 end
 
-local function check_find(elem, level)
+local function check_find(elem)
   if is_var(elem) or (clause.is_clause(elem) and elem.kind == "aggregate") then return end
-  error("Q.find wants variables such as v.name, or aggregates such as Q.sum(v.qty)", level + 1)
+  raise("Q.find wants variables such as v.name, or aggregates such as Q.sum(v.qty)")
 end
 
 local function new(shape, elems)
-  if #elems == 0 then error("Q.find wants at least one variable", 3) end
-  for _, elem in ipairs(elems) do check_find(elem, 3) end
+  if #elems == 0 then raise("Q.find wants at least one variable") end
+  for _, elem in ipairs(elems) do check_find(elem) end
   local empty = { shape = shape, find = elems, sources = {}, clauses = {}, order = {}, withs = {}, declared = {} }
   return setmetatable(empty, query_meta)
 end
@@ -84,7 +84,7 @@ function Query:from(...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     if type(name) ~= "string" or not name:find "^[%a_][%w_-]*$" then
-      error("from: a source has a name such as \"cat\"", 2)
+      raise("from: a source has a name such as \"cat\"")
     end
   end
   return extend(self, "sources", ...)
@@ -100,7 +100,7 @@ function Query:where(...)
   for i = source and 2 or 1, select("#", ...) do
     local item = select(i, ...)
     if type(item) ~= "table" then
-      error("where: a clause is a table such as {v.p, \"person/name\", v.name}", 2)
+      raise("where: a clause is a table such as {v.p, \"person/name\", v.name}")
     end
     query = extend(query, "clauses", { source = source, item = item })
   end
@@ -114,7 +114,7 @@ function Query:filter(...)
   local query = self
   for i = 1, select("#", ...) do
     local item = select(i, ...)
-    if not clause.is_clause(item) then error("filter: a predicate such as Q.ge(v.age, 18) was expected", 2) end
+    if not clause.is_clause(item) then raise("filter: a predicate such as Q.ge(v.age, 18) was expected") end
     query = extend(query, "clauses", { item = item })
   end
   return query
@@ -125,7 +125,7 @@ end
 ---@param call rille.Clause
 ---@return rille.Builder
 function Query:let(binding, call)
-  if not clause.is_clause(call) then error("let: a call such as Q.call(\"*\", v.a, v.b) was expected", 2) end
+  if not clause.is_clause(call) then raise("let: a call such as Q.call(\"*\", v.a, v.b) was expected") end
   return extend(self, "clauses", { item = clause.new { kind = "let", binding = binding, call = call } })
 end
 
@@ -155,7 +155,15 @@ function Query:keys(...) return copy(self, "key_names", { ... }) end
 ---Says which variables are inputs, and in which order: `:inputs(v.min, Q.each(v.sku))`. Variables that are only used
 ---by functions are inputs without being named here.
 ---@return rille.Builder
-function Query:inputs(...) return extend(self, "declared", ...) end
+function Query:inputs(...)
+  for i = 1, select("#", ...) do
+    local item = select(i, ...)
+    if not is_var(item) and not (clause.is_clause(item) and item.kind == "input") then
+      raise "inputs: variables such as v.min, Q.each(v.sku) or Q.rows(name, v.a, v.b) were expected"
+    end
+  end
+  return extend(self, "declared", ...)
+end
 
 ---The rules that Q.rule calls.
 ---@param rules any what rille.rules gives
@@ -242,7 +250,24 @@ local function calls_rule(form)
   return false
 end
 
--- The inputs: {name=, form=} with name nil for the rules. `args` (by name) says which are lists, and adds variables.
+-- Names of all variables of the query, without the question mark.
+local function all_names(query, forms)
+  local names = {}
+  local function add(name) names[name:sub(2)] = true end
+  for _, form in ipairs(forms) do clause.each_var(form, add) end
+  for _, elem in ipairs(query.find) do
+    if clause.is_clause(elem) then
+      for i = 1, #elem do clause.each_var(elem[i], add) end
+    else
+      clause.each_var(elem, add)
+    end
+  end
+  for _, var in ipairs(query.withs) do clause.each_var(var, add) end
+  return names
+end
+
+-- The inputs: {name=, form=} with name nil for the rules. `args` (by name) says which are lists, and adds variables. A
+-- name that the query does not know is an error {misuse = message}.
 local function input_list(query, forms, args)
   local inputs, seen = {}, {}
   local function add(name, form)
@@ -271,9 +296,17 @@ local function input_list(query, forms, args)
     end
   end
   for _, name in ipairs(free_vars(query, forms)) do add_var(name:sub(2)) end
-  local more = {}
+  local more, names = {}, nil
   for name in pairs(args or {}) do
-    if not seen[name] then more[#more + 1] = name end
+    if not seen[name] and not (name == "rules" and query.rule_set) then
+      names = names or all_names(query, forms)
+      if not names[name] then
+        for known in pairs(seen) do names[known] = true end
+        error({ misuse = ("the query has no input %s%s; inputs are given by name: {cat = db, min = 10}"):format(
+          type(name) == "string" and ("%q"):format(name) or "that is a " .. type(name), check.hint(name, names)) }, 0)
+      end
+      more[#more + 1] = name
+    end
   end
   table.sort(more)
   for _, name in ipairs(more) do add_var(name) end
@@ -387,7 +420,10 @@ function Q.rule(name, ...) return clause.new { kind = "rule", name = name, ... }
 function Q.row(source, ...) return clause.new { kind = "row", source = source, ... } end
 
 ---In inputs: a variable that takes each value of a list.
-function Q.each(var) return clause.new { kind = "input", name = var.text:sub(2), form = { var, sym "..." } } end
+function Q.each(var)
+  if not is_var(var) then raise "Q.each: a variable such as v.sku was expected" end
+  return clause.new { kind = "input", name = var.text:sub(2), form = { var, sym "..." } }
+end
 
 ---In inputs: rows that give several variables, under a name: `Q.rows("pairs", v.a, v.b)`.
 function Q.rows(name, ...) return clause.new { kind = "input", name = name, form = { { ... } } } end
@@ -457,9 +493,11 @@ local function text_terms(items)
   return out
 end
 
+---Raises an error for sections that a query as a Lua table does not have.
+function Q.check_table(query) check.options("a query as a table", query, SECTIONS) end
+
 ---EDN data of a query given as a Lua table: {find = {"?name"}, where = {{"?e", "person/name", "?name"}}}.
 function Q.table_form(query)
-  check.options("a query", query, SECTIONS)
   local out = {}
   local function section(name, items)
     out[#out + 1] = kw(name)

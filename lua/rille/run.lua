@@ -11,8 +11,9 @@ local Q = require "rille.query"
 
 local M = {}
 
-local unpack = compat.unpack
+local unpack, raise = compat.unpack, core.raise
 local query_methods, op_methods = core.methods.query, core.methods.op
+local start_op, step_op, run_op = query_methods._start, op_methods._step, op_methods._run
 
 -- ---- options ----
 
@@ -28,8 +29,8 @@ function M.options(options)
   for name, value in pairs(options) do
     local is_part = (name == "limit" or name == "offset") and value % 1 ~= 0 and value ~= math.huge
     if value < 0 or value ~= value or is_part then
-      error(("rille.options: option %q must be a %s from 0 on, but it is %s"):format(name,
-        is_part and "whole number" or "number", tostring(value)), 2)
+      raise(("rille.options: option %q must be a %s from 0 on, but it is %s"):format(name,
+        is_part and "whole number" or "number", tostring(value)))
     end
     copy[name] = value
   end
@@ -45,8 +46,8 @@ local functions = core.functions -- by name; they belong to the Lua state
 ---@param name string
 ---@param f fun(...): any
 function M.fn(name, f)
-  if type(name) ~= "string" then error("rille.fn: a name was expected", 2) end
-  if type(f) ~= "function" then error("rille.fn: a function was expected", 2) end
+  if type(name) ~= "string" then raise("rille.fn: a name was expected") end
+  if type(f) ~= "function" then raise("rille.fn: a function was expected") end
   core.add_function(name)
   functions[name] = f
 end
@@ -84,12 +85,13 @@ local function parse(query)
     return core.parse_form(form)
   end
   if type(query) == "table" then
+    Q.check_table(query)
     local fine, form = pcall(Q.table_form, query)
     if not fine then return nil, tostring(form), "QUERY" end
     return core.parse_form(form)
   end
-  error(("a query is EDN text, a query of rille.query, or a table, but there is %s (the inputs come behind it)"):format(
-    type(query) == "userdata" and tostring(query) or "a " .. type(query)), 3)
+  raise(("a query is EDN text, a query of rille.query, or a table, but there is %s (the inputs come behind it)"):format(
+    type(query) == "userdata" and tostring(query) or "a " .. type(query)))
 end
 
 ---A query parsed once, to be run often. Its methods: run, rows, start, explain, text, columns, inputs, close.
@@ -121,7 +123,17 @@ local function prepared_of(query)
 end
 
 local function start_with(prepared, options, inputs, n)
-  return prepared:_start(options.timeout_ms, options.memory_bytes, options.limit, options.offset, unpack(inputs, 1, n))
+  return start_op(prepared, options.timeout_ms, options.memory_bytes, options.limit, options.offset,
+    unpack(inputs, 1, n))
+end
+
+local function start(prepared, ...)
+  local n = select("#", ...)
+  local last = n > 0 and (select(n, ...)) or nil
+  if type(last) == "table" and getmetatable(last) == options_meta then
+    return start_with(prepared, last, { ... }, n - 1)
+  end
+  return start_op(prepared, nil, nil, nil, nil, ...)
 end
 
 ---Begins to run a prepared query; to be stepped by hosts with an event loop.
@@ -129,18 +141,11 @@ end
 ---@return rille.Op? op
 ---@return string? message
 ---@return string? code
-function query_methods:start(...)
-  local n = select("#", ...)
-  local last = n > 0 and (select(n, ...)) or nil
-  if type(last) == "table" and getmetatable(last) == options_meta then
-    return start_with(self, last, { ... }, n - 1)
-  end
-  return self:_start(nil, nil, nil, nil, ...)
-end
+function query_methods:start(...) return start(self, ...) end
 
 local function run(op)
   while true do
-    local ok, value, code = op:_run()
+    local ok, value, code = run_op(op)
     if ok == "call" then
       local fine
       fine, value, code = answer_call(op)
@@ -162,25 +167,25 @@ end
 ---@return string? message
 ---@return string? code
 function query_methods:run(...)
-  local op, message, code = self:start(...)
+  local op, message, code = start(self, ...)
   if not op then return nil, message, code end
   return run(op)
 end
 
 local function next_row(op)
   while op:count() == 0 do
-    local state, message, code = op:_step(0)
+    local state, message = step_op(op)
     if state == "done" then
       op:close()
       return nil
     elseif state == "need" then
       state, message = op:fetch()
     elseif state == "call" then
-      state, message, code = answer_call(op)
+      state, message = answer_call(op)
     end
     if not state then
       op:close()
-      error(("%s (%s)"):format(message, code or "IO"), 0)
+      raise(message)
     end
   end
   return op:_next()
@@ -189,8 +194,8 @@ end
 ---Iterates over the rows of a prepared query while it runs: several values a row, no table. Raises errors.
 ---@param ... any inputs
 function query_methods:rows(...)
-  local op, message = self:start(...)
-  if not op then error(message, 2) end
+  local op, message = start(self, ...)
+  if not op then raise(message) end
   if next(functions) == nil then return op:_iterate(), nil, nil, op end
   return next_row, op, nil, op
 end
@@ -201,11 +206,11 @@ end
 ---@return string? message
 ---@return string? code
 function query_methods:explain(...)
-  local op, message, code = self:start(...)
+  local op, message, code = start(self, ...)
   if not op then return nil, message, code end
   local state
   repeat
-    state, message, code = op:_step(0)
+    state, message, code = step_op(op)
     if state == "need" then
       state, message, code = op:fetch()
     elseif state == "call" then
@@ -230,7 +235,7 @@ end
 ---@return string? code
 function op_methods:step(budget_us)
   while true do
-    local state, message, code = self:_step(budget_us)
+    local state, message, code = step_op(self, budget_us)
     if not state then return nil, message, code end
     if state ~= "call" then return state end
     local fine
@@ -271,7 +276,7 @@ end
 ---@param ... any inputs
 function M.rows(query, ...)
   local prepared, message = prepared_of(query)
-  if not prepared then error(message, 2) end
+  if not prepared then raise(message) end
   return prepared:rows(...)
 end
 
@@ -310,9 +315,9 @@ function M.rules(rules)
     end
     return setmetatable(form, rules_meta)
   end
-  if type(rules) ~= "table" then error("rille.rules: text or a table was expected", 2) end
+  if type(rules) ~= "table" then raise("rille.rules: text or a table was expected") end
   local fine, form = pcall(Q.rules_form, rules)
-  if not fine then error("rille.rules: " .. tostring(form), 2) end
+  if not fine then raise("rille.rules: " .. tostring(form)) end
   return setmetatable(form, rules_meta)
 end
 
@@ -345,10 +350,13 @@ local function by_name(builder, args)
 end
 
 local function begin(builder, args, options)
-  if type(args) ~= "table" then error("inputs are given by name: {cat = db, min = 10}", 3) end
+  if type(args) ~= "table" then raise("inputs are given by name: {cat = db, min = 10}") end
   if options ~= nil and getmetatable(options) ~= options_meta then options = M.options(options) end
   local fine, prepared, inputs, n = pcall(by_name, builder, args)
-  if not fine then return nil, tostring(prepared), "QUERY" end
+  if not fine then
+    if type(prepared) == "table" then raise(prepared.misuse) end
+    return nil, tostring(prepared), "QUERY"
+  end
   if not prepared then return nil, inputs, n end
   if options then
     n = n + 1
@@ -374,7 +382,7 @@ end
 ---@param options table?
 function Builder:rows(args, options)
   local prepared, inputs, n = begin(self, args, options)
-  if not prepared then error(inputs, 2) end
+  if not prepared then raise(inputs) end
   return prepared:rows(unpack(inputs, 1, n))
 end
 

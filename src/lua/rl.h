@@ -26,6 +26,7 @@
 #include "../core/db/conn.h"
 #include "../core/query/query.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 /* What is known of a Lua state: found under a key of the registry; lives as long as the state. */
@@ -104,6 +105,12 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
 bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN]);
 /* What the value is, for messages: "string", "rille.connection". */
 const char *rl_typename(lua_State *L, int index);
+/* Raises an error at the line of the program that called rille. Formats of lua_pushfstring. */
+int rl_error(lua_State *L, const char *format, ...);
+/* Text (numbers are, too) at `arg`; else an error that names what was wanted: "rille.kw: a string". */
+const char *rl_check_text(lua_State *L, int arg, const char *what, size_t *len);
+/* Puts raise and own into the table on top. */
+void rl_error_functions(lua_State *L);
 /* Pushes nil, message, code name; raises RILLE_MISUSE. Returns 3. */
 int rl_fail(lua_State *L, const rille_err *err);
 /* Tells the collector of memory that it cannot see: from 64 KiB on in sum it takes a step of that size. Finalizers may

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Boxes: handles of the engine as userdata (rl.h), their classes, and what every file needs around them: errors as
- * Lua sees them, temporary memory, and the collector's knowledge of foreign bytes.
+ * Boxes: handles of the engine as userdata (rl.h), their classes, and what every file needs around them: temporary
+ * memory, arrays, and the collector's knowledge of foreign bytes.
  *
  * The metatable of a class is found in the registry under the address of the class, so that a check is two raw looks.
  */
@@ -37,8 +37,10 @@ rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
 {
     rl_box *box = box_at(L, arg, class);
     if (box == NULL) {
-        (void)luaL_error(L, "a %s was expected as argument %d, but there is a %s", class->name, arg,
-                         rl_typename(L, arg));
+        (void)rl_error(L,
+                       arg == 1 ? "a %s was expected in front of the colon, but there is a %s"
+                                : "a %s was expected, but there is a %s",
+                       class->name, rl_typename(L, arg));
     }
     return box;
 }
@@ -47,7 +49,7 @@ void *rl_check(lua_State *L, int arg, const rl_class *class)
 {
     rl_box *box = rl_box_check(L, arg, class);
     if (box->handle == NULL) {
-        (void)luaL_error(L, "the %s is closed", class->name);
+        (void)rl_error(L, "the %s is closed", class->name);
     }
     return box->handle;
 }
@@ -57,7 +59,7 @@ void *rl_check_free(lua_State *L, int arg, const rl_class *class)
     void *handle = rl_check(L, arg, class);
     const rl_box *box = lua_touserdata(L, arg);
     if (box->holds > 0) {
-        (void)luaL_error(L, "the %s is in use further up (this is a finalizer)", class->name);
+        (void)rl_error(L, "the %s is in use further up (this is a finalizer)", class->name);
     }
     return handle;
 }
@@ -281,27 +283,6 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
     }
     return ri_fail(err, code, "element %zu of an array is nil, but there are elements behind it",
                    find_gap(L, index, len));
-}
-
-const char *rl_typename(lua_State *L, int index)
-{
-    const char *name = NULL;
-    if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__name") != 0) {
-        name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* the metatable keeps it */
-        lua_pop(L, 1);
-    }
-    return name != NULL ? name : luaL_typename(L, index);
-}
-
-int rl_fail(lua_State *L, const rille_err *err)
-{
-    if (err->code == RILLE_MISUSE) {
-        return luaL_error(L, "%s", err->message);
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, err->message);
-    lua_pushstring(L, rille_code_name(err->code));
-    return 3;
 }
 
 void rl_note_bytes(lua_State *L, size_t bytes)

@@ -23,9 +23,9 @@ static const char *opt_text(lua_State *L, int arg)
 static const char *check_url(lua_State *L)
 {
     size_t len;
-    const char *url = luaL_checklstring(L, 1, &len);
+    const char *url = rl_check_text(L, 1, "a URL", &len);
     if (strlen(url) != len) {
-        (void)luaL_error(L, "a URL cannot have a zero byte");
+        (void)rl_error(L, "a URL cannot have a zero byte");
     }
     return url;
 }

@@ -80,12 +80,12 @@ static void check_components(lua_State *L, ri_order order)
     }
     for (int i = 3; i <= last && i < 6; i++) {
         if (lua_isnil(L, i)) {
-            (void)luaL_error(L, "component %d (%c) of the %s index is nil, but there are components behind it%s", i - 2,
-                             parts[i - 3], parts, parts[i - 3] == 'e' ? ": did db:entid find the entity?" : "");
+            (void)rl_error(L, "component %d (%c) of the %s index is nil, but there are components behind it%s", i - 2,
+                           parts[i - 3], parts, parts[i - 3] == 'e' ? ": did db:entid find the entity?" : "");
         }
     }
     if (last > 5) {
-        (void)luaL_error(L, "%d components were given, but only the first three of %s can be", last - 2, parts);
+        (void)rl_error(L, "%d components were given, but only the first three of %s can be", last - 2, parts);
     }
 }
 
@@ -175,7 +175,7 @@ static int scan_step(lua_State *L)
         return 0;
     }
     if (box->holds > 0) {
-        return luaL_error(L, "the scan is in use further up (this is a finalizer)");
+        return rl_error(L, "the scan is in use further up (this is a finalizer)");
     }
     int rc = next_datom(s, &d, &err);
     if (rc != 0) {
@@ -183,7 +183,7 @@ static int scan_step(lua_State *L)
         box->handle = NULL;
         release_scan(s);
         rl_note_bytes(L, read_bytes);
-        return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
+        return rc < 0 ? rl_error(L, "%s", err.message) : 0;
     }
     box->holds++;
     rl_push_id(L, d.e);
@@ -199,11 +199,11 @@ static ri_order check_order(lua_State *L)
 {
     ri_order order = RI_EAVT;
     if (lua_type(L, 2) != LUA_TSTRING) {
-        (void)luaL_error(L, "an index was expected (eavt, aevt, avet or vaet), but there is a %s", rl_typename(L, 2));
+        (void)rl_error(L, "an index was expected (eavt, aevt, avet or vaet), but there is a %s", rl_typename(L, 2));
     }
     const char *name = lua_tostring(L, 2);
     if (!find_order(name, &order)) {
-        (void)luaL_error(L, "\"%s\" is no index; there are eavt, aevt, avet and vaet", name);
+        (void)rl_error(L, "\"%s\" is no index; there are eavt, aevt, avet and vaet", name);
     }
     return order;
 }
@@ -211,6 +211,7 @@ static ri_order check_order(lua_State *L)
 /* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
 int rl_db_datoms(lua_State *L)
 {
+    (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
     ri_bound from;
@@ -221,7 +222,7 @@ int rl_db_datoms(lua_State *L)
     rille_db *db = rl_check(L, 1, &rl_class_db);
     scan *s = ri_alloc_zero(sizeof *s);
     if (s == NULL) {
-        return luaL_error(L, "out of memory");
+        return rl_error(L, "out of memory");
     }
     s->db = ri_db_retain(db);
     ri_scan_init(&s->scan, s->db, order);
@@ -272,6 +273,7 @@ static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
 /* _count(order, c1, c2, c3) --> number */
 int rl_db_count(lua_State *L)
 {
+    (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
     ri_bound from;

@@ -49,6 +49,7 @@ static bool parse_hex(const char *text, size_t len, uint8_t out[RI_HASH_SIZE])
 static int db_as_of(lua_State *L)
 {
     const rl_state *state = rl_state_of(L);
+    lua_settop(L, 2);
     rl_box *box = rl_box_push(L, &rl_class_db);
     rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_db *out = NULL;
@@ -68,11 +69,11 @@ static int db_as_of(lua_State *L)
         if (ri_instant_parse(text, len, &t)) {
             return push_db_result(L, box, ri_db_as_of_instant(db, t, &out, &err), &out, &err);
         }
-        return luaL_error(L, "\"%s\" is no point in time: give a transaction id, an instant or a commit id", text);
+        return rl_error(L, "\"%s\" is no point in time: give a transaction id, an instant or a commit id", text);
     }
     if (!rl_read_int64(L, state, 2, &t) || t < 0) {
-        return luaL_error(L, "a %s is no point in time: give a transaction id, an instant or a commit id",
-                          rl_typename(L, 2));
+        return rl_error(L, "a %s is no point in time: give a transaction id, an instant or a commit id",
+                        rl_typename(L, 2));
     }
     return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
 }
@@ -158,7 +159,9 @@ static int db_schema(lua_State *L)
 /* entid(entity) --> id */
 static int db_entid(lua_State *L)
 {
-    luaL_checkany(L, 2);
+    if (lua_isnone(L, 2)) {
+        return rl_error(L, "entid: an ident or a lookup ref {attribute, value} was expected");
+    }
     luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
     rl_box *box = rl_hold(L, 1, &rl_class_db);
     ri_arena arena = { 0 };

@@ -34,7 +34,7 @@ static int check_fit(const rl_state *state, const ri_form *form, rille_err *err)
 static int edn_decode(lua_State *L)
 {
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, "rille.edn.decode: text", &len);
     rl_temp *temp = rl_temp_push(L);
     rille_err err;
     ri_form form;
@@ -53,7 +53,7 @@ static int edn_decode(lua_State *L)
 static int edn_decode_all(lua_State *L)
 {
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, "rille.edn.decode_all: text", &len);
     const rl_state *state = rl_state_of(L);
     rl_temp *temp = rl_temp_push(L);
     rille_err err;
@@ -81,7 +81,7 @@ static int edn_decode_all(lua_State *L)
 static int edn_split(lua_State *L)
 {
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, "rille.edn.split: text", &len);
     rl_temp *temp = rl_temp_push(L);
     rille_err err;
     ri_edn_init(&temp->reader, &temp->arena, text, len, true);
@@ -104,7 +104,9 @@ static int edn_split(lua_State *L)
 /* encode(value) --> text */
 static int edn_encode(lua_State *L)
 {
-    luaL_checkany(L, 1);
+    if (lua_isnone(L, 1)) {
+        return rl_error(L, "rille.edn.encode: a value was expected (rille.null for nil)");
+    }
     rl_temp *temp = rl_temp_push(L);
     rille_err err;
     ri_form form;

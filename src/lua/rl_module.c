@@ -86,6 +86,7 @@ int luaopen_rille_core(lua_State *L)
     rl_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
     lua_newtable(L);
     rl_setfuncs(L, functions);
+    rl_error_functions(L);
     rl_number_register(L, state);
     rl_value_register(L, state);
     rl_form_register(L, state);

@@ -19,14 +19,23 @@ static const char int64_is_key = 0;
 static const char uint64_type_key = 0;
 #endif
 
+#if LUA_VERSION_NUM < 503
+/* Raw: some programs make reading of unknown globals an error. */
+static void raw_global(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, LUA_GLOBALSINDEX);
+}
+#endif
+
 void rl_number_register(lua_State *L, rl_state *state)
 {
     state->has_ffi = false;
 #if LUA_VERSION_NUM < 503
-    lua_getglobal(L, "jit");
+    raw_global(L, "jit");
     bool is_jit = lua_istable(L, -1) != 0;
     lua_pop(L, 1);
-    lua_getglobal(L, "require");
+    raw_global(L, "require");
     if (!is_jit || !lua_isfunction(L, -1)) {
         lua_pop(L, 1);
         return;
@@ -69,8 +78,8 @@ static int fail_unfit(lua_State *L, int64_t i)
 {
     ri_value v = ri_long(i);
     char shown[96];
-    return luaL_error(L, "the integer %s has no exact number in this Lua; use LuaJIT or Lua 5.4 to read it",
-                      ri_value_show(shown, sizeof shown, &v));
+    return rl_error(L, "the integer %s has no exact number in this Lua; use LuaJIT or Lua 5.4 to read it",
+                    ri_value_show(shown, sizeof shown, &v));
 }
 
 /* The first long of the value that has no number; 0: none. */
@@ -186,7 +195,7 @@ bool rl_read_int64(lua_State *L, const rl_state *state, int index, int64_t *out)
     }
 #endif
     const rl_value *boxed = rl_value_test(L, state, index);
-    if (boxed != NULL && boxed->v.type == RI_LONG) {
+    if (boxed != NULL && boxed->v.type == RI_LONG && boxed->form_kind == RI_FORM_VALUE) { /* no character of EDN */
         *out = boxed->v.as.i;
         return true;
     }

@@ -248,8 +248,8 @@ static uint64_t check_budget(lua_State *L)
     }
     lua_Number budget = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : NAN;
     if (budget != budget) {
-        (void)luaL_error(L, "step: a budget in microseconds was expected, but there is a %s",
-                         lua_type(L, 2) == LUA_TNUMBER ? "NaN" : rl_typename(L, 2));
+        (void)rl_error(L, "step: a budget in microseconds was expected, but there is a %s",
+                       lua_type(L, 2) == LUA_TNUMBER ? "NaN" : rl_typename(L, 2));
     }
     if (budget == 0 || budget >= 1e15) {
         return 0;
@@ -315,13 +315,15 @@ static int op_wanted(lua_State *L)
 /* supply(i, bytes) --> true: hands in what number i of wanted() asked for */
 static int op_supply(lua_State *L)
 {
-    lua_Integer i = luaL_checkinteger(L, 2);
+    int64_t i = 0;
     size_t len;
-    const char *bytes = luaL_checklstring(L, 3, &len);
+    bool is_number = rl_read_int64(L, rl_state_of(L), 2, &i);
+    const char *bytes = rl_check_text(L, 3, "supply: a string of bytes", &len);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
-    if (i < 1 || (size_t)i > rl_op_io(op)->want_count) {
-        return luaL_error(L, "the operation wants no number %d", (int)i);
+    size_t wants = rl_op_io(op)->want_count;
+    if (!is_number || i < 1 || (uint64_t)i > wants) {
+        return rl_error(L, "supply: a number of wanted() was expected, of which there are %d now", (int)wants);
     }
     if (ri_io_supply(rl_op_io(op), (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
         return rl_fail(L, &err);
@@ -427,7 +429,7 @@ static rl_op *check_calling(lua_State *L, ri_call **call)
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     *call = ri_op_call(op->op);
     if (*call == NULL) {
-        (void)luaL_error(L, "the query does not wait for a function");
+        (void)rl_error(L, "the query does not wait for a function");
     }
     return op;
 }
@@ -437,7 +439,7 @@ static rl_op *check_row_of_call(lua_State *L, ri_call **call)
 {
     rl_op *op = check_calling(L, call);
     if (op->called >= (*call)->rows) {
-        (void)luaL_error(L, "all rows of the call have their results");
+        (void)rl_error(L, "all rows of the call have their results");
     }
     return op;
 }
@@ -471,7 +473,7 @@ static int op_args(lua_State *L)
             ri_value stub = v;
             if (rl_op_whole(op, &stub, &v, &err) != 0) {
                 rl_let_go(box);
-                return luaL_error(L, "%s", err.message);
+                return rl_error(L, "%s", err.message);
             }
         }
         rl_check_fits(L, box, &v);
@@ -556,15 +558,15 @@ static int core_add_function(lua_State *L)
 {
     rl_state *state = rl_state_of(L);
     size_t len;
-    const char *name = luaL_checklstring(L, 1, &len);
+    const char *name = rl_check_text(L, 1, "rille.fn: a name", &len);
     if (!ri_name_valid(RI_SYMBOL, (const uint8_t *)name, len)) {
-        return luaL_error(L, "\"%s\" cannot be the name of a function: it is no symbol", name);
+        return rl_error(L, "\"%s\" cannot be the name of a function: it is no symbol", name);
     }
     if (ri_builtin_find(name) != NULL || ri_agg_find(name) != NULL) {
-        return luaL_error(L, "\"%s\" is a function of rille itself", name);
+        return rl_error(L, "\"%s\" is a function of rille itself", name);
     }
     if (state->functions == NULL) {
-        return luaL_error(L, "function %s cannot be registered: the Lua state is being closed", name);
+        return rl_error(L, "function %s cannot be registered: the Lua state is being closed", name);
     }
     if (rl_has_function(state, name)) {
         return 0; /* its name is kept already */
@@ -572,7 +574,7 @@ static int core_add_function(lua_State *L)
     bool added;
     char *copy = ri_arena_text(&state->functions->arena, name, len);
     if (copy == NULL || ri_bytemap_put(&state->functions->names, copy, len, &added) == NULL) {
-        return luaL_error(L, "out of memory");
+        return rl_error(L, "out of memory");
     }
     return 0;
 }
@@ -583,7 +585,7 @@ void rl_op_functions(lua_State *L)
     rl_box *box = rl_box_push(L, &rl_class_functions);
     rl_functions *functions = ri_alloc_zero(sizeof *functions);
     if (functions == NULL) {
-        (void)luaL_error(L, "out of memory");
+        (void)rl_error(L, "out of memory");
     }
     functions->state = rl_state_of(L);
     functions->state->functions = functions;

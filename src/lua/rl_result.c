@@ -117,7 +117,11 @@ static uint16_t find_column(lua_State *L, int arg, const rl_result *result)
 static int result_column(lua_State *L)
 {
     bool named = lua_type(L, 2) == LUA_TSTRING;
-    lua_Integer number = named ? 0 : luaL_checkinteger(L, 2);
+    int64_t number = 0;
+    if (!named && !rl_read_int64(L, rl_state_of(L), 2, &number)) {
+        return rl_error(L, "column: the number or the name of a column was expected, but there is %s",
+                        lua_isnoneornil(L, 2) ? "nothing" : lua_pushfstring(L, "a %s", rl_typename(L, 2)));
+    }
     rl_box *box = rl_hold(L, 1, &rl_class_result);
     const rl_result *result = box->handle;
     int width = result->table.col_count;
@@ -130,8 +134,8 @@ static int result_column(lua_State *L)
     }
     rl_let_go(box);
     if (!found) {
-        return named ? luaL_error(L, "the result has no column \"%s\"", lua_tostring(L, 2))
-                     : luaL_error(L, "the result has no column %d; it has %d", (int)number, width);
+        return named ? rl_error(L, "the result has no column \"%s\"", lua_tostring(L, 2))
+                     : rl_error(L, "the result has no column %d; it has %d", (int)number, width);
     }
     return 1;
 }
@@ -169,7 +173,7 @@ static int rows_step(lua_State *L)
     uint32_t *next = lua_touserdata(L, lua_upvalueindex(2));
     const rl_result *result = box->handle;
     if (result == NULL) {
-        return luaL_error(L, "the result is closed");
+        return rl_error(L, "the result is closed");
     }
     if (*next >= result->table.count) {
         return 0;
@@ -273,7 +277,7 @@ static int iterate_step(lua_State *L)
             return push_next(L, box);
         }
         if (box->holds > 0) {
-            return luaL_error(L, "the operation is in use further up (this is a finalizer)");
+            return rl_error(L, "the operation is in use further up (this is a finalizer)");
         }
         rc = rl_op_advance(op, &err);
         if (rc != RILLE_ROWS) {
@@ -289,7 +293,7 @@ static int iterate_step(lua_State *L)
     rl_op_release(op);
     rl_note_released(L, box);
     rl_note_bytes(L, read_bytes);
-    return rc < 0 ? luaL_error(L, "%s", err.message) : 0;
+    return rc < 0 ? rl_error(L, "%s", err.message) : 0;
 }
 
 /* _iterate() --> iterator over all rows; for queries that call no function of Lua */

@@ -82,7 +82,7 @@ static commit *push_commit(lua_State *L)
     rl_box *box = rl_box_push(L, &rl_class_commit);
     commit *c = ri_alloc_zero(sizeof *c);
     if (c == NULL) {
-        (void)luaL_error(L, "out of memory");
+        (void)rl_error(L, "out of memory");
     }
     box->handle = c;
     return c;
@@ -195,7 +195,7 @@ static int report_index(lua_State *L)
         return 0;
     }
     if (db->handle == NULL) {
-        return luaL_error(L, "tx_data was first asked for after db_after was closed");
+        return rl_error(L, "tx_data was first asked for after db_after was closed");
     }
     const ri_block *block = box->handle;
     const rille_db *after = db->handle;

@@ -299,7 +299,7 @@ void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri
     ri_io_deinit(&io);
     if (rc != 0) {
         rl_let_go(held);
-        (void)luaL_error(L, "%s", err.message);
+        (void)rl_error(L, "%s", err.message);
     }
     rl_push_value(L, &whole);
     rl_temp_clear(temp);

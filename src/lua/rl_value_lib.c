@@ -111,7 +111,7 @@ static const rl_value *check_value(lua_State *L, int arg)
 {
     const rl_value *value = rl_value_test(L, rl_state_of(L), arg);
     if (value == NULL) {
-        (void)luaL_error(L, "a value of rille was expected, but there is a %s", rl_typename(L, arg));
+        (void)rl_error(L, "a value of rille was expected, but there is a %s", rl_typename(L, arg));
     }
     return value;
 }
@@ -178,15 +178,15 @@ static int compare(lua_State *L)
     rille_err err;
     for (int i = 0; i < 2; i++) {
         if (lua_istable(L, i + 1)) {
-            return luaL_error(L, "cannot compare a value with a table");
+            return rl_error(L, "cannot compare a value with a table");
         }
         if (rl_read_value(L, state, i + 1, NULL, &v[i], &err) != 0) {
-            return luaL_error(L, "cannot compare: %s", err.message);
+            return rl_error(L, "cannot compare: %s", err.message);
         }
     }
     bool numbers = ri_type_is_number(v[0].type) && ri_type_is_number(v[1].type);
     if (!numbers && v[0].type != v[1].type) {
-        return luaL_error(L, "cannot compare a %s with a %s", ri_type_name(v[0].type), ri_type_name(v[1].type));
+        return rl_error(L, "cannot compare a %s with a %s", ri_type_name(v[0].type), ri_type_name(v[1].type));
     }
     return ri_value_cmp(&v[0], &v[1]);
 }
@@ -211,7 +211,7 @@ static int value_concat(lua_State *L)
         if (value != NULL) {
             push_text(L, value, true);
         } else {
-            (void)luaL_checklstring(L, i, NULL);
+            (void)rl_check_text(L, i, "text behind ..", NULL);
             lua_pushvalue(L, i);
         }
     }
@@ -249,19 +249,19 @@ static bool is_already(lua_State *L, ri_type type)
     return true;
 }
 
-static int make_name(lua_State *L, ri_type type)
+static int make_name(lua_State *L, ri_type type, const char *what)
 {
     if (is_already(L, type)) {
         return 1;
     }
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, what, &len);
     if (type == RI_KEYWORD && len > 0 && text[0] == ':') {
         text++;
         len--;
     }
     if (!ri_name_valid(type, (const uint8_t *)text, len)) {
-        return luaL_error(L, "\"%s\" is no %s", text, ri_type_name((uint8_t)type));
+        return rl_error(L, "\"%s\" is no %s", text, ri_type_name((uint8_t)type));
     }
     ri_value v = ri_bytes_value(type, text, len);
     rl_push_boxed(L, &v, RI_FORM_VALUE);
@@ -270,12 +270,12 @@ static int make_name(lua_State *L, ri_type type)
 
 static int make_kw(lua_State *L)
 {
-    return make_name(L, RI_KEYWORD);
+    return make_name(L, RI_KEYWORD, "rille.kw: a string");
 }
 
 static int make_sym(lua_State *L)
 {
-    return make_name(L, RI_SYMBOL);
+    return make_name(L, RI_SYMBOL, "rille.sym: a string");
 }
 
 static int make_uuid(lua_State *L)
@@ -289,9 +289,9 @@ static int make_uuid(lua_State *L)
         return 1;
     } else {
         size_t len;
-        const char *text = luaL_checklstring(L, 1, &len);
+        const char *text = rl_check_text(L, 1, "rille.uuid: text", &len);
         if (!ri_uuid_parse(text, len, uuid)) {
-            return luaL_error(L, "\"%s\" is no UUID such as \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"", text);
+            return rl_error(L, "\"%s\" is no UUID such as \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"", text);
         }
     }
     ri_value v = ri_bytes_value(RI_UUID, uuid, sizeof uuid);
@@ -308,12 +308,12 @@ static int make_instant(lua_State *L)
         return 1;
     } else if (!rl_read_int64(L, rl_state_of(L), 1, &ms)) {
         size_t len;
-        const char *text = luaL_checklstring(L, 1, &len);
+        const char *text = rl_check_text(L, 1, "rille.instant: milliseconds or text", &len);
         if (lua_type(L, 1) != LUA_TSTRING || !ri_instant_parse(text, len, &ms)) {
-            return luaL_error(L,
-                              "\"%s\" is no instant: whole milliseconds since 1970 or text such as "
-                              "\"2026-11-22T10:00:00.000Z\"",
-                              text);
+            return rl_error(L,
+                            "\"%s\" is no instant: whole milliseconds since 1970 or text such as "
+                            "\"2026-11-22T10:00:00.000Z\"",
+                            text);
         }
     }
     ri_value v = ri_word(RI_INSTANT, (uint64_t)ms);
@@ -327,9 +327,9 @@ static int make_bytes(lua_State *L)
         return 1;
     }
     size_t len;
-    const char *bytes = luaL_checklstring(L, 1, &len);
+    const char *bytes = rl_check_text(L, 1, "rille.bytes: a string", &len);
     if (len > RI_VALUE_BYTES_MAX) {
-        return luaL_error(L, "a value of bytes has at most %d bytes", (int)RI_VALUE_BYTES_MAX);
+        return rl_error(L, "a value of bytes has at most %d bytes", (int)RI_VALUE_BYTES_MAX);
     }
     ri_value v = ri_bytes_value(RI_BYTES, bytes, len);
     rl_push_boxed(L, &v, RI_FORM_VALUE);
@@ -338,11 +338,12 @@ static int make_bytes(lua_State *L)
 
 typedef int (*parse_fn)(ri_arena *arena, const char *text, size_t len, ri_value *out, rille_err *err);
 
-static int make_number(lua_State *L, parse_fn parse)
+static int make_number(lua_State *L, parse_fn parse, const char *what)
 {
     int64_t i;
     rille_err err;
     ri_value v;
+    lua_settop(L, 1);
     rl_temp *temp = rl_temp_push(L);
     if (lua_type(L, 1) != LUA_TSTRING && rl_read_int64(L, rl_state_of(L), 1, &i)) {
         v = ri_long(i);
@@ -350,9 +351,9 @@ static int make_number(lua_State *L, parse_fn parse)
         lua_replace(L, 1);
     }
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, what, &len);
     if (parse(&temp->arena, text, len, &v, &err) != 0) {
-        return luaL_error(L, "%s", err.message);
+        return rl_error(L, "%s", err.message);
     }
     rl_push_boxed(L, &v, RI_FORM_VALUE);
     rl_temp_clear(temp);
@@ -361,21 +362,23 @@ static int make_number(lua_State *L, parse_fn parse)
 
 static int make_bigint(lua_State *L)
 {
-    return is_already(L, RI_BIGINT) || is_already(L, RI_LONG) ? 1 : make_number(L, ri_integer_parse);
+    return is_already(L, RI_BIGINT) || is_already(L, RI_LONG)
+               ? 1
+               : make_number(L, ri_integer_parse, "rille.bigint: a whole number or its text");
 }
 
 static int make_bigdec(lua_State *L)
 {
-    return is_already(L, RI_BIGDEC) ? 1 : make_number(L, ri_decimal_parse);
+    return is_already(L, RI_BIGDEC) ? 1 : make_number(L, ri_decimal_parse, "rille.bigdec: a number or its text");
 }
 
 static int make_char(lua_State *L)
 {
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = rl_check_text(L, 1, "rille.edn.char: a character", &len);
     uint32_t code;
     if (!utf8_one((const uint8_t *)text, len, &code)) {
-        return luaL_error(L, "\"%s\" is not one character in UTF-8", text);
+        return rl_error(L, "\"%s\" is not one character in UTF-8", text);
     }
     ri_value v = ri_long((int64_t)code);
     rl_push_boxed(L, &v, RI_FORM_CHAR);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Errors as Lua sees them: nil, message, "CODE" for what the outside world gets wrong, and errors raised for misuse.
+ *
+ * What is raised names the line of the program that called rille, however many functions of rille lie between: the
+ * files of rille are known by the name that Lua gave to the chunk of rille.lua ("@DIR/rille.lua", "@DIR/rille/run.lua").
+ */
+#include "rl.h"
+
+#include <string.h>
+
+static const char own_key = 0; /* "@DIR/rille" */
+
+/* A chunk of rille itself: "@DIR/rille.lua", or below "@DIR/rille/". */
+static bool is_own(const char *source, const char *prefix, size_t prefix_len)
+{
+    return prefix_len > 0 && strncmp(source, prefix, prefix_len) == 0 &&
+           (source[prefix_len] == '/' || source[prefix_len] == '\\' || strcmp(source + prefix_len, ".lua") == 0);
+}
+
+/* Pushes "file:line: " of the nearest line of Lua outside rille, or "". */
+static void push_where(lua_State *L)
+{
+    lua_Debug ar;
+    size_t prefix_len = 0;
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &own_key);
+    const char *prefix = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &prefix_len) : "";
+    lua_pop(L, 1); /* the registry keeps it */
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && !is_own(ar.source, prefix, prefix_len)) {
+            lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
+int rl_error(lua_State *L, const char *format, ...)
+{
+    va_list args;
+    luaL_checkstack(L, 6, "no room");
+    push_where(L);
+    va_start(args, format);
+    (void)lua_pushvfstring(L, format, args);
+    va_end(args);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+const char *rl_typename(lua_State *L, int index)
+{
+    const char *name = NULL;
+    if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__name") != 0) {
+        name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* the metatable keeps it */
+        lua_pop(L, 1);
+    }
+    return name != NULL ? name : luaL_typename(L, index);
+}
+
+int rl_fail(lua_State *L, const rille_err *err)
+{
+    if (err->code == RILLE_MISUSE) {
+        return rl_error(L, "%s", err->message);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err->message);
+    lua_pushstring(L, rille_code_name(err->code));
+    return 3;
+}
+
+const char *rl_check_text(lua_State *L, int arg, const char *what, size_t *len)
+{
+    int type = lua_type(L, arg);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER) {
+        (void)rl_error(L, "%s was expected, but there is %s", what,
+                       type == LUA_TNONE || type == LUA_TNIL ? "nothing"
+                                                             : lua_pushfstring(L, "a %s", rl_typename(L, arg)));
+    }
+    return lua_tolstring(L, arg, len);
+}
+
+/* raise(message): at the line of the program that called rille */
+static int core_raise(lua_State *L)
+{
+    return rl_error(L, "%s", luaL_checkstring(L, 1));
+}
+
+/* own(): called by rille.lua, whose name says which files are rille's own */
+static int core_own(lua_State *L)
+{
+    lua_Debug ar;
+    if (lua_getstack(L, 1, &ar)) {
+        lua_getinfo(L, "S", &ar);
+        size_t len = strlen(ar.source);
+        if (ar.source[0] == '@' && len > 4 && strcmp(ar.source + len - 4, ".lua") == 0) {
+            lua_pushlstring(L, ar.source, len - 4);
+            rl_rawsetp(L, LUA_REGISTRYINDEX, &own_key);
+        }
+    }
+    return 0;
+}
+
+void rl_error_functions(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "raise", core_raise },
+        { "own", core_own },
+        { NULL, NULL },
+    };
+    rl_setfuncs(L, functions);
+}
