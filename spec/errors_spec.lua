@@ -186,4 +186,26 @@ describe("errors", function()
     assert.is_string(support.failure(rille.bigint, char))
     assert.is_nil(db:ident(char))
   end)
+
+  it("of the operating system keep its words", function()
+    local url = support.plain_url "file"
+    local own = assert(rille.create(url))
+    assert(own:transact { support.attr("a/s", "string") })
+    assert(own:transact { { ["a/s"] = ("long"):rep(1000) } })
+    assert(own:flush())
+    own:close()
+    local path = support.file("files.lua", [==[
+      local rille = require "rille"
+      local db = assert(rille.db(...))
+      local held = {}
+      for i = 1, 100 do held[i] = io.open "/dev/null" or false end
+      local _, message, code = db:q "[:find ?s . :where [_ :a/s ?s]]"
+      print(code, message)
+    ]==])
+    local pipe = assert(io.popen(("ulimit -n 40 && %s '%s' '%s' 2>&1"):format(
+      os.getenv "RILLE_TEST_LUA" or "lua5.4", path, url)))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.matches("^IO\t[^\n]*cannot be read: close what is not needed[^\n]*ulimit %-n[^\n]*: [^\n:]+\n$", text)
+  end)
 end)

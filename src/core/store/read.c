@@ -6,6 +6,7 @@
 #include "../base/mem.h"
 #include "inside.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* "node 12ab...": for messages. */
@@ -181,8 +182,9 @@ static int decode_want(ri_store *store, const ri_want *want, const uint8_t *byte
     return rc;
 }
 
-/* Says what happened to a want, when nothing has said it yet. */
-static int fail_want(ri_store *store, const ri_want *want, int rc, rille_err *err)
+/* Says what happened to a want, when nothing has said it yet. A backend gives a range only a code: `errnum` is what its
+ * last failed system call left, or 0. */
+static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, rille_err *err)
 {
     if (rc == RILLE_NOMEM) {
         return ri_fail_nomem(err);
@@ -198,6 +200,14 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, rille_err *er
     if (rc == RILLE_NOTFOUND) {
         return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?)", store->url, name.text);
     }
+    if (rc == RILLE_IO && (errnum == EMFILE || errnum == ENFILE)) {
+        return ri_fail_errno(err, errnum,
+                             "%s: %s cannot be read: close what is not needed, or allow more open files (ulimit -n)",
+                             store->url, name.text);
+    }
+    if (rc == RILLE_IO && errnum != 0) {
+        return ri_fail_errno(err, errnum, "%s: %s cannot be read", store->url, name.text);
+    }
     return ri_fail(err, rc, "%s: %s cannot be read", store->url, name.text);
 }
 
@@ -207,7 +217,7 @@ int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *by
     rille_err first = { 0 };
     int rc = decode_want(store, want, bytes, len, out, &first);
     if (rc != RILLE_OK) {
-        rc = fail_want(store, want, rc, &first);
+        rc = fail_want(store, want, rc, 0, &first);
         if (err != NULL) {
             *err = first;
         }
@@ -288,13 +298,15 @@ int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_
         gets[i] = ri_store_request(&wants[i]);
         objects[i] = NULL;
     }
+    errno = 0;
     RI_TRY(ri_store_get_many(store, gets, count, err));
+    int errnum = errno;
     int rc = RILLE_OK;
     for (size_t i = 0; i < count; i++) {
         rille_err own = { 0 };
         int own_rc = finish_want(store, &wants[i], &gets[i], &objects[i], &own);
         if (own_rc != RILLE_OK && rc == RILLE_OK) {
-            rc = fail_want(store, &wants[i], own_rc, &own);
+            rc = fail_want(store, &wants[i], own_rc, errnum, &own);
             if (err != NULL) {
                 *err = own;
             }
