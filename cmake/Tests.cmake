@@ -4,6 +4,7 @@
 # fuzz/fuzz_<x>.c           LLVMFuzzerTestOneInput only. Its first comment names the layer it needs: "layer: tree".
 #                           Ordinary builds: fuzz_<x>_replay runs fuzz/corpus/<x>/* once, as a test. RILLE_FUZZ: a fuzzer.
 # bench/bench_<x>.c         a program linked to everything, not a test
+# test/lua_alloc.c          a module of Lua for the specs
 set(layer_of_backends store)
 
 function(rille_program name source layer)
@@ -56,6 +57,17 @@ if(RILLE_TESTS AND NOT RILLE_FUZZ)
         add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
         set_tests_properties(${name} PROPERTIES TIMEOUT 300)
     endforeach()
+
+    # A module for spec/oom_spec.lua, beside that of rille.
+    if(TARGET rille_lua AND NOT APPLE)
+        add_library(rille_lua_alloc MODULE "${PROJECT_SOURCE_DIR}/test/lua_alloc.c")
+        set_target_properties(rille_lua_alloc PROPERTIES PREFIX "" SUFFIX ".so" OUTPUT_NAME alloc
+                              C_VISIBILITY_PRESET default
+                              LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lua/rille_test")
+        target_include_directories(rille_lua_alloc SYSTEM PRIVATE "${lua_include}")
+        target_link_libraries(rille_lua_alloc PRIVATE rille_warnings)
+        target_link_options(rille_lua_alloc PRIVATE -Wl,-z,nodelete) # it is Lua's allocator to the very end
+    endif()
 
     file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/bench_*.c")
     foreach(source IN LISTS bench_sources)
