@@ -161,6 +161,27 @@ describe("CSV", function()
     assert.same({ { 1, 0 }, columns = { "a", "b" } }, rows)
   end)
 
+  it("reads numbers alike in every Lua", function()
+    local function value(type, text)
+      local rows = rille.csv_parse("a\n" .. text .. "\n", { types = { a = type } })
+      return rows and rows[1][1]
+    end
+    assert.equal(5, value("long", "+5"))
+    assert.equal("1234567890123456789", tostring(value("long", "+1234567890123456789")))
+    assert.equal("-9223372036854775808", tostring(value("long", "-9223372036854775808")))
+    for _, text in ipairs { "9223372036854775808", "-9223372036854775809", "1.0", " 1", "1 ", "0x10", "1e3",
+      "+-1" } do
+      assert.is_nil(value("long", text), text)
+    end
+    for text, number in pairs { ["+1.5"] = 1.5, ["-.5"] = -0.5, ["2."] = 2, ["1e3"] = 1000, ["1E-2"] = 0.01 } do
+      assert.equal(number, value("double", text), text)
+    end
+    for _, text in ipairs { "1e999", "-1e999", "inf", "nan", "NaN", "0x10", "0b1", " 1", "1 ", ".", "1.2.3", "1e",
+      "1LL", "1i" } do
+      assert.is_nil(value("double", text), text)
+    end
+  end)
+
   it("says where it is wrong", function()
     local function code(...)
       local rows, message, what = rille.csv_parse(...)
@@ -171,7 +192,13 @@ describe("CSV", function()
     assert.matches("SYNTAX line 2, column a: \"x\" is no long", code("a\nx\n", { types = { a = "long" } }))
     assert.matches("SYNTAX line 1: a quoted field", code('"a'))
     assert.matches("SYNTAX line 1: there is text", code('"a"b,c'))
+    assert.matches("SYNTAX line 4, column b: \"q\" is no long",
+      code('a,b\n"x\ny",1\n"z\nz",q\n', { types = { b = "long" } })) -- where the row begins
     assert.equal("NOTFOUND", select(3, rille.csv(support.path "none.csv")))
+    assert.equal("IO", select(3, rille.csv(support.dir())))
+    assert.matches("column \"pice\" .*did you mean price",
+      support.failure(rille.csv_parse, "name,price\na,1\n", { types = { pice = "long" } }))
+    assert.matches("column 3 ", support.failure(rille.csv_parse, "a,b\n1,2\n", { types = { [3] = "long" } }))
     assert.matches("lng", support.failure(rille.csv_parse, "a\n1", { types = { a = "lng" } }))
     assert.matches("headr", support.failure(rille.csv_parse, "a", { headr = true }))
     assert.matches("separator", support.failure(rille.csv_parse, "a", { separator = "::" }))

@@ -30,8 +30,9 @@ end
 function M.nearest(name, known)
   local best, best_distance
   for candidate in pairs(known) do
-    local d = type(candidate) == "string" and distance(name, candidate) or math.huge
-    if d <= 1 + #candidate / 4 and (not best or d < best_distance or (d == best_distance and candidate < best)) then
+    local d = type(candidate) == "string" and distance(name, candidate)
+    if d and d <= 1 + #candidate / 4
+      and (not best or d < best_distance or (d == best_distance and candidate < best)) then
       best, best_distance = candidate, d
     end
   end

@@ -11,18 +11,23 @@ local raise = core.raise
 
 local LONG_DIGITS_MAX = 15 -- exact in every Lua
 
+local LONG_LEAST, LONG_GREATEST = core.bigint "-9223372036854775808", core.bigint "9223372036854775807"
+
 -- Converters by type name. They get the text of a field that is not empty; nil: it does not fit.
 local converters = {
   string = function(text) return text end,
   long = function(text)
-    local digits = text:match "^[+-]?(%d+)$"
+    local sign, digits = text:match "^([+-]?)(%d+)$"
     if not digits then return nil end
-    if #digits <= LONG_DIGITS_MAX then return tonumber(text) end
-    return core.bigint(text)
+    if #digits <= LONG_DIGITS_MAX then return tonumber(sign == "-" and "-" .. digits or digits) end
+    local n = core.bigint(sign == "-" and "-" .. digits or digits)
+    return n >= LONG_LEAST and n <= LONG_GREATEST and n or nil
   end,
-  double = function(text)
-    local n = tonumber(text)
-    if not n or n ~= n or text:find "^%s*[+-]?0[xX]" then return nil end
+  double = function(text) -- not all that tonumber takes: that is 0x10 everywhere, and "inf" or "0b1" in some Luas
+    local number = text:match "^[+-]?([%d.]+)$" or text:match "^[+-]?([%d.]+)[eE][+-]?%d+$"
+    if not number or not number:find "^%d+%.?%d*$" and not number:find "^%.%d+$" then return nil end
+    local n = tonumber((text:gsub("^%+", "")))
+    if not n or n == math.huge or n == -math.huge then return nil end
     return n + 0.0
   end,
   boolean = function(text)
@@ -38,6 +43,8 @@ local converters = {
   bigint = function(text) return core.bigint(text) end,
   bigdec = function(text) return core.bigdec(text) end,
 }
+
+local CODES = { [1] = "PERMISSION", [2] = "NOTFOUND", [13] = "PERMISSION", [20] = "NOTFOUND" } -- by errno
 
 local OPTIONS = { header = "boolean", types = "table", separator = "string", empty = "any" }
 
@@ -66,15 +73,17 @@ local function read_field(text, pos, separator)
   end
 end
 
--- One line of fields from `pos`; the position of the next line.
+-- One row of fields from `pos`; the position of the next one. into.line_count: the lines it takes.
 local function read_line(text, pos, separator, into)
   local n = 0
+  into.line_count = 1
   while true do
     local field, stop, after, quoted = read_field(text, pos, separator)
     if not field then return nil, stop end
     n = n + 1
     into[n] = field
     into.quoted[n] = quoted
+    if quoted then into.line_count = into.line_count + select(2, field:gsub("\n", "")) end
     if after == "\r" and text:sub(stop + 1, stop + 1) == "\n" then stop = stop + 1 end
     if after ~= separator then
       for i = #into, n + 1, -1 do into[i] = nil end
@@ -123,7 +132,17 @@ local function to_row(fields, plan, line)
 end
 
 local function make_plan(options, columns, width)
-  local plan = {}
+  local plan, known = {}, {}
+  for i = 1, width do
+    known[i] = true
+    if columns[i] then known[columns[i]] = true end
+  end
+  for name in pairs(options.types or {}) do
+    if not known[name] then
+      raise(("rille.csv: types names a column %s that is not there%s"):format(
+        type(name) == "string" and ("%q"):format(name) or tostring(name), check.hint(name, known)))
+    end
+  end
   for i = 1, width do
     local converter, name = converter_of(options.types or {}, columns, i)
     plan[i] = { converter = converter, name = name, label = columns[i] or tostring(i), empty = options.empty }
@@ -146,14 +165,14 @@ function M.parse(text, options)
   end
   local rows, columns, plan = {}, {}, nil
   local fields = { quoted = {} }
-  local pos, line = 1, 0
+  local pos, line, row_count = 1, 1, 0
   if text:sub(1, 3) == "\239\187\191" then pos = 4 end -- a byte order mark
   while pos <= #text do
     local after, message = read_line(text, pos, separator, fields)
-    line = line + 1
+    row_count = row_count + 1
     if not after then return nil, ("line %d: %s"):format(line, message), "SYNTAX" end
     local blank = #fields == 1 and fields[1] == "" and not fields.quoted[1]
-    if line == 1 and options.header ~= false then
+    if row_count == 1 and options.header ~= false then
       for i = 1, #fields do columns[i] = fields[i] end
       plan = make_plan(options, columns, #columns)
     elseif not (blank and plan and #plan > 1) then
@@ -163,6 +182,7 @@ function M.parse(text, options)
       rows[#rows + 1] = row
     end
     pos = after
+    line = line + fields.line_count
   end
   rows.columns = columns
   return rows
@@ -173,11 +193,11 @@ end
 ---@param options? {header: boolean?, types: table<string|integer, string>?, separator: string?, empty: any}
 ---@return any[][]? rows
 ---@return string? message
----@return string? code "NOTFOUND", "IO", "SYNTAX"
+---@return string? code "NOTFOUND", "PERMISSION", "IO", "SYNTAX"
 function M.read(path, options)
   if type(path) ~= "string" then raise("rille.csv: a path was expected, but there is a " .. type(path)) end
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why, "NOTFOUND" end
+  local file, why, errnum = io.open(path, "rb")
+  if not file then return nil, why, CODES[errnum] or "IO" end
   local text, read_why = file:read "*a"
   file:close()
   if not text then return nil, ("%s: %s"):format(path, read_why), "IO" end
