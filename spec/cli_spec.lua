@@ -222,12 +222,54 @@ describe("the command rille", function()
     assert.equal(0, (rille_to("/dev/full", "run", support.file("quiet.lua", "local _ = rille._VERSION"))))
   end)
 
+  it("takes a tuple for one value", function()
+    local path = support.file("tuples.edn", [=[
+      [{:db/ident :p/t :db/valueType :db.type/tuple}] [{:p/t [1 2]} {:p/t [3 4]}] ]=])
+    assert.equal(0, (rille("transact", url, path, "--create")))
+    local function csv(query) return (select(2, rille("q", query, url, "--format", "csv"))) end
+    assert.equal("t\n[1 2]\n[3 4]\n", csv "[:find ?t :where [_ :p/t ?t] :order-by ?t]")
+    assert.equal("t\n[1 2]\n[3 4]\n", csv "[:find [?t ...] :where [_ :p/t ?t] :order-by ?t]")
+    assert.equal("t\n[1 2]\n", csv "[:find ?t . :where [_ :p/t ?t] :order-by ?t]")
+    assert.equal("t\n[1 2]\n", csv "[:find [?t] :where [_ :p/t ?t] :order-by ?t]")
+  end)
+
+  it("refuses options that a command does not have", function()
+    filled()
+    for _, words in ipairs { { "stat", url, "--arg", "1" }, { "verify", url, "--as-of", "5" },
+      { "transact", url, "x.edn", "--limit", "1" }, { "q", QUERY, url, "--create" } } do
+      local code, _, err = rille(compat.unpack(words))
+      assert.equal(2, code)
+      assert.matches(words[1] .. " takes no option %-%-", err)
+    end
+  end)
+
   it("commits nothing when the command line is wrong", function()
     filled()
     local data = support.file("more.edn", '[{:p/name "Nut" :p/qty 1}]')
     assert.equal(2, (rille("transact", url, data, "--format", "jsn")))
     local _, out = rille("q", "[:find (count ?e) . :where [?e :p/qty _]]", url, "--format", "edn")
     assert.equal("[2]\n", out)
+  end)
+end)
+
+describe("output for people", function()
+  local format = require "rille.format"
+
+  it("is aligned by the columns of a terminal", function()
+    local text = {}
+    format.table({ "name", "n" }, { { "\230\151\165\230\156\172", 1 }, { "e\204\129", 2 }, { "\195\169", 3 },
+      { ("\230\188\162"):rep(60), 4 } }, function(piece) text[#text + 1] = piece end)
+    assert.equal("\230\151\165\230\156\172" .. (" "):rep(77) .. "1\n", text[3]) -- two of two columns
+    assert.equal("e\204\129" .. (" "):rep(80) .. "2\n", text[4]) -- a mark has none
+    assert.equal("\195\169" .. (" "):rep(80) .. "3\n", text[5])
+    assert.equal(("\230\188\162"):rep(39) .. "\226\128\166  4\n", text[6])
+  end)
+
+  it("has nothing that a terminal would obey", function()
+    local text = {}
+    format.table({ "a" }, { { "x\194\155y\27z\127" } }, function(piece) text[#text + 1] = piece end)
+    assert.equal("x y z\n", text[3])
+    assert.equal('"x\\u009by\\u001bz\\u007f\195\169"', format.json_value "x\194\155y\27z\127\195\169")
   end)
 end)
 

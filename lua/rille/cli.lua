@@ -111,6 +111,26 @@ local function parse_args(args)
   return options, rest
 end
 
+-- The options of each command; run leaves all to its script.
+local TAKES = {
+  q = { "format", "arg", "rules", "as-of", "branch", "limit", "offset", "timeout", "explain" },
+  transact = { "format", "branch", "create" },
+  stat = { "format", "branch", "as-of" },
+  verify = { "format", "branch" },
+  run = {},
+}
+
+local function check_taken(command, options)
+  local taken = {}
+  for _, name in ipairs(TAKES[command]) do taken[name] = true end
+  local others = {}
+  for name in pairs(options) do
+    if not taken[name] then others[#others + 1] = name end
+  end
+  table.sort(others)
+  if others[1] then stop(USAGE, "%s takes no option --%s", command, others[1]) end
+end
+
 -- ---- help for the commands ----
 
 local function read_file(path)
@@ -184,35 +204,26 @@ end
 
 local commands = {}
 
--- Rows of whatever shape the query gives.
+-- A row as an array; with :keys it is a map.
+local function array_of(row, columns)
+  if row[1] ~= nil then return row end
+  local list = {}
+  for c, name in ipairs(columns) do list[c] = row[name] end
+  return list
+end
+
+-- Rows of what the query gives, by the shape that it asks for: a tuple looks like a row, or a list.
 local function rows_of(prepared, value)
-  local columns = prepared:columns()
-  if type(value) == "userdata" and not core.value_type(value) then
-    local rows = {}
-    for i = 1, #value do
-      local row = value[i]
-      if row[1] == nil then -- a map, by :keys
-        local list = {}
-        for c, name in ipairs(columns) do list[c] = row[name] end
-        row = list
-      end
-      rows[i] = row
-    end
-    return columns, rows
-  end
-  if value == nil then return columns, {} end
-  if type(value) ~= "table" then return columns, { { value } } end
-  if #columns == 1 and value[columns[1]] == nil then
-    local rows = {}
+  local columns, shape = prepared:columns(), prepared:_shape()
+  local rows = {}
+  if shape == "rows" then
+    for i = 1, #value do rows[i] = array_of(value[i], columns) end
+  elseif shape == "list" then
     for i, item in ipairs(value) do rows[i] = { item } end
-    return columns, rows
+  elseif value ~= nil then
+    rows[1] = shape == "row" and array_of(value, columns) or { value }
   end
-  if value[1] == nil then
-    local list = {}
-    for c, name in ipairs(columns) do list[c] = value[name] end
-    value = list
-  end
-  return columns, { value }
+  return columns, rows
 end
 
 local function query_inputs(prepared, sources, options)
@@ -351,6 +362,7 @@ local function dispatch(args)
   if not command then
     stop(USAGE, "there is no command %s%s; rille --help lists them", name, check.hint(name, commands))
   end
+  check_taken(name, options)
   command(rest, options)
   if name ~= "run" then flush_out() end -- what a script prints is its own affair
 end

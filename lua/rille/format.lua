@@ -9,19 +9,47 @@ local M = {}
 
 local CELL_CHARS_MAX = 80
 
--- Characters of UTF-8 text, counted without their continuation bytes.
+local CHARACTER = "[%z\1-\127\194-\244][\128-\191]*"
+
+-- First and last code points of characters that take no column of a terminal, and of those that take two (Unicode's
+-- marks, and East Asian Width W and F, in broad blocks).
+local NARROW = { { 0x300, 0x36f }, { 0x483, 0x489 }, { 0x591, 0x5bd }, { 0x610, 0x61a }, { 0x64b, 0x65f },
+  { 0x1ab0, 0x1aff }, { 0x1dc0, 0x1dff }, { 0x200b, 0x200f }, { 0x20d0, 0x20ff }, { 0xfe00, 0xfe0f },
+  { 0xfe20, 0xfe2f } }
+local WIDE = { { 0x1100, 0x115f }, { 0x2e80, 0x303e }, { 0x3041, 0x4dbf }, { 0x4e00, 0xa4cf }, { 0xac00, 0xd7a3 },
+  { 0xf900, 0xfaff }, { 0xfe30, 0xfe6f }, { 0xff00, 0xff60 }, { 0xffe0, 0xffe6 }, { 0x1f300, 0x1f64f },
+  { 0x1f900, 0x1f9ff }, { 0x20000, 0x3fffd } }
+
+local function is_in(code, ranges)
+  for _, range in ipairs(ranges) do
+    if code <= range[2] then return code >= range[1] end
+  end
+  return false
+end
+
+local function columns_of(char)
+  local lead = char:byte()
+  if lead < 0xcc then return 1 end -- below U+0300
+  local code = lead % (lead < 0xe0 and 0x20 or lead < 0xf0 and 0x10 or 0x08)
+  for i = 2, #char do code = code * 64 + char:byte(i) % 64 end
+  return is_in(code, NARROW) and 0 or is_in(code, WIDE) and 2 or 1
+end
+
+-- Columns that a terminal needs for UTF-8 text.
 local function width_of(text)
-  local _, continuation = text:gsub("[\128-\191]", "")
-  return #text - continuation
+  if not text:find "[\204-\244]" then return #text - select(2, text:gsub("[\128-\191]", "")) end
+  local sum = 0
+  for char in text:gmatch(CHARACTER) do sum = sum + columns_of(char) end
+  return sum
 end
 
 local function cut(text)
   if width_of(text) <= CELL_CHARS_MAX then return text end
-  local out, n = {}, 0
-  for char in text:gmatch "[%z\1-\127\194-\244][\128-\191]*" do
-    n = n + 1
-    if n == CELL_CHARS_MAX then break end
-    out[n] = char
+  local out, sum = {}, 0
+  for char in text:gmatch(CHARACTER) do
+    sum = sum + columns_of(char)
+    if sum >= CELL_CHARS_MAX then break end
+    out[#out + 1] = char
   end
   return table.concat(out) .. "…"
 end
@@ -39,7 +67,7 @@ local function plain(value)
 end
 
 local function cell(value)
-  local text = plain(value):gsub("[%c]", " ")
+  local text = plain(value):gsub("%c", " "):gsub("\194[\128-\159]", " ") -- C1: terminals obey them, too
   return cut(text)
 end
 
@@ -52,9 +80,10 @@ end
 ---@param rows any[][]
 ---@param write fun(text: string)
 function M.table(columns, rows, write)
-  local widths, numeric, cells = {}, {}, {}
+  local widths, numeric, cells, heads = {}, {}, {}, {}
   for c, name in ipairs(columns) do
-    widths[c], numeric[c] = width_of(name), #rows > 0
+    heads[c] = cell(name)
+    widths[c], numeric[c] = width_of(heads[c]), #rows > 0
   end
   for r, row in ipairs(rows) do
     cells[r] = {}
@@ -72,7 +101,7 @@ function M.table(columns, rows, write)
   end
   local rules = {}
   for c = 1, #columns do rules[c] = ("-"):rep(widths[c]) end
-  line(columns)
+  line(heads)
   line(rules)
   for _, items in ipairs(cells) do line(items) end
   write(("(%d row%s)\n"):format(#rows, #rows == 1 and "" or "s"))
@@ -81,7 +110,8 @@ end
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
 local function json_string(text)
-  return '"' .. text:gsub('[%c"\\]', function(c) return escapes[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
+  text = text:gsub('[%c"\\]', function(c) return escapes[c] or ("\\u%04x"):format(c:byte()) end)
+  return '"' .. text:gsub("\194([\128-\159])", function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
 ---A value as JSON: numbers that JSON can hold, strings, booleans, arrays; the rest as strings.

@@ -131,6 +131,18 @@ static int query_inputs(lua_State *L)
     return 1;
 }
 
+/* _shape() --> "rows", "list", "row" or "value": what :find asks for */
+static int query_shape(lua_State *L)
+{
+    const rille_query *query = rl_check(L, 1, &rl_class_query);
+    const char *name = query->find_kind == RI_FIND_REL     ? "rows"
+                       : query->find_kind == RI_FIND_COLL  ? "list"
+                       : query->find_kind == RI_FIND_TUPLE ? "row"
+                                                           : "value";
+    lua_pushstring(L, name);
+    return 1;
+}
+
 static int64_t option_number(lua_State *L, int arg, int64_t absent)
 {
     lua_Number n = luaL_optnumber(L, arg, -1);
@@ -169,8 +181,8 @@ static int query_start(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "text", query_text }, { "columns", query_columns }, { "inputs", query_inputs }, { "_start", query_start },
-    { NULL, NULL },
+    { "text", query_text },    { "columns", query_columns }, { "inputs", query_inputs },
+    { "_start", query_start }, { "_shape", query_shape },    { NULL, NULL },
 };
 
 const rl_class rl_class_query = { "query", release_query, methods, NULL };
