@@ -194,4 +194,24 @@ describe("EDN", function()
     assert.is_nil((edn.encode { { holes } }))
     assert.equal("{1 2, 3 4}", edn.encode(edn.map { [1] = 2, [3] = 4 }))
   end)
+
+  it("refuses what is there twice, and writes equal things in one way", function()
+    for _, items in ipairs { { 1, 1 }, { "a", "b", "a" }, { { 1 }, { 1 } }, { rille.kw "a", rille.kw "a" } } do
+      local text, message, code = edn.encode(edn.set(items))
+      assert.is_nil(text)
+      assert.equal("TYPE", code)
+      assert.matches("twice", message)
+    end
+    assert.is_string((edn.encode(edn.set { 1, "1", rille.kw "a", "a" })))
+    if math.type then assert.equal("#{1 1.0}", edn.encode((edn.decode "#{1 1.0}"))) end
+    if rawget(_G, "jit") then
+      local keys = edn.map { [5] = 1 }
+      keys[rille.edn.decode "[9007199254740993]"[1]] = 2
+      keys[rille.edn.decode "[9007199254740993]"[1]] = 3
+      assert.equal("TYPE", select(3, edn.encode(keys)))
+    end
+    local spellings = { { "1N", "1" }, { "1.50M", "1.5M" }, { "1E5M", "100000M" }, { "-0M", "0M" },
+      { "\\u0041", "\\A" }, { '#inst "2020-01-01T00:00:00+02:00"', '#inst "2019-12-31T22:00:00.000-00:00"' } }
+    for _, pair in ipairs(spellings) do assert.equal(pair[2], edn.encode((edn.decode(pair[1])))) end
+  end)
 end)

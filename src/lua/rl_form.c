@@ -130,14 +130,16 @@ typedef struct reader {
 
 static int read_form(reader *r, int index, unsigned depth, ri_form *out);
 
-/* Scalars by their types, sequences element by element: only for putting keys of maps in one order. */
+/* Scalars by their values and types, sequences element by element: for putting keys of maps in one order, and finding
+ * what is there twice. */
 static int form_cmp(const ri_form *a, const ri_form *b)
 {
     if (a->kind != b->kind) {
         return a->kind < b->kind ? -1 : 1;
     }
     if (a->kind <= RI_FORM_DOUBLE) {
-        return ri_value_cmp(&a->u.v, &b->u.v);
+        int cmp = ri_value_cmp(&a->u.v, &b->u.v);
+        return cmp != 0 ? cmp : (int)a->u.v.type - (int)b->u.v.type; /* 1 and 1.0 are two keys */
     }
     for (uint32_t i = 0; i < a->u.seq.count && i < b->u.seq.count; i++) {
         int cmp = form_cmp(&a->u.seq.items[i], &b->u.seq.items[i]);
@@ -167,7 +169,10 @@ static int read_map(reader *r, int index, unsigned depth, ri_form *out)
     ri_form *next = items;
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
-        int rc = read_form(r, lua_gettop(L) - 1, depth, next);
+        /* A finalizer may have put in more since they were counted. */
+        int rc = next < items + (size_t)count * 2
+                     ? read_form(r, lua_gettop(L) - 1, depth, next)
+                     : ri_fail(r->err, RILLE_TYPE, "a map was changed by a finalizer while it was read");
         if (rc == 0) {
             rc = read_form(r, lua_gettop(L), depth, next + 1);
         }
@@ -178,7 +183,13 @@ static int read_map(reader *r, int index, unsigned depth, ri_form *out)
         next += 2;
         lua_pop(L, 1);
     }
+    count = (uint32_t)((size_t)(next - items) / 2);
     qsort(items, count, 2 * sizeof *items, entry_cmp);
+    for (uint32_t i = 1; i < count; i++) {
+        if (form_cmp(&items[2 * (size_t)i - 2], &items[2 * (size_t)i]) == 0) {
+            return ri_fail(r->err, RILLE_TYPE, "a map has two keys that are one in EDN (such as 5 and 5LL)");
+        }
+    }
     out->kind = RI_FORM_MAP;
     out->u.seq.items = items;
     out->u.seq.count = count * 2;
@@ -203,6 +214,25 @@ static int read_items(reader *r, int index, unsigned depth, ri_form_kind kind, r
     out->kind = (uint8_t)kind;
     out->u.seq.items = items;
     out->u.seq.count = (uint32_t)count;
+    return 0;
+}
+
+/* In EDN each element of a set is there once. */
+static int read_set(reader *r, int index, unsigned depth, ri_form *out)
+{
+    RI_TRY(read_items(r, index, depth, RI_FORM_SET, out));
+    uint32_t count = out->u.seq.count;
+    ri_form *sorted = ri_arena_array(r->arena, (size_t)count + 1, sizeof *sorted);
+    if (sorted == NULL) {
+        return ri_fail_nomem(r->err);
+    }
+    memcpy(sorted, out->u.seq.items, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, entry_cmp);
+    for (uint32_t i = 1; i < count; i++) {
+        if (form_cmp(&sorted[i - 1], &sorted[i]) == 0) {
+            return ri_fail(r->err, RILLE_TYPE, "a set has an element twice");
+        }
+    }
     return 0;
 }
 
@@ -254,7 +284,7 @@ static int read_table(reader *r, int index, unsigned depth, ri_form *out)
         return read_items(r, index, depth + 1, RI_FORM_LIST, out);
     }
     if (meta == r->state->set_meta && meta != NULL) {
-        return read_items(r, index, depth + 1, RI_FORM_SET, out);
+        return read_set(r, index, depth + 1, out);
     }
     lua_rawgeti(L, index, 1);
     bool is_array = !lua_isnil(L, -1);
