@@ -104,12 +104,15 @@ end
 function M.db(url, options)
   check_url("rille.db", url)
   options = check.options("rille.db", options, DB)
+  if options.commit ~= nil and options.as_of ~= nil then
+    raise "rille.db: commit and as_of both name a point in time: give one of them"
+  end
   local conn, message, code = open(url, "connect", options)
   if not conn then return nil, message, code end
   local db
   db, message, code = conn:db()
   conn:close()
-  local point = options.commit or options.as_of
+  local point = options.commit or options.as_of -- not both: see above
   if db and point ~= nil then
     local newest = db
     db, message, code = newest:as_of(point)

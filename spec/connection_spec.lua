@@ -231,4 +231,28 @@ describe("closed handles", function()
     assert.matches("database was expected", support.failure(db.basis, io.stdout))
     conn:close()
   end)
+
+  it("are no inputs of queries", function()
+    local result = assert(rille.q("[:find ?x :in [?x ...]]", { 1 }))
+    result:close()
+    for _, query in ipairs { "[:find ?x :in $ :where [$ ?x]]", "[:find ?x :in [[?x]]]", "[:find ?x :in ?x]" } do
+      assert.matches("input 1 .*the result is closed", support.failure(rille.q, query, result))
+    end
+  end)
+end)
+
+describe("options", function()
+  after_each(support.cleanup)
+
+  it("are refused when they cannot be meant", function()
+    local conn = support.people()
+    local url = conn:url()
+    assert.matches("zero byte", support.failure(rille.connect, url, { branch = "main\0x" }))
+    assert.matches("cache_bytes", support.failure(rille.connect, url, { cache_bytes = -1 }))
+    assert.matches("cache_bytes", support.failure(rille.connect, url, { cache_bytes = 0 / 0 }))
+    local basis = conn:db():basis()
+    assert.matches("commit and as_of", support.failure(rille.db, url, { commit = basis.commit, as_of = basis.t }))
+    assert.is_true(assert(rille.db(url, { commit = basis.commit })) == conn:db())
+    conn:close()
+  end)
 end)

@@ -414,6 +414,12 @@ describe("transaction data that is wrong", function()
     assert.equal("TX_SYNTAX", code)
     assert.matches('key "c"', message)
     assert(conn:db():with { { "db/cas", ann, "person/nick", nil, "x" } }) -- nil in the middle means none
+    for _, value in ipairs { { ["person/name"] = "New" }, { 1, 2, 3 }, {} } do
+      local report, why, which = conn:db():with { { "db/retract", ann, "person/friend", value } }
+      assert.is_nil(report)
+      assert.equal("TX_SYNTAX", which)
+      assert.matches("db/retract: the value of :person/friend must be", why)
+    end
   end)
 end)
 

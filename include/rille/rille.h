@@ -52,7 +52,9 @@ typedef enum rille_type {
     RILLE_TYPE_SYMBOL = 9,  /* bytes */
     RILLE_TYPE_STRING = 10, /* bytes: UTF-8 */
     RILLE_TYPE_BYTES = 12,  /* bytes */
-    RILLE_TYPE_REF = 14     /* u.i: an entity id */
+    RILLE_TYPE_REF = 14,    /* u.i: an entity id */
+    RILLE_TYPE_TUPLE = 15,  /* bytes: its elements, each as a written value (docs/format.md) */
+    RILLE_TYPE_FLOATS = 16  /* bytes: IEEE 754 binary32, little-endian */
 } rille_type;
 
 typedef struct rille_value {

@@ -13,10 +13,15 @@ static void release_conn(void *handle)
     ri_conn_release(handle);
 }
 
-/* text or nil at arg */
-static const char *opt_text(lua_State *L, int arg)
+/* The name of a branch, or nil, at arg. */
+static const char *opt_branch(lua_State *L, int arg)
 {
-    return lua_isnoneornil(L, arg) ? NULL : luaL_checkstring(L, arg);
+    size_t len;
+    const char *name = lua_isnoneornil(L, arg) ? NULL : rl_check_text(L, arg, "the name of a branch", &len);
+    if (name != NULL && strlen(name) != len) {
+        (void)rl_error(L, "the name of a branch cannot have a zero byte");
+    }
+    return name;
 }
 
 /* The URL at arg 1: a string without zero bytes. */
@@ -41,11 +46,14 @@ static int core_open(lua_State *L)
     int mode = luaL_checkoption(L, 2, "connect", modes);
     options.must_create = mode == 0;
     options.create = mode != 1;
-    options.branch = opt_text(L, 3);
+    options.branch = opt_branch(L, 3);
     options.durability = (ri_durability)luaL_checkoption(L, 4, "commit", durabilities);
     options.no_history = !lua_isnoneornil(L, 5) && !lua_toboolean(L, 5);
     options.read_flexible = lua_toboolean(L, 6) != 0;
     lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
+    if (!(cache_bytes >= 0)) {
+        return rl_error(L, "option \"cache_bytes\" must be a number from 0 on, but it is %f", cache_bytes);
+    }
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     rl_box *box = rl_box_push(L, &rl_class_conn);
     rille_conn *conn;
@@ -89,7 +97,7 @@ static void release_names(void *handle)
 static const luaL_Reg no_methods[] = { { NULL, NULL } };
 const rl_class rl_class_names = { "list of names", release_names, no_methods, NULL };
 
-/* branches(conn) --> array of names */
+/* _branches() --> array of names */
 static int conn_branches(lua_State *L)
 {
     rl_box *box = rl_box_push(L, &rl_class_names);

@@ -33,6 +33,13 @@ static int run_retract(fill *f, int args)
     }
     if (attr->type == RI_REF) {
         ri_ent v;
+        if (lua_istable(f->L, args + 2) && rl_rawlen(f->L, args + 2) != 2) {
+            return ri_fail(
+                f->err, RILLE_TX_SYNTAX,
+                "db/retract: the value of :%s must be an entity id, an ident or a lookup ref; a map or a list "
+                "cannot be retracted",
+                attr->ident);
+        }
         RI_TRY(fill_ref(f, attr, args + 2, FILL_DEPTH_MAX - 1, &v));
         return ri_tx_retract_ref(f->tx, e, attr, v, f->err);
     }

@@ -160,10 +160,14 @@ static int read_rows(const reader *r, int index, uint16_t width_if_empty, ri_tab
 
 /* ---- one input ---- */
 
-static rl_result *result_at(const reader *r, int index)
+/* The result at `index`; NULL: it is something else. */
+static int result_at(const reader *r, int index, rl_result **out)
 {
     rl_box *box = rl_box_test(r->L, index, &rl_class_result);
-    return box == NULL ? NULL : box->handle;
+    *out = box == NULL ? NULL : box->handle;
+    return box == NULL || *out != NULL
+               ? 0
+               : ri_fail(r->err, RILLE_MISUSE, "input %zu (%s): the result is closed", r->number, r->name);
 }
 
 static void use_result(const reader *r, rl_result *result, ri_input *out)
@@ -188,8 +192,9 @@ static uint16_t pattern_width(const rille_query *query, uint16_t source)
 static int read_source(const reader *r, int index, const ri_in *in, ri_input *out)
 {
     rl_box *db = rl_box_test(r->L, index, &rl_class_db);
-    rl_result *result = result_at(r, index);
+    rl_result *result;
     ri_table *table;
+    RI_TRY(result_at(r, index, &result));
     if (db != NULL) {
         if (db->handle == NULL) {
             return ri_fail(r->err, RILLE_MISUSE, "input %zu (%s): the database is closed", r->number, r->name);
@@ -265,9 +270,10 @@ static int read_single_row(const reader *r, int index, uint16_t width, ri_table 
 static int read_binding(const reader *r, int index, const ri_binding *binding, ri_input *out)
 {
     ri_table *table = NULL;
-    rl_result *result = result_at(r, index);
+    rl_result *result;
     const shape list = { 1, true };
     bool is_table = lua_istable(r->L, index) != 0;
+    RI_TRY(result_at(r, index, &result));
     if (result != NULL && binding->kind != RI_BIND_SCALAR) {
         use_result(r, result, out);
         return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * rille.core: what the Lua files of rille are built on. Its functions and classes are documented by lua/rille/meta.lua
+ * rille.core: what the Lua files of rille are built on. Its functions and classes are documented by lua/rille/types.lua
  * and docs/lua-api.md; programs use `require "rille"`.
  */
 #include "rl.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A running query as Lua holds it: shared by rl_input.c (what goes in), rl_op.c (steps) and rl_rows.c (what comes out).
+ * A running query as Lua holds it: shared by rl_input.c (what goes in), rl_op.c (steps) and rl_result.c (what comes
+ * out).
  */
 #ifndef RL_OP_H
 #define RL_OP_H
