@@ -47,6 +47,7 @@ local M = {
 local conn_methods, db_methods = core.methods.conn, core.methods.db
 local transact, with = conn_methods._transact, db_methods._with
 local datoms, count = db_methods._datoms, db_methods._count
+local seek, range = db_methods._seek, db_methods._range
 
 -- ---- databases by URL ----
 
@@ -251,15 +252,28 @@ function db_methods:q(query, ...)
   return run.q(query, self, ...)
 end
 
+local function iterate(step, message, _, scan)
+  if not step then raise(message) end
+  return step, nil, nil, scan
+end
+
 ---Iterates over the datoms of an index that begin with the given components: `for e, a, v, tx, added in ...`.
 ---Raises errors.
 ---@param index "eavt"|"aevt"|"avet"|"vaet"
 ---@param ... any components, in the order of the index's name
-function db_methods:datoms(index, ...)
-  local step, message, _, scan = datoms(self, index, ...)
-  if not step then raise(message) end
-  return step, nil, nil, scan
-end
+function db_methods:datoms(index, ...) return iterate(datoms(self, index, ...)) end
+
+---Iterates over the datoms of an index from the given components on, to the end of the index. Raises errors.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any components, in the order of the index's name
+function db_methods:seek_datoms(index, ...) return iterate(seek(self, index, ...)) end
+
+---Iterates over the datoms of an indexed or unique attribute whose values lie in a range, in the order of the values.
+---Raises errors.
+---@param attr string
+---@param from any? the first value; nil: the least there is
+---@param to any? the first value that does not belong to it any more; nil: none
+function db_methods:index_range(attr, from, to) return iterate(range(self, attr, from, to)) end
 
 ---The exact number of datoms of an index that begin with the given components.
 ---@param index "eavt"|"aevt"|"avet"|"vaet"
@@ -277,6 +291,23 @@ function db_methods:count(index, ...) return count(self, index, ...) end
 function db_methods:with(tx_data, ...)
   if select("#", ...) > 0 then raise "with: it takes transaction data alone, and no options" end
   return with(self, tx_data)
+end
+
+-- ---- what is promised for later ----
+
+local LATER = {
+  [conn_methods] = { "conn:", "log", "branch", "delete_branch", "merge", "gc" },
+  [db_methods] = { "db:", "pull", "pull_many", "entity", "since", "history", "filter", "rseek_datoms", "share" },
+  [M] = { "rille.", "adopt", "diff" },
+}
+
+for methods, names in pairs(LATER) do
+  for i = 2, #names do
+    local name = names[i]
+    if methods[name] == nil then
+      methods[name] = function() raise(names[1] .. name .. " is not in this version yet (see README, Status)") end
+    end
+  end
 end
 
 return M

@@ -35,7 +35,7 @@ describe("the public surface", function()
     local builder = rille.query.find(rille.vars().x)
     local expected = {
       { conn, "db transact listen unlisten flush stats verify url close" },
-      { db, "q datoms count as_of with basis schema entid ident close" },
+      { db, "q datoms seek_datoms index_range count as_of with basis schema entid ident close" },
       { query, "run rows start explain text columns inputs close" },
       { op, "step rows count wanted supply fetch cancel run close" },
       { result, "column columns rows to_table close" },
@@ -81,5 +81,18 @@ describe("the public surface", function()
     local text = pipe:read "*a"
     pipe:close()
     assert.matches("^rille [%d.]+ [^\n]*\n$", text)
+  end)
+
+  it("says so where a promised name is not there yet", function()
+    local conn = support.people()
+    local db = conn:db()
+    local later = "not in this version yet .see README, Status."
+    assert.matches("conn:merge is " .. later, support.failure(conn.merge, conn, "other"))
+    assert.matches("db:share is " .. later, support.failure(db.share, db))
+    assert.matches("rille.adopt is " .. later, support.failure(rille.adopt, "token"))
+    local _, message, code = conn:transact { { "db/purge", 5 } }
+    assert.equal("TX_SYNTAX", code)
+    assert.matches("db/purge is " .. later, message)
+    conn:close()
   end)
 end)

@@ -48,6 +48,42 @@ describe("datoms", function()
           assert.equal(4, #support.collect(db:datoms("avet", "person/name")))
         end)
 
+        it("from a place on go to the end of the index", function()
+          local function names(...)
+            local found = {}
+            for _, a, v in db:seek_datoms(...) do
+              if a == "person/name" then found[#found + 1] = v end
+            end
+            return table.concat(found, " ")
+          end
+          assert.equal("Bob Cid Dan", names("eavt", ids.bob))
+          assert.equal("Cid Dan", names("eavt", ids.bob, "person/nick"))
+          assert.equal("Bob Cid Dan", names("aevt", "person/name", ids.bob))
+          assert.equal("Cid Dan", names("avet", "person/name", "Bz"))
+          assert.equal("", names("avet", "person/name", "Z"))
+          assert.equal(db:count "eavt", #support.collect(db:seek_datoms "eavt"))
+          assert.equal(#support.collect(db:datoms "avet"), #support.collect(db:seek_datoms "avet"))
+          local vaet = support.collect(db:seek_datoms("vaet", ids.cid))
+          assert.same({ ids.ann, "person/friend", ids.cid }, { vaet[1][1], vaet[1][2], vaet[1][3] })
+        end)
+
+        it("of a range of values come by value", function()
+          local function names(...)
+            local found = {}
+            for e, a, v, _, added in db:index_range("person/name", ...) do
+              assert.is_true(added and a == "person/name" and ids[v:lower()] == e)
+              found[#found + 1] = v
+            end
+            return table.concat(found, " ")
+          end
+          assert.equal("Ann Bob Cid Dan", names())
+          assert.equal("Bob Cid", names("Bob", "Dan"))
+          assert.equal("Bob Cid Dan", names("B"))
+          assert.equal("Ann Bob", names(nil, "Cid"))
+          assert.equal("", names("Dan", "Ann"))
+          assert.equal("", names("Bob", "Bob"))
+        end)
+
         it("that refer to an entity are found by it", function()
           local from = {}
           for e, a, v in db:datoms("vaet", ids.bob) do
@@ -128,6 +164,29 @@ describe("datoms", function()
     assert.equal("one", schema["person/age"].cardinality)
     assert.equal("ref", schema["person/friend"].type)
     assert.is_nil(schema["db/ident"])
+    conn:close()
+  end)
+
+  it("come in ranges of numbers and instants, and say what is not indexed", function()
+    local conn = support.people()
+    local indexed = { ["db/index"] = true }
+    assert(conn:transact { support.attr("m/n", "long", indexed), support.attr("m/at", "instant", indexed),
+      support.attr("m/to", "ref", indexed) })
+    local data = {}
+    for i = -50, 50 do data[#data + 1] = { ["m/n"] = i, ["m/at"] = rille.instant(i * 1000) } end
+    local report = assert(conn:transact(data))
+    local db = report.db_after
+    local function count(...) return #support.collect(db:index_range(...)) end
+    assert.equal(101, count "m/n")
+    assert.equal(20, count("m/n", -10, 10))
+    assert.equal(41, count("m/n", 10))
+    assert.equal(40, count("m/n", nil, -10))
+    assert.equal(2, count(":m/at", rille.instant(0), "1970-01-01T00:00:02Z"))
+    assert.matches("person/age is not in the avet index", support.failure(db.index_range, db, "person/age", 1))
+    assert.matches("m/n.*expected a long", support.failure(db.index_range, db, "m/n", "x"))
+    assert.matches("did you mean", support.failure(db.index_range, db, "person/nmae"))
+    assert.matches("attribute's name", support.failure(db.index_range, db))
+    assert.equal(0, count "m/to")
     conn:close()
   end)
 

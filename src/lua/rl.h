@@ -198,6 +198,8 @@ int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **
 /* Pushes any value of a database, long ones whole. Raises what fails, having let go of the handle in `held`. */
 void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri_value *v);
 int rl_db_datoms(lua_State *L);
+int rl_db_seek(lua_State *L);
+int rl_db_range(lua_State *L);
 int rl_db_count(lua_State *L);
 
 /* ---- transactions (rl_tx.c, rl_fill.c, rl_fill_op.c) ---- */

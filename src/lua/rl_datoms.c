@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * db:datoms and db:count: ranges of one index, given by leading components.
+ * db:datoms, db:seek_datoms, db:index_range and db:count: ranges of one index, given by leading components.
  *
  * The iterator is a closure over a scan (a box of its own, closed at the end of the range) and gives e, attribute, v,
  * tx, added. Datoms come in runs: the piece at hand is a span of rows of a packed leaf, or an array of datoms.
@@ -69,6 +69,12 @@ static int read_part(lua_State *L, const rl_state *state, int index, char part, 
     return rl_shorten(arena, &key->v, err);
 }
 
+static int fail_unindexed(const ri_attr *attr, rille_err *err)
+{
+    return ri_fail(err, RILLE_ATTRIBUTE,
+                   "attribute :%s is not in the avet index: give it :db/index true or a :db/unique", attr->ident);
+}
+
 /* Arguments 3.. are components from the left, without gaps. A nil in front of others is a look-up that failed
  * (db:datoms("eavt", db:entid(e)) gets nil, message, code), which must not become a scan of everything. */
 static void check_components(lua_State *L, ri_order order)
@@ -102,9 +108,7 @@ static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena
         from->parts = (uint8_t)(i + 1);
     }
     if (order == RI_AVET && *attr != NULL && !(*attr)->index && (*attr)->unique == RI_UNIQUE_NO) {
-        return ri_fail(err, RILLE_ATTRIBUTE,
-                       "attribute :%s is not in the avet index: give it :db/index true or a :db/unique",
-                       (*attr)->ident);
+        return fail_unindexed(*attr, err);
     }
     if (order == RI_VAET && *attr != NULL && (*attr)->type != RI_REF) {
         return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is no ref", (*attr)->ident);
@@ -208,8 +212,35 @@ static ri_order check_order(lua_State *L)
     return order;
 }
 
-/* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
-int rl_db_datoms(lua_State *L)
+/* The scan of a box on top, of the database at 1; its bounds are not set. */
+static scan *make_scan(lua_State *L, rl_box *box, ri_order order)
+{
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    scan *s = ri_alloc_zero(sizeof *s);
+    if (s == NULL) {
+        (void)rl_error(L, "out of memory");
+    }
+    s->db = ri_db_retain(db);
+    ri_scan_init(&s->scan, s->db, order);
+    box->handle = s;
+    return s;
+}
+
+/* The box of a scan is on top: pushes closure, nil, nil, box. */
+static int push_scan(lua_State *L)
+{
+    int box = lua_gettop(L);
+    lua_pushvalue(L, box);
+    lua_pushnil(L);
+    lua_pushcclosure(L, scan_step, 2);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, box);
+    return 4;
+}
+
+/* From the components on: as far as they reach, or to the end of the index. */
+static int scan_from(lua_State *L, bool to_end)
 {
     (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
@@ -218,29 +249,67 @@ int rl_db_datoms(lua_State *L)
     rille_err err;
     check_components(L, order);
     lua_settop(L, 5);
-    rl_box *box = rl_box_push(L, &rl_class_scan);
-    rille_db *db = rl_check(L, 1, &rl_class_db);
-    scan *s = ri_alloc_zero(sizeof *s);
-    if (s == NULL) {
-        return rl_error(L, "out of memory");
-    }
-    s->db = ri_db_retain(db);
-    ri_scan_init(&s->scan, s->db, order);
-    box->handle = s;
+    scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), order);
     if (read_parts(L, s->db, order, &s->arena, &from, &attr, &err) != 0) {
         return rl_fail(L, &err);
     }
-    ri_bound to = from;
+    ri_bound to = to_end ? ri_bound_all(true) : from;
     to.after = true;
     ri_scan_set(&s->scan, &from, &to);
-    s->declared_only = order == RI_AVET && attr == NULL;
-    lua_pushvalue(L, -1);
-    lua_pushnil(L);
-    lua_pushcclosure(L, scan_step, 2);
-    lua_pushnil(L);
-    lua_pushnil(L);
-    lua_pushvalue(L, 6);
-    return 4;
+    s->declared_only = order == RI_AVET && (attr == NULL || to_end);
+    return push_scan(L);
+}
+
+/* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
+int rl_db_datoms(lua_State *L)
+{
+    return scan_from(L, false);
+}
+
+/* _seek(order, c1, c2, c3): the same, on to the end of the index */
+int rl_db_seek(lua_State *L)
+{
+    return scan_from(L, true);
+}
+
+/* One end of a range of values of an attribute, at `index`; nil: all of them. */
+static int read_end(lua_State *L, scan *s, int index, const ri_attr *attr, bool after_all, ri_bound *out,
+                    rille_err *err)
+{
+    const rl_state *state = rl_state_of(L);
+    ri_datom key;
+    *out = ri_bound_a(attr->id, after_all);
+    if (lua_isnil(L, index)) {
+        return 0;
+    }
+    RI_TRY(read_part(L, state, index, 'v', s->db, &s->arena, &key, &attr, err));
+    *out = ri_bound_av(attr->id, &key.v, false);
+    return 0;
+}
+
+/* _range(attr, from, to): values from `from` on, up to but without `to`; nil is an open end */
+int rl_db_range(lua_State *L)
+{
+    const ri_attr *attr;
+    ri_bound from, to;
+    rille_err err;
+    lua_settop(L, 4);
+    scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), RI_AVET);
+    int rc = rl_read_attr(L, rl_state_of(L), 2, s->db, &attr, &err);
+    if (rc == 0 && !attr->index && attr->unique == RI_UNIQUE_NO) {
+        rc = fail_unindexed(attr, &err);
+    }
+    if (rc == 0) {
+        rc = read_end(L, s, 3, attr, false, &from, &err);
+    }
+    if (rc == 0) {
+        rc = read_end(L, s, 4, attr, true, &to, &err);
+    }
+    if (rc != 0) {
+        return rl_fail(L, &err);
+    }
+    ri_scan_set(&s->scan, &from, &to);
+    return push_scan(L);
 }
 
 static int count_range(const rille_db *db, ri_order order, const ri_bound *from, uint64_t *out, rille_err *err)

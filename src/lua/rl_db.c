@@ -215,7 +215,7 @@ static int db_eq(lua_State *L)
 static const luaL_Reg methods[] = {
     { "as_of", db_as_of },  { "basis", db_basis },   { "schema", db_schema },     { "entid", db_entid },
     { "ident", db_ident },  { "_with", rl_db_with }, { "_datoms", rl_db_datoms }, { "_count", rl_db_count },
-    { "_alone", db_alone }, { NULL, NULL },
+    { "_alone", db_alone }, { "_seek", rl_db_seek }, { "_range", rl_db_range },   { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = {

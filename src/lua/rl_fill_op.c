@@ -149,6 +149,9 @@ int fill_operation(fill *f, int index)
         return ri_fail(f->err, RILLE_TX_SYNTAX, "an operation begins with its name, such as \"db/add\"");
     }
     const operation *op = find_operation(name, len);
+    if (op == NULL && (strcmp(name, "db.fn/call") == 0 || strcmp(name, "db/purge") == 0)) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s is not in this version yet (see README, Status)", name);
+    }
     if (op == NULL) {
         return ri_fail(f->err, RILLE_TX_SYNTAX,
                        "\"%.*s\" is no operation; there are db/add, db/retract, db/retractEntity, "
