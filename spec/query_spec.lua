@@ -380,19 +380,19 @@ describe("stepping", function()
   end)
 
   it("keeps the rows of a step for the run that follows", function()
-    local list = {}
-    for i = 1, 3000 do list[i] = i % 2 == 0 and i or "s" .. i end
+    local list, count = {}, support.many_of(3000)
+    for i = 1, count do list[i] = i % 2 == 0 and i or "s" .. i end
     local query = assert(rille.prepare "[:find ?x :in [?x ...]]")
     local op = assert(query:start(list))
     assert.equal("rows", op:step())
     assert.is_true(op:count() > 0)
-    assert.equal(3000, #assert(op:run()))
+    assert.equal(count, #assert(op:run()))
     op = assert(query:start(list))
     assert.equal("rows", op:step())
     local next_row, state = op:rows()
     local seen = { [next_row(state)] = true, [next_row(state)] = true }
     local rest = assert(op:run())
-    assert.equal(2998, #rest)
+    assert.equal(count - 2, #rest)
     for x in rest:rows() do
       assert.is_nil(seen[x])
       seen[x] = true
@@ -441,8 +441,8 @@ describe("stepping", function()
 
   describe("with a function of Lua", function()
     local query = "[:find ?x ?y :in [?x ...] :where [(spec/step ?x) ?y]]"
-    local numbers = {}
-    for i = 1, 3000 do numbers[i] = i end
+    local numbers, count = {}, support.many_of(3000)
+    for i = 1, count do numbers[i] = i end
 
     local function start(f)
       rille.fn("spec/step", f)
@@ -452,7 +452,7 @@ describe("stepping", function()
     it("refuses to go on while the function has not answered", function()
       if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then return end
       local op = start(function(x)
-        if x == 2000 then coroutine.yield "waiting" end
+        if x == count * 2 / 3 then coroutine.yield "waiting" end
         return "s" .. x
       end)
       local seen = 0
@@ -474,13 +474,13 @@ describe("stepping", function()
       end
       assert.equal(taken, seen)
       assert.equal("done", co())
-      assert.equal(3000, seen)
+      assert.equal(count, seen)
       op:close()
     end)
 
     it("repeats the error of a function that failed", function()
       local op = start(function(x)
-        if x == 1500 then error("boom", 0) end
+        if x == count / 2 then error("boom", 0) end
         return x
       end)
       local state, message, code
