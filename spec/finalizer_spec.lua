@@ -222,7 +222,9 @@ describe("a finalizer at the end of the program", function()
       rille = require "rille"
       rille.fn("early", function() return true end)
     ]==])
-    local pipe = assert(io.popen(("%s '%s' 2>&1"):format(os.getenv "RILLE_TEST_LUA" or "lua5.4", path)))
+    -- What is made while a state is closed has no finalizer any more: it leaks, and a sanitizer need not say so.
+    local pipe = assert(io.popen(("ASAN_OPTIONS=detect_leaks=0 %s '%s' 2>&1"):format(
+      os.getenv "RILLE_TEST_LUA" or "lua5.4", path)))
     local text = pipe:read "*a"
     pipe:close()
     support.cleanup()
