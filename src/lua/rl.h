@@ -98,15 +98,16 @@ void rl_temp_clear(rl_temp *temp);
 /* Pushes table[name] of the table at an absolute index, raw. */
 void rl_raw_field(lua_State *L, int index, const char *name);
 /* Is the table at an absolute index exactly the array 1..n (and `also`, a string key, or NULL)? Else an error of this
- * code that names what is too much or missing: nothing that was given may vanish. 60 ns and 10 ns an element; two free
- * places of the stack. */
+ * code that names what is too much or missing: nothing that was given may vanish. An element within may be nil
+ * still, which the reader refuses. 10 ns an element; two free places of the stack. */
 int rl_array(lua_State *L, int index, const char *also, size_t *count, int code, rille_err *err);
 /* Has it a key that is no whole number from 1 to `max`? Then `shown` says which. */
 bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN]);
 /* What the value is, for messages: "string", "rille.connection". */
 const char *rl_typename(lua_State *L, int index);
-/* Raises an error at the line of the program that called rille. Formats of lua_pushfstring. */
-int rl_error(lua_State *L, const char *format, ...);
+/* Raises an error at the line of the program that called rille. Formats of lua_pushfstring. Does not return; the int is
+ * for `return rl_error(...)`. */
+_Noreturn int rl_error(lua_State *L, const char *format, ...);
 /* Text (numbers are, too) at `arg`; else an error that names what was wanted: "rille.kw: a string". */
 const char *rl_check_text(lua_State *L, int arg, const char *what, size_t *len);
 /* Puts raise and own into the table on top. */

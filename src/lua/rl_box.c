@@ -271,8 +271,14 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
 {
     char shown[RL_KEY_SHOWN];
     size_t len = rl_rawlen(L, index);
-    size_t keys;
+    size_t keys = 0;
     *count = len;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        keys++;
+    }
+    if (keys == len) { /* a hole and another key in its place: whoever reads the elements meets the nil */
+        return 0;
+    }
     stray found = count_keys(L, index, len, also, &keys, shown);
     if (found == STRAY_KEY) {
         return len == 0 ? ri_fail(err, code, "an array was expected, but the table has the key %s", shown)

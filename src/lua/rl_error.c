@@ -45,7 +45,9 @@ int rl_error(lua_State *L, const char *format, ...)
     (void)lua_pushvfstring(L, format, args);
     va_end(args);
     lua_concat(L, 2);
-    return lua_error(L);
+    for (;;) { /* lua_error does not return, but is not declared so */
+        (void)lua_error(L);
+    }
 }
 
 const char *rl_typename(lua_State *L, int index)
