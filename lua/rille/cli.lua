@@ -19,7 +19,7 @@ rille - an embedded database of immutable values, queried with Datalog
 usage: rille COMMAND [OPTION...] [ARGUMENT...]
 
   run SCRIPT [ARG...]      run a Lua script; rille is there as a global
-  q QUERY SOURCE...        run a query; its sources, in the order of :in, are URLs of databases and CSV files
+  q QUERY [SOURCE...]      run a query; its sources, in the order of :in, are URLs of databases and CSV files
   transact URL FILE        commit the transactions of an EDN file (- is the standard input)
   stat URL                 show what a database holds
   verify URL               read everything and check it

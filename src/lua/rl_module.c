@@ -32,7 +32,7 @@ static int core_clock_us(lua_State *L)
     return 1;
 }
 
-/* code_meaning(name) --> text of codes.h */
+/* codes() --> {NOTFOUND = meaning, ...} */
 static int core_codes(lua_State *L)
 {
     lua_newtable(L);
