@@ -230,6 +230,42 @@ TEST(retired__does_not_depend_on_when_it_is_flushed)
     }
 }
 
+/* Facts whose boundary hash is the same, made by going through it backwards: each keeps its own history. */
+TEST(retired__tells_facts_apart_whose_hashes_are_equal)
+{
+    static const uint8_t bytes[2][16] = {
+        { 'A', 'A', 'A', 'A', 'A', 'A', 'A', 'A', 'C', 'C', 'C', 'C', 'C', 'C', 'C', 'C' },
+        { 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 0x58, 0xe4, 0xef, 0x51, 0x77, 0x7d, 0x5f, 0x27 },
+    };
+    rille_conn *conn = open_new("mem:retired");
+    transact(conn, "[{:db/ident :b :db/valueType :db.type/bytes :db/cardinality :db.cardinality/many}]");
+    ri_value v[3]; /* both are asserted, then the first is retracted */
+    uint64_t hash[2];
+    for (int i = 0; i < 3; i++) {
+        ri_tx *tx = NULL;
+        ri_report report;
+        const ri_attr *attr = NULL;
+        ri_ent e = { RI_ENT_ID, { .id = RI_EID_USER } };
+        REQUIRE_RC(ri_conn_begin(conn, &tx, &test_err), 0);
+        REQUIRE_RC(ri_tx_attr(tx, "b", 1, &attr, &test_err), 0);
+        v[i] = ri_bytes_value(RI_BYTES, bytes[i % 2], sizeof bytes[0]);
+        ri_datom d = { .e = RI_EID_USER, .a = attr->id, .v = v[i] };
+        hash[i % 2] = ri_datom_hash(RI_EAVT, &d);
+        REQUIRE_RC(
+            i < 2 ? ri_tx_add(tx, e, attr, &v[i], true, &test_err) : ri_tx_retract(tx, e, attr, &v[i], &test_err), 0);
+        REQUIRE_RC(ri_conn_commit(conn, tx, &report, &test_err), 0);
+        ri_report_deinit(&report);
+        ri_tx_release(tx);
+    }
+    CHECK(hash[0] == hash[1]);
+    CHECK_RC(ri_conn_flush(conn, &test_err), 0);
+    CHECK_EQ_INT(only_retired(conn), RI_TX_BASE + 2);
+    ri_verify_report verified;
+    CHECK_RC(ri_conn_verify(conn, &verified, &test_err), 0);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:retired", &test_err), 0);
+}
+
 TEST_MAIN(verify__finds_a_fact_that_the_log_does_not_know, verify__finds_a_fact_that_the_log_retracted,
           verify__finds_retired_datoms_that_never_were, retired__is_what_was_asserted,
-          retired__does_not_depend_on_when_it_is_flushed)
+          retired__does_not_depend_on_when_it_is_flushed, retired__tells_facts_apart_whose_hashes_are_equal)

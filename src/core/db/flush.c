@@ -110,26 +110,15 @@ static bool same_fact(const ri_datom *a, const ri_datom *b)
     return a->e == b->e && a->a == b->a && ri_value_eq(&a->v, &b->v);
 }
 
-/* `seen`: hash of (e a v) -> the datom that asserted it last, among the blocks read so far. */
-static int note_assertion(ri_map64 *seen, const ri_datom *d, rille_err *err)
+/* Equal for the same fact. */
+static uint64_t fact_hash(const ri_datom *d)
 {
-    bool added;
-    uint64_t *place = ri_map64_put(seen, ri_datom_hash(RI_EAVT, d), &added);
-    if (place == NULL) {
-        return ri_fail_nomem(err);
-    }
-    *place = (uint64_t)(uintptr_t)d;
-    return 0;
+    return ri_mix64(d->e ^ ri_mix64(d->a ^ ri_value_hash(&d->v)));
 }
 
-/* When the fact that d retracts was asserted. */
-static int find_assertion(flush *f, const ri_map64 *seen, const ri_datom *d, uint64_t *t, rille_err *err)
+/* When the fact that d retracts was asserted, in the base. */
+static int find_assertion(flush *f, const ri_datom *d, uint64_t *t, rille_err *err)
 {
-    const uint64_t *place = ri_map64_get(seen, ri_datom_hash(RI_EAVT, d));
-    if (place != NULL && same_fact((const ri_datom *)(uintptr_t)*place, d)) {
-        *t = ((const ri_datom *)(uintptr_t)*place)->t;
-        return 0;
-    }
     ri_io io = { 0 };
     ri_datom found;
     ri_node *leaf = NULL;
@@ -181,22 +170,72 @@ static int merge_sorted(flush *f, ri_order order, ri_datom *datoms, size_t count
     return rc;
 }
 
-static int collect_retired(flush *f, ri_map64 *seen, ri_datom *retired, size_t *count, rille_err *err)
+/* What the blocks say of facts that they retract: all retractions, and assertions of perhaps some more facts, since these
+ * are chosen by a hash. */
+typedef struct events {
+    ri_change *at;
+    size_t count;
+    size_t cap;
+    size_t retractions;
+} events;
+
+static int note_retractions(const flush *f, ri_map64 *retracted, size_t *count, rille_err *err)
 {
+    bool added;
     for (size_t b = 0; b < f->block_count; b++) {
-        const ri_block *block = f->blocks[b];
-        for (size_t i = 0; i < block->count; i++) {
-            const ri_datom *d = &block->datoms[i];
+        for (size_t i = 0; i < f->blocks[b]->count; i++) {
+            const ri_datom *d = &f->blocks[b]->datoms[i];
             if (d->added) {
-                RI_TRY(note_assertion(seen, d, err));
-            } else {
-                ri_datom *out = &retired[*count];
-                *out = *d;
-                out->x = block->t;
-                out->added = true;
-                RI_TRY(find_assertion(f, seen, d, &out->t, err));
-                *count += 1;
+                continue;
             }
+            if (ri_map64_put(retracted, fact_hash(d), &added) == NULL) {
+                return ri_fail_nomem(err);
+            }
+            *count += 1;
+        }
+    }
+    return 0;
+}
+
+static int collect_events(const flush *f, events *out, rille_err *err)
+{
+    ri_map64 retracted = { 0 };
+    int rc = note_retractions(f, &retracted, &out->retractions, err);
+    for (size_t b = 0; b < f->block_count && rc == 0 && out->retractions > 0; b++) {
+        for (size_t i = 0; i < f->blocks[b]->count && rc == 0; i++) {
+            const ri_datom *d = &f->blocks[b]->datoms[i];
+            if (d->added && ri_map64_get(&retracted, fact_hash(d)) == NULL) {
+                continue;
+            }
+            if (RI_GROW(&out->at, &out->cap, out->count + 1)) {
+                out->at[out->count++] = (ri_change){ d, true };
+            } else {
+                rc = ri_fail_nomem(err);
+            }
+        }
+    }
+    ri_map64_deinit(&retracted);
+    return rc;
+}
+
+/* Events in the order of (e a v t): before a retraction stands the assertion that it ends, or it lies in the base. */
+static int make_retired(flush *f, const events *all, ri_datom *retired, rille_err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const ri_datom *d = all->at[i].d;
+        const ri_datom *before = i > 0 ? all->at[i - 1].d : NULL;
+        if (d->added) {
+            continue;
+        }
+        ri_datom *out = &retired[count++];
+        *out = *d;
+        out->x = d->t;
+        out->added = true;
+        if (before != NULL && before->added && same_fact(before, d)) {
+            out->t = before->t;
+        } else {
+            RI_TRY(find_assertion(f, d, &out->t, err));
         }
     }
     return 0;
@@ -204,24 +243,27 @@ static int collect_retired(flush *f, ri_map64 *seen, ri_datom *retired, size_t *
 
 static int flush_retired(flush *f, rille_err *err)
 {
-    size_t retractions = 0;
-    for (size_t b = 0; b < f->block_count; b++) {
-        for (size_t i = 0; i < f->blocks[b]->count; i++) {
-            retractions += f->blocks[b]->datoms[i].added ? 0 : 1;
-        }
+    events all = { 0 };
+    ri_datom *retired = NULL;
+    ri_change *other = NULL;
+    int rc = collect_events(f, &all, err);
+    if (rc == 0 && all.retractions == 0) {
+        rc = merge_tree(f, RI_RET, NULL, 0, err);
+    } else if (rc == 0) {
+        retired = ri_alloc_array(all.retractions, sizeof *retired);
+        other = ri_alloc_array(all.count, sizeof *other);
+        rc = retired == NULL || other == NULL ? ri_fail_nomem(err) : 0;
     }
-    if (retractions == 0) {
-        return merge_tree(f, RI_RET, NULL, 0, err);
+    if (rc == 0 && all.retractions > 0) {
+        sort_changes(RI_RET, all.at, other, all.count);
+        rc = make_retired(f, &all, retired, err);
     }
-    ri_map64 seen = { 0 };
-    ri_datom *retired = ri_alloc_array(retractions, sizeof *retired);
-    size_t count = 0;
-    int rc = retired == NULL ? ri_fail_nomem(err) : collect_retired(f, &seen, retired, &count, err);
-    if (rc == 0) {
-        rc = merge_sorted(f, RI_RET, retired, count, err);
+    if (rc == 0 && all.retractions > 0) {
+        rc = merge_sorted(f, RI_RET, retired, all.retractions, err);
     }
-    ri_map64_deinit(&seen);
+    ri_free(other);
     ri_free(retired);
+    ri_free(all.at);
     return rc;
 }
 
