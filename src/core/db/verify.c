@@ -7,7 +7,8 @@
  *     agree; the base's schema is what its facts say, and its counters are beyond all ids
  *  3. the log: commit ids chain from the first transaction to the base's commit; what it asserts and does not retract
  *     are the facts of EAVT, which are looked up in it; what it retracts are the rows of RET, likewise
- *  4. the blobs of long values and retained bases are there
+ *  4. the blobs of long values and retained bases are there, and so are the trees of those: each node once
+ *  5. every pack is what its name says
  * The cell itself (frames, blocks, segments) was checked when the value was opened.
  */
 #include "conn.h"
@@ -19,6 +20,7 @@ typedef struct verify {
     const rille_db *db;
     ri_verify_report *report;
     ri_io io;
+    ri_node_set nodes; /* those that were checked */
 } verify;
 
 /* ---- walking a tree ---- */
@@ -310,6 +312,23 @@ static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
 
 /* ---- round 4 ---- */
 
+/* What the base of a past value reaches and no newer one does. */
+static int check_old_trees(verify *v, const ri_base *base, rille_err *err)
+{
+    for (int order = 0; order < RI_ORDER_COUNT; order++) {
+        ri_check_report tree = { 0 };
+        int rc = ri_tree_check_unseen(v->db->store, &base->tree[order], &v->nodes, &tree, err);
+        if (rc != 0) {
+            ri_err_prefix(err, "%s as of transaction %llu", ri_order_name((ri_order)order),
+                          (unsigned long long)base->t);
+            return rc;
+        }
+        v->report->nodes += tree.nodes;
+        v->report->bytes += tree.bytes;
+    }
+    return 0;
+}
+
 static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *err)
 {
     (void)context;
@@ -327,6 +346,9 @@ static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *er
         rc = ri_fail(err, RILLE_CORRUPT, "retained base %llu calls itself %llu", (unsigned long long)d->e,
                      (unsigned long long)base->t);
     }
+    if (rc == 0) {
+        rc = check_old_trees(v, base, err);
+    }
     v->report->blobs++;
     ri_base_release(base);
     ri_object_release(blob == NULL ? NULL : &blob->object);
@@ -338,7 +360,7 @@ static int check_db(verify *v, rille_err *err)
     const ri_base *base = v->db->base;
     for (int order = 0; order < RI_ORDER_COUNT; order++) {
         ri_check_report tree = { 0 };
-        int rc = ri_tree_check(v->db->store, &base->tree[order], &tree, err);
+        int rc = ri_tree_check_noting(v->db->store, &base->tree[order], &v->nodes, &tree, err);
         if (rc != 0) {
             ri_err_prefix(err, "%s", ri_order_name((ri_order)order));
             return rc;
@@ -375,6 +397,7 @@ static int verify_branch(ri_store *store, const char *branch, ri_verify_report *
         verify v = { .db = db, .report = report };
         rc = check_db(&v, err);
         ri_io_deinit(&v.io);
+        ri_node_set_deinit(&v.nodes);
     }
     report->branches++;
     ri_db_release(db);
@@ -398,6 +421,7 @@ int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err)
         name += strlen(name) + 1;
     }
     rille_free(names);
+    rc = rc == 0 ? ri_store_check_packs(store, err) : rc;
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_conn_url(conn));
     }

@@ -118,6 +118,48 @@ int ri_packs_refresh(ri_packs *packs, ri_store *store, rille_err *err)
     return rc;
 }
 
+static int check_pack(ri_store *store, const uint8_t *id, rille_err *err)
+{
+    char hex[2 * RI_HASH_SIZE + 1];
+    uint8_t hash[RI_HASH_SIZE] = { 0 };
+    uint8_t *bytes;
+    size_t len;
+    uint64_t footer_offset = 0;
+    ri_pack_footer footer;
+    ri_hex(hex, id, RI_HASH_SIZE);
+    int rc = read_range(store, id, 0, 0, &bytes, &len, err);
+    if (rc != RILLE_OK) {
+        return rc == RILLE_NOMEM ? ri_fail_nomem(err)
+                                 : ri_fail(err, rc, "%s: pack %s cannot be read", ri_store_url(store), hex);
+    }
+    ri_blake2b(hash, bytes, len);
+    bool good =
+        memcmp(hash, id, RI_HASH_SIZE) == 0 && ri_pack_read_header(bytes, len, &footer_offset) == RILLE_OK &&
+        footer_offset <= len &&
+        ri_pack_read_footer(bytes + footer_offset, len - (size_t)footer_offset, footer_offset, &footer) == RILLE_OK;
+    ri_free(bytes);
+    return good ? RILLE_OK
+                : ri_fail(err, RILLE_CORRUPT, "%s: pack %s is not what its name says: restore it from a copy",
+                          ri_store_url(store), hex);
+}
+
+int ri_store_check_packs(ri_store *store, rille_err *err)
+{
+    rille_object_id *ids;
+    size_t count;
+    if (ri_store_has(store, RILLE_BACKEND_ROWS)) {
+        return RILLE_OK;
+    }
+    RI_TRY(ri_store_list(store, RILLE_OBJECT_PACK, &ids, &count, err));
+    int rc = RILLE_OK;
+    for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
+        rc = check_pack(store, ids[i].id, err);
+        rc = rc == RILLE_NOTFOUND ? RILLE_OK : rc; /* removed since */
+    }
+    ri_free(ids);
+    return rc;
+}
+
 bool ri_packs_find(ri_packs *packs, const uint8_t addr[RI_HASH_SIZE], size_t *from, ri_noderef *out)
 {
     bool found = false;

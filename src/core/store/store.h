@@ -178,6 +178,9 @@ int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *
 int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
                   ri_io *io);
 
+/* Reads every pack as a whole: its hash is its name, its header and footer are good. RILLE_CORRUPT names it. */
+int ri_store_check_packs(ri_store *store, rille_err *err);
+
 /* ---- writing ---- */
 
 /* Collects the nodes and blobs of one commit. Leaves go into packs as they come (a full pack is put at once),

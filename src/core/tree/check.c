@@ -26,6 +26,7 @@ typedef struct check {
     uint32_t last_counts[RI_TREE_HEIGHT_MAX + 1]; /* rows of the node before, by level */
     uint64_t seen;                                /* datoms */
     ri_check_report *report;
+    ri_node_set *seen_nodes; /* NULL: nobody asks */
 } check;
 
 static int wrong(const check *c, const ri_noderef *ref, unsigned level, const char *what)
@@ -138,6 +139,25 @@ static int check_branch(check *c, const ri_noderef *ref, const ri_node *node, co
     return RILLE_OK;
 }
 
+/* NULL set: nothing is noted. */
+static int note_node(ri_node_set *set, const uint8_t addr[RI_HASH_SIZE], bool *added, rille_err *err)
+{
+    *added = true;
+    if (set == NULL) {
+        return RILLE_OK;
+    }
+    ri_bytemap_slot *slot = ri_bytemap_put(&set->map, addr, RI_HASH_SIZE, added);
+    const void *copy = slot != NULL && *added ? ri_arena_copy(&set->bytes, addr, RI_HASH_SIZE) : NULL;
+    if (slot == NULL || (*added && copy == NULL)) {
+        ri_bytemap_deinit(&set->map); /* it must not keep what it borrowed */
+        return ri_fail_nomem(err);
+    }
+    if (*added) {
+        slot->key = copy;
+    }
+    return RILLE_OK;
+}
+
 static int check_node(check *c, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator);
 
 static int check_children(check *c, const ri_node *node)
@@ -153,6 +173,8 @@ static int check_children(check *c, const ri_node *node)
 static int check_node(check *c, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator)
 {
     ri_node *node;
+    bool added;
+    RI_TRY(note_node(c->seen_nodes, ref->addr, &added, c->err));
     RI_TRY(get_node(c, ref, level, datoms, &node));
     c->report->nodes++;
     c->report->bytes += node->len;
@@ -168,8 +190,51 @@ static int check_node(check *c, const ri_noderef *ref, unsigned level, uint64_t 
     return rc;
 }
 
-int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
+/* ---- what was seen ---- */
+
+void ri_node_set_deinit(ri_node_set *set)
+{
+    ri_bytemap_deinit(&set->map);
+    ri_arena_deinit(&set->bytes);
+}
+
+/* Level by level, as ri_tree_node checks it: what its parent says of a node must be so. */
+static int check_unseen(check *c, const ri_noderef *ref, unsigned level, uint64_t datoms)
+{
+    ri_node *node;
+    bool added;
+    RI_TRY(note_node(c->seen_nodes, ref->addr, &added, c->err));
+    if (!added) {
+        return RILLE_OK;
+    }
+    RI_TRY(get_node(c, ref, level, datoms, &node));
+    c->report->nodes++;
+    c->report->bytes += node->len;
+    int rc = RILLE_OK;
+    for (uint32_t i = 0; level > 0 && rc == RILLE_OK && i < node->count; i++) {
+        rc = check_unseen(c, &node->children[i], level - 1U, node->counts[i + 1] - node->counts[i]);
+    }
+    ri_node_release(node);
+    return rc;
+}
+
+int ri_tree_check_unseen(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
                          rille_err *err)
+{
+    if (tree->count == 0) {
+        return RILLE_OK;
+    }
+    RI_TRY(ri_tree_check_height(tree, err));
+    check c = { .store = store, .order = (ri_order)tree->order, .err = err, .report = report, .seen_nodes = seen };
+    int rc = check_unseen(&c, &tree->root, tree->height - 1U, tree->count);
+    ri_io_deinit(&c.io);
+    return rc;
+}
+
+/* ---- a whole tree ---- */
+
+static int check_tree(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_node_set *seen,
+                      ri_check_report *report, rille_err *err)
 {
     *report = (ri_check_report){ 0 };
     if (tree->count == 0) {
@@ -177,6 +242,7 @@ int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *
     }
     RI_TRY(ri_tree_check_height(tree, err));
     check c = { .store = store, .order = (ri_order)tree->order, .limits = limits, .err = err, .report = report };
+    c.seen_nodes = seen;
     c.encoder = ri_encoder_new();
     c.rows = ri_alloc_array(RI_NODE_ROWS_MAX + 1, sizeof *c.rows);
     int rc;
@@ -198,7 +264,19 @@ int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *
     return rc;
 }
 
+int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
+                         rille_err *err)
+{
+    return check_tree(store, tree, limits, NULL, report, err);
+}
+
+int ri_tree_check_noting(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
+                         rille_err *err)
+{
+    return check_tree(store, tree, &ri_limits_standard, seen, report, err);
+}
+
 int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err)
 {
-    return ri_tree_check_limits(store, tree, &ri_limits_standard, report, err);
+    return check_tree(store, tree, &ri_limits_standard, NULL, report, err);
 }

@@ -13,6 +13,7 @@
 #ifndef RI_TREE_H
 #define RI_TREE_H
 
+#include "../base/map.h"
 #include "node.h"
 
 #define RI_LEAF_ROWS_MIN 256U
@@ -118,6 +119,13 @@ void ri_diff_release(ri_diff *diff);
 /* 0: *d (borrowed until the next call) and *in_b are set; RILLE_DONE at the end. */
 int ri_diff_next(ri_diff *diff, ri_io *io, ri_datom *d, bool *in_b, rille_err *err);
 
+/* Addresses of nodes that were looked at, so that what trees share is looked at once. */
+typedef struct ri_node_set {
+    ri_bytemap map;
+    ri_arena bytes;
+} ri_node_set; /* all zero is the empty set */
+void ri_node_set_deinit(ri_node_set *set);
+
 typedef struct ri_check_report {
     uint64_t nodes;
     uint64_t leaves;
@@ -127,5 +135,12 @@ typedef struct ri_check_report {
 /* Reads every node, checks addresses, N1-N7, separators, counts, that boundaries are where the chunker would put them,
  * and that each node re-encodes to its own bytes. Blocks (fetches itself). RILLE_CORRUPT names the node. */
 int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err);
+/* The same, noting what was checked in `seen`. */
+int ri_tree_check_noting(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
+                         rille_err *err);
+/* Of an older state of such a tree: reads the nodes that are not in `seen` and checks their addresses, N1-N7 and counts;
+ * adds to the report. Blocks. */
+int ri_tree_check_unseen(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
+                         rille_err *err);
 
 #endif
