@@ -173,6 +173,49 @@ TEST(lmdb__knows_that_its_files_were_removed)
     test_dir_remove(dir.path);
 }
 
+/* Two environments of a process on one lock.mdb lose its locks when one is closed. */
+TEST(lmdb__refuses_files_that_were_replaced_while_it_has_them)
+{
+    static const char *const names[] = { "/data.mdb", "/lock.mdb" };
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text other_path = test_join(dir.path, "/other", "");
+    for (size_t i = 0; i < 2; i++) {
+        ri_store *old;
+        ri_store *store;
+        REQUIRE_RC(open_lmdb(path.text, true, &old), RILLE_OK);
+        CHECK_RC(test_set_head(old, "main", "old", 3, NULL, &test_err), RILLE_OK);
+        REQUIRE_RC(open_lmdb(other_path.text, true, &store), RILLE_OK);
+        ri_store_release(store);
+        CHECK(rename(test_join(other_path.text, names[i], "").text, test_join(path.text, names[i], "").text) == 0);
+        CHECK_RC(open_lmdb(path.text, false, &store), RILLE_BUSY);
+        CHECK(strstr(test_err.message, "close all connections") != NULL);
+        CHECK_RC(test_set_head(old, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+        ri_store_release(old);
+        REQUIRE_RC(open_lmdb(path.text, false, &store), RILLE_OK);
+        ri_store_release(store);
+        test_dir_remove(path.text);
+        test_dir_remove(other_path.text);
+    }
+    test_dir_remove(dir.path);
+}
+
+TEST(lmdb__does_not_write_when_the_lock_was_removed)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    ri_store *store;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    CHECK(unlink(test_join(path.text, "/lock.mdb", "").text) == 0);
+    CHECK_RC(test_set_head(store, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+    ri_store_release(store);
+    REQUIRE_RC(open_lmdb(path.text, false, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "more", 4, NULL, &test_err), RILLE_OK);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 /* Without care LMDB dies of SIGBUS. */
 TEST(lmdb__opens_or_refuses_a_file_that_was_cut_short)
 {
@@ -312,8 +355,10 @@ TEST(lmdb__reads_while_the_map_grows)
 
 TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a_head,
           lmdb__grows_its_map_and_follows_the_growth_of_others, lmdb__shares_one_environment_between_handles,
-          lmdb__knows_that_its_files_were_removed, lmdb__opens_or_refuses_a_file_that_was_cut_short,
-          lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
+          lmdb__knows_that_its_files_were_removed, lmdb__refuses_files_that_were_replaced_while_it_has_them,
+          lmdb__does_not_write_when_the_lock_was_removed,
+          lmdb__opens_or_refuses_a_file_that_was_cut_short, lmdb__says_that_there_is_no_room,
+          lmdb__reads_while_the_map_grows)
 #else
 TEST(lmdb__is_said_to_be_missing)
 {

@@ -9,9 +9,11 @@
 
 #if RILLE_WITH_LMDB && defined(__linux__)
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -209,30 +211,98 @@ TEST(lmdb_env__finds_the_places_of_readers_that_died)
 /* ---- dropping ---- */
 
 static struct {
+    const char *place; /* its directory, when it is looked at */
     char names[2][20];
     unsigned count;
+    unsigned unlocked; /* removals and syncs while nobody held the lock of the directory */
+    bool die;          /* after the first */
 } removed;
 
-int unlink(const char *path);
-
-int unlink(const char *path)
+static bool is_locked(const char *path)
 {
-    const char *name = strrchr(path, '/');
-    if (name != NULL && removed.count < 2) {
-        (void)snprintf(removed.names[removed.count++], sizeof removed.names[0], "%s", name + 1);
-    }
-    return (int)syscall(SYS_unlink, path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+    (void)close(fd);
+    return locked;
 }
 
-TEST(lmdb_env__drops_the_lock_before_what_it_guards)
+int unlinkat(int dir, const char *path, int flags);
+
+int unlinkat(int dir, const char *path, int flags)
+{
+    removed.unlocked += removed.place != NULL && !is_locked(removed.place);
+    if (removed.count < 2) {
+        (void)snprintf(removed.names[removed.count++], sizeof removed.names[0], "%s", path);
+    }
+    int rc = (int)syscall(SYS_unlinkat, dir, path, flags);
+    if (removed.die) {
+        _exit(0);
+    }
+    return rc;
+}
+
+TEST(lmdb_env__makes_and_drops_under_the_lock_of_the_directory)
 {
     test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
     ri_store *store;
-    REQUIRE_RC(open_lmdb(test_join(dir.path, "/db", "").text, true, &store), RILLE_OK);
     removed.count = 0;
+    removed.unlocked = 0;
+    removed.place = path.text;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK(!is_locked(path.text));
     CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    removed.place = NULL;
+    CHECK_EQ_INT(removed.unlocked, 0);
     CHECK_EQ_INT(removed.count, 2);
-    CHECK(strcmp(removed.names[0], "lock.mdb") == 0 && strcmp(removed.names[1], "data.mdb") == 0);
+    CHECK(strcmp(removed.names[0], "data.mdb") == 0 && strcmp(removed.names[1], "lock.mdb") == 0);
+    CHECK(access(path.text, F_OK) != 0);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
+static ino_t inode_of(const char *path)
+{
+    struct stat info = { 0 };
+    return stat(path, &info) == 0 ? info.st_ino : 0;
+}
+
+static int drop_and_die(const char *path)
+{
+    ri_store *store;
+    if (open_lmdb(path, false, &store) != RILLE_OK) {
+        return 1;
+    }
+    removed.die = true;
+    (void)ri_store_drop(store, &test_err);
+    return 2;
+}
+
+TEST(lmdb_env__begins_anew_after_a_drop_that_died)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text lock = test_join(path.text, "/lock.mdb", "");
+    ri_store *old;
+    ri_store *store;
+    int status = 1;
+    REQUIRE_RC(open_lmdb(path.text, true, &old), RILLE_OK);
+    CHECK_RC(test_set_head(old, "main", "old", 3, NULL, &test_err), RILLE_OK);
+    ino_t lock_inode = inode_of(lock.text);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(drop_and_die(path.text));
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_RC(test_set_head(old, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+    CHECK_RC(open_lmdb(path.text, false, &store), RILLE_NOTFOUND);
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK(lock_inode != 0 && inode_of(lock.text) != lock_inode);
+    CHECK_RC(test_set_head(store, "main", "new", 3, NULL, &test_err), RILLE_OK);
+    CHECK_RC(test_set_head(old, "main", "late", 4, NULL, &test_err), RILLE_NOTFOUND);
+    CHECK_RC(ri_store_drop(old, &test_err), RILLE_NOTFOUND);
+    ri_store_release(old);
+    check_head(store, "new");
     ri_store_release(store);
     test_dir_remove(dir.path);
 }
@@ -247,6 +317,7 @@ int fsync(int fd)
 {
     struct stat info;
     dir_syncs += fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+    removed.unlocked += removed.place != NULL && !is_locked(removed.place);
     return (int)syscall(SYS_fsync, fd);
 }
 
@@ -310,8 +381,9 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 }
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
-          lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__drops_the_lock_before_what_it_guards,
-          lmdb_env__makes_the_names_of_its_files_durable_once, lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__makes_and_drops_under_the_lock_of_the_directory,
+          lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__makes_the_names_of_its_files_durable_once,
+          lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

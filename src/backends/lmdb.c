@@ -26,8 +26,11 @@ int ri_lmdb_reach_env(lmdb_db *db, ri_lmdb_env **out, rille_err *err)
     int rc = RILLE_OK;
     ri_mutex_lock(&db->lock);
     if (!ri_lmdb_env_is_mine(db->env)) {
-        ri_lmdb_env *env;
-        rc = ri_lmdb_env_open(ri_lmdb_env_path(db->env), false, &env, err);
+        ri_lmdb_env *env = NULL;
+        ri_lmdb_place place;
+        rc = ri_lmdb_place_lock(ri_lmdb_env_path(db->env), false, &place, err);
+        rc = rc == RILLE_OK ? ri_lmdb_env_open(&place, &env, err) : rc;
+        ri_lmdb_place_unlock(&place);
         if (rc == RILLE_OK) {
             db->env = env; /* the parent's is left where it is */
         }
@@ -294,27 +297,37 @@ static const rille_backend_ops lmdb_ops = {
     .size_bytes = lmdb_size_bytes,
 };
 
-int ri_backend_lmdb_open(const char *place, bool create, rille_backend *out, rille_err *err)
+/* Under the lock of the place, so that a drop sees all of a database or nothing. */
+static int open_at(lmdb_db *db, const ri_lmdb_place *place, bool create, rille_err *err)
 {
-    *out = (rille_backend){ 0 };
-    size_t len = strlen(place);
-    lmdb_db *db = ri_alloc_zero(sizeof *db + len + 1);
-    if (db == NULL) {
-        return ri_fail_nomem(err);
-    }
-    memcpy(db->path, place, len + 1);
-    ri_mutex_init(&db->lock);
     rille_err own = { 0 };
-    int rc = ri_lmdb_env_open(place, create, &db->env, &own);
+    int rc = ri_lmdb_env_open(place, &db->env, &own);
     rc = rc == RILLE_OK ? check_format(db, &own) : rc;
     if (rc == RILLE_NOTFOUND && create && db->env != NULL) {
         int code = ri_lmdb_write(db->env, format_step, NULL, true);
         rc = code == 0 ? RILLE_OK : ri_lmdb_fail(db->path, "create the database", code, &own);
     }
+    if (rc != RILLE_OK && err != NULL) {
+        *err = own;
+    }
+    return rc;
+}
+
+int ri_backend_lmdb_open(const char *path, bool create, rille_backend *out, rille_err *err)
+{
+    *out = (rille_backend){ 0 };
+    size_t len = strlen(path);
+    ri_lmdb_place place;
+    lmdb_db *db = ri_alloc_zero(sizeof *db + len + 1);
+    if (db == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memcpy(db->path, path, len + 1);
+    ri_mutex_init(&db->lock);
+    int rc = ri_lmdb_place_lock(path, create, &place, err);
+    rc = rc == RILLE_OK ? open_at(db, &place, create, err) : rc;
+    ri_lmdb_place_unlock(&place);
     if (rc != RILLE_OK) {
-        if (err != NULL) {
-            *err = own;
-        }
         lmdb_close(db);
         return rc;
     }

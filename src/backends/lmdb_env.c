@@ -2,14 +2,15 @@
  *
  * LMDB environments of this process (lmdb_env.h): opening, the registry, dropping.
  *
- * (E2) The registry has an environment once per process and (device, inode) of its data.mdb, which is open, so that the
- *      inode names nothing else. Opening one twice in a process would lose the locks of both when either is closed.
+ * (E2) The registry has an environment once per process and data.mdb, and once per lock.mdb. Both are open, so that
+ *      their inodes name nothing else. Two on one lock.mdb would lose the locks of both when either is closed.
  */
 #include "lmdb_env.h"
 
+#include "disk.h"
 #include "lmdb_env_own.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,29 +46,7 @@ const char *ri_lmdb_env_path(const ri_lmdb_env *env)
     return env->path;
 }
 
-/* True when there is anything but LMDB's own files. */
-static bool has_other_files(const char *path)
-{
-    DIR *dir = opendir(path);
-    bool other = false;
-    for (const struct dirent *entry; dir != NULL && !other && (entry = readdir(dir)) != NULL;) {
-        const char *name = entry->d_name;
-        other = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "data.mdb") != 0 &&
-                strcmp(name, "lock.mdb") != 0;
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    return other;
-}
-
-static bool find_data_file(const char *path, struct stat *info)
-{
-    char name[RI_LMDB_PATH_SIZE];
-    int len = snprintf(name, sizeof name, "%s/data.mdb", path);
-    return len > 0 && (size_t)len < sizeof name && stat(name, info) == 0;
-}
-
+/* Which files it has. That of the lock LMDB does not tell, but under the lock of the place it is the one there. */
 static int identify(ri_lmdb_env *env)
 {
     int fd;
@@ -77,10 +56,10 @@ static int identify(ri_lmdb_env *env)
         code = errno;
     }
     if (code == 0) {
-        env->dev = info.st_dev;
-        env->ino = info.st_ino;
+        env->data = (ri_lmdb_file){ true, info.st_dev, info.st_ino };
+        code = ri_lmdb_file_find(env->dir, RI_LMDB_LOCK_NAME, &env->lock);
     }
-    return code;
+    return code == 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
 }
 
 /* The size that the pages LMDB knows of need, and that of the file. */
@@ -165,6 +144,7 @@ static void free_env(ri_lmdb_env *env)
         ri_lmdb_abort_idle(env);
         mdb_env_close(env->env);
     }
+    ri_disk_close(env->dir);
     (void)pthread_rwlock_destroy(&env->map_lock);
     ri_mutex_deinit(&env->map_gate);
     ri_mutex_deinit(&env->write_lock);
@@ -186,6 +166,7 @@ static ri_lmdb_env *new_env(const char *path)
     (void)snprintf(env->path, size, "%s%s%s", here, here[0] == '\0' ? "" : "/", path);
     env->refs = 1;
     env->pid = getpid();
+    env->dir = -1;
     (void)pthread_rwlock_init(&env->map_lock, NULL);
     ri_mutex_init(&env->map_gate);
     ri_mutex_init(&env->write_lock);
@@ -193,53 +174,45 @@ static ri_lmdb_env *new_env(const char *path)
     return env;
 }
 
-/* has_data: there is a data.mdb, of which `data` tells. */
-static int check_place(const char *path, bool create, bool *has_data, struct stat *data, rille_err *err)
+/* Under the registry's lock. *out: the environment of this place, when this process has it. (E2) */
+static int find_env(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *err)
 {
-    struct stat info;
-    if (create && mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return ri_fail_errno(err, errno, "lmdb:%s: cannot make the directory", path);
-    }
-    if (stat(path, &info) != 0) {
-        return errno == ENOENT ? ri_fail(err, RILLE_NOTFOUND,
-                                         "lmdb:%s: there is no such directory (create the database first)", path)
-                               : ri_fail_errno(err, errno, "lmdb:%s: cannot open the directory", path);
-    }
-    if (!S_ISDIR(info.st_mode)) {
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
-    }
-    *has_data = find_data_file(path, data);
-    if (!create && !*has_data) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no data.mdb (create the database first)", path);
-    }
-    if (create && !*has_data && has_other_files(path)) {
-        return ri_fail(err, RILLE_FOREIGN,
-                       "lmdb:%s: the directory has files but no data.mdb: name a new or an empty directory", path);
+    for (ri_lmdb_env *env = registry.first; env != NULL; env = env->next) {
+        bool same_data = ri_lmdb_file_is(&env->data, &place->data);
+        bool same_lock = ri_lmdb_file_is(&env->lock, &place->lock);
+        if ((!same_data && !same_lock) || !ri_lmdb_env_is_mine(env)) {
+            continue;
+        }
+        if (!same_data || (!same_lock && env->lock.there)) {
+            return ri_fail(err, RILLE_BUSY,
+                           "lmdb:%s: data.mdb or lock.mdb was replaced while this process had it open: close all "
+                           "connections to it here first",
+                           place->path);
+        }
+        *out = env;
+        return RILLE_OK;
     }
     return RILLE_OK;
 }
 
 /* Under the registry's lock. */
-static int reach_env(const char *path, bool create, ri_lmdb_env **out, rille_err *err)
+static int reach_env(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *err)
 {
-    struct stat data;
-    bool has_data = false;
-    RI_TRY(check_place(path, create, &has_data, &data, err));
-    for (ri_lmdb_env *env = registry.first; has_data && env != NULL; env = env->next) {
-        if (env->dev == data.st_dev && env->ino == data.st_ino && ri_lmdb_env_is_mine(env)) {
-            env->refs++;
-            *out = env;
-            return RILLE_OK;
-        }
+    RI_TRY(find_env(place, out, err));
+    if (*out != NULL) {
+        (*out)->refs++;
+        return RILLE_OK;
     }
-    ri_lmdb_env *env = new_env(path);
+    ri_lmdb_env *env = new_env(place->path);
     if (env == NULL) {
         return ri_fail_nomem(err);
     }
-    int code = open_mdb(env, !has_data);
+    int code;
+    env->dir = ri_disk_open(place->dir, ".", O_RDONLY | O_DIRECTORY, &code);
+    code = code == 0 ? open_mdb(env, !place->data.there) : code;
     if (code != 0) {
         free_env(env);
-        return ri_lmdb_fail(path, "open the environment", code, err);
+        return ri_lmdb_fail(place->path, "open the environment", code, err);
     }
     env->next = registry.first;
     registry.first = env;
@@ -247,11 +220,11 @@ static int reach_env(const char *path, bool create, ri_lmdb_env **out, rille_err
     return RILLE_OK;
 }
 
-int ri_lmdb_env_open(const char *path, bool create, ri_lmdb_env **out, rille_err *err)
+int ri_lmdb_env_open(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *err)
 {
     *out = NULL;
     ri_mutex_lock(&registry.lock);
-    int rc = reach_env(path, create, out, err);
+    int rc = reach_env(place, out, err);
     ri_mutex_unlock(&registry.lock);
     return rc;
 }
@@ -288,22 +261,27 @@ static int empty_step(const ri_lmdb_txn *txn, void *context)
     return mdb_drop(txn->txn, txn->dbi, 0);
 }
 
-int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
+/* Under the lock of the place. */
+static int drop_at(ri_lmdb_env *env, const ri_lmdb_place *place, rille_err *err)
 {
-    /* The lock goes first: who opens meanwhile has the old data, which is gone soon and refuses writes. The other way
-     * round it would make new data under the old lock, and who comes after it would lock another file. */
-    static const char *const files[] = { "lock.mdb", "data.mdb" };
     int code = ri_lmdb_write(env, empty_step, NULL, true);
     if (code != 0) {
         return ri_lmdb_fail(env->path, "empty the database", code, err);
     }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char name[RI_LMDB_PATH_SIZE];
-        int len = snprintf(name, sizeof name, "%s/%s", env->path, files[i]);
-        if (len > 0 && (size_t)len < sizeof name && unlink(name) != 0 && errno != ENOENT) {
-            return ri_fail_errno(err, errno, "lmdb:%s: cannot remove %s", env->path, files[i]);
-        }
+    code = ri_lmdb_place_remove(place, RI_LMDB_DATA_NAME, &env->data); /* first: (P1) */
+    code = code == 0 ? ri_lmdb_place_remove(place, RI_LMDB_LOCK_NAME, &env->lock) : code;
+    if (code != 0) {
+        return ri_fail_errno(err, code, "lmdb:%s: cannot remove its files", env->path);
     }
-    (void)rmdir(env->path);
+    ri_lmdb_place_remove_dir(place);
     return RILLE_OK;
+}
+
+int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)
+{
+    ri_lmdb_place place;
+    RI_TRY(ri_lmdb_place_lock_dir(env->path, env->dir, &place, err));
+    int rc = drop_at(env, &place, err);
+    ri_lmdb_place_unlock(&place);
+    return rc;
 }

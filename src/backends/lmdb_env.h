@@ -11,6 +11,7 @@
 #include "../core/base/mem.h"
 #include "../core/base/sync.h"
 #include "../core/store/backends.h"
+#include "lmdb_place.h"
 
 #include <errno.h>
 #include <lmdb.h>
@@ -22,11 +23,12 @@ typedef struct ri_lmdb_txn {
     MDB_dbi dbi;
 } ri_lmdb_txn;
 
-/* A reference. create: makes the directory and the environment. */
-int ri_lmdb_env_open(const char *path, bool create, ri_lmdb_env **out, rille_err *err);
+/* A reference. The place is locked; when it has no data.mdb, the environment is made. */
+int ri_lmdb_env_open(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *err);
 void ri_lmdb_env_release(ri_lmdb_env *env); /* NULL allowed; does nothing with one from before a fork */
 bool ri_lmdb_env_is_mine(const ri_lmdb_env *env);
-bool ri_lmdb_env_is_gone(const ri_lmdb_env *env); /* data.mdb was removed: what is written to it, nobody will find */
+/* data.mdb or lock.mdb was removed or replaced: what is written, nobody will find, or it meets the writes of others. */
+bool ri_lmdb_env_is_gone(const ri_lmdb_env *env);
 const char *ri_lmdb_env_path(const ri_lmdb_env *env); /* absolute */
 
 /* A short read transaction: copy out, then end it. Not more than one at a time in a thread. */
@@ -40,7 +42,7 @@ void ri_lmdb_read_end(ri_lmdb_env *env, ri_lmdb_txn *txn);
 typedef int (*ri_lmdb_step)(const ri_lmdb_txn *txn, void *context);
 int ri_lmdb_write(ri_lmdb_env *env, ri_lmdb_step step, void *context, bool durable);
 
-/* Empties it, so that other handles and processes find nothing, then removes its files. */
+/* Empties it, so that other handles and processes find nothing, then removes its files. Locks the place. */
 int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err);
 uint64_t ri_lmdb_env_size(ri_lmdb_env *env);
 

@@ -17,8 +17,9 @@
 struct ri_lmdb_env {
     ri_lmdb_env *next; /* in the registry */
     size_t refs;       /* under the registry's lock */
-    dev_t dev;
-    ino_t ino;
+    int dir;           /* its directory, without a lock, wherever it is moved to */
+    ri_lmdb_file data;
+    ri_lmdb_file lock; /* not there: on a read-only file system LMDB does without */
     pid_t pid;
     MDB_env *env;
     MDB_dbi dbi;

@@ -34,9 +34,10 @@ int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
     case ENOSPC:
         return ri_fail(err, RILLE_FULL, "lmdb:%s: cannot %s: no room (disk or map is full)", path, doing);
     case ENOENT:
-        return ri_fail(err, RILLE_NOTFOUND,
-                       "lmdb:%s: cannot %s: its files were removed; what was open on them is lost with them", path,
-                       doing);
+        return ri_fail(
+            err, RILLE_NOTFOUND,
+            "lmdb:%s: cannot %s: its files were removed or replaced; what was open on them is lost with them", path,
+            doing);
     case MDB_NOTFOUND:
         return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: cannot %s: nothing there", path, doing);
     case MDB_CORRUPTED:
@@ -77,11 +78,16 @@ bool ri_lmdb_env_is_mine(const ri_lmdb_env *env)
     return env->pid == getpid();
 }
 
+static bool is_there(const ri_lmdb_env *env, const char *name, const ri_lmdb_file *file)
+{
+    ri_lmdb_file found;
+    return ri_lmdb_file_find(env->dir, name, &found) == 0 && ri_lmdb_file_is(&found, file);
+}
+
 bool ri_lmdb_env_is_gone(const ri_lmdb_env *env)
 {
-    int fd;
-    struct stat info;
-    return mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &info) != 0 || info.st_nlink == 0;
+    return !is_there(env, RI_LMDB_DATA_NAME, &env->data) ||
+           (env->lock.there && !is_there(env, RI_LMDB_LOCK_NAME, &env->lock));
 }
 
 /* ---- read transactions ---- */

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Directories of LMDB environments (lmdb_place.h).
+ */
+#include "lmdb_place.h"
+
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIR_MODE 0777
+#define LOCK_TRIES_MAX 1000 /* each fails only when somebody else removed the directory meanwhile */
+
+int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out)
+{
+    struct stat info;
+    *out = (ri_lmdb_file){ 0 };
+    if (fstatat(dir, name, &info, 0) != 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    *out = (ri_lmdb_file){ true, info.st_dev, info.st_ino };
+    return 0;
+}
+
+bool ri_lmdb_file_is(const ri_lmdb_file *one, const ri_lmdb_file *other)
+{
+    return one->there && other->there && one->dev == other->dev && one->ino == other->ino;
+}
+
+int ri_lmdb_place_remove(const ri_lmdb_place *place, const char *name, const ri_lmdb_file *file)
+{
+    ri_lmdb_file found;
+    int code = ri_lmdb_file_find(place->dir, name, &found);
+    if (code != 0 || !ri_lmdb_file_is(&found, file)) {
+        return code;
+    }
+    code = ri_disk_remove(place->dir, name);
+    return code == ENOENT ? 0 : code;
+}
+
+/* ---- the lock ---- */
+
+/* Whether the path leads to the directory that is open. */
+static bool is_called(const char *path, int dir)
+{
+    struct stat named;
+    struct stat opened;
+    return stat(path, &named) == 0 && fstat(dir, &opened) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
+}
+
+void ri_lmdb_place_remove_dir(const ri_lmdb_place *place)
+{
+    if (is_called(place->path, place->dir)) {
+        (void)rmdir(place->path);
+    }
+}
+
+static int open_dir(const char *path, bool create, int *out, rille_err *err)
+{
+    int errnum;
+    struct stat info;
+    if (create && mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
+        return ri_fail_errno(err, errno, "lmdb:%s: cannot make the directory", path);
+    }
+    *out = ri_disk_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, &errnum);
+    if (*out >= 0) {
+        return RILLE_OK;
+    }
+    if (errnum == ENOENT) {
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no such directory (create the database first)", path);
+    }
+    if (errnum == ENOTDIR && stat(path, &info) == 0) {
+        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
+    }
+    return ri_fail_errno(err, errnum, "lmdb:%s: cannot open the directory", path);
+}
+
+void ri_lmdb_place_unlock(ri_lmdb_place *place)
+{
+    if (place->dir >= 0) {
+        ri_disk_unlock(place->dir); /* closing would not do when another thread has forked meanwhile */
+        ri_disk_close(place->dir);
+    }
+    place->dir = -1;
+}
+
+static int lock_dir(ri_lmdb_place *place, rille_err *err)
+{
+    int code = ri_disk_lock(place->dir);
+    return code == 0 ? RILLE_OK : ri_fail_errno(err, code, "lmdb:%s: cannot lock the directory", place->path);
+}
+
+/* gone: the path does not lead to the locked directory any more; then nothing is locked. */
+static int try_lock(ri_lmdb_place *place, bool create, bool *gone, rille_err *err)
+{
+    *gone = false;
+    RI_TRY(open_dir(place->path, create, &place->dir, err));
+    int rc = lock_dir(place, err);
+    *gone = rc == RILLE_OK && !is_called(place->path, place->dir);
+    if (rc != RILLE_OK || *gone) {
+        ri_lmdb_place_unlock(place);
+    }
+    return rc;
+}
+
+/* ---- what is there ---- */
+
+static int find_other_file(void *context, int dir, const char *name)
+{
+    bool *found = context;
+    (void)dir;
+    *found = *found || (strcmp(name, RI_LMDB_DATA_NAME) != 0 && strcmp(name, RI_LMDB_LOCK_NAME) != 0);
+    return 0;
+}
+
+/* (P1) */
+static int prepare(ri_lmdb_place *place, rille_err *err)
+{
+    bool has_others = false;
+    int code = ri_disk_walk(place->dir, ".", find_other_file, &has_others);
+    if (code == 0 && has_others) {
+        return ri_fail(err, RILLE_FOREIGN,
+                       "lmdb:%s: the directory has files but no data.mdb: name a new or an empty directory",
+                       place->path);
+    }
+    code = code == 0 ? ri_lmdb_place_remove(place, RI_LMDB_LOCK_NAME, &place->lock) : code;
+    place->lock.there = false;
+    return code == 0 ? RILLE_OK : ri_fail_errno(err, code, "lmdb:%s: cannot clear the directory", place->path);
+}
+
+static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
+{
+    int code = ri_lmdb_file_find(place->dir, RI_LMDB_DATA_NAME, &place->data);
+    code = code == 0 ? ri_lmdb_file_find(place->dir, RI_LMDB_LOCK_NAME, &place->lock) : code;
+    if (code != 0) {
+        return ri_fail_errno(err, code, "lmdb:%s: cannot look into the directory", place->path);
+    }
+    if (place->data.there) {
+        return RILLE_OK;
+    }
+    return create
+               ? prepare(place, err)
+               : ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no data.mdb (create the database first)", place->path);
+}
+
+int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_err *err)
+{
+    bool gone = true;
+    *out = (ri_lmdb_place){ .path = path, .dir = -1 };
+    for (int tries = 0; gone && tries < LOCK_TRIES_MAX; tries++) {
+        RI_TRY(try_lock(out, create, &gone, err));
+    }
+    if (gone) {
+        return ri_fail(err, RILLE_BUSY, "lmdb:%s: others remove and make the directory all the time, try again", path);
+    }
+    int rc = look_into(out, create, err);
+    if (rc != RILLE_OK) {
+        ri_lmdb_place_unlock(out);
+    }
+    return rc;
+}
+
+int ri_lmdb_place_lock_dir(const char *path, int dir, ri_lmdb_place *out, rille_err *err)
+{
+    int errnum;
+    *out = (ri_lmdb_place){ .path = path, .dir = ri_disk_open(dir, ".", O_RDONLY | O_DIRECTORY, &errnum) };
+    if (out->dir < 0) {
+        return ri_fail_errno(err, errnum, "lmdb:%s: cannot open the directory", path);
+    }
+    int rc = lock_dir(out, err);
+    if (rc != RILLE_OK) {
+        ri_lmdb_place_unlock(out);
+    }
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The directory of an LMDB environment while its files appear or go. Who opens, makes or drops one holds the flock of
+ * the directory, which a process that dies gives back, so that nobody meets files that somebody else is half done with.
+ *
+ * (P1) A data.mdb has one lock.mdb as long as anybody uses it. A drop removes data.mdb first: who dies then leaves a
+ *      lock.mdb alone, which the next creation removes, as whoever has it open writes to a file that is gone.
+ */
+#ifndef RI_LMDB_PLACE_H
+#define RI_LMDB_PLACE_H
+
+#include "../core/base/err.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define RI_LMDB_DATA_NAME "data.mdb"
+#define RI_LMDB_LOCK_NAME "lock.mdb"
+
+/* Which file it is; as long as somebody has it open, no other file is given the same. */
+typedef struct ri_lmdb_file {
+    bool there;
+    dev_t dev;
+    ino_t ino;
+} ri_lmdb_file;
+
+typedef struct ri_lmdb_place {
+    const char *path; /* the caller's */
+    int dir;          /* open and locked, or -1 */
+    ri_lmdb_file data;
+    ri_lmdb_file lock;
+} ri_lmdb_place;
+
+/* Waits for the lock. create: makes the directory, and takes away what a drop left that died. Else NOTFOUND when there
+ * is no data.mdb. Not to be held over a fork that goes on. */
+int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_err *err);
+/* Of a directory that is open already, whatever it is called now. Looks for nothing in it. */
+int ri_lmdb_place_lock_dir(const char *path, int dir, ri_lmdb_place *out, rille_err *err);
+void ri_lmdb_place_unlock(ri_lmdb_place *place); /* also one that could not be locked */
+
+/* 0 or an errno; a file that is not there is no error. */
+int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out);
+bool ri_lmdb_file_is(const ri_lmdb_file *one, const ri_lmdb_file *other); /* both there, and the same */
+/* Removes the name when it is that file's. */
+int ri_lmdb_place_remove(const ri_lmdb_place *place, const char *name, const ri_lmdb_file *file);
+/* Removes the directory when it is empty and still called so. */
+void ri_lmdb_place_remove_dir(const ri_lmdb_place *place);
+
+#endif
