@@ -216,6 +216,23 @@ TEST(lmdb__does_not_write_when_the_lock_was_removed)
     test_dir_remove(dir.path);
 }
 
+TEST(lmdb__gives_no_revision_of_a_dropped_database_again)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    ri_store *store;
+    rille_revision revision[2];
+    rille_head_swap swap = { .branch = "main", .cell = (const uint8_t *)"x", .cell_len = 1 };
+    for (size_t i = 0; i < 2; i++) {
+        REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+        CHECK_RC(ri_store_head_swap(store, &swap, NULL, &revision[i], &test_err), RILLE_OK);
+        CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+        ri_store_release(store);
+    }
+    CHECK(memcmp(&revision[0], &revision[1], sizeof revision[0]) != 0);
+    test_dir_remove(dir.path);
+}
+
 /* Without care LMDB dies of SIGBUS. */
 TEST(lmdb__opens_or_refuses_a_file_that_was_cut_short)
 {
@@ -356,7 +373,7 @@ TEST(lmdb__reads_while_the_map_grows)
 TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a_head,
           lmdb__grows_its_map_and_follows_the_growth_of_others, lmdb__shares_one_environment_between_handles,
           lmdb__knows_that_its_files_were_removed, lmdb__refuses_files_that_were_replaced_while_it_has_them,
-          lmdb__does_not_write_when_the_lock_was_removed,
+          lmdb__does_not_write_when_the_lock_was_removed, lmdb__gives_no_revision_of_a_dropped_database_again,
           lmdb__opens_or_refuses_a_file_that_was_cut_short, lmdb__says_that_there_is_no_room,
           lmdb__reads_while_the_map_grows)
 #else

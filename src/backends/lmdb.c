@@ -5,6 +5,8 @@
  */
 #include "lmdb_parts.h"
 
+#include "../core/base/hash.h"
+
 #include <string.h>
 
 #define FORMAT 1U
@@ -217,15 +219,26 @@ static int lmdb_delete_many(void *self, const rille_object_id *ids, size_t count
 
 /* ---- the whole ---- */
 
-static int format_step(const ri_lmdb_txn *txn, void *context)
+static int put_new(const ri_lmdb_txn *txn, const char *key, const void *bytes, size_t len)
 {
-    uint8_t bytes[4];
-    MDB_val name = lmdb_val("format", 6);
-    MDB_val value = lmdb_val(bytes, sizeof bytes);
-    (void)context;
-    ri_store_u32(bytes, FORMAT);
+    MDB_val name = lmdb_val(key, strlen(key));
+    MDB_val value = lmdb_val(bytes, len);
     int code = mdb_put(txn->txn, txn->dbi, &name, &value, MDB_NOOVERWRITE);
     return code == MDB_KEYEXIST ? 0 : code;
+}
+
+/* Generations begin anywhere in the lower half, so that none of an earlier database here comes again (L1), and none
+ * ever comes to the end. */
+static int format_step(const ri_lmdb_txn *txn, void *context)
+{
+    uint8_t format[4];
+    uint8_t generation[8];
+    (void)context;
+    ri_store_u32(format, FORMAT);
+    ri_random_bytes(generation, sizeof generation);
+    ri_store_u64(generation, ri_load_u64(generation) >> 1);
+    int code = put_new(txn, "format", format, sizeof format);
+    return code == 0 ? put_new(txn, "generation", generation, sizeof generation) : code;
 }
 
 /* What lies in the environment: 0 ours, RILLE_NOTFOUND nothing, RILLE_FOREIGN, RILLE_FORMAT. */

@@ -3,7 +3,7 @@
  * What the parts of the LMDB backend share. Rows of the unnamed database:
  *
  *     "format"                      u32, 1
- *     "generation"                  u64, the last one that was given to a head
+ *     "generation"                  u64, the last one that was given to a head; begins anywhere below 2^63
  *     'n' id | 'b' id | 'p' id      an object
  *     "h/" branch                   generation u64, count of rows u32, 0 u32, length u64
  *     "h/" branch 0 u32 big-endian  bytes of one append
