@@ -307,6 +307,60 @@ TEST(lmdb_env__begins_anew_after_a_drop_that_died)
     test_dir_remove(dir.path);
 }
 
+/* ---- users ---- */
+
+/* What a user without any rights is told when it opens the database. */
+static int open_as_stranger(const char *path, bool create, const char *remedy)
+{
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        ri_store *store;
+        test_err.message[0] = '\0';
+        int rc = setgid(65534) != 0 || setuid(65534) != 0 ? RILLE_MISUSE : open_lmdb(path, create, &store);
+        bool told = strstr(test_err.message, remedy) != NULL;
+        rille_head head = { 0 };
+        rc = rc == RILLE_OK ? ri_store_head_read(store, "main", &head, &test_err) : rc;
+        _exit(told ? -rc : 99);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : 1;
+}
+
+TEST(lmdb_env__says_what_a_user_may_not_do)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text data = test_join(path.text, "/data.mdb", "");
+    test_text lock = test_join(path.text, "/lock.mdb", "");
+    ri_store *store;
+    if (getuid() != 0) {
+        test_dir_remove(dir.path);
+        return; /* only root can become somebody else */
+    }
+    CHECK(chmod(dir.path, 0755) == 0 && mkdir(path.text, 0755) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, true, "right to write to the directory"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "create the database first"), RILLE_NOTFOUND);
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    ri_store_release(store);
+    CHECK(chmod(path.text, 0) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and to search it"), RILLE_PERMISSION);
+    CHECK(chmod(path.text, 0444) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, true, "right to read and to search it"), RILLE_PERMISSION);
+    CHECK(chmod(path.text, 0755) == 0 && chmod(data.text, 0644) == 0 && chmod(lock.text, 0644) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and write it"), RILLE_PERMISSION);
+    CHECK(chmod(data.text, 0666) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and write it"), RILLE_PERMISSION);
+    CHECK(chmod(data.text, 0600) == 0 && chmod(lock.text, 0666) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read it"), RILLE_PERMISSION);
+    CHECK(chmod(data.text, 0444) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, ""), RILLE_OK);
+    CHECK(unlink(lock.text) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "write to the directory"), RILLE_PERMISSION);
+    test_dir_remove(dir.path);
+}
+
 /* ---- syncs of directories ---- */
 
 static unsigned dir_syncs;
@@ -382,8 +436,8 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
           lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__makes_and_drops_under_the_lock_of_the_directory,
-          lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__makes_the_names_of_its_files_durable_once,
-          lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__says_what_a_user_may_not_do,
+          lmdb_env__makes_the_names_of_its_files_durable_once, lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

@@ -135,7 +135,11 @@ static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
 static int open_mdb(ri_lmdb_env *env, bool fresh)
 {
     int code = open_mdb_as(env, fresh, 0);
-    return code == EACCES || code == EROFS ? open_mdb_as(env, fresh, MDB_RDONLY) : code;
+    if (fresh || (code != EACCES && code != EROFS)) {
+        return code;
+    }
+    int read_code = open_mdb_as(env, fresh, MDB_RDONLY);
+    return read_code == ENOENT ? code : read_code; /* there is no lock.mdb, and none can be made */
 }
 
 static void free_env(ri_lmdb_env *env)
@@ -195,6 +199,13 @@ static int find_env(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *er
     return RILLE_OK;
 }
 
+static int fail_open(const ri_lmdb_place *place, int code, rille_err *err)
+{
+    return code == EACCES || code == EPERM || code == EROFS
+               ? ri_lmdb_place_fail_forbidden(place, code, err)
+               : ri_lmdb_fail(place->path, "open the environment", code, err);
+}
+
 /* Under the registry's lock. */
 static int reach_env(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *err)
 {
@@ -212,7 +223,7 @@ static int reach_env(const ri_lmdb_place *place, ri_lmdb_env **out, rille_err *e
     code = code == 0 ? open_mdb(env, !place->data.there) : code;
     if (code != 0) {
         free_env(env);
-        return ri_lmdb_fail(place->path, "open the environment", code, err);
+        return fail_open(place, code, err);
     }
     env->next = registry.first;
     registry.first = env;

@@ -60,6 +60,12 @@ void ri_lmdb_place_remove_dir(const ri_lmdb_place *place)
     }
 }
 
+static int fail_dir(const char *path, const char *doing, int errnum, rille_err *err)
+{
+    return ri_fail_errno(err, errnum, "lmdb:%s: cannot %s the directory%s", path, doing,
+                         errnum == EACCES ? " (give this user the right to read and to search it)" : "");
+}
+
 static int open_dir(const char *path, bool create, int *out, rille_err *err)
 {
     int errnum;
@@ -77,7 +83,7 @@ static int open_dir(const char *path, bool create, int *out, rille_err *err)
     if (errnum == ENOTDIR && stat(path, &info) == 0) {
         return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
     }
-    return ri_fail_errno(err, errnum, "lmdb:%s: cannot open the directory", path);
+    return fail_dir(path, "open", errnum, err);
 }
 
 void ri_lmdb_place_unlock(ri_lmdb_place *place)
@@ -138,7 +144,7 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     int code = ri_lmdb_file_find(place->dir, RI_LMDB_DATA_NAME, &place->data);
     code = code == 0 ? ri_lmdb_file_find(place->dir, RI_LMDB_LOCK_NAME, &place->lock) : code;
     if (code != 0) {
-        return ri_fail_errno(err, code, "lmdb:%s: cannot look into the directory", place->path);
+        return fail_dir(place->path, "look into", code, err);
     }
     if (place->data.there) {
         return RILLE_OK;
@@ -146,6 +152,30 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     return create
                ? prepare(place, err)
                : ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no data.mdb (create the database first)", place->path);
+}
+
+int ri_lmdb_place_fail_forbidden(const ri_lmdb_place *place, int errnum, rille_err *err)
+{
+    const char *path = place->path;
+    if (!place->data.there) {
+        return ri_fail_errno(err, errnum,
+                             "lmdb:%s: cannot make data.mdb and lock.mdb (give this user the right to write to the "
+                             "directory, or name another one)",
+                             path);
+    }
+    if (faccessat(place->dir, RI_LMDB_DATA_NAME, R_OK, AT_EACCESS) != 0) {
+        return ri_fail_errno(err, errnum, "lmdb:%s: cannot read data.mdb (give this user the right to read it)", path);
+    }
+    if (!place->lock.there) {
+        return ri_fail_errno(err, errnum,
+                             "lmdb:%s: cannot make lock.mdb, which readers need too (give this user the right to write "
+                             "to the directory)",
+                             path);
+    }
+    return ri_fail_errno(err, errnum,
+                         "lmdb:%s: cannot write to lock.mdb, which readers need too (give this user the right to read "
+                         "and write it)",
+                         path);
 }
 
 int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_err *err)

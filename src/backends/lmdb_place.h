@@ -38,6 +38,9 @@ int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_
 int ri_lmdb_place_lock_dir(const char *path, int dir, ri_lmdb_place *out, rille_err *err);
 void ri_lmdb_place_unlock(ri_lmdb_place *place); /* also one that could not be locked */
 
+/* Says which file of a locked place this user may not use, and what to do. */
+int ri_lmdb_place_fail_forbidden(const ri_lmdb_place *place, int errnum, rille_err *err);
+
 /* 0 or an errno; a file that is not there is no error. */
 int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out);
 bool ri_lmdb_file_is(const ri_lmdb_file *one, const ri_lmdb_file *other); /* both there, and the same */
