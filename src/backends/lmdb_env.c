@@ -56,7 +56,7 @@ static int identify(ri_lmdb_env *env)
         code = errno;
     }
     if (code == 0) {
-        env->data = (ri_lmdb_file){ true, info.st_dev, info.st_ino };
+        env->data = (ri_lmdb_file){ true, true, info.st_dev, info.st_ino };
         code = ri_lmdb_file_find(env->dir, RI_LMDB_LOCK_NAME, &env->lock);
     }
     return code == 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;

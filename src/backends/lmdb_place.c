@@ -22,7 +22,7 @@ int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out)
     if (fstatat(dir, name, &info, 0) != 0) {
         return errno == ENOENT ? 0 : errno;
     }
-    *out = (ri_lmdb_file){ true, info.st_dev, info.st_ino };
+    *out = (ri_lmdb_file){ true, S_ISREG(info.st_mode), info.st_dev, info.st_ino };
     return 0;
 }
 
@@ -139,6 +139,14 @@ static int prepare(ri_lmdb_place *place, rille_err *err)
     return code == 0 ? RILLE_OK : ri_fail_errno(err, code, "lmdb:%s: cannot clear the directory", place->path);
 }
 
+static int check_kind(const ri_lmdb_place *place, const char *name, const ri_lmdb_file *file, rille_err *err)
+{
+    return !file->there || file->is_file
+               ? RILLE_OK
+               : ri_fail(err, RILLE_FOREIGN, "lmdb:%s: %s is not a file (name a new or an empty directory)",
+                         place->path, name);
+}
+
 static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
 {
     int code = ri_lmdb_file_find(place->dir, RI_LMDB_DATA_NAME, &place->data);
@@ -146,6 +154,8 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     if (code != 0) {
         return fail_dir(place->path, "look into", code, err);
     }
+    RI_TRY(check_kind(place, RI_LMDB_DATA_NAME, &place->data, err));
+    RI_TRY(check_kind(place, RI_LMDB_LOCK_NAME, &place->lock, err));
     if (place->data.there) {
         return RILLE_OK;
     }

@@ -20,6 +20,7 @@
 /* Which file it is; as long as somebody has it open, no other file is given the same. */
 typedef struct ri_lmdb_file {
     bool there;
+    bool is_file; /* neither a directory nor a pipe, which an open would wait for */
     dev_t dev;
     ino_t ino;
 } ri_lmdb_file;
