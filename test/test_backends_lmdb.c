@@ -299,6 +299,27 @@ TEST(lmdb__opens_or_refuses_a_file_that_was_cut_short)
     test_dir_remove(dir.path);
 }
 
+TEST(lmdb__tells_a_file_without_bytes_from_a_creation_that_died)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text data = test_join(path.text, "/data.mdb", "");
+    ri_store *store;
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    ri_store_release(store);
+    CHECK(truncate(data.text, 0) == 0);
+    for (int create = 0; create < 2; create++) {
+        CHECK_RC(open_lmdb(path.text, create == 1, &store), RILLE_CORRUPT);
+        CHECK(strstr(test_err.message, "restore it from a copy") != NULL);
+    }
+    CHECK(unlink(test_join(path.text, "/lock.mdb", "").text) == 0);
+    CHECK_RC(open_lmdb(path.text, false, &store), RILLE_NOTFOUND);
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 static int with_file_size_limit(const char *path)
 {
     ri_store *store;
@@ -401,7 +422,8 @@ TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a
           lmdb__knows_that_its_files_were_removed, lmdb__refuses_pipes_and_directories_in_place_of_its_files,
           lmdb__refuses_files_that_were_replaced_while_it_has_them, lmdb__does_not_write_when_the_lock_was_removed,
           lmdb__gives_no_revision_of_a_dropped_database_again, lmdb__opens_or_refuses_a_file_that_was_cut_short,
-          lmdb__says_that_there_is_no_room, lmdb__reads_while_the_map_grows)
+          lmdb__tells_a_file_without_bytes_from_a_creation_that_died, lmdb__says_that_there_is_no_room,
+          lmdb__reads_while_the_map_grows)
 #else
 TEST(lmdb__is_said_to_be_missing)
 {

@@ -307,6 +307,43 @@ TEST(lmdb_env__begins_anew_after_a_drop_that_died)
     test_dir_remove(dir.path);
 }
 
+/* ---- making ---- */
+
+static bool dies_at_write; /* of the process, at the first write of data.mdb */
+
+/* Seen by shared libraries too. */
+__attribute__((visibility("default"))) ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset);
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+    if (dies_at_write) {
+        _exit(0);
+    }
+    return (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, offset);
+}
+
+TEST(lmdb_env__begins_anew_after_a_creation_that_died)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    ri_store *store;
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        dies_at_write = true;
+        (void)open_lmdb(path.text, true, &store);
+        _exit(1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(access(test_join(path.text, "/data.mdb", "").text, F_OK) == 0);
+    CHECK_RC(open_lmdb(path.text, false, &store), RILLE_NOTFOUND);
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    check_head(store, "head");
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 /* ---- users ---- */
 
 /* What a user without any rights is told when it opens the database. */
@@ -436,8 +473,9 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
           lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__makes_and_drops_under_the_lock_of_the_directory,
-          lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__says_what_a_user_may_not_do,
-          lmdb_env__makes_the_names_of_its_files_durable_once, lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__begins_anew_after_a_creation_that_died,
+          lmdb_env__says_what_a_user_may_not_do, lmdb_env__makes_the_names_of_its_files_durable_once,
+          lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

@@ -56,7 +56,7 @@ static int identify(ri_lmdb_env *env)
         code = errno;
     }
     if (code == 0) {
-        env->data = (ri_lmdb_file){ true, true, info.st_dev, info.st_ino };
+        env->data = (ri_lmdb_file){ true, true, info.st_dev, info.st_ino, info.st_size };
         code = ri_lmdb_file_find(env->dir, RI_LMDB_LOCK_NAME, &env->lock);
     }
     return code == 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
@@ -105,8 +105,21 @@ static int lengthen(ri_lmdb_env *env)
     return code;
 }
 
+/* An empty data.mdb, and no lock.mdb yet: (P2) */
+static int make_data_file(const char *path)
+{
+    MDB_env *env;
+    int code = mdb_env_create(&env);
+    if (code == 0) {
+        code = mdb_env_set_mapsize(env, MAP_BYTES_MIN);
+        code = code == 0 ? mdb_env_open(env, path, MDB_NOLOCK | MDB_NORDAHEAD, FILE_MODE) : code;
+        mdb_env_close(env);
+    }
+    return code;
+}
+
 /* flags: MDB_RDONLY or 0 */
-static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
+static int open_mdb_as(ri_lmdb_env *env, unsigned flags)
 {
     int dead;
     int code = mdb_env_create(&env->env);
@@ -115,9 +128,6 @@ static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
         return code;
     }
     code = mdb_env_set_maxreaders(env->env, RI_LMDB_READERS_MAX);
-    if (code == 0 && fresh) {
-        code = mdb_env_set_mapsize(env->env, MAP_BYTES_MIN);
-    }
     code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD | flags, FILE_MODE) : code;
     code = code == 0 ? identify(env) : code;
     code = code == 0 ? lengthen(env) : code;
@@ -134,11 +144,12 @@ static int open_mdb_as(ri_lmdb_env *env, bool fresh, unsigned flags)
 /* Who may not write the data may still read it, as long as LMDB can note its readers in lock.mdb, or nobody can. */
 static int open_mdb(ri_lmdb_env *env, bool fresh)
 {
-    int code = open_mdb_as(env, fresh, 0);
+    int code = fresh ? make_data_file(env->path) : 0;
+    code = code == 0 ? open_mdb_as(env, 0) : code;
     if (fresh || (code != EACCES && code != EROFS)) {
         return code;
     }
-    int read_code = open_mdb_as(env, fresh, MDB_RDONLY);
+    int read_code = open_mdb_as(env, MDB_RDONLY);
     return read_code == ENOENT ? code : read_code; /* there is no lock.mdb, and none can be made */
 }
 

@@ -22,7 +22,7 @@ int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out)
     if (fstatat(dir, name, &info, 0) != 0) {
         return errno == ENOENT ? 0 : errno;
     }
-    *out = (ri_lmdb_file){ true, S_ISREG(info.st_mode), info.st_dev, info.st_ino };
+    *out = (ri_lmdb_file){ true, S_ISREG(info.st_mode), info.st_dev, info.st_ino, info.st_size };
     return 0;
 }
 
@@ -156,6 +156,13 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     }
     RI_TRY(check_kind(place, RI_LMDB_DATA_NAME, &place->data, err));
     RI_TRY(check_kind(place, RI_LMDB_LOCK_NAME, &place->lock, err));
+    if (place->data.there && place->data.len == 0 && place->lock.there) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "lmdb:%s: data.mdb has no bytes, it was cut short (restore it from a copy, or remove it and "
+                       "lock.mdb to begin anew)",
+                       place->path);
+    }
+    place->data.there = place->data.there && place->data.len > 0; /* (P2) */
     if (place->data.there) {
         return RILLE_OK;
     }

@@ -5,6 +5,8 @@
  *
  * (P1) A data.mdb has one lock.mdb as long as anybody uses it. A drop removes data.mdb first: who dies then leaves a
  *      lock.mdb alone, which the next creation removes, as whoever has it open writes to a file that is gone.
+ * (P2) A new data.mdb is made before its lock.mdb. So one without bytes is a creation that died when no lock.mdb lies
+ *      beside it, and counts as not there; else it was cut short.
  */
 #ifndef RI_LMDB_PLACE_H
 #define RI_LMDB_PLACE_H
@@ -23,6 +25,7 @@ typedef struct ri_lmdb_file {
     bool is_file; /* neither a directory nor a pipe, which an open would wait for */
     dev_t dev;
     ino_t ino;
+    off_t len; /* when it was looked for */
 } ri_lmdb_file;
 
 typedef struct ri_lmdb_place {
