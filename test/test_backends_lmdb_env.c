@@ -398,6 +398,71 @@ TEST(lmdb_env__says_what_a_user_may_not_do)
     test_dir_remove(dir.path);
 }
 
+/* A transaction that takes pages and gives them back: they are free, and were never written. */
+static int take_and_give_back(MDB_env *env)
+{
+    static uint8_t bytes[1 << 20];
+    char name[] = "much";
+    MDB_val key = { 4, name };
+    MDB_val small = { 3000, bytes };
+    MDB_val large = { sizeof bytes, bytes };
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    int code = mdb_txn_begin(env, NULL, 0, &txn);
+    code = code == 0 ? mdb_dbi_open(txn, NULL, 0, &dbi) : code;
+    code = code == 0 ? mdb_put(txn, dbi, &key, &small, 0) : code;
+    code = code == 0 ? mdb_put(txn, dbi, &key, &large, 0) : code;
+    code = code == 0 ? mdb_del(txn, dbi, &key, NULL) : code;
+    return code == 0 ? mdb_txn_commit(txn) : code;
+}
+
+/* True when the file ends before its last page. */
+static bool make_short(const char *path)
+{
+    MDB_env *env;
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file = { 0 };
+    int fd;
+    bool is_short = false;
+    if (mdb_env_create(&env) != 0 || mdb_env_open(env, path, 0, 0644) != 0) {
+        return false;
+    }
+    for (int i = 0; i < 20 && !is_short && take_and_give_back(env) == 0; i++) {
+        is_short = mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0 && mdb_env_get_fd(env, &fd) == 0 &&
+                   fstat(fd, &file) == 0 && (uint64_t)file.st_size < ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    }
+    mdb_env_close(env);
+    return is_short;
+}
+
+TEST(lmdb_env__lets_readers_open_a_file_that_ends_before_free_pages)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text data = test_join(path.text, "/data.mdb", "");
+    test_text lock = test_join(path.text, "/lock.mdb", "");
+    ri_store *store;
+    ri_noderef root;
+    uint64_t offset;
+    uint64_t len;
+    if (getuid() != 0) {
+        test_dir_remove(dir.path);
+        return; /* only root can become somebody else */
+    }
+    REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+    CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
+    CHECK_RC(test_write_tree(store, 1, 60, 3001, &root, &offset, &len, &test_err), RILLE_OK);
+    ri_store_release(store);
+    REQUIRE(make_short(path.text));
+    CHECK(chmod(dir.path, 0755) == 0 && chmod(path.text, 0755) == 0);
+    CHECK(chmod(data.text, 0444) == 0 && chmod(lock.text, 0666) == 0);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, ""), RILLE_OK);
+    CHECK(truncate(data.text, 3L * 4096) == 0); /* no page of the tree is there any more */
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "restore it from a copy"), RILLE_CORRUPT);
+    test_dir_remove(dir.path);
+}
+
 /* ---- syncs of directories ---- */
 
 static unsigned dir_syncs;
@@ -474,8 +539,8 @@ TEST(lmdb_env__tells_its_size_while_the_map_grows)
 TEST_MAIN(lmdb_env__goes_on_with_a_map_that_cannot_grow, lmdb_env__says_that_a_lost_map_needs_a_reopening,
           lmdb_env__finds_the_places_of_readers_that_died, lmdb_env__makes_and_drops_under_the_lock_of_the_directory,
           lmdb_env__begins_anew_after_a_drop_that_died, lmdb_env__begins_anew_after_a_creation_that_died,
-          lmdb_env__says_what_a_user_may_not_do, lmdb_env__makes_the_names_of_its_files_durable_once,
-          lmdb_env__tells_its_size_while_the_map_grows)
+          lmdb_env__says_what_a_user_may_not_do, lmdb_env__lets_readers_open_a_file_that_ends_before_free_pages,
+          lmdb_env__makes_the_names_of_its_files_durable_once, lmdb_env__tells_its_size_while_the_map_grows)
 #else
 TEST(lmdb_env__is_tested_on_linux)
 {

@@ -62,49 +62,6 @@ static int identify(ri_lmdb_env *env)
     return code == 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
 }
 
-/* The size that the pages LMDB knows of need, and that of the file. */
-static int file_sizes(const ri_lmdb_env *env, int *fd, uint64_t *needed, uint64_t *found)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    struct stat file;
-    int code = mdb_env_info(env->env, &info);
-    code = code == 0 ? mdb_env_stat(env->env, &stat) : code;
-    code = code == 0 ? mdb_env_get_fd(env->env, fd) : code;
-    if (code == 0 && fstat(*fd, &file) != 0) {
-        code = errno;
-    }
-    if (code == 0) {
-        *needed = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-        *found = (uint64_t)file.st_size;
-    }
-    return code;
-}
-
-/* LMDB reads its file through a map, where a page behind the end of the file is a SIGBUS. Free pages may lie there; and
- * when the file was cut short, others. As zeros they do no harm, or are refused as damage. */
-static int lengthen(ri_lmdb_env *env)
-{
-    int fd;
-    uint64_t needed;
-    uint64_t found;
-    int code = file_sizes(env, &fd, &needed, &found);
-    if (code != 0 || found >= needed) {
-        return code;
-    }
-    MDB_txn *txn; /* so that nobody writes meanwhile */
-    code = mdb_txn_begin(env->env, NULL, 0, &txn);
-    if (code != 0) {
-        return code;
-    }
-    code = file_sizes(env, &fd, &needed, &found);
-    if (code == 0 && found < needed && ftruncate(fd, (off_t)needed) != 0) {
-        code = errno;
-    }
-    mdb_txn_abort(txn);
-    return code;
-}
-
 /* An empty data.mdb, and no lock.mdb yet: (P2) */
 static int make_data_file(const char *path)
 {
@@ -130,7 +87,7 @@ static int open_mdb_as(ri_lmdb_env *env, unsigned flags)
     code = mdb_env_set_maxreaders(env->env, RI_LMDB_READERS_MAX);
     code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD | flags, FILE_MODE) : code;
     code = code == 0 ? identify(env) : code;
-    code = code == 0 ? lengthen(env) : code;
+    code = code == 0 ? ri_lmdb_check_end(env, flags == 0) : code;
     code = code == 0 ? open_dbi(env) : code;
     if (code != 0) {
         mdb_env_close(env->env); /* also after a failed open, else later calls crash */

@@ -37,4 +37,8 @@ struct ri_lmdb_env {
 /* Ends the read transactions that are kept for later ones. */
 void ri_lmdb_abort_idle(ri_lmdb_env *env);
 
+/* When the file ends before the last page that LMDB knows of: lengthens it, or without the right to (can_write) answers
+ * MDB_CORRUPTED when a page in use lies behind the end. Before the first transaction. */
+int ri_lmdb_check_end(ri_lmdb_env *env, bool can_write);
+
 #endif
