@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__linux__) && defined(SYS_openat) && defined(SYS_renameat)
@@ -422,10 +425,54 @@ TEST(disk__goes_on_after_an_interrupted_call)
     test_dir_remove(dir.path);
 }
 
+/* ---- who dies while it has the lock ---- */
+
+static void die(void)
+{
+    (void)raise(SIGKILL);
+}
+
+/* Commits, forks a child that does nothing, tells its id and is killed in the next commit. */
+static int commit_fork_and_die(const char *url, int tell)
+{
+    ri_store *store = open_with_two(url);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    faults.fail_sync = die;
+    return write(tell, &child, sizeof child) == (ssize_t)sizeof child ? commit(store, 2) : 1;
+}
+
+TEST(disk__an_idle_child_of_a_killed_writer_keeps_no_lock)
+{
+    test_dir dir = test_dir_fast();
+    test_text url = test_join("file:", dir.path, "/db");
+    int ends[2];
+    int status = 0;
+    pid_t child = -1;
+    REQUIRE(pipe(ends) == 0);
+    pid_t writer = fork();
+    if (writer == 0) {
+        _exit(commit_fork_and_die(url.text, ends[1]));
+    }
+    REQUIRE(read(ends[0], &child, sizeof child) == (ssize_t)sizeof child && child > 0);
+    CHECK(waitpid(writer, &status, 0) == writer && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    int fd = open(test_join(dir.path, "/db/lock", "").text, O_RDWR);
+    CHECK(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    CHECK(kill(child, SIGKILL) == 0);
+    (void)close(fd);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    test_dir_remove(dir.path);
+}
+
 TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_calls_fail_from_one_on,
           disk__erases_an_append_where_there_is_no_room_for_a_new_head, disk__says_when_the_outcome_is_unknown,
           disk__a_small_commit_is_one_append_and_one_sync, disk__makes_names_durable_that_it_only_found,
-          disk__an_erased_append_is_no_state_that_anybody_saw, disk__goes_on_after_an_interrupted_call)
+          disk__an_erased_append_is_no_state_that_anybody_saw, disk__goes_on_after_an_interrupted_call,
+          disk__an_idle_child_of_a_killed_writer_keeps_no_lock)
 #else
 TEST(disk__has_no_faults_here)
 {

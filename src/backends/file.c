@@ -308,7 +308,6 @@ static void file_close(void *self)
     file_db *db = self;
     ri_file_close_fds(db);
     ri_file_close_heads(db);
-    ri_disk_close(db->lock_fd);
     ri_disk_close(db->dir);
     ri_mutex_deinit(&db->swap_lock);
     ri_mutex_deinit(&db->heads_lock);

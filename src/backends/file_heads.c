@@ -10,8 +10,11 @@
  *      no later append stands behind it. If that fails (there may be no room for it), zeros take the place of what was
  *      appended, which needs no room: whoever reads them sees a torn end and asks for a replacement (kept_len less than
  *      the length). If even that fails, nobody knows whether the commit will be seen, and the message says so.
+ * (H4) DIR/lock is open while it is locked, and no longer. The lock belongs to the open file, which children inherit:
+ *      an idle child of a writer that was killed would keep it. What is left is a thread that forks while another one
+ *      commits (docs/c-api.md).
  *
- * Cost of an append: flock, two stats, one pwrite, one fdatasync; the first one to a file that this handle did not put
+ * Cost of an append: DIR/lock opened, locked and closed, two stats, one pwrite, one fdatasync; the first one to a file that this handle did not put
  * there syncs "heads" before.
  */
 #include "file_parts.h"
@@ -104,27 +107,29 @@ static bool lock_is_current(const file_db *db)
            mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
+static void close_lock(file_db *db)
+{
+    ri_disk_close(db->lock_fd);
+    db->lock_fd = -1;
+}
+
+/* (H4) */
 static int try_lock(file_db *db)
 {
     int errnum = 0;
-    if (db->lock_fd >= 0 && db->lock_pid != getpid()) {
-        ri_disk_close(db->lock_fd);
-        db->lock_fd = -1;
-    }
     for (int i = 0; i < LOCK_TRIES; i++) {
+        db->lock_fd = ri_disk_open(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
         if (db->lock_fd < 0) {
-            db->lock_fd = ri_disk_open(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
-            db->lock_pid = getpid();
-            if (db->lock_fd < 0) {
-                return errnum;
-            }
-        }
-        errnum = ri_disk_lock(db->lock_fd);
-        if (errnum != 0 || lock_is_current(db)) {
             return errnum;
         }
-        ri_disk_close(db->lock_fd);
-        db->lock_fd = -1;
+        errnum = ri_disk_lock(db->lock_fd);
+        if (errnum == 0 && lock_is_current(db)) {
+            return 0;
+        }
+        close_lock(db);
+        if (errnum != 0) {
+            return errnum;
+        }
     }
     return EAGAIN;
 }
@@ -142,7 +147,8 @@ int ri_file_lock(file_db *db, rille_err *err)
 
 void ri_file_unlock(file_db *db)
 {
-    ri_disk_unlock(db->lock_fd);
+    ri_disk_unlock(db->lock_fd); /* a child that was forked meanwhile may have it open still */
+    close_lock(db);
     ri_mutex_unlock(&db->swap_lock);
 }
 

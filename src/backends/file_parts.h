@@ -56,8 +56,7 @@ typedef struct file_pack_fd {
 typedef struct file_db {
     int dir;
     ri_mutex swap_lock; /* writers of heads; held over syncs */
-    int lock_fd;        /* under swap_lock */
-    pid_t lock_pid;     /* a lock_fd from before a fork is shared with the parent: opened anew */
+    int lock_fd;        /* under swap_lock; -1 when not locked */
     bool swept;
     ri_mutex heads_lock; /* the list of heads; never held over a sync */
     file_head *heads;
