@@ -473,6 +473,49 @@ TEST(file__sweeps_what_dead_writers_left)
     test_dir_remove(dir.path);
 }
 
+static void make_fifo(const char *dir, const char *name)
+{
+    test_text path = test_join(dir, name, "");
+    (void)unlink(path.text);
+    REQUIRE(mkfifo(path.text, 0644) == 0);
+}
+
+/* The opening of a FIFO waits for its other end. */
+TEST(file__waits_for_no_fifo)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    ri_store *fresh;
+    ri_noderef root;
+    rille_head head;
+    rille_revision revision = { { 0 } };
+    uint64_t offset;
+    uint64_t len;
+    char hex[2 * RI_HASH_SIZE + 1];
+    (void)alarm(60);
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    make_fifo(dir.path, "/.tmp-0123456789abcdef"); /* for the sweep */
+    make_fifo(dir.path, "/packs/.tmp-0123456789abcdef");
+    CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+    ri_hex(hex, root.pack, RI_HASH_SIZE);
+    make_fifo(dir.path, test_join("/packs/", hex, ".pack").text);
+    REQUIRE_RC(open_file(dir.path, false, &fresh), RILLE_OK);
+    CHECK_RC(test_check_tree(fresh, &root, 1, 3, 100, &test_err), RILLE_CORRUPT);
+    CHECK(strstr(test_err.message, hex) != NULL && strstr(test_err.message, "is no file") != NULL);
+    make_fifo(dir.path, "/heads/main");
+    CHECK_RC(ri_store_head_read(fresh, "main", &head, &test_err), RILLE_CORRUPT);
+    CHECK(strstr(test_err.message, "heads/main is no file") != NULL);
+    make_fifo(dir.path, "/lock");
+    CHECK_RC(swap_text(fresh, &revision, "base+1", 4), RILLE_CORRUPT);
+    CHECK(strstr(test_err.message, "\"lock\" in it is no file") != NULL);
+    ri_store_release(fresh);
+    make_fifo(dir.path, "/rille");
+    CHECK_RC(open_file(dir.path, false, &fresh), RILLE_FOREIGN);
+    ri_store_release(store);
+    (void)alarm(0);
+    test_dir_remove(dir.path);
+}
+
 /* A file can be made as long as one likes, for nothing. */
 TEST(file__refuses_to_read_more_than_an_object_can_have)
 {
@@ -543,4 +586,4 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__reads_more_packs_than_it_keeps_open)
+          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)

@@ -30,6 +30,21 @@ int ri_disk_open(int dir, const char *path, int flags, int *errnum)
     return fd;
 }
 
+int ri_disk_open_file(int dir, const char *path, int flags, int *errnum)
+{
+    struct stat info;
+    int fd = ri_disk_open(dir, path, flags | O_NONBLOCK | O_NOCTTY, errnum);
+    if (fd < 0) {
+        *errnum = *errnum == EISDIR ? RI_DISK_NO_FILE : *errnum;
+    } else if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        *errnum = RI_DISK_NO_FILE;
+        ri_disk_close(fd);
+        fd = -1;
+    }
+    errno = *errnum;
+    return fd;
+}
+
 void ri_disk_close(int fd)
 {
     if (fd >= 0) {
@@ -226,7 +241,7 @@ static int sweep_one(void *context, int dir, const char *name)
         return 0;
     }
     int errnum;
-    int fd = ri_disk_open(dir, name, O_RDONLY, &errnum);
+    int fd = ri_disk_open_file(dir, name, O_RDONLY | O_NOFOLLOW, &errnum);
     if (fd >= 0) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
             (void)unlinkat(dir, name, 0);

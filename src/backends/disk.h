@@ -6,6 +6,7 @@
 #ifndef RI_DISK_H
 #define RI_DISK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,10 +14,13 @@
 
 #define RI_DISK_PATH_MAX 400 /* of a path inside a database, with its 0 */
 #define RI_DISK_TEMP_PREFIX ".tmp-"
+#define RI_DISK_NO_FILE ENXIO /* a FIFO, a socket, a directory ...; as open(2) has it for some of them */
 #define RI_DISK_SECTOR 512U /* the least that any storage writes at once */
 
 /* The descriptor, or -1 and *errnum. Close-on-exec. */
 int ri_disk_open(int dir, const char *path, int flags, int *errnum);
+/* The same for a regular file. *errnum is RI_DISK_NO_FILE for anything else, and nothing waits for its other end. */
+int ri_disk_open_file(int dir, const char *path, int flags, int *errnum);
 void ri_disk_close(int fd);
 /* EIO when the file ends before. */
 int ri_disk_read(int fd, uint8_t *bytes, size_t len, uint64_t offset);

@@ -19,6 +19,18 @@
 #define MARKER_BEGIN "rille database\nformat "
 #define MARKER_BYTES_MAX 64U
 
+int ri_file_fail(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err)
+{
+    if (errnum == ENOMEM) {
+        return ri_fail_nomem(err);
+    }
+    if (errnum == RI_DISK_NO_FILE) {
+        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s is no file (a FIFO, a directory ...): restore it from a copy",
+                       db->path, path);
+    }
+    return ri_fail_errno(err, errnum, "file:%s: cannot %s %s", db->path, doing, path);
+}
+
 /* ---- what is ours ---- */
 
 typedef struct parts_walk {
@@ -157,7 +169,10 @@ static int check_marker(const file_db *db, rille_err *err)
     int errnum;
     struct stat info;
     char text[MARKER_BYTES_MAX + 1];
-    int fd = ri_disk_open(db->dir, FILE_MARKER_NAME, O_RDONLY, &errnum);
+    int fd = ri_disk_open_file(db->dir, FILE_MARKER_NAME, O_RDONLY, &errnum);
+    if (errnum == RI_DISK_NO_FILE) {
+        return judge_marker(db, "", err);
+    }
     if (fd < 0) {
         return errnum == ENOENT ? judge_unmarked(db, err)
                                 : ri_fail_errno(err, errnum, "file:%s: cannot open " FILE_MARKER_NAME, db->path);

@@ -118,7 +118,7 @@ static int try_lock(file_db *db)
 {
     int errnum = 0;
     for (int i = 0; i < LOCK_TRIES; i++) {
-        db->lock_fd = ri_disk_open(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
+        db->lock_fd = ri_disk_open_file(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
         if (db->lock_fd < 0) {
             return errnum;
         }
@@ -140,6 +140,11 @@ int ri_file_lock(file_db *db, rille_err *err)
     int errnum = try_lock(db);
     if (errnum != 0) {
         ri_mutex_unlock(&db->swap_lock);
+        if (errnum == RI_DISK_NO_FILE) {
+            return ri_fail(err, RILLE_CORRUPT,
+                           "file:%s: \"" FILE_LOCK_NAME "\" in it is no file (a FIFO, a directory ...): remove it",
+                           db->path);
+        }
         return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write", db->path);
     }
     return RILLE_OK;
@@ -199,10 +204,10 @@ static int open_newest(file_db *db, const char *path, file_head_fd **out)
     int errnum;
     struct stat info;
     bool writable = true;
-    int fd = ri_disk_open(db->dir, path, O_RDWR, &errnum);
+    int fd = ri_disk_open_file(db->dir, path, O_RDWR, &errnum);
     if (fd < 0 && (errnum == EACCES || errnum == EPERM || errnum == EROFS)) {
         writable = false;
-        fd = ri_disk_open(db->dir, path, O_RDONLY, &errnum);
+        fd = ri_disk_open_file(db->dir, path, O_RDONLY, &errnum);
     }
     if (fd < 0) {
         return errnum;
@@ -256,19 +261,13 @@ static rille_revision revision_of(const file_head_fd *open, uint64_t size)
     return revision;
 }
 
-static int fail_head(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err)
-{
-    return errnum == ENOMEM ? ri_fail_nomem(err)
-                            : ri_fail_errno(err, errnum, "file:%s: cannot %s %s", db->path, doing, path);
-}
-
 /* ---- reading ---- */
 
 static int read_open(const file_db *db, const file_head_fd *open, const char *path, rille_head *out, rille_err *err)
 {
     struct stat info;
     if (fstat(open->fd, &info) != 0) {
-        return fail_head(db, "read", path, errno, err);
+        return ri_file_fail(db, "read", path, errno, err);
     }
     if ((uint64_t)info.st_size > FILE_HEAD_BYTES_MAX) {
         return ri_fail(err, RILLE_CORRUPT, "file:%s: %s has %llu bytes, a head is never that long", db->path, path,
@@ -282,7 +281,7 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
     int errnum = ri_disk_read(open->fd, bytes, len, 0);
     if (errnum != 0) {
         ri_free(bytes);
-        return fail_head(db, "read", path, errnum, err);
+        return ri_file_fail(db, "read", path, errnum, err);
     }
     *out = (rille_head){ bytes, len, revision_of(open, len) };
     return RILLE_OK;
@@ -300,7 +299,7 @@ int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err
         return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
     }
     if (errnum != 0) {
-        return fail_head(db, "open", path.text, errnum, err);
+        return ri_file_fail(db, "open", path.text, errnum, err);
     }
     int rc = read_open(db, open, path.text, out, err);
     release_open(open);
@@ -376,12 +375,12 @@ static int append_head(const file_db *db, file_head_fd *open, const char *path, 
                        rille_err *err)
 {
     if (!open->writable) {
-        return fail_head(db, "write", path, EACCES, err);
+        return ri_file_fail(db, "write", path, EACCES, err);
     }
     size_t old_len = swap->kept_len;
     int errnum = swap->durable ? make_name_durable(db, open) : 0;
     if (errnum != 0) {
-        return fail_head(db, "sync", "heads", errnum, err);
+        return ri_file_fail(db, "sync", "heads", errnum, err);
     }
     errnum = ri_disk_write(open->fd, swap->cell + old_len, swap->cell_len - old_len, old_len);
     if (errnum == 0 && swap->durable) {
@@ -390,7 +389,7 @@ static int append_head(const file_db *db, file_head_fd *open, const char *path, 
     if (errnum == 0) {
         return RILLE_OK;
     }
-    return undo_append(db, open, path, old_len, swap->cell_len) ? fail_head(db, "append to", path, errnum, err)
+    return undo_append(db, open, path, old_len, swap->cell_len) ? ri_file_fail(db, "append to", path, errnum, err)
                                                                 : fail_unknown(db, path, errnum, err);
 }
 
@@ -416,7 +415,7 @@ static int write_new_head(file_db *db, const char *path, const rille_head_swap *
 {
     int errnum = replace_head(db, path, swap->cell, swap->cell_len);
     if (errnum != 0) {
-        return fail_head(db, "write", path, errnum, err);
+        return ri_file_fail(db, "write", path, errnum, err);
     }
     if (swap->durable && (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
         return fail_unknown(db, path, errnum, err);
@@ -443,11 +442,11 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
         return memcmp(&swap->expected, &none, sizeof none) == 0 ? RILLE_OK : RILLE_CONFLICT;
     }
     if (errnum != 0) {
-        return fail_head(db, "open", path, errnum, err);
+        return ri_file_fail(db, "open", path, errnum, err);
     }
     int rc = RILLE_OK;
     if (fstat((*open)->fd, &info) != 0) {
-        rc = fail_head(db, "open", path, errno, err);
+        rc = ri_file_fail(db, "open", path, errno, err);
     } else {
         rille_revision found = revision_of(*open, (uint64_t)info.st_size);
         rc = memcmp(&swap->expected, &found, sizeof found) == 0 ? RILLE_OK : RILLE_CONFLICT;
@@ -531,7 +530,7 @@ int ri_file_head_delete(void *self, const char *branch, rille_err *err)
     if (errnum == ENOENT) {
         rc = ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
     } else if (errnum != 0 || (errnum = ri_disk_sync_dir(db->dir, "heads")) != 0) {
-        rc = fail_head(db, "remove", path.text, errnum, err);
+        rc = ri_file_fail(db, "remove", path.text, errnum, err);
     }
     ri_file_unlock(db);
     return rc;
@@ -574,7 +573,7 @@ int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err)
     }
     if (errnum != 0) {
         ri_free(list.names);
-        return fail_head(db, "list", "heads", errnum, err);
+        return ri_file_fail(db, "list", "heads", errnum, err);
     }
     *names = list.names;
     *count = list.count;

@@ -97,7 +97,7 @@ static file_pack_fd *idle_fd(file_db *db)
 static int open_sized(const file_db *db, const char *path, uint64_t *size, int *errnum)
 {
     struct stat info;
-    int fd = ri_disk_open(db->dir, path, O_RDONLY, errnum);
+    int fd = ri_disk_open_file(db->dir, path, O_RDONLY, errnum);
     if (fd >= 0 && fstat(fd, &info) != 0) {
         *errnum = errno;
         ri_disk_close(fd);
@@ -173,6 +173,9 @@ static void close_object(file_db *db, const open_object *object)
 
 static int rc_of_errno(int errnum)
 {
+    if (errnum == RI_DISK_NO_FILE) {
+        return RILLE_CORRUPT;
+    }
     return errnum == 0 ? RILLE_OK : ri_fail_errno(NULL, errnum, "%s", "");
 }
 
@@ -237,7 +240,7 @@ static int make_dirs(const file_db *db, const char *path)
 static int write_object(const file_db *db, const rille_put *put, const char *path)
 {
     struct stat info;
-    if (fstatat(db->dir, path, &info, 0) == 0 && (uint64_t)info.st_size == put->len) {
+    if (fstatat(db->dir, path, &info, 0) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == put->len) {
         return 0;
     }
     int errnum = ri_disk_replace(db->dir, path, put->bytes, put->len);

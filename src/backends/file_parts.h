@@ -74,6 +74,9 @@ typedef struct file_db {
  */
 int ri_file_sync_place(file_db *db, rille_err *err);
 
+/* "cannot read heads/main": says why and what to do. */
+int ri_file_fail(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err);
+
 /* objects */
 int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
 int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err);

@@ -23,6 +23,18 @@ static want_name name_of(const ri_want *want)
     return name;
 }
 
+/* Where a want was looked for first: "pack 12ab..." or itself. */
+static want_name place_of(const ri_store *store, const ri_want *want)
+{
+    want_name place = name_of(want);
+    if (want->decode != NULL && want->ref.len > 0 && !ri_store_has(store, RILLE_BACKEND_ROWS)) {
+        char hex[2 * RI_HASH_SIZE + 1];
+        ri_hex(hex, want->ref.pack, RI_HASH_SIZE);
+        (void)snprintf(place.text, sizeof place.text, "pack %s", hex);
+    }
+    return place;
+}
+
 static bool is_region(const ri_want *want)
 {
     return ri_addr_is_zero(want->ref.addr);
@@ -193,6 +205,10 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, r
         return rc;
     }
     want_name name = name_of(want);
+    if (rc == RILLE_CORRUPT && errnum == ENXIO) { /* what opens no FIFO, socket or directory */
+        return ri_fail(err, rc, "%s: %s cannot be read: %s is no file (a FIFO, a directory ...): restore it from a copy",
+                       store->url, name.text, place_of(store, want).text);
+    }
     if (rc == RILLE_CORRUPT) {
         return ri_fail(err, rc, "%s: %s is damaged (its bytes do not match its address): restore it from a copy",
                        store->url, name.text);
