@@ -118,6 +118,36 @@ TEST(file__drop_leaves_what_is_not_its_own)
     test_dir_remove(dir.path);
 }
 
+#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+TEST(file__drops_nothing_behind_a_link)
+{
+    static const char *const links[] = { "/db/heads", "/db/packs", "/db/blobs", "/db/blobs/01" };
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        test_dir dir = test_dir_fast();
+        ri_store *store;
+        struct stat info;
+        test_text link = test_join(dir.path, links[i], "");
+        test_text other = test_join(dir.path, "/other", "");
+        static const char *const names[] = { "/main", "/" HEX64 ".pack", "/" HEX64, "/.tmp-0123" };
+        REQUIRE_RC(open_file(test_join(dir.path, "/db", "").text, true, &store), RILLE_OK);
+        CHECK(mkdir(other.text, 0755) == 0);
+        CHECK(rmdir(link.text) == 0 || errno == ENOENT); /* blobs/01 is not there yet */
+        REQUIRE(symlink(i < 3 ? "../other" : "../../other", link.text) == 0);
+        for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
+            CHECK(test_file_write(test_join(other.text, names[j], "").text, "x", 1));
+        }
+        CHECK_RC(test_set_head(store, "side", "head", 4, NULL, &test_err), RILLE_OK); /* and sweeps */
+        CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+        ri_store_release(store);
+        for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
+            CHECK(stat(test_join(other.text, names[j], "").text, &info) == 0);
+        }
+        CHECK(lstat(link.text, &info) == 0 && S_ISLNK(info.st_mode));
+        test_dir_remove(dir.path);
+    }
+}
+
 static int drop_it(const char *path)
 {
     ri_store *store;
@@ -128,8 +158,6 @@ static int drop_it(const char *path)
     }
     return rc;
 }
-
-#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* Stopped anywhere, here by a directory where a file is expected: nobody finds a head, a creation makes the database
  * anew, another drop ends it. */
@@ -586,4 +614,4 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)
+          file__drops_nothing_behind_a_link, file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)

@@ -200,10 +200,13 @@ int ri_disk_replace(int dir, const char *path, const uint8_t *bytes, size_t len)
 
 /* ---- directories ---- */
 
-int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context)
+static int walk(int dir, const char *path, int flags, ri_disk_visit visit, void *context)
 {
     int errnum;
-    int fd = ri_disk_open(dir, path, O_RDONLY | O_DIRECTORY, &errnum);
+    int fd = ri_disk_open(dir, path, O_RDONLY | O_DIRECTORY | flags, &errnum);
+    if (fd < 0 && errnum == ELOOP && (flags & O_NOFOLLOW) != 0) {
+        return ENOTDIR; /* some systems' word for a link */
+    }
     if (fd < 0) {
         return errnum == ENOENT ? 0 : errnum;
     }
@@ -227,6 +230,16 @@ int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context)
     }
     (void)closedir(entries);
     return rc;
+}
+
+int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context)
+{
+    return walk(dir, path, 0, visit, context);
+}
+
+int ri_disk_walk_own(int dir, const char *path, ri_disk_visit visit, void *context)
+{
+    return walk(dir, path, O_NOFOLLOW, visit, context);
 }
 
 bool ri_disk_is_temp(const char *name)
@@ -253,5 +266,5 @@ static int sweep_one(void *context, int dir, const char *name)
 
 void ri_disk_sweep(int dir, const char *path)
 {
-    (void)ri_disk_walk(dir, path, sweep_one, NULL);
+    (void)ri_disk_walk_own(dir, path, sweep_one, NULL);
 }

@@ -40,6 +40,9 @@ int ri_disk_replace(int dir, const char *path, const uint8_t *bytes, size_t len)
  * not 0 ends the walk and is returned. */
 typedef int (*ri_disk_visit)(void *context, int dir, const char *name);
 int ri_disk_walk(int dir, const char *path, ri_disk_visit visit, void *context);
+/* The same for who removes files: ENOTDIR also where the path ends in a symbolic link, which leads to what may belong
+ * to somebody else. */
+int ri_disk_walk_own(int dir, const char *path, ri_disk_visit visit, void *context);
 
 bool ri_disk_is_temp(const char *name);
 /* Removes temporary files that no process is writing any more. */

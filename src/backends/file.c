@@ -79,6 +79,18 @@ static int visit_name(void *context, int dir, const char *name)
     return walk->drop ? remove_at(dir, name) : 0;
 }
 
+/* A part of the database. A drop leaves one alone that is no directory, or a link to one: what is in it may belong to
+ * another database. */
+static int walk_part(parts_walk *walk, int dir, const char *name, ri_disk_visit visit)
+{
+    if (!walk->drop) {
+        return ri_disk_walk(dir, name, visit, walk);
+    }
+    int errnum = ri_disk_walk_own(dir, name, visit, walk);
+    walk->strange += errnum == ENOTDIR;
+    return errnum == ENOTDIR ? 0 : errnum;
+}
+
 static int visit_blobs(void *context, int dir, const char *name)
 {
     parts_walk *walk = context;
@@ -87,7 +99,7 @@ static int visit_blobs(void *context, int dir, const char *name)
         return visit_name(walk, dir, name);
     }
     walk->is_ours = is_blob;
-    int errnum = ri_disk_walk(dir, name, visit_name, walk);
+    int errnum = walk_part(walk, dir, name, visit_name);
     if (walk->drop) {
         (void)unlinkat(dir, name, AT_REMOVEDIR);
     }
@@ -244,7 +256,7 @@ static int drop_parts(const file_db *db)
         left = false;
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             parts_walk walk = { .is_ours = parts[i].is_ours, .drop = true };
-            int errnum = ri_disk_walk(db->dir, parts[i].dir, parts[i].visit, &walk);
+            int errnum = walk_part(&walk, db->dir, parts[i].dir, parts[i].visit);
             if (errnum != 0) {
                 return errnum;
             }
@@ -260,7 +272,7 @@ static int drop_all(const file_db *db)
 {
     parts_walk temps = { .is_ours = is_nothing, .drop = true };
     int errnum = drop_parts(db);
-    errnum = errnum == 0 ? ri_disk_walk(db->dir, ".", visit_name, &temps) : errnum;
+    errnum = errnum == 0 ? walk_part(&temps, db->dir, ".", visit_name) : errnum;
     errnum = errnum == 0 ? remove_at(db->dir, FILE_MARKER_NAME) : errnum;
     return errnum == 0 ? remove_at(db->dir, FILE_LOCK_NAME) : errnum;
 }

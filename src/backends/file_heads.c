@@ -408,7 +408,7 @@ static void sweep_all(const file_db *db)
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
         ri_disk_sweep(db->dir, dirs[i]);
     }
-    (void)ri_disk_walk(db->dir, "blobs", sweep_shard, NULL);
+    (void)ri_disk_walk_own(db->dir, "blobs", sweep_shard, NULL);
 }
 
 static int write_new_head(file_db *db, const char *path, const rille_head_swap *swap, rille_err *err)
