@@ -189,6 +189,54 @@ TEST(file__a_drop_that_stopped_can_be_repeated)
     }
 }
 
+/* Objects without a head: a drop that was stopped is no damage, and a creation ends it. */
+TEST(file__knows_a_lost_head_from_a_drop_that_stopped)
+{
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text stop = test_join(path.text, "/packs/" HEX64 ".pack", "");
+    ri_store *store;
+    ri_noderef root;
+    rille_head head;
+    uint64_t offset;
+    uint64_t len;
+    struct stat info;
+    for (int i = 0; i < 2; i++) {
+        REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+        CHECK_RC(ri_store_check_heads(store, &test_err), RILLE_OK);
+        CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+        ri_store_release(store);
+        if (i == 0) {
+            CHECK(unlink(test_join(path.text, "/heads/main", "").text) == 0);
+            REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+            CHECK_RC(ri_store_check_heads(store, &test_err), RILLE_CORRUPT);
+            CHECK(strstr(test_err.message, path.text) != NULL && strstr(test_err.message, "heads/main") != NULL);
+            ri_store_release(store);
+        } else { /* anything may be left of the packs: here all that the walk did not come to */
+            CHECK(mkdir(stop.text, 0755) == 0);
+            CHECK(drop_it(path.text) < 0);
+            CHECK(rmdir(stop.text) == 0);
+            CHECK(test_file_write(stop.text, "x", 1));
+            REQUIRE_RC(open_file(path.text, false, &store), RILLE_OK);
+            CHECK_RC(ri_store_check_heads(store, &test_err), RILLE_OK);
+            CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_NOTFOUND);
+            rille_revision none = { { 0 } };
+            CHECK_RC(swap_text(store, &none, "base", 0), RILLE_NOTFOUND);
+            ri_store_release(store);
+            REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+            CHECK(stat(stop.text, &info) != 0);
+            ri_store_release(store);
+            REQUIRE_RC(open_file(path.text, false, &store), RILLE_OK);
+            CHECK_RC(ri_store_check_heads(store, &test_err), RILLE_OK);
+            CHECK_RC(swap_text(store, &none, "base", 0), RILLE_OK);
+            ri_store_release(store);
+        }
+        CHECK_RC(drop_it(path.text), RILLE_OK);
+        CHECK(stat(path.text, &info) != 0);
+    }
+    test_dir_remove(dir.path);
+}
+
 /* A commit put its pack and its blob when the drop had passed there. */
 TEST(file__can_be_made_again_where_a_writer_raced_a_drop)
 {
@@ -614,4 +662,5 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__drops_nothing_behind_a_link, file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)
+          file__drops_nothing_behind_a_link, file__knows_a_lost_head_from_a_drop_that_stopped,
+          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)

@@ -425,9 +425,33 @@ TEST(conn__says_when_there_is_no_database_or_one_already)
     CHECK_RC(ri_database_drop("mem:nothing", &test_err), 0);
 }
 
+TEST(conn__makes_no_new_database_where_the_head_is_gone)
+{
+    char dir[] = "/tmp/rille_test_XXXXXX";
+    char url[64];
+    char path[64];
+    REQUIRE(mkdtemp(dir) != NULL);
+    (void)snprintf(url, sizeof url, "file:%s/db", dir);
+    (void)snprintf(path, sizeof path, "%s/db/heads/main", dir);
+    first_steps(url);
+    CHECK(unlink(path) == 0);
+    for (int i = 0; i < 4; i++) {
+        rille_conn *conn = NULL;
+        ri_conn_options options = { .create = i % 2 == 1, .must_create = i % 2 == 1 };
+        CHECK_RC(ri_conn_open(url, &options, &conn, &test_err), RILLE_CORRUPT);
+        CHECK(strstr(test_err.message, url) != NULL && strstr(test_err.message, "restore heads/main") != NULL);
+        path[strlen(path) - (i == 1 ? strlen("/main") : 0)] = '\0'; /* and with heads/ gone */
+        CHECK(i != 1 || rmdir(path) == 0);
+    }
+    CHECK_RC(ri_database_drop(url, &test_err), 0);
+    first_steps(url);
+    CHECK_RC(ri_database_drop(url, &test_err), 0);
+    (void)rmdir(dir);
+}
+
 TEST_MAIN(conn__keeps_what_was_committed_in_memory, conn__works_when_every_read_is_deferred,
           conn__keeps_what_was_committed_in_files, conn__keeps_what_was_committed_in_lmdb,
           conn__spills_and_still_finds_the_past, conn__gives_the_same_trees_whenever_it_flushes,
           conn__goes_back_from_the_past, conn__flushes_what_is_too_long_to_spill, conn__counts_ids_of_facts_only,
           conn__says_when_the_head_went_back, conn__lets_the_second_of_two_writers_run_again,
-          conn__says_when_there_is_no_database_or_one_already)
+          conn__says_when_there_is_no_database_or_one_already, conn__makes_no_new_database_where_the_head_is_gone)

@@ -15,7 +15,7 @@
 #define RI_DISK_PATH_MAX 400 /* of a path inside a database, with its 0 */
 #define RI_DISK_TEMP_PREFIX ".tmp-"
 #define RI_DISK_NO_FILE ENXIO /* a FIFO, a socket, a directory ...; as open(2) has it for some of them */
-#define RI_DISK_SECTOR 512U /* the least that any storage writes at once */
+#define RI_DISK_SECTOR 512U   /* the least that any storage writes at once */
 
 /* The descriptor, or -1 and *errnum. Close-on-exec. */
 int ri_disk_open(int dir, const char *path, int flags, int *errnum);

@@ -16,8 +16,15 @@
 #include <unistd.h>
 
 #define MARKER_TEXT "rille database\nformat 1\n"
+#define MARKER_DROPPING MARKER_TEXT "dropping\n" /* a drop has begun: what is missing was not lost */
 #define MARKER_BEGIN "rille database\nformat "
 #define MARKER_BYTES_MAX 64U
+
+const char *ri_file_remedy(int errnum)
+{
+    bool forbidden = errnum == EACCES || errnum == EPERM || errnum == EROFS;
+    return forbidden ? " (give this user the right to write to it, or name another one)" : "";
+}
 
 int ri_file_fail(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err)
 {
@@ -176,28 +183,57 @@ static int judge_marker(const file_db *db, const char *text, rille_err *err)
     return RILLE_OK;
 }
 
-static int check_marker(const file_db *db, rille_err *err)
+/* The first MARKER_BYTES_MAX bytes and a 0. */
+typedef struct marker_text {
+    char bytes[MARKER_BYTES_MAX + 1];
+    size_t len;
+} marker_text;
+
+static int read_marker(const file_db *db, marker_text *out)
 {
     int errnum;
     struct stat info;
-    char text[MARKER_BYTES_MAX + 1];
+    *out = (marker_text){ .len = 0 };
     int fd = ri_disk_open_file(db->dir, FILE_MARKER_NAME, O_RDONLY, &errnum);
-    if (errnum == RI_DISK_NO_FILE) {
-        return judge_marker(db, "", err);
-    }
     if (fd < 0) {
-        return errnum == ENOENT ? judge_unmarked(db, err)
-                                : ri_fail_errno(err, errnum, "file:%s: cannot open " FILE_MARKER_NAME, db->path);
+        return errnum;
     }
     errnum = fstat(fd, &info) == 0 ? 0 : errno;
-    size_t len = errnum == 0 && info.st_size < (off_t)MARKER_BYTES_MAX ? (size_t)info.st_size : 0;
-    errnum = errnum == 0 ? ri_disk_read(fd, (uint8_t *)text, len, 0) : errnum;
+    if (errnum == 0) {
+        out->len = info.st_size < (off_t)MARKER_BYTES_MAX ? (size_t)info.st_size : MARKER_BYTES_MAX;
+        errnum = ri_disk_read(fd, (uint8_t *)out->bytes, out->len, 0);
+    }
     ri_disk_close(fd);
-    if (errnum != 0) {
+    return errnum;
+}
+
+/* A part of it does too: the drop that wrote it goes on without. */
+static bool says_dropping(const marker_text *text)
+{
+    return text->len >= sizeof MARKER_TEXT && text->len < sizeof MARKER_DROPPING &&
+           memcmp(text->bytes, MARKER_DROPPING, text->len) == 0;
+}
+
+bool ri_file_is_dropped(const file_db *db)
+{
+    marker_text text;
+    int errnum = read_marker(db, &text);
+    return errnum == ENOENT || (errnum == 0 && says_dropping(&text));
+}
+
+/* *dropping: a drop has begun. */
+static int check_marker(const file_db *db, bool *dropping, rille_err *err)
+{
+    marker_text text;
+    int errnum = read_marker(db, &text);
+    *dropping = errnum == 0 && says_dropping(&text);
+    if (errnum == ENOENT) {
+        return judge_unmarked(db, err);
+    }
+    if (errnum != 0 && errnum != RI_DISK_NO_FILE) {
         return ri_fail_errno(err, errnum, "file:%s: cannot read " FILE_MARKER_NAME, db->path);
     }
-    text[len] = '\0';
-    return judge_marker(db, text, err);
+    return *dropping ? RILLE_OK : judge_marker(db, text.bytes, err);
 }
 
 static int sync_names(const file_db *db)
@@ -217,21 +253,6 @@ int ri_file_sync_place(file_db *db, rille_err *err)
     db->placed = db->placed || errnum == 0;
     ri_mutex_unlock(&db->dirs_lock);
     return errnum == 0 ? RILLE_OK : ri_fail_errno(err, errnum, "file:%s: cannot sync the directory", db->path);
-}
-
-static int create_layout(file_db *db, rille_err *err)
-{
-    static const char *const dirs[] = { "heads", "packs", "blobs" };
-    int errnum = ri_disk_replace(db->dir, FILE_MARKER_NAME, (const uint8_t *)MARKER_TEXT, sizeof MARKER_TEXT - 1);
-    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
-        errnum = ri_disk_mkdir(db->dir, dirs[i]);
-    }
-    if (errnum != 0) {
-        bool forbidden = errnum == EACCES || errnum == EPERM || errnum == EROFS;
-        return ri_fail_errno(err, errnum, "file:%s: cannot create the database in the directory%s", db->path,
-                             forbidden ? " (give this user the right to write to it, or name another one)" : "");
-    }
-    return ri_file_sync_place(db, err);
 }
 
 /* ---- dropping ---- */
@@ -288,10 +309,25 @@ static void remove_dir(const file_db *db)
     }
 }
 
+/* In place, because there may be no room for a new file, and without a word where even that fails: then a drop that is
+ * killed leaves what looks like a database that has lost its heads, and can be dropped again all the same. */
+static void mark_dropping(const file_db *db)
+{
+    static const char mark[] = MARKER_DROPPING;
+    size_t from = sizeof MARKER_TEXT - 1;
+    int errnum;
+    int fd = ri_disk_open_file(db->dir, FILE_MARKER_NAME, O_WRONLY, &errnum);
+    if (fd >= 0) {
+        (void)ri_disk_write(fd, (const uint8_t *)mark + from, sizeof mark - 1 - from, from);
+        ri_disk_close(fd);
+    }
+}
+
 static int file_drop(void *self, rille_err *err)
 {
     file_db *db = self;
     RI_TRY(ri_file_lock(db, err));
+    mark_dropping(db);
     int errnum = drop_all(db);
     ri_file_unlock(db);
     if (errnum != 0) {
@@ -328,7 +364,50 @@ static uint64_t file_size_bytes(void *self)
     return sum;
 }
 
-/* ---- opening ---- */
+/* ---- creating and opening ---- */
+
+static int make_layout(const file_db *db)
+{
+    static const char *const dirs[] = { "heads", "packs", "blobs" };
+    int errnum = drop_parts(db); /* what a drop left that did not live to its end, or that a writer raced */
+    if (errnum == 0) {
+        errnum = ri_disk_replace(db->dir, FILE_MARKER_NAME, (const uint8_t *)MARKER_TEXT, sizeof MARKER_TEXT - 1);
+    }
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && errnum == 0; i++) {
+        errnum = ri_disk_mkdir(db->dir, dirs[i]);
+    }
+    return errnum;
+}
+
+/* Under the lock: who else creates it must not take it for a rest, nor write beside a drop. */
+static int create_locked(file_db *db, rille_err *err)
+{
+    bool dropping;
+    rille_err missing = { 0 };
+    int rc = check_marker(db, &dropping, &missing);
+    if (rc == RILLE_OK && !dropping) {
+        return RILLE_OK; /* somebody was first */
+    }
+    if (rc != RILLE_OK && rc != RILLE_NOTFOUND) {
+        *err = missing;
+        return rc;
+    }
+    int errnum = make_layout(db);
+    if (errnum != 0) {
+        return ri_fail_errno(err, errnum, "file:%s: cannot create the database in the directory%s", db->path,
+                             ri_file_remedy(errnum));
+    }
+    db->made = true;
+    return RILLE_OK;
+}
+
+static int create(file_db *db, rille_err *err)
+{
+    RI_TRY(ri_file_lock(db, err));
+    int rc = create_locked(db, err);
+    ri_file_unlock(db);
+    return rc == RILLE_OK ? ri_file_sync_place(db, err) : rc;
+}
 
 static void file_close(void *self)
 {
@@ -399,18 +478,19 @@ static int open_dir(file_db *db, bool create, rille_err *err)
     return ri_fail_errno(err, errnum, "file:%s: cannot open the directory", db->path);
 }
 
-int ri_backend_file_open(const char *place, bool create, rille_backend *out, rille_err *err)
+int ri_backend_file_open(const char *place, bool may_create, rille_backend *out, rille_err *err)
 {
     *out = (rille_backend){ 0 };
     file_db *db = new_db(place);
     if (db == NULL) {
         return ri_fail_nomem(err);
     }
+    bool dropping = false;
     rille_err missing = { 0 };
-    int rc = open_dir(db, create, &missing);
-    rc = rc == RILLE_OK ? check_marker(db, &missing) : rc;
-    if (rc == RILLE_NOTFOUND && create && db->dir >= 0) {
-        rc = create_layout(db, &missing);
+    int rc = open_dir(db, may_create, &missing);
+    rc = rc == RILLE_OK ? check_marker(db, &dropping, &missing) : rc;
+    if (may_create && db->dir >= 0 && (rc == RILLE_NOTFOUND || (rc == RILLE_OK && dropping))) {
+        rc = create(db, &missing);
     }
     if (rc != RILLE_OK) {
         if (err != NULL) {
@@ -419,6 +499,6 @@ int ri_backend_file_open(const char *place, bool create, rille_backend *out, ril
         file_close(db);
         return rc;
     }
-    *out = (rille_backend){ &file_ops, db, RILLE_BACKEND_THREADS };
+    *out = (rille_backend){ &file_ops, db, RILLE_BACKEND_THREADS | (db->made ? RI_BACKEND_MADE : 0U) };
     return RILLE_OK;
 }

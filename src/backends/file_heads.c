@@ -145,7 +145,8 @@ int ri_file_lock(file_db *db, rille_err *err)
                            "file:%s: \"" FILE_LOCK_NAME "\" in it is no file (a FIFO, a directory ...): remove it",
                            db->path);
         }
-        return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write", db->path);
+        return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write%s", db->path,
+                             ri_file_remedy(errnum));
     }
     return RILLE_OK;
 }
@@ -436,7 +437,7 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
     int errnum = reach_open(db, swap->branch, path, open);
     if (errnum == ENOENT) {
         static const rille_revision none;
-        if (fstatat(db->dir, FILE_MARKER_NAME, &info, 0) != 0) {
+        if (ri_file_is_dropped(db)) {
             return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
         }
         return memcmp(&swap->expected, &none, sizeof none) == 0 ? RILLE_OK : RILLE_CONFLICT;

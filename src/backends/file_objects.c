@@ -345,6 +345,9 @@ int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size
     int errnum = 0;
     *ids = NULL;
     *count = 0;
+    if (ri_file_is_dropped(db)) {
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
+    }
     switch (kind) {
     case RILLE_OBJECT_PACK:
         errnum = ri_disk_walk(db->dir, "packs", list_id, &list);

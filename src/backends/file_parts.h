@@ -2,7 +2,7 @@
  *
  * What the parts of the file backend share. The directory:
  *
- *     rille                     marker: "rille database\nformat 1\n"
+ *     rille                     marker: "rille database\nformat 1\n"; "dropping\n" behind it while it is dropped
  *     heads/<branch>            percent-encoded; the bytes of the head, nothing else
  *     packs/<64 hex>.pack
  *     blobs/<2 hex>/<64 hex>    the first byte of the id again as directory
@@ -58,6 +58,7 @@ typedef struct file_db {
     ri_mutex swap_lock; /* writers of heads; held over syncs */
     int lock_fd;        /* under swap_lock; -1 when not locked */
     bool swept;
+    bool made;           /* by this handle */
     ri_mutex heads_lock; /* the list of heads; never held over a sync */
     file_head *heads;
     uint64_t last_serial;
@@ -74,6 +75,11 @@ typedef struct file_db {
  */
 int ri_file_sync_place(file_db *db, rille_err *err);
 
+/* Also while a drop is under way, or after one that was stopped. */
+bool ri_file_is_dropped(const file_db *db);
+
+/* Behind a message of an errno about the directory: what to do, in brackets, or nothing. */
+const char *ri_file_remedy(int errnum);
 /* "cannot read heads/main": says why and what to do. */
 int ri_file_fail(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err);
 

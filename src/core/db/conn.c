@@ -256,6 +256,7 @@ static int find_or_create(rille_conn *conn, const ri_conn_options *options, rill
     if (rc != RILLE_NOTFOUND) {
         return rc;
     }
+    RI_TRY(ri_store_check_heads(conn->store, err));
     if (!options->create && !options->must_create) {
         return ri_fail(err, RILLE_NOTFOUND, "no database on branch %s: create it first", conn->branch);
     }

@@ -9,6 +9,8 @@
 
 /* `place` is the URL without its scheme. create: make it if it is missing, else RILLE_NOTFOUND. */
 int ri_backend_memory_open(const char *place, bool create, rille_backend *out, rille_err *err);
+/* A capability of a handle: its open made the place, so that whatever is in it is younger. */
+#define RI_BACKEND_MADE (1U << 31)
 int ri_backend_file_open(const char *place, bool create, rille_backend *out, rille_err *err);
 int ri_backend_lmdb_open(const char *place, bool create, rille_backend *out, rille_err *err);
 

@@ -206,7 +206,8 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, r
     }
     want_name name = name_of(want);
     if (rc == RILLE_CORRUPT && errnum == ENXIO) { /* what opens no FIFO, socket or directory */
-        return ri_fail(err, rc, "%s: %s cannot be read: %s is no file (a FIFO, a directory ...): restore it from a copy",
+        return ri_fail(err, rc,
+                       "%s: %s cannot be read: %s is no file (a FIFO, a directory ...): restore it from a copy",
                        store->url, name.text, place_of(store, want).text);
     }
     if (rc == RILLE_CORRUPT) {

@@ -300,3 +300,35 @@ uint64_t ri_store_size_bytes(ri_store *store)
     leave(store);
     return size_bytes;
 }
+
+/* ---- heads that are gone ---- */
+
+/* A backend that cannot tell, or whose database is being dropped, has none. */
+static bool has_objects(ri_store *store, rille_object_kind kind)
+{
+    rille_object_id *ids = NULL;
+    size_t count = 0;
+    bool found = ri_store_list(store, kind, &ids, &count, NULL) == RILLE_OK && count > 0;
+    ri_free(ids);
+    return found;
+}
+
+/* Objects first: who sees those of a database that is just made sees its head too. */
+int ri_store_check_heads(ri_store *store, rille_err *err)
+{
+    if (ri_store_has(store, RILLE_BACKEND_ROWS) || ri_store_has(store, RI_BACKEND_MADE) ||
+        (!has_objects(store, RILLE_OBJECT_PACK) && !has_objects(store, RILLE_OBJECT_BLOB))) {
+        return RILLE_OK;
+    }
+    char *names = NULL;
+    size_t count = 0;
+    RI_TRY(ri_store_head_list(store, &names, &count, err));
+    ri_free(names);
+    if (count > 0) {
+        return RILLE_OK;
+    }
+    return ri_fail(err, RILLE_CORRUPT,
+                   "%s: the head of the database is missing, though its data is there: restore heads/main from a copy, "
+                   "or drop the database",
+                   store->url);
+}

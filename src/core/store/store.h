@@ -216,6 +216,9 @@ int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, ril
 int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
                        rille_err *err);
 int ri_store_head_list(ri_store *store, char **names, size_t *count, rille_err *err);
+/* Where a branch has no head and a database is to be found or made. RILLE_CORRUPT when no branch has one but there are
+ * objects: a creation writes the first head before any of them, and a drop says what it does. */
+int ri_store_check_heads(ri_store *store, rille_err *err);
 int ri_store_head_delete(ri_store *store, const char *branch, rille_err *err);
 int ri_store_drop(ri_store *store, rille_err *err);
 uint64_t ri_store_size_bytes(ri_store *store);
