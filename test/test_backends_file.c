@@ -237,6 +237,32 @@ TEST(file__knows_a_lost_head_from_a_drop_that_stopped)
     test_dir_remove(dir.path);
 }
 
+/* And not that a node is missing. */
+TEST(file__tells_readers_that_the_database_was_dropped)
+{
+    for (int i = 0; i < 2; i++) { /* while it is dropped, and after it */
+        test_dir dir = test_dir_fast();
+        test_text path = test_join(dir.path, "/db", "");
+        ri_store *store;
+        ri_noderef root;
+        rille_head head;
+        uint64_t offset;
+        uint64_t len;
+        REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+        CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+        ri_store_release(store);
+        REQUIRE_RC(open_file(path.text, false, &store), RILLE_OK);
+        CHECK(i == 1 || mkdir(test_join(path.text, "/.tmp-0123", "").text, 0755) == 0); /* stops it */
+        CHECK(drop_it(path.text) == RILLE_OK || i == 0);
+        CHECK_RC(test_check_tree(store, &root, 1, 3, 100, &test_err), RILLE_NOTFOUND);
+        CHECK(strstr(test_err.message, path.text) != NULL && strstr(test_err.message, "it was dropped") != NULL);
+        CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_NOTFOUND);
+        CHECK(strstr(test_err.message, "it was dropped") != NULL);
+        ri_store_release(store);
+        test_dir_remove(dir.path);
+    }
+}
+
 /* A commit put its pack and its blob when the drop had passed there. */
 TEST(file__can_be_made_again_where_a_writer_raced_a_drop)
 {
@@ -662,5 +688,6 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__drops_nothing_behind_a_link, file__knows_a_lost_head_from_a_drop_that_stopped,
-          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)
+          file__drops_nothing_behind_a_link, file__tells_readers_that_the_database_was_dropped,
+          file__knows_a_lost_head_from_a_drop_that_stopped, file__reads_more_packs_than_it_keeps_open,
+          file__waits_for_no_fifo)

@@ -221,6 +221,11 @@ bool ri_file_is_dropped(const file_db *db)
     return errnum == ENOENT || (errnum == 0 && says_dropping(&text));
 }
 
+int ri_file_fail_dropped(const file_db *db, rille_err *err)
+{
+    return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
+}
+
 /* *dropping: a drop has begun. */
 static int check_marker(const file_db *db, bool *dropping, rille_err *err)
 {

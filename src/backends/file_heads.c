@@ -296,6 +296,9 @@ int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err
     *out = (rille_head){ 0 };
     RI_TRY(path_of(db, branch, &path, err));
     int errnum = reach_open(db, branch, path.text, &open);
+    if (errnum == ENOENT && ri_file_is_dropped(db)) {
+        return ri_file_fail_dropped(db, err);
+    }
     if (errnum == ENOENT) {
         return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
     }
@@ -438,7 +441,7 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
     if (errnum == ENOENT) {
         static const rille_revision none;
         if (ri_file_is_dropped(db)) {
-            return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
+            return ri_file_fail_dropped(db, err);
         }
         return memcmp(&swap->expected, &none, sizeof none) == 0 ? RILLE_OK : RILLE_CONFLICT;
     }

@@ -204,7 +204,7 @@ static int read_range(const open_object *object, rille_get *get)
 int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
 {
     file_db *db = self;
-    (void)err;
+    bool missing = false;
     for (size_t i = 0; i < count; i++) {
         open_object object;
         gets[i].bytes = NULL;
@@ -214,8 +214,16 @@ int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
             gets[i].rc = read_range(&object, &gets[i]);
             close_object(db, &object);
         }
+        missing = missing || gets[i].rc == RILLE_NOTFOUND;
     }
-    return RILLE_OK;
+    if (!missing || !ri_file_is_dropped(db)) {
+        return RILLE_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ri_free(gets[i].bytes);
+        gets[i].bytes = NULL;
+    }
+    return ri_file_fail_dropped(db, err);
 }
 
 /* ---- writing ---- */
@@ -346,7 +354,7 @@ int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size
     *ids = NULL;
     *count = 0;
     if (ri_file_is_dropped(db)) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
+        return ri_file_fail_dropped(db, err);
     }
     switch (kind) {
     case RILLE_OBJECT_PACK:

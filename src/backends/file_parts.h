@@ -77,6 +77,7 @@ int ri_file_sync_place(file_db *db, rille_err *err);
 
 /* Also while a drop is under way, or after one that was stopped. */
 bool ri_file_is_dropped(const file_db *db);
+int ri_file_fail_dropped(const file_db *db, rille_err *err);
 
 /* Behind a message of an errno about the directory: what to do, in brackets, or nothing. */
 const char *ri_file_remedy(int errnum);
