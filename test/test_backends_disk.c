@@ -29,6 +29,7 @@ static struct {
     int errnum;
     bool no_new_files;
     void (*fail_sync)(void); /* the next sync of a file calls it and fails */
+    void (*no_marker)(void); /* the next open that finds no marker calls it */
     bool disk_full;          /* no file can grow, what is there can be written over */
     long pwrites;            /* since they were set to 0 */
     long file_syncs;
@@ -99,7 +100,14 @@ int openat(int dir, const char *path, int flags, ...)
         errno = ENOSPC;
         return -1;
     }
-    return hit ? -1 : (int)syscall(SYS_openat, dir, path, flags, 0666);
+    int fd = hit ? -1 : (int)syscall(SYS_openat, dir, path, flags, 0666);
+    if (fd < 0 && faults.no_marker != NULL && strcmp(path, "rille") == 0) {
+        void (*call)(void) = faults.no_marker;
+        faults.no_marker = NULL;
+        call();
+        errno = ENOENT;
+    }
+    return fd;
 }
 
 /* ---- a history of commits ---- */
@@ -425,6 +433,62 @@ TEST(disk__goes_on_after_an_interrupted_call)
     test_dir_remove(dir.path);
 }
 
+/* ---- who creates at the same time ---- */
+
+static const char *made_path;
+
+static void make_meanwhile(void)
+{
+    rille_backend other;
+    rille_revision revision = { { 0 } };
+    REQUIRE_RC(ri_backend_file_open(made_path, true, &other, &test_err), RILLE_OK);
+    CHECK_RC(swap_head(&other, &revision, "base", 0, true), RILLE_OK);
+    CHECK_RC(put_blob(&other, 0xab, 1), RILLE_OK);
+    other.ops->close(other.self);
+}
+
+/* A marker and a head that come when the marker was looked for are no strangers, and no rest of a drop. */
+TEST(disk__meets_a_creation_under_way)
+{
+    for (int create = 0; create < 2; create++) {
+        test_dir dir = test_dir_fast();
+        rille_backend mine;
+        rille_head head;
+        rille_object_id *ids;
+        size_t count;
+        made_path = dir.path;
+        faults.no_marker = make_meanwhile;
+        REQUIRE_RC(ri_backend_file_open(dir.path, create == 1, &mine, &test_err), RILLE_OK);
+        CHECK(faults.no_marker == NULL);
+        CHECK_RC(mine.ops->head_read(mine.self, "main", &head, &test_err), RILLE_OK);
+        CHECK_EQ_MEM(head.bytes, head.len, "base", 4);
+        CHECK_RC(mine.ops->list(mine.self, RILLE_OBJECT_BLOB, &ids, &count, &test_err), RILLE_OK);
+        CHECK_EQ_INT(count, 1);
+        rille_free(ids);
+        rille_free(head.bytes);
+        mine.ops->close(mine.self);
+        test_dir_remove(dir.path);
+    }
+}
+
+static void drop_meanwhile(void)
+{
+    CHECK(rmdir(made_path) == 0);
+}
+
+TEST(disk__creates_where_a_drop_took_the_directory_away)
+{
+    test_dir dir = test_dir_fast();
+    rille_backend mine;
+    made_path = dir.path;
+    faults.no_marker = drop_meanwhile;
+    CHECK_RC(ri_backend_file_open(dir.path, true, &mine, &test_err), RILLE_OK);
+    rille_revision revision = { { 0 } };
+    CHECK_RC(swap_head(&mine, &revision, "base", 0, true), RILLE_OK);
+    mine.ops->close(mine.self);
+    test_dir_remove(dir.path);
+}
+
 /* ---- who dies while it has the lock ---- */
 
 static void die(void)
@@ -472,6 +536,7 @@ TEST_MAIN(disk__loses_nothing_when_one_call_fails, disk__loses_nothing_when_all_
           disk__erases_an_append_where_there_is_no_room_for_a_new_head, disk__says_when_the_outcome_is_unknown,
           disk__a_small_commit_is_one_append_and_one_sync, disk__makes_names_durable_that_it_only_found,
           disk__an_erased_append_is_no_state_that_anybody_saw, disk__goes_on_after_an_interrupted_call,
+          disk__meets_a_creation_under_way, disk__creates_where_a_drop_took_the_directory_away,
           disk__an_idle_child_of_a_killed_writer_keeps_no_lock)
 #else
 TEST(disk__has_no_faults_here)

@@ -19,6 +19,7 @@
 #define MARKER_DROPPING MARKER_TEXT "dropping\n" /* a drop has begun: what is missing was not lost */
 #define MARKER_BEGIN "rille database\nformat "
 #define MARKER_BYTES_MAX 64U
+#define OPEN_TRIES 8 /* against creations and drops at the same time */
 
 const char *ri_file_remedy(int errnum)
 {
@@ -226,14 +227,25 @@ int ri_file_fail_dropped(const file_db *db, rille_err *err)
     return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
 }
 
-/* *dropping: a drop has begun. */
+/* *dropping: a drop has begun. What looked strange may be the work of a creation that goes on: then the marker, which it
+ * makes first, is there now. */
 static int check_marker(const file_db *db, bool *dropping, rille_err *err)
 {
     marker_text text;
-    int errnum = read_marker(db, &text);
+    int errnum = ENOENT;
+    int rc = RILLE_OK;
+    *dropping = false;
+    for (int i = 0; i < OPEN_TRIES && errnum == ENOENT; i++) {
+        struct stat info;
+        errnum = read_marker(db, &text);
+        rc = errnum == ENOENT ? judge_unmarked(db, err) : RILLE_OK;
+        if (rc != RILLE_OK && (rc != RILLE_FOREIGN || fstatat(db->dir, FILE_MARKER_NAME, &info, 0) != 0)) {
+            return rc;
+        }
+    }
     *dropping = errnum == 0 && says_dropping(&text);
     if (errnum == ENOENT) {
-        return judge_unmarked(db, err);
+        return rc;
     }
     if (errnum != 0 && errnum != RI_DISK_NO_FILE) {
         return ri_fail_errno(err, errnum, "file:%s: cannot read " FILE_MARKER_NAME, db->path);
@@ -483,6 +495,21 @@ static int open_dir(file_db *db, bool create, rille_err *err)
     return ri_fail_errno(err, errnum, "file:%s: cannot open the directory", db->path);
 }
 
+static int find_or_create(file_db *db, bool may_create, rille_err *err)
+{
+    bool dropping = false;
+    RI_TRY(open_dir(db, may_create, err));
+    int rc = check_marker(db, &dropping, err);
+    return may_create && (rc == RILLE_NOTFOUND || (rc == RILLE_OK && dropping)) ? create(db, err) : rc;
+}
+
+/* True when a drop removed the directory that was opened. */
+static bool dir_is_gone(const file_db *db)
+{
+    struct stat info;
+    return db->dir >= 0 && fstat(db->dir, &info) == 0 && info.st_nlink == 0;
+}
+
 int ri_backend_file_open(const char *place, bool may_create, rille_backend *out, rille_err *err)
 {
     *out = (rille_backend){ 0 };
@@ -490,12 +517,12 @@ int ri_backend_file_open(const char *place, bool may_create, rille_backend *out,
     if (db == NULL) {
         return ri_fail_nomem(err);
     }
-    bool dropping = false;
     rille_err missing = { 0 };
-    int rc = open_dir(db, may_create, &missing);
-    rc = rc == RILLE_OK ? check_marker(db, &dropping, &missing) : rc;
-    if (may_create && db->dir >= 0 && (rc == RILLE_NOTFOUND || (rc == RILLE_OK && dropping))) {
-        rc = create(db, &missing);
+    int rc = find_or_create(db, may_create, &missing);
+    for (int i = 1; i < OPEN_TRIES && may_create && rc == RILLE_NOTFOUND && dir_is_gone(db); i++) {
+        ri_disk_close(db->dir);
+        db->dir = -1;
+        rc = find_or_create(db, may_create, &missing);
     }
     if (rc != RILLE_OK) {
         if (err != NULL) {
@@ -504,6 +531,7 @@ int ri_backend_file_open(const char *place, bool may_create, rille_backend *out,
         file_close(db);
         return rc;
     }
-    *out = (rille_backend){ &file_ops, db, RILLE_BACKEND_THREADS | (db->made ? RI_BACKEND_MADE : 0U) };
+    uint32_t made = db->made ? RI_BACKEND_MADE : 0;
+    *out = (rille_backend){ &file_ops, db, RILLE_BACKEND_THREADS | made };
     return RILLE_OK;
 }
