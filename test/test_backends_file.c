@@ -516,6 +516,62 @@ TEST(file__says_that_a_user_may_not_write)
     test_dir_remove(dir.path);
 }
 
+static ri_noderef secret;
+
+static int reads_what_it_may_not(const char *path, rlim_t unused)
+{
+    ri_store *store;
+    char hex[2 * RI_HASH_SIZE + 1];
+    (void)unused;
+    ri_hex(hex, secret.pack, RI_HASH_SIZE);
+    if (setgid(65534) != 0 || setuid(65534) != 0) {
+        return 77;
+    }
+    if (open_file(path, false, &store) != RILLE_OK) {
+        return 1;
+    }
+    if (test_check_tree(store, &secret, 1, 3, 100, &test_err) != RILLE_PERMISSION) {
+        return 2;
+    }
+    bool says_all = strstr(test_err.message, hex) != NULL && strstr(test_err.message, "right to read") != NULL &&
+                    strstr(test_err.message, strerror(EACCES)) != NULL;
+    ri_noderef stray = secret; /* is looked for in all footers */
+    memset(stray.pack, 1, sizeof stray.pack);
+    if (!says_all || test_check_tree(store, &stray, 1, 3, 100, &test_err) != RILLE_PERMISSION) {
+        return 3;
+    }
+    says_all = strstr(test_err.message, hex) != NULL && strstr(test_err.message, "right to read") != NULL &&
+               strstr(test_err.message, strerror(EACCES)) != NULL;
+    ri_store_release(store);
+    return says_all ? 0 : 4;
+}
+
+/* Which file it is, why, and what to do. */
+TEST(file__says_why_an_object_cannot_be_read)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store;
+    uint64_t offset;
+    uint64_t len;
+    char hex[2 * RI_HASH_SIZE + 1];
+    REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
+    CHECK_RC(test_write_tree(store, 1, 3, 100, &secret, &offset, &len, &test_err), RILLE_OK);
+    ri_store_release(store);
+    ri_hex(hex, secret.pack, RI_HASH_SIZE);
+    test_text pack = test_join(dir.path, "/packs/", test_join(hex, ".pack", "").text);
+    if (getuid() == 0) {
+        CHECK(chmod(dir.path, 0755) == 0 && chmod(pack.text, 0) == 0);
+        CHECK_EQ_INT(in_child(reads_what_it_may_not, dir.path, 0), 0);
+    }
+    CHECK(unlink(pack.text) == 0 && symlink(pack.text, pack.text) == 0);
+    REQUIRE_RC(open_file(dir.path, false, &store), RILLE_OK);
+    CHECK_RC(test_check_tree(store, &secret, 1, 3, 100, &test_err), RILLE_IO);
+    CHECK(strstr(test_err.message, hex) != NULL && strstr(test_err.message, strerror(ELOOP)) != NULL);
+    CHECK(strstr(test_err.message, "restore it from a copy") != NULL);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 static int creates_where_it_may_not_write(const char *path, rlim_t unused)
 {
     ri_store *store;
@@ -688,6 +744,6 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__drops_nothing_behind_a_link, file__tells_readers_that_the_database_was_dropped,
-          file__knows_a_lost_head_from_a_drop_that_stopped, file__reads_more_packs_than_it_keeps_open,
-          file__waits_for_no_fifo)
+          file__drops_nothing_behind_a_link, file__says_why_an_object_cannot_be_read,
+          file__tells_readers_that_the_database_was_dropped, file__knows_a_lost_head_from_a_drop_that_stopped,
+          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)

@@ -41,7 +41,9 @@ int ri_disk_open_file(int dir, const char *path, int flags, int *errnum)
         ri_disk_close(fd);
         fd = -1;
     }
-    errno = *errnum;
+    if (fd < 0) {
+        errno = *errnum;
+    }
     return fd;
 }
 

@@ -46,6 +46,8 @@ int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err 
 int ri_store_put_many(ri_store *store, const rille_put *puts, size_t count, rille_err *err);
 int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
 int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
+/* "<what> cannot be read", why (errnum, or 0) and what to do. Gives rc. */
+int ri_store_fail_read(const ri_store *store, const char *what, int rc, int errnum, rille_err *err);
 
 /* io.c */
 #define RI_KEY_SIZE RI_HASH_SIZE

@@ -7,6 +7,9 @@
 #include "../base/mem.h"
 #include "inside.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 typedef struct ri_packs_item {
     uint8_t id[RI_HASH_SIZE];
     uint8_t *bytes; /* of the footer; NULL: damaged, never asked again */
@@ -86,14 +89,18 @@ static int add_packs(ri_packs *packs, ri_store *store, const rille_object_id *id
         if (!RI_GROW(&packs->items, &packs->cap, packs->count + 1)) {
             return ri_fail_nomem(err);
         }
+        errno = 0;
         int rc = read_footer(store, &item, err);
+        int errnum = errno;
         if (rc == RILLE_NOMEM) {
             return ri_fail_nomem(err);
         }
         if (rc == RILLE_IO || rc == RILLE_PERMISSION) {
             char hex[2 * RI_HASH_SIZE + 1];
+            char what[sizeof hex + 32];
             ri_hex(hex, item.id, RI_HASH_SIZE);
-            return ri_fail(err, rc, "%s: the footer of pack %s cannot be read", ri_store_url(store), hex);
+            (void)snprintf(what, sizeof what, "the footer of pack %s", hex);
+            return ri_store_fail_read(store, what, rc, errnum, err);
         }
         packs->items[packs->count++] = item;
     }

@@ -194,6 +194,21 @@ static int decode_want(ri_store *store, const ri_want *want, const uint8_t *byte
     return rc;
 }
 
+int ri_store_fail_read(const ri_store *store, const char *what, int rc, int errnum, rille_err *err)
+{
+    const char *remedy = "";
+    if (rc == RILLE_PERMISSION) {
+        remedy = " (give this user the right to read it)";
+    } else if (errnum == EMFILE || errnum == ENFILE) {
+        remedy = ": close what is not needed, or allow more open files (ulimit -n)";
+    } else if (rc == RILLE_IO) {
+        remedy = " (check the disk, or restore it from a copy)";
+    }
+    bool explains = errnum != 0 && ri_fail_errno(NULL, errnum, "%s", "") == rc;
+    return explains ? ri_fail_errno(err, errnum, "%s: %s cannot be read%s", store->url, what, remedy)
+                    : ri_fail(err, rc, "%s: %s cannot be read%s", store->url, what, remedy);
+}
+
 /* Says what happened to a want, when nothing has said it yet. A backend gives a range only a code: `errnum` is what its
  * last failed system call left, or 0. */
 static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, rille_err *err)
@@ -217,15 +232,11 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, r
     if (rc == RILLE_NOTFOUND) {
         return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?)", store->url, name.text);
     }
-    if (rc == RILLE_IO && (errnum == EMFILE || errnum == ENFILE)) {
-        return ri_fail_errno(err, errnum,
-                             "%s: %s cannot be read: close what is not needed, or allow more open files (ulimit -n)",
-                             store->url, name.text);
-    }
-    if (rc == RILLE_IO && errnum != 0) {
-        return ri_fail_errno(err, errnum, "%s: %s cannot be read", store->url, name.text);
-    }
-    return ri_fail(err, rc, "%s: %s cannot be read", store->url, name.text);
+    want_name place = place_of(store, want);
+    char what[2 * sizeof name.text];
+    bool elsewhere = strcmp(place.text, name.text) != 0;
+    (void)snprintf(what, sizeof what, "%s%s%s", name.text, elsewhere ? " in " : "", elsewhere ? place.text : "");
+    return ri_store_fail_read(store, what, rc, errnum, err);
 }
 
 int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
