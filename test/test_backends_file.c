@@ -68,6 +68,39 @@ TEST(file__says_what_is_wrong_with_a_place)
     test_dir_remove(dir.path);
 }
 
+TEST(file__tells_a_damaged_marker_from_another_format)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        int code;
+        const char *says;
+    } cases[] = {
+        { "rille database\nformat 1\nx", 25, RILLE_CORRUPT, "format 1\\nx\", expected" },
+        { "rille database\nformat 1\n\0", 25, RILLE_CORRUPT, "format 1\\n\\x00\"" },
+        { "rille database\nformat 1", 23, RILLE_CORRUPT, "format 1\", expected" },
+        { "rille database\nformat \x1b[2J\n", 27, RILLE_CORRUPT, "format \\x1b[2J\\n" },
+        { "rille database\nformat \n", 23, RILLE_CORRUPT, "damaged" },
+        { "rille database\nformat 1\n12345678901234567890123456789012345678901234567890", 74, RILLE_CORRUPT,
+          "damaged" },
+        { "rille database\nformat 1\ndropping\nx", 34, RILLE_CORRUPT, "damaged" },
+        { "rille database\nformat 12\nmore", 29, RILLE_FORMAT, "has format 12, " },
+        { "rille database\nformat 123456789012345678901234567890\n", 53, RILLE_FORMAT, "newer" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_dir dir = test_dir_fast();
+        ri_store *store;
+        CHECK(test_file_write(test_join(dir.path, "/rille", "").text, cases[i].text, cases[i].len));
+        CHECK_RC(open_file(dir.path, false, &store), cases[i].code);
+        CHECK_RC(open_file(dir.path, true, &store), cases[i].code);
+        CHECK(strstr(test_err.message, cases[i].says) != NULL);
+        for (const char *c = test_err.message; *c != '\0'; c++) {
+            CHECK(*c >= ' ' && *c < 0x7f);
+        }
+        test_dir_remove(dir.path);
+    }
+}
+
 TEST(file__creates_in_an_empty_directory_and_lives_without_empty_ones)
 {
     test_dir dir = test_dir_fast();
@@ -744,6 +777,7 @@ TEST_MAIN(file__says_what_is_wrong_with_a_place, file__creates_in_an_empty_direc
           file__replaces_a_head_with_a_torn_end, file__undoes_an_append_that_found_no_room,
           file__says_that_a_user_may_not_write, file__sweeps_what_dead_writers_left,
           file__refuses_to_read_more_than_an_object_can_have, file__keeps_nothing_of_branches_that_are_not_there,
-          file__drops_nothing_behind_a_link, file__says_why_an_object_cannot_be_read,
-          file__tells_readers_that_the_database_was_dropped, file__knows_a_lost_head_from_a_drop_that_stopped,
-          file__reads_more_packs_than_it_keeps_open, file__waits_for_no_fifo)
+          file__drops_nothing_behind_a_link, file__tells_a_damaged_marker_from_another_format,
+          file__says_why_an_object_cannot_be_read, file__tells_readers_that_the_database_was_dropped,
+          file__knows_a_lost_head_from_a_drop_that_stopped, file__reads_more_packs_than_it_keeps_open,
+          file__waits_for_no_fifo)

@@ -171,19 +171,6 @@ static int judge_unmarked(const file_db *db, rille_err *err)
                    db->path);
 }
 
-static int judge_marker(const file_db *db, const char *text, rille_err *err)
-{
-    if (strncmp(text, MARKER_BEGIN, sizeof MARKER_BEGIN - 1) != 0) {
-        return ri_fail(err, RILLE_FOREIGN, "file:%s: the file \"" FILE_MARKER_NAME "\" in it is not rille's", db->path);
-    }
-    if (strcmp(text, MARKER_TEXT) != 0) {
-        int len = (int)strcspn(text + sizeof MARKER_BEGIN - 1, "\n");
-        return ri_fail(err, RILLE_FORMAT, "file:%s has format %.*s, this rille reads format 1 (use a newer rille)",
-                       db->path, len < 20 ? len : 20, text + sizeof MARKER_BEGIN - 1);
-    }
-    return RILLE_OK;
-}
-
 /* The first MARKER_BYTES_MAX bytes and a 0. */
 typedef struct marker_text {
     char bytes[MARKER_BYTES_MAX + 1];
@@ -227,6 +214,51 @@ int ri_file_fail_dropped(const file_db *db, rille_err *err)
     return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
 }
 
+/* The number of another format, which ends its line; NULL: it is none. */
+static const char *other_format(const marker_text *text)
+{
+    const char *number = text->bytes + sizeof MARKER_BEGIN - 1;
+    size_t digits = strspn(number, "0123456789");
+    bool known = digits == 1 && *number == '1';
+    return digits > 0 && number[digits] == '\n' && !known ? number : NULL;
+}
+
+/* Printable, on one line. */
+static void show_marker(char *out, size_t size, const marker_text *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->len && size - n > sizeof "\\xff"; i++) {
+        uint8_t byte = (uint8_t)text->bytes[i];
+        bool plain = byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+        int len = byte == '\n' ? snprintf(out + n, size - n, "\\n")
+                               : snprintf(out + n, size - n, plain ? "%c" : "\\x%02x", byte);
+        n += (size_t)len;
+    }
+    out[n] = '\0';
+}
+
+static int judge_marker(const file_db *db, const marker_text *text, rille_err *err)
+{
+    if (strncmp(text->bytes, MARKER_BEGIN, sizeof MARKER_BEGIN - 1) != 0) {
+        return ri_fail(err, RILLE_FOREIGN, "file:%s: the file \"" FILE_MARKER_NAME "\" in it is not rille's", db->path);
+    }
+    if (text->len == sizeof MARKER_TEXT - 1 && memcmp(text->bytes, MARKER_TEXT, text->len) == 0) {
+        return RILLE_OK;
+    }
+    const char *other = other_format(text);
+    if (other != NULL) {
+        int len = (int)strcspn(other, "\n");
+        return ri_fail(err, RILLE_FORMAT, "file:%s has format %.*s, this rille reads format 1 (use a newer rille)",
+                       db->path, len < 20 ? len : 20, other);
+    }
+    char shown[MARKER_BYTES_MAX + 1];
+    show_marker(shown, sizeof shown, text);
+    return ri_fail(err, RILLE_CORRUPT,
+                   "file:%s: the file \"" FILE_MARKER_NAME "\" in it is damaged: it is \"%s\", expected \"rille "
+                   "database\\nformat 1\\n\": restore it from a copy",
+                   db->path, shown);
+}
+
 /* *dropping: a drop has begun. What looked strange may be the work of a creation that goes on: then the marker, which it
  * makes first, is there now. */
 static int check_marker(const file_db *db, bool *dropping, rille_err *err)
@@ -250,7 +282,7 @@ static int check_marker(const file_db *db, bool *dropping, rille_err *err)
     if (errnum != 0 && errnum != RI_DISK_NO_FILE) {
         return ri_fail_errno(err, errnum, "file:%s: cannot read " FILE_MARKER_NAME, db->path);
     }
-    return *dropping ? RILLE_OK : judge_marker(db, text.bytes, err);
+    return *dropping ? RILLE_OK : judge_marker(db, &text, err);
 }
 
 static int sync_names(const file_db *db)
