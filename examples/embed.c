@@ -2,7 +2,7 @@
  *
  * rille in a C program, without Lua: a database in a directory, a transaction, a query with an input, the past.
  *
- *     cc -std=c11 embed.c -lrille -o embed && ./embed
+ *     cc -std=c11 embed.c $(pkg-config --cflags --libs rille) -o embed && ./embed
  */
 #include <inttypes.h>
 #include <stdio.h>
