@@ -233,7 +233,7 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, r
         return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?)", store->url, name.text);
     }
     want_name place = place_of(store, want);
-    char what[2 * sizeof name.text];
+    char what[2 * sizeof name.text + 4];
     bool elsewhere = strcmp(place.text, name.text) != 0;
     (void)snprintf(what, sizeof what, "%s%s%s", name.text, elsewhere ? " in " : "", elsewhere ? place.text : "");
     return ri_store_fail_read(store, what, rc, errnum, err);
