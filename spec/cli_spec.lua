@@ -73,6 +73,20 @@ describe("the command rille", function()
     assert.matches("^tx,instant,commit\n%d+,2%d%d%d%-", out)
   end)
 
+  it("says what a part of the rows and a source are", function()
+    for _, number in ipairs { "2.5", "-1", "x", "1e999" } do
+      local code, _, err = rille("q", QUERY, url, "--limit", number)
+      assert.equal(2, code)
+      assert.matches("option %-%-limit wants a whole number from 0 on, not", err)
+    end
+    local code, _, err = rille("q", QUERY, url, "--timeout", "x")
+    assert.equal(2, code)
+    assert.matches("option %-%-timeout wants a number from 0 on", err)
+    code, _, err = rille("q", QUERY, "st")
+    assert.equal(1, code)
+    assert.matches('"st" is no URL: did you mean file:st%?.*; a source may also be a file NAME.csv %[SYNTAX%]', err)
+  end)
+
   it("stops at the first transaction that fails, and says which", function()
     local path = support.file("bad.edn", SCHEMA .. "[{:p/qty \"x\"}]")
     local code, _, err = rille("transact", url, path, "--create")

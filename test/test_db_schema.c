@@ -220,7 +220,7 @@ TEST(schema__does_not_believe_bytes)
 
 static const char *unknown(const ri_schema *schema, const char *ident)
 {
-    CHECK_RC(ri_schema_unknown(schema, ident, strlen(ident), &test_err), RILLE_ATTRIBUTE);
+    CHECK_RC(ri_schema_unknown(schema, NULL, ident, strlen(ident), &test_err), RILLE_ATTRIBUTE);
     return test_err.message;
 }
 

@@ -473,7 +473,17 @@ TEST(functions__unknown_ones_are_not_found)
     CHECK(ri_builtin_find("") == NULL);
 }
 
+TEST(functions__suggest_the_nearest_name)
+{
+    CHECK_EQ_STR(ri_builtin_nearest("uper-case"), "upper-case");
+    CHECK_EQ_STR(ri_builtin_nearest("starts-whit?"), "starts-with?");
+    CHECK_EQ_STR(ri_builtin_nearest("getelse"), "get-else");
+    CHECK(ri_builtin_nearest("f") == NULL); /* not "=" */
+    CHECK(ri_builtin_nearest("") == NULL);
+    CHECK(ri_builtin_nearest("frobnicate") == NULL);
+}
+
 TEST_MAIN(functions__compare_values, functions__count_exactly, functions__work_on_strings,
           functions__map_cases_of_other_letters, functions__work_on_any_value, functions__take_entity_ids_as_numbers,
           functions__filter_random_columns_as_the_order_of_values_says, functions__add_columns_of_longs,
-          functions__unknown_ones_are_not_found)
+          functions__unknown_ones_are_not_found, functions__suggest_the_nearest_name)

@@ -79,7 +79,11 @@ local function set_option(options, name, inline, args, i)
     table.insert(options[name], value)
   elseif kind == "number" then
     options[name] = tonumber(value)
-    if not options[name] or options[name] < 0 then stop(USAGE, "option --%s wants a number, not %q", name, value) end
+    local number = options[name]
+    local fits = number and number >= 0 and (name == "timeout" or number % 1 == 0)
+    if not fits then
+      stop(USAGE, "option --%s wants a %snumber from 0 on, not %q", name, name == "timeout" and "" or "whole ", value)
+    end
   else
     options[name] = value
   end
@@ -161,6 +165,10 @@ end
 -- A CSV file (its fields are strings), or a database.
 local function open_source(source, options)
   if source:find "%.csv$" and not source:find "^%a+:" then return must(rille.csv(source)) end
+  if not source:find(":", 1, true) then
+    local _, message, code = rille.exists(source)
+    stop(FAILED, "%s; a source may also be a file NAME.csv [%s]", message, code)
+  end
   return open_db(source, options)
 end
 

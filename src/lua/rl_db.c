@@ -4,6 +4,7 @@
  */
 #include "rl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DB_ALONE_BYTES 65536U
@@ -212,6 +213,23 @@ static int db_eq(lua_State *L)
     return 1;
 }
 
+/* "rille database file:goods t=1099511627777" */
+static int db_tostring(lua_State *L)
+{
+    rl_box *box = rl_box_test(L, 1, &rl_class_db);
+    if (box != NULL && box->handle == NULL) {
+        lua_pushliteral(L, "rille database (closed)");
+        return 1;
+    }
+    box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
+    char t[32];
+    (void)snprintf(t, sizeof t, "%llu", (unsigned long long)db->t);
+    lua_pushfstring(L, "rille database %s t=%s", ri_store_url(db->store), t);
+    rl_let_go(box);
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     { "as_of", db_as_of },  { "basis", db_basis },   { "schema", db_schema },     { "entid", db_entid },
     { "ident", db_ident },  { "_with", rl_db_with }, { "_datoms", rl_db_datoms }, { "_count", rl_db_count },
@@ -220,6 +238,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {
     { "__eq", db_eq },
+    { "__tostring", db_tostring },
     { NULL, NULL },
 };
 

@@ -297,8 +297,8 @@ static int add_list(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned 
     if (rl_array(L, index, NULL, &count, RILLE_TYPE, f->err) != 0) {
         ri_err_prefix(f->err, "attribute :%s", attr->ident);
         return count != 0 ? RILLE_TYPE
-                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: a map was given, expected a %s", attr->ident,
-                                    ri_type_name(attr->type));
+                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: a map was given, expected %s %s", attr->ident,
+                                    ri_type_article(attr->type), ri_type_name(attr->type));
     }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, index, (int)i);

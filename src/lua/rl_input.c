@@ -326,10 +326,7 @@ int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_
                 rille_err *err)
 {
     const rille_query *query = op->query;
-    if (count != query->in_count) {
-        return ri_fail(err, RILLE_INPUT, "the query has %u inputs in its :in, but %zu were given",
-                       (unsigned)query->in_count, count);
-    }
+    RI_TRY(ri_inputs_check_count(query, count, err));
     op->inputs = ri_arena_array(&op->arena, count + 1, sizeof *op->inputs);
     op->tables = ri_arena_array(&op->arena, count + 1, sizeof *op->tables);
     op->results = ri_arena_array(&op->arena, count + 1, sizeof *op->results);

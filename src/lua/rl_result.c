@@ -199,6 +199,20 @@ static int result_rows(lua_State *L)
     return 1;
 }
 
+/* "rille result: 2 rows" */
+static int result_tostring(lua_State *L)
+{
+    rl_box *box = rl_box_test(L, 1, &rl_class_result);
+    if (box != NULL && box->handle == NULL) {
+        lua_pushliteral(L, "rille result (closed)");
+        return 1;
+    }
+    const rl_result *result = rl_check(L, 1, &rl_class_result);
+    uint32_t count = result->table.count;
+    lua_pushfstring(L, "rille result: %d row%s", (int)count, count == 1 ? "" : "s");
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     { "column", result_column },
     { "columns", result_columns },
@@ -210,6 +224,7 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg meta[] = {
     { "__index", result_index },
     { "__len", result_len },
+    { "__tostring", result_tostring },
     { NULL, NULL },
 };
 

@@ -47,7 +47,7 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
                                       rl_typename(L, index));
     }
     *out = ri_schema_attr(db->schema, name, len);
-    return *out != NULL ? 0 : ri_schema_unknown(db->schema, name, len, err);
+    return *out != NULL ? 0 : ri_schema_unknown(db->schema, NULL, name, len, err);
 }
 
 static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *err)
@@ -60,8 +60,8 @@ static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *e
                        "integer, or rille.bigint)",
                        attr->ident, (double)lua_tonumber(L, index));
     }
-    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected a %s", attr->ident, rl_typename(L, index),
-                   ri_type_name(attr->type));
+    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected %s %s", attr->ident, rl_typename(L, index),
+                   ri_type_article(attr->type), ri_type_name(attr->type));
 }
 
 /* Numbers as a FLOATS value in the arena. */
@@ -147,13 +147,13 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
         ri_err_prefix(err, "attribute :%s", attr->ident);
         return rc;
     }
-    if (in.type == attr->type || (attr->type == RI_NIL && in.type != RI_NIL)) {
+    if (in.type != RI_NIL && (in.type == attr->type || attr->type == RI_NIL)) {
         *out = in;
         return 0;
     }
     if (in.type == RI_NIL) {
-        return ri_fail(err, RILLE_TYPE, "attribute :%s: nil is no value, expected a %s", attr->ident,
-                       ri_type_name(attr->type));
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: nil is no value, expected %s %s", attr->ident,
+                       ri_type_article(attr->type), attr->type == RI_NIL ? "value" : ri_type_name(attr->type));
     }
     return ri_attr_convert(attr, &in, false, arena, out, err);
 }

@@ -186,7 +186,8 @@ static int compare(lua_State *L)
     }
     bool numbers = ri_type_is_number(v[0].type) && ri_type_is_number(v[1].type);
     if (!numbers && v[0].type != v[1].type) {
-        return rl_error(L, "cannot compare a %s with a %s", ri_type_name(v[0].type), ri_type_name(v[1].type));
+        return rl_error(L, "cannot compare %s %s with %s %s", ri_type_article(v[0].type), ri_type_name(v[0].type),
+                        ri_type_article(v[1].type), ri_type_name(v[1].type));
     }
     return ri_value_cmp(&v[0], &v[1]);
 }

@@ -164,6 +164,11 @@ bool ri_name_valid(ri_type type, const uint8_t *p, size_t len);
 
 /* "long", "string", ...: the name after :db.type/ ; stubs are called as what they stand for. */
 const char *ri_type_name(uint8_t type);
+/* "a" or "an", in front of the name in a message. */
+static inline const char *ri_type_article(uint8_t type)
+{
+    return type == RI_INSTANT ? "an" : "a";
+}
 /* The type of that name ("long", "string", "ref", ... without namespace), or -1. */
 int ri_type_by_name(const char *name, size_t len);
 
@@ -192,5 +197,11 @@ bool ri_instant_parse(const char *text, size_t len, int64_t *ms);
 size_t ri_instant_format(char out[40], int64_t ms); /* "2026-11-22T10:00:00.000-00:00" */
 bool ri_uuid_parse(const char *text, size_t len, uint8_t out[16]);
 void ri_uuid_format(char out[37], const uint8_t uuid[16]);
+
+/* ---- for "did you mean" (text.c) ---- */
+#define RI_EDIT_DISTANCE_MAX 2U
+#define RI_EDIT_LEN_MAX 80U
+/* Levenshtein's distance, or more than RI_EDIT_DISTANCE_MAX. */
+unsigned ri_edit_distance(const char *a, size_t a_len, const char *b, size_t b_len);
 
 #endif

@@ -247,6 +247,18 @@ static int create_head(rille_conn *conn, const ri_conn_options *options, rille_e
 
 /* ---- opening ---- */
 
+/* A path alone is the likeliest mistake: it gets a hint of its own. */
+static int open_store(const char *url, const ri_store_options *options, ri_store **out, rille_err *err)
+{
+    *out = NULL;
+    if (url != NULL && strchr(url, ':') == NULL) {
+        return ri_fail(err, RILLE_SYNTAX,
+                       "\"%.60s\" is no URL: did you mean file:%.60s? (this build has mem:, file:%s)", url,
+                       url[0] == '\0' ? "DIR" : url, RILLE_WITH_LMDB ? ", lmdb:" : "");
+    }
+    return ri_store_open(url, options, out, err);
+}
+
 static int find_or_create(rille_conn *conn, const ri_conn_options *options, rille_err *err)
 {
     int rc = ri_conn_refresh(conn, err);
@@ -280,7 +292,7 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
     }
     memcpy(conn->branch, branch, strlen(branch));
     ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
-    RI_TRY(ri_store_open(url, &store_options, &conn->store, err));
+    RI_TRY(open_store(url, &store_options, &conn->store, err));
     size_t url_size = strlen(url) + 1;
     conn->url = ri_alloc(url_size);
     if (conn->url == NULL) {
@@ -337,7 +349,7 @@ int ri_database_exists(const char *url, bool *out, rille_err *err)
     *out = false;
     ri_store *store;
     ri_store_options options = { 0 };
-    int rc = ri_store_open(url, &options, &store, err);
+    int rc = open_store(url, &options, &store, err);
     if (rc == 0) {
         char *names = NULL;
         size_t count = 0;
@@ -353,7 +365,7 @@ int ri_database_drop(const char *url, rille_err *err)
 {
     ri_store *store;
     ri_store_options options = { 0 };
-    RI_TRY(ri_store_open(url, &options, &store, err));
+    RI_TRY(open_store(url, &options, &store, err));
     int rc = ri_store_drop(store, err);
     ri_store_release(store);
     return rc;

@@ -17,10 +17,10 @@
 static int refuse(const ri_attr *attr, const ri_value *in, const char *why, rille_err *err)
 {
     char shown[100];
-    return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is a %s, expected a %s%s%s", attr->ident,
-                   ri_value_show(shown, sizeof shown, in), ri_type_name(in->type),
-                   attr->type == RI_NIL ? "value" : ri_type_name(attr->type), why == NULL ? "" : ": ",
-                   why == NULL ? "" : why);
+    return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is %s %s, expected %s %s%s%s", attr->ident,
+                   ri_value_show(shown, sizeof shown, in), ri_type_article(in->type), ri_type_name(in->type),
+                   ri_type_article(attr->type), attr->type == RI_NIL ? "value" : ri_type_name(attr->type),
+                   why == NULL ? "" : ": ", why == NULL ? "" : why);
 }
 
 static int check_text(const ri_attr *attr, const ri_value *in, rille_err *err)
@@ -107,7 +107,7 @@ static int to_word(const ri_attr *attr, const ri_value *in, bool strict, ri_valu
         return RILLE_OK;
     case RI_INSTANT:
         if (strict) {
-            break;
+            return refuse(attr, in, "EDN writes one as #inst \"2026-11-22T10:00:00Z\"", err);
         }
         if (integer) {
             *out = ri_word(RI_INSTANT, (uint64_t)i);

@@ -210,33 +210,6 @@ bool ri_attr_in_order(const ri_attr *attr, ri_order order)
 
 /* ---- did you mean ---- */
 
-#define SUGGEST_DISTANCE_MAX 2U
-#define SUGGEST_LEN_MAX 80U
-
-/* Levenshtein's distance, or more than SUGGEST_DISTANCE_MAX. */
-static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    size_t difference = a_len > b_len ? a_len - b_len : b_len - a_len;
-    if (difference > SUGGEST_DISTANCE_MAX || a_len > SUGGEST_LEN_MAX || b_len > SUGGEST_LEN_MAX) {
-        return SUGGEST_DISTANCE_MAX + 1;
-    }
-    unsigned row[SUGGEST_LEN_MAX + 1];
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = (unsigned)j;
-    }
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[b_len];
-}
-
 static size_t name_start(const char *ident, size_t len)
 {
     const char *slash = len == 0 ? NULL : memchr(ident, '/', len);
@@ -246,16 +219,16 @@ static size_t name_start(const char *ident, size_t len)
 static const ri_attr *suggestion(const ri_schema *schema, const char *ident, size_t len)
 {
     const ri_attr *best = NULL;
-    unsigned best_distance = SUGGEST_DISTANCE_MAX + 1;
+    unsigned best_distance = RI_EDIT_DISTANCE_MAX + 1;
     size_t name = name_start(ident, len);
     for (size_t i = 0; i < schema->attr_count; i++) {
         const ri_attr *attr = &schema->attrs[i];
-        unsigned distance = edit_distance(ident, len, attr->ident, attr->ident_len);
+        unsigned distance = ri_edit_distance(ident, len, attr->ident, attr->ident_len);
         size_t other = name_start(attr->ident, attr->ident_len);
         bool same_name =
             len - name == attr->ident_len - other && memcmp(ident + name, attr->ident + other, len - name) == 0;
-        if (same_name && distance > SUGGEST_DISTANCE_MAX) {
-            distance = SUGGEST_DISTANCE_MAX;
+        if (same_name && distance > RI_EDIT_DISTANCE_MAX) {
+            distance = RI_EDIT_DISTANCE_MAX;
         }
         if (distance < best_distance) {
             best_distance = distance;
@@ -265,15 +238,17 @@ static const ri_attr *suggestion(const ri_schema *schema, const char *ident, siz
     return best;
 }
 
-int ri_schema_unknown(const ri_schema *schema, const char *ident, size_t len, rille_err *err)
+int ri_schema_unknown(const ri_schema *schema, const char *source, const char *ident, size_t len, rille_err *err)
 {
     const ri_attr *attr = suggestion(schema, ident, len);
-    int shown = len > SUGGEST_LEN_MAX ? (int)SUGGEST_LEN_MAX : (int)len;
+    const char *of = source == NULL ? "" : " of ";
+    const char *name = source == NULL ? "" : source;
+    int shown = len > RI_EDIT_LEN_MAX ? (int)RI_EDIT_LEN_MAX : (int)len;
     if (attr == NULL) {
-        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema", shown, ident);
+        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema%s%s", shown, ident, of, name);
     }
-    return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema (did you mean :%s?)", shown, ident,
-                   attr->ident);
+    return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema%s%s (did you mean :%s?)", shown, ident,
+                   of, name, attr->ident);
 }
 
 /* ---- bytes ---- */

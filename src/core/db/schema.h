@@ -94,8 +94,9 @@ const ri_attr *ri_schema_attr_by_id(const ri_schema *schema, uint64_t id);
 uint64_t ri_schema_ident(const ri_schema *schema, const char *ident, size_t len);
 /* Ident of an entity, NULL: none. O(1) for attributes, O(idents) else. */
 const char *ri_schema_ident_of(const ri_schema *schema, uint64_t e);
-/* "attribute :person/nmae is not in the schema (did you mean :person/name?)" -> RILLE_ATTRIBUTE. */
-int ri_schema_unknown(const ri_schema *schema, const char *ident, size_t len, rille_err *err);
+/* "attribute :person/nmae is not in the schema of $hr (did you mean :person/name?)" -> RILLE_ATTRIBUTE. source: its name
+ * in the query; NULL: there is none to tell apart. */
+int ri_schema_unknown(const ri_schema *schema, const char *source, const char *ident, size_t len, rille_err *err);
 
 /* Does the datom define schema (an ident or a property of an attribute)? */
 static inline bool ri_is_schema_attr(uint32_t a)

@@ -111,7 +111,8 @@ static int check_datom(const ri_datom *d, rille_err *err)
         wanted = RI_REF;
     }
     if (d->v.type != wanted || d->e == 0 || d->e > RI_EID_MAX) {
-        return ri_fail(err, RILLE_SCHEMA, "a value of :%s cannot be a %s", ri_own_ident(d->a), ri_type_name(d->v.type));
+        return ri_fail(err, RILLE_SCHEMA, "a value of :%s cannot be %s %s", ri_own_ident(d->a),
+                       ri_type_article(d->v.type), ri_type_name(d->v.type));
     }
     if (d->e < RI_EID_ATTR) {
         const char *ident = ri_own_ident(d->e);

@@ -7,6 +7,7 @@
  */
 #include "tx.h"
 
+#include "schema_own.h"
 #include "tx_inside.h"
 
 #include <stdio.h>
@@ -143,7 +144,7 @@ int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, ri
             "attribute :%.*s is defined in this transaction and cannot be used in it: transact the schema first",
             (int)(len < 80 ? len : 80), ident);
     }
-    return ri_schema_unknown(tx->schema, ident, len, err);
+    return ri_schema_unknown(tx->schema, NULL, ident, len, err);
 }
 
 /* ---- entities ---- */
@@ -211,6 +212,31 @@ int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err)
     return RILLE_OK;
 }
 
+/* An ident that may have been meant: with the prefix that it lacks, or one of the engine's own nearly the same. */
+static const char *nearest_ident(const ri_schema *schema, const char *ident, size_t len)
+{
+    static const char *const prefixes[] = { "db.type/", "db.cardinality/", "db.unique/" };
+    char full[64];
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && len < sizeof full / 2; i++) {
+        int full_len = snprintf(full, sizeof full, "%s%.*s", prefixes[i], (int)len, ident);
+        uint64_t e = ri_schema_ident(schema, full, (size_t)full_len);
+        if (e != 0) {
+            return ri_own_ident(e);
+        }
+    }
+    const char *best = NULL;
+    unsigned best_distance = RI_EDIT_DISTANCE_MAX + 1;
+    for (size_t i = 0; i < RI_OWN_IDENT_COUNT; i++) {
+        const char *own = ri_own_idents[i].text;
+        unsigned distance = ri_edit_distance(ident, len, own, strlen(own));
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = own;
+        }
+    }
+    return best;
+}
+
 int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err)
 {
     if (len > 0 && ident[0] == ':') {
@@ -220,7 +246,10 @@ int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err
     uint64_t e = ri_schema_ident(tx->schema, ident, len);
     if (e == 0) {
         *out = (ri_ent){ RI_ENT_ID, { 0 } };
-        return ri_fail(err, RILLE_ENTITY_MISSING, "ident :%.*s names no entity", (int)(len < 80 ? len : 80), ident);
+        const char *nearest = nearest_ident(tx->schema, ident, len);
+        return ri_fail(err, RILLE_ENTITY_MISSING, "ident :%.*s names no entity%s%s%s", (int)(len < 80 ? len : 80),
+                       ident, nearest == NULL ? "" : " (did you mean :", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "?)");
     }
     *out = (ri_ent){ RI_ENT_ID, { .id = e } };
     return RILLE_OK;
@@ -301,9 +330,9 @@ static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, unsigne
     bool copy = (how & TAKE_COPY) != 0;
     if (!ri_attr_fits(attr, v->type)) {
         char shown[100];
-        return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is a %s, expected a %s", attr->ident,
-                       ri_value_show(shown, sizeof shown, v), ri_type_name(v->type),
-                       attr->type == RI_NIL ? "plain value" : ri_type_name(attr->type));
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: %s is %s %s, expected %s %s", attr->ident,
+                       ri_value_show(shown, sizeof shown, v), ri_type_article(v->type), ri_type_name(v->type),
+                       ri_type_article(attr->type), attr->type == RI_NIL ? "plain value" : ri_type_name(attr->type));
     }
     op->v = *v;
     if (ri_type_is_word(v->type)) {

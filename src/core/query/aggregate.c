@@ -181,8 +181,8 @@ static int fail_number(const ri_agg *agg, const ri_value *v, rille_err *err)
                        "[(double ?x) ?y]",
                        ri_agg_name(agg), ri_value_show(show, sizeof show, v), ri_type_name(v->type));
     }
-    return ri_fail(err, RILLE_TYPE, "aggregate %s wants numbers, but found %s, a %s", ri_agg_name(agg),
-                   ri_value_show(show, sizeof show, v), ri_type_name(v->type));
+    return ri_fail(err, RILLE_TYPE, "aggregate %s wants numbers, but found %s, %s %s", ri_agg_name(agg),
+                   ri_value_show(show, sizeof show, v), ri_type_article(v->type), ri_type_name(v->type));
 }
 
 static inline uint32_t group_of(const uint32_t *groups, uint32_t row)

@@ -183,7 +183,7 @@ int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *valu
     ri_io io = { 0 };
     *e = 0;
     if (attr == NULL) {
-        return ri_schema_unknown(db->schema, attribute, strlen(attribute), err);
+        return ri_schema_unknown(db->schema, NULL, attribute, strlen(attribute), err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
         return ri_fail(err, RILLE_MISUSE, "attribute :%s is not unique: query for it instead", attribute);

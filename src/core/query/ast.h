@@ -157,6 +157,10 @@ const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name);
 
 /* The query as EDN text again (a printed query parses to the same AST). */
 int ri_query_print(const rille_query *query, ri_buf *out);
+/* The inputs as :in has them, "$ ?min", cut to `size`. */
+void ri_query_show_inputs(const rille_query *query, char *out, size_t size);
+/* RILLE_INPUT: as many inputs are not what :in asks for. (inputs.c) */
+int ri_inputs_check_count(const rille_query *query, size_t count, rille_err *err);
 int ri_rules_print(const ri_rules *rules, const rille_query *query, ri_buf *out);
 /* One clause, e.g. for messages and explain; out->failed when memory is out. */
 void ri_print_clause(ri_buf *out, const ri_clause *clause, const char *const *var_names,

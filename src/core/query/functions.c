@@ -7,11 +7,13 @@
 
 #include "function.h"
 
+static const ri_builtin *const lists[] = { ri_compare_functions, ri_number_functions, ri_text_functions,
+                                           ri_value_functions };
+#define LIST_COUNT (sizeof lists / sizeof *lists)
+
 const ri_builtin *ri_builtin_find(const char *name)
 {
-    static const ri_builtin *const lists[] = { ri_compare_functions, ri_number_functions, ri_text_functions,
-                                               ri_value_functions };
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    for (size_t i = 0; i < LIST_COUNT; i++) {
         for (const ri_builtin *f = lists[i]; f->name != NULL; f++) {
             if (strcmp(f->name, name) == 0) {
                 return f;
@@ -21,9 +23,36 @@ const ri_builtin *ri_builtin_find(const char *name)
     return NULL;
 }
 
+/* Takes `known` when it is nearer to `name` than the best so far; a third of the letters may differ. */
+static void take_nearer(const char *name, const char *known, unsigned *distance, const char **best)
+{
+    size_t len = strlen(name);
+    unsigned d = ri_edit_distance(name, len, known, strlen(known));
+    if (d < *distance && d <= len / 3) {
+        *distance = d;
+        *best = known;
+    }
+}
+
+const char *ri_builtin_nearest(const char *name)
+{
+    static const char *const look_ups[] = { "get-else", "get-some", "missing?" };
+    unsigned distance = RI_EDIT_DISTANCE_MAX + 1;
+    const char *best = NULL;
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        for (const ri_builtin *f = lists[i]; f->name != NULL; f++) {
+            take_nearer(name, f->name, &distance, &best);
+        }
+    }
+    for (size_t i = 0; i < sizeof look_ups / sizeof *look_ups; i++) {
+        take_nearer(name, look_ups[i], &distance, &best);
+    }
+    return best;
+}
+
 int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const ri_value *v)
 {
     char show[96];
-    return ri_fail(err, RILLE_TYPE, "function %s wants %s, but was given %s, a %s", function, wanted,
-                   ri_value_show(show, sizeof show, v), ri_type_name(v->type));
+    return ri_fail(err, RILLE_TYPE, "function %s wants %s, but was given %s, %s %s", function, wanted,
+                   ri_value_show(show, sizeof show, v), ri_type_article(v->type), ri_type_name(v->type));
 }

@@ -33,6 +33,8 @@ typedef struct ri_builtin {
  * and arithmetic refuse what they cannot do with RILLE_TYPE. A filter sets every keep[i] to 0 or 1. A function's result
  * may borrow from its arguments. Either filter or map is there, never both. */
 const ri_builtin *ri_builtin_find(const char *name);
+/* The name of a built-in, or of a look-up of the executor, that may have been meant; NULL: none is near. */
+const char *ri_builtin_nearest(const char *name);
 
 /* ---- aggregates ---- */
 

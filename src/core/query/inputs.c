@@ -7,6 +7,8 @@
  */
 #include "exec.h"
 
+#include <stdio.h>
+
 static const char *input_name(ri_input_kind kind)
 {
     switch (kind) {
@@ -150,12 +152,24 @@ static size_t binding_columns(const rille_query *query)
     return sum;
 }
 
+int ri_inputs_check_count(const rille_query *query, size_t count, rille_err *err)
+{
+    if (count == query->in_count) {
+        return 0;
+    }
+    char names[64];
+    char given[32];
+    ri_query_show_inputs(query, names, sizeof names);
+    (void)snprintf(given, sizeof given, "%zu", count);
+    return ri_fail(err, RILLE_INPUT, "the query wants %u input%s (%s), but %s %s given", (unsigned)query->in_count,
+                   query->in_count == 1 ? "" : "s", query->in_count == 0 ? ":in is empty" : names,
+                   count == 0 ? "none" : given, count < 2 ? "was" : "were");
+}
+
 int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err *err)
 {
     const rille_query *query = op->query;
-    if (count != query->in_count) {
-        return ri_fail(err, RILLE_INPUT, "the query has %u inputs in :in, %zu were given", query->in_count, count);
-    }
+    RI_TRY(ri_inputs_check_count(query, count, err));
     op->source_count = query->source_count;
     op->sources = ri_arena_array(&op->arena, query->source_count + 1U, sizeof *op->sources);
     op->in_cols = ri_arena_array(&op->arena, binding_columns(query) + 1U, sizeof *op->in_cols);

@@ -361,7 +361,7 @@ static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, ui
         }
         attr = ri_schema_attr(schema, (const char *)name->as.p, name->len);
         if (attr == NULL && !schema->read_flexible) {
-            return ri_schema_unknown(schema, (const char *)name->as.p, name->len, err);
+            return ri_unknown_attr(self->stage.op, self->db, (const char *)name->as.p, name->len, err);
         }
         self->attrs[self->attr_count++] = attr;
     }
@@ -424,8 +424,11 @@ static int find_function(call_stage *self, rille_err *err)
         return 0;
     }
     if (options->has_function == NULL || !options->has_function(options->context, name)) {
+        const char *nearest = ri_builtin_nearest(name);
         return ri_fail(err, RILLE_QUERY,
-                       "function %s is not known: it is no built-in and none is registered under this name", name);
+                       "function %s is not known%s%s%s: it is no built-in and none is registered under this name", name,
+                       nearest == NULL ? "" : " (did you mean ", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "?)");
     }
     self->kind = CALL_HOST;
     return 0;

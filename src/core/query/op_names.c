@@ -43,7 +43,7 @@ static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_va
     uint64_t e = 0;
     if (names_stage_is_attr(spec)) {
         const ri_attr *attr = NULL;
-        RI_TRY(ri_name_attr(self->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
+        RI_TRY(ri_name_attr(op, self->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
         e = attr != NULL ? attr->id : 0;
     } else if (v->type != RI_STRING) {
         RI_TRY(ri_name_entity(op, self->db, v, spec->kind == RI_NAME_ENTITY, &e, err));

@@ -193,7 +193,7 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
     RI_TRY(ri_parse_name(parser, &items.p[0], &out->agg));
     if (strcmp(out->agg, "pull") == 0) {
         return ri_parse_fail(parser, RILLE_QUERY, form,
-                             "pull cannot be part of :find: find the entity, then pull its ids");
+                             "pull is not in this version yet: find the values by patterns, such as [?e :attr ?v]");
     }
     const ri_agg_def *def = ri_agg_find(out->agg);
     if (def == NULL) {

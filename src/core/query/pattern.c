@@ -138,6 +138,15 @@ int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_val
 
 /* ---- constants ---- */
 
+int ri_unknown_attr(const rille_op *op, const rille_db *db, const char *name, size_t len, rille_err *err)
+{
+    const char *source = NULL;
+    for (uint16_t i = 0; op->source_count > 1 && source == NULL && i < op->source_count; i++) {
+        source = op->sources[i].db == db ? op->query->source_names[i] : NULL;
+    }
+    return ri_schema_unknown(db->schema, source, name, len, err);
+}
+
 static uint64_t ident_or_id(const rille_db *db, const ri_value *v)
 {
     return v->type == RI_KEYWORD ? ri_schema_ident(db->schema, (const char *)v->as.p, v->len) : ri_entity_of(v);
@@ -150,7 +159,7 @@ static int lookup(rille_op *op, const rille_db *db, const ri_value *attr_name, c
     const char *name = (const char *)attr_name->as.p;
     const ri_attr *attr = ri_schema_attr(db->schema, name, attr_name->len);
     if (attr == NULL) {
-        return !strict || db->schema->read_flexible ? 0 : ri_schema_unknown(db->schema, name, attr_name->len, err);
+        return !strict || db->schema->read_flexible ? 0 : ri_unknown_attr(op, db, name, attr_name->len, err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
         return !strict ? 0
@@ -183,14 +192,15 @@ int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool str
     return lookup(op, db, &attr, &value, strict, e, err);
 }
 
-int ri_name_attr(const rille_db *db, const ri_value *v, bool strict, const ri_attr **out, rille_err *err)
+int ri_name_attr(const rille_op *op, const rille_db *db, const ri_value *v, bool strict, const ri_attr **out,
+                 rille_err *err)
 {
     const ri_schema *schema = db->schema;
     if (v->type == RI_KEYWORD || v->type == RI_STRING) {
         const char *name = (const char *)v->as.p;
         *out = ri_schema_attr(schema, name, v->len);
         bool fails = *out == NULL && strict && !schema->read_flexible;
-        return fails ? ri_schema_unknown(schema, name, v->len, err) : 0;
+        return fails ? ri_unknown_attr(op, db, name, v->len, err) : 0;
     }
     uint64_t id = ri_entity_of(v);
     *out = id != 0 ? ri_schema_attr_by_id(schema, id) : NULL;
@@ -220,10 +230,10 @@ static int resolve_entity(rille_op *op, const ri_pattern *p, const ri_term *term
     return ri_name_entity(op, p->db, value, true, e, err);
 }
 
-static int resolve_attr(ri_pattern *p, const ri_value *value, rille_err *err)
+static int resolve_attr(const rille_op *op, ri_pattern *p, const ri_value *value, rille_err *err)
 {
     p->has[RI_POS_A] = true;
-    RI_TRY(ri_name_attr(p->db, value, true, &p->attr, err));
+    RI_TRY(ri_name_attr(op, p->db, value, true, &p->attr, err));
     p->nothing = p->nothing || p->attr == NULL;
     return 0;
 }
@@ -285,7 +295,7 @@ static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err
         const ri_value *value = ri_term_const(scope, term);
         p->var[RI_POS_A] = ri_term_var(scope, term);
         if (value != NULL) {
-            RI_TRY(resolve_attr(p, value, err));
+            RI_TRY(resolve_attr(op, p, value, err));
         } else if (term->kind == RI_TERM_LOOKUP) {
             p->nothing = true;
         }

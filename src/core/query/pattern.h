@@ -95,7 +95,10 @@ uint64_t ri_entity_of(const ri_value *v);
 int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool strict, uint64_t *e, rille_err *err);
 /* The attribute that a keyword, a string or an id names; NULL: none, which is an error (RILLE_ATTRIBUTE) for a name when
  * strict, unless the database is read flexibly. */
-int ri_name_attr(const rille_db *db, const ri_value *v, bool strict, const ri_attr **out, rille_err *err);
+int ri_name_attr(const rille_op *op, const rille_db *db, const ri_value *v, bool strict, const ri_attr **out,
+                 rille_err *err);
+/* RILLE_ATTRIBUTE, with the name of the source where the query has several. */
+int ri_unknown_attr(const rille_op *op, const rille_db *db, const char *name, size_t len, rille_err *err);
 /* The value as one of the attribute, so that equal ones are equal; !*fits: none of its values can equal. Bytes go to
  * the arena. */
 int ri_attr_fit(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri_value *out, bool *fits, rille_err *err);

@@ -81,7 +81,7 @@ static void gives_values(const rille_op *op, const ri_scope *scope, const ri_cla
         const ri_value *name = clause->term_count > RI_POS_A ? ri_term_const(scope, &clause->terms[RI_POS_A]) : NULL;
         const ri_attr *attr = NULL;
         if (name != NULL) {
-            (void)ri_name_attr(op->sources[source].db, name, false, &attr, NULL);
+            (void)ri_name_attr(op, op->sources[source].db, name, false, &attr, NULL);
         }
         if (clause->term_count > RI_POS_V && (attr == NULL || attr->type != RI_REF)) {
             ri_varset_add(out, ri_term_var(scope, &clause->terms[RI_POS_V]));

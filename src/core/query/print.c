@@ -217,6 +217,26 @@ static void put_in(const printer *p, const ri_in *in)
     }
 }
 
+void ri_query_show_inputs(const rille_query *query, char *out, size_t size)
+{
+    ri_buf buf = { 0 };
+    printer p = { &buf, query->var_names, query->source_names };
+    for (uint16_t i = 0; i < query->in_count && buf.len < size; i++) {
+        put_in(&p, &query->in[i]);
+    }
+    size_t skip = buf.len > 0 ? 1 : 0; /* the blank in front */
+    size_t len = buf.failed ? 0 : buf.len - skip;
+    bool cut = len >= size;
+    if (cut) {
+        len = ri_utf8_span(buf.p + skip, size - 4);
+    }
+    if (len > 0) {
+        memcpy(out, buf.p + skip, len);
+    }
+    memcpy(out + len, cut ? "..." : "", cut ? 4 : 1);
+    ri_buf_deinit(&buf);
+}
+
 static void put_count(const printer *p, const char *name, int64_t count)
 {
     char text[48];

@@ -87,7 +87,7 @@ static bool holds_ids(const ri_pred_plan *plan, const ri_rule_body *b, ri_var va
             const ri_attr *attr = NULL;
             const ri_value *name = pos == RI_POS_V ? ri_term_const(b->scope, &clause->terms[RI_POS_A]) : NULL;
             if (name != NULL) {
-                (void)ri_name_attr(op->sources[source].db, name, false, &attr, NULL);
+                (void)ri_name_attr(op, op->sources[source].db, name, false, &attr, NULL);
             }
             bool ids = pos == RI_POS_E || pos == RI_POS_T || (attr != NULL && attr->type == RI_REF);
             if (ids && ri_term_var(b->scope, &clause->terms[pos]) == var) {
