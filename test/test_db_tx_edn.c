@@ -31,10 +31,15 @@ static world people(void)
 TEST(edn__maps_make_entities)
 {
     world w = people();
-    GIVES("[{:p/name \"Ann\" :p/age 30} nil {:db/id \"b\" :p/name \"Bob\" :p/tag nil}]",
+    GIVES("[{:p/name \"Ann\" :p/age 30} nil {:db/id \"b\" :p/name \"Bob\"}]",
           "[e0 :p/name \"Ann\" +] [e0 :p/age 30 +] [e1 :p/name \"Bob\" +]");
     GIVES("({:db/id -1 :p/tag [:x :y :x]} {:db/id -1 :p/tag #{:z} \"p/age\" 1})",
           "[e2 :p/age 1 +] [e2 :p/tag :x +] [e2 :p/tag :y +] [e2 :p/tag :z +]");
+    REFUSES("[nil {:p/name \"Cid\" :p/age nil}]", RILLE_TX_SYNTAX,
+            "transaction data, item 2: attribute :p/age: nil is no value");
+    REFUSES("[{:p/tag [:x nil]}]", RILLE_TX_SYNTAX, "attribute :p/tag: nil is no value");
+    REFUSES("[{:p/_friend nil}]", RILLE_TX_SYNTAX, "attribute :p/friend: nil is no value");
+    REFUSES("[{:db/id nil :p/age 1}]", RILLE_TX_SYNTAX, "nil in transaction data: expected an entity");
     GIVES("[]", "");
     GIVES("[{} {:db/id \"unused\"}]", "");
     world_close(&w);

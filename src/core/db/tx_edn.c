@@ -2,7 +2,7 @@
  *
  * Transaction data as EDN: entity maps and operations -> items.
  *
- *   data      [form ...] or (form ...)                 nil forms are skipped
+ *   data      [form ...] or (form ...)                 nil forms are skipped; nil is no value
  *   map       {:db/id entity, attribute value, attribute [value ...], :ns/_attribute entity ...}
  *   operation [:db/add e a v]  [:db/retract e a v?]  [:db/retractEntity e]  [:db.fn/retractAttribute e a]
  *             [:db/cas e a old new]
@@ -71,8 +71,8 @@ static bool is_text(const ri_form *form, const char *text)
 static int wrong_type(const filler *f, const ri_attr *attr, const ri_form *form, const char *hint)
 {
     char shown[SHOWN_BYTES + 4];
-    return ri_fail(f->err, RILLE_TYPE, "attribute :%s: %s is not a %s%s", attr->ident, show(form, shown),
-                   attr->type == RI_NIL ? "plain value" : ri_type_name(attr->type), hint);
+    return ri_fail(f->err, RILLE_TYPE, "attribute :%s: %s is not %s %s%s", attr->ident, show(form, shown),
+                   ri_type_article(attr->type), attr->type == RI_NIL ? "plain value" : ri_type_name(attr->type), hint);
 }
 
 /* ---- attributes ---- */
@@ -322,18 +322,24 @@ static bool is_many(const filler *f, const ri_attr *attr, const ri_form *form)
     return !composite || form->u.seq.count == 0 || is_sequence(&form->u.seq.items[0]);
 }
 
+static int refuse_nil(const filler *f, const ri_attr *attr, const ri_form *form)
+{
+    return !ri_form_is(form, RI_NIL)
+               ? RILLE_OK
+               : ri_fail(f->err, RILLE_TX_SYNTAX,
+                         "attribute :%s: nil is no value: leave the attribute out, or take a value away by :db/retract",
+                         attr->ident);
+}
+
 static int add_values(filler *f, ri_ent e, const ri_attr *attr, const ri_form *form)
 {
-    if (ri_form_is(form, RI_NIL)) {
-        return RILLE_OK;
-    }
+    RI_TRY(refuse_nil(f, attr, form));
     if (!attr->many || !is_many(f, attr, form)) {
         return add_one(f, e, attr, form);
     }
     for (uint32_t i = 0; i < form->u.seq.count; i++) {
-        if (!ri_form_is(&form->u.seq.items[i], RI_NIL)) {
-            RI_TRY(add_one(f, e, attr, &form->u.seq.items[i]));
-        }
+        RI_TRY(refuse_nil(f, attr, &form->u.seq.items[i]));
+        RI_TRY(add_one(f, e, attr, &form->u.seq.items[i]));
     }
     return RILLE_OK;
 }
@@ -341,19 +347,16 @@ static int add_values(filler *f, ri_ent e, const ri_attr *attr, const ri_form *f
 /* Every entity that the form names refers to e. */
 static int add_reverse(filler *f, ri_ent e, const ri_attr *attr, const ri_form *form)
 {
-    if (ri_form_is(form, RI_NIL)) {
-        return RILLE_OK;
-    }
+    RI_TRY(refuse_nil(f, attr, form));
     ri_ent from;
     if (!is_many(f, attr, form)) {
         RI_TRY(target_of(f, attr, form, &from));
         return ri_tx_add_ref(f->tx, from, attr, e, f->err);
     }
     for (uint32_t i = 0; i < form->u.seq.count; i++) {
-        if (!ri_form_is(&form->u.seq.items[i], RI_NIL)) {
-            RI_TRY(target_of(f, attr, &form->u.seq.items[i], &from));
-            RI_TRY(ri_tx_add_ref(f->tx, from, attr, e, f->err));
-        }
+        RI_TRY(refuse_nil(f, attr, &form->u.seq.items[i]));
+        RI_TRY(target_of(f, attr, &form->u.seq.items[i], &from));
+        RI_TRY(ri_tx_add_ref(f->tx, from, attr, e, f->err));
     }
     return RILLE_OK;
 }
@@ -374,7 +377,7 @@ static int map_entity(filler *f, const ri_form *map, ri_ent *out)
 {
     for (uint32_t i = 0; i < map->u.seq.count; i += 2) {
         const ri_form *value = &map->u.seq.items[i + 1];
-        if (is_text(&map->u.seq.items[i], "db/id") && !ri_form_is(value, RI_NIL)) {
+        if (is_text(&map->u.seq.items[i], "db/id")) {
             return entity_of(f, value, out);
         }
     }
@@ -503,6 +506,18 @@ static int fill_operation(filler *f, const ri_form *form)
     return RILLE_OK;
 }
 
+static int fill_item(filler *f, const ri_form *item)
+{
+    if (item->kind == RI_FORM_MAP) {
+        ri_ent ignored;
+        return fill_map(f, item, &ignored);
+    }
+    if (is_sequence(item)) {
+        return fill_operation(f, item);
+    }
+    return ri_form_is(item, RI_NIL) ? RILLE_OK : syntax(f, item, "an entity map or an operation");
+}
+
 int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err)
 {
     filler f = { tx, err, 0 };
@@ -510,14 +525,10 @@ int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err)
         return syntax(&f, form, "a vector of entity maps and operations");
     }
     for (uint32_t i = 0; i < form->u.seq.count; i++) {
-        const ri_form *item = &form->u.seq.items[i];
-        if (item->kind == RI_FORM_MAP) {
-            ri_ent ignored;
-            RI_TRY(fill_map(&f, item, &ignored));
-        } else if (is_sequence(item)) {
-            RI_TRY(fill_operation(&f, item));
-        } else if (!ri_form_is(item, RI_NIL)) {
-            return syntax(&f, item, "an entity map or an operation");
+        int rc = fill_item(&f, &form->u.seq.items[i]);
+        if (rc != RILLE_OK) {
+            ri_err_prefix(err, "transaction data, item %u", (unsigned)i + 1U);
+            return rc;
         }
     }
     return RILLE_OK;

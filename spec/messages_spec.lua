@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What messages say beyond what is wrong: what was meant, and what to do.
+local rille = require "rille"
+local support = require "spec.support.init"
+
+describe("messages", function()
+  local conn, db
+
+  before_each(function()
+    conn = support.people()
+    db = conn:db()
+  end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local function says(text, value, message)
+    assert.is_nil(value)
+    assert.is_truthy(message:find(text, 1, true), message)
+    assert.is_nil(message:find "[\r\n]")
+  end
+
+  it("guess the URL where there is no scheme", function()
+    for _, f in ipairs { rille.connect, rille.create, rille.db, rille.exists, rille.drop, rille.branches } do
+      says('"st" is no URL: did you mean file:st? (this build has mem:, file:', f "st")
+    end
+    says("file:DIR?", rille.connect "")
+  end)
+
+  it("guess the ident of a type, a cardinality or a uniqueness", function()
+    local function define(name, value)
+      return conn:transact { support.attr("p/new", "string", { [name] = value }) }
+    end
+    says("ident :string names no entity (did you mean :db.type/string?)", define("db/valueType", "string"))
+    says("(did you mean :db.type/string?)", define("db/valueType", "db.type/strng"))
+    says("(did you mean :db.cardinality/many?)", define("db/cardinality", "many"))
+    says("(did you mean :db.unique/identity?)", define("db/unique", "identity"))
+    says("(did you mean :db.type/string?)", conn:transact "[{:db/ident :p/new :db/valueType :string}]")
+    says("ident :db.type/number names no entity", define("db/valueType", "db.type/number"))
+  end)
+
+  it("say how EDN writes an instant", function()
+    assert(conn:transact { support.attr("p/since", "instant") })
+    says('is a string, expected an instant: EDN writes one as #inst "2026-11-22T10:00:00Z"',
+      conn:transact '[{:p/since "2026-11-22"}]')
+    says("expected an instant", conn:transact { { ["p/since"] = true } })
+  end)
+
+  it("number the items of a transaction, in EDN as in Lua", function()
+    says("transaction data, item 2: attribute :person/age: ",
+      conn:transact '[{:person/name "Eve"} {:person/age "x"}]')
+    says("transaction data, item 2: attribute :person/age: ", conn:transact { { ["person/name"] = "Eve" },
+      { ["person/age"] = "x" } })
+    says("transaction data, item 1: 5 in transaction data", conn:transact "[5]")
+  end)
+
+  it("refuse nil as a value", function()
+    says("item 2: attribute :person/age: nil is no value", conn:transact "[nil {:person/age nil}]")
+    says("attribute :person/age: nil is no value", conn:transact { { ["person/age"] = rille.null } })
+    local any = assert(rille.create(support.url(), { schema_flexibility = "read" }))
+    says("attribute :p/any: nil is no value, expected a value", any:transact { { ["p/any"] = rille.null } })
+    says("attribute :p/any: nil is no value", any:transact "[{:p/any nil}]")
+    any:close()
+  end)
+
+  it("list the inputs that a query wants", function()
+    says("the query wants 1 input ($), but none was given", rille.q "[:find ?p :where [?p :person/name]]")
+    says("the query wants 4 inputs ($ % [?x ...] [[?y ?z]]), but 1 was given",
+      rille.q("[:find ?p :in $ % [?x ...] [[?y ?z]] :where [?p :person/name]]", db))
+    says("the query wants 0 inputs (:in is empty), but 2 were given",
+      rille.q("[:find ?p :in :where [(ground 1) ?p]]", db, 1))
+    local long = {}
+    for i = 1, 50 do long[i] = "?variable" .. i end
+    says(" ?variable5 ?vari...), but none was given",
+      rille.q(("[:find ?variable1 :in %s]"):format(table.concat(long, " "))))
+  end)
+
+  it("guess functions, and say that pull is missing", function()
+    says("function uper-case is not known (did you mean upper-case?)",
+      rille.q("[:find ?m :where [_ :person/name ?n] [(uper-case ?n) ?m]]", db))
+    says("(did you mean get-else?)", rille.q("[:find ?m :where [?p :person/name] [(getelse ?p 1) ?m]]", db))
+    says("function f is not known: it is", rille.q("[:find ?m :where [_ :person/name ?n] [(f ?n) ?m]]", db))
+    says("pull is not in this version yet", rille.q("[:find (pull ?p [*]) :where [?p :person/name]]", db))
+  end)
+
+  it("name the source whose schema lacks an attribute", function()
+    local other = assert(rille.create(support.url()))
+    assert(other:transact { support.attr("item/sku", "string", support.identity) })
+    local function ask(clause, in_other)
+      return rille.q(("[:find ?x :in $ $g :where [?x :person/name] %s]"):format(clause), db, in_other or other:db())
+    end
+    says("attribute :item/skv is not in the schema of $g (did you mean :item/sku?)", ask "[$g _ :item/skv]")
+    says("is not in the schema of $g", ask "[(get-else $g ?x :item/x 1) ?y]")
+    says("is not in the schema of $g", ask "[$g [:item/x 1] :item/sku]")
+    says("attribute :person/nmae is not in the schema of $ (did", ask "[_ :person/nmae]")
+    says("is not in the schema (did", rille.q("[:find ?x :where [?x :person/nmae]]", db))
+    other:close()
+  end)
+
+  it("show what a database and a result are", function()
+    local shown = tostring(db)
+    assert.equal(("rille database %s t=%.0f"):format(conn:url(), db:basis().t), shown)
+    local result = assert(db:q "[:find ?n :where [_ :person/name ?n]]")
+    assert.equal("rille result: 4 rows", tostring(result))
+    assert.equal("rille result: 1 row", tostring(assert(db:q '[:find ?p :where [?p :person/name "Ann"]]')))
+    result:close()
+    assert.equal("rille result (closed)", tostring(result))
+    db:close()
+    assert.equal("rille database (closed)", tostring(db))
+  end)
+end)
