@@ -254,6 +254,9 @@ TEST(file__tells_readers_that_the_database_was_dropped)
         CHECK(strstr(test_err.message, path.text) != NULL && strstr(test_err.message, "it was dropped") != NULL);
         CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_NOTFOUND);
         CHECK(strstr(test_err.message, "it was dropped") != NULL);
+        rille_revision none = { { 0 } };
+        CHECK_RC(swap_text(store, &none, "base", 0), RILLE_NOTFOUND);
+        CHECK(strstr(test_err.message, "it was dropped") != NULL);
         ri_store_release(store);
         test_dir_remove(dir.path);
     }

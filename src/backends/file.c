@@ -535,11 +535,11 @@ static int find_or_create(file_db *db, bool may_create, rille_err *err)
     return may_create && (rc == RILLE_NOTFOUND || (rc == RILLE_OK && dropping)) ? create(db, err) : rc;
 }
 
-/* True when a drop removed the directory that was opened. */
+/* True when a drop removed the directory that was made or opened. */
 static bool dir_is_gone(const file_db *db)
 {
     struct stat info;
-    return db->dir >= 0 && fstat(db->dir, &info) == 0 && info.st_nlink == 0;
+    return db->dir < 0 || (fstat(db->dir, &info) == 0 && info.st_nlink == 0);
 }
 
 int ri_backend_file_open(const char *place, bool may_create, rille_backend *out, rille_err *err)

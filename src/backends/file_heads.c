@@ -145,6 +145,9 @@ int ri_file_lock(file_db *db, rille_err *err)
                            "file:%s: \"" FILE_LOCK_NAME "\" in it is no file (a FIFO, a directory ...): remove it",
                            db->path);
         }
+        if (errnum == ENOENT && ri_file_is_dropped(db)) { /* the directory too */
+            return ri_file_fail_dropped(db, err);
+        }
         return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write%s", db->path,
                              ri_file_remedy(errnum));
     }
