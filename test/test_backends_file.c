@@ -125,7 +125,7 @@ TEST(file__drops_nothing_behind_a_link)
         struct stat info;
         test_text link = test_join(dir.path, links[i], "");
         test_text other = test_join(dir.path, "/other", "");
-        static const char *const names[] = { "/main", "/" HEX64 ".pack", "/" HEX64, "/.tmp-0123" };
+        static const char *const names[] = { "/main", ("/" HEX64 ".pack"), ("/" HEX64), "/.tmp-0123" };
         REQUIRE_RC(open_file(test_join(dir.path, "/db", "").text, true, &store), RILLE_OK);
         CHECK(mkdir(other.text, 0755) == 0);
         CHECK(rmdir(link.text) == 0 || errno == ENOENT); /* blobs/01 is not there yet */
