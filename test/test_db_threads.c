@@ -54,10 +54,13 @@ static void *write_some(void *context)
     return NULL;
 }
 
-/* The one value of an attribute, 0 without. */
+/* The one value of an attribute, 0 without, and in the past before its schema. */
 static int64_t value_of(rille_db *db, const char *ident, int *failures)
 {
     const ri_attr *attr = ri_schema_attr(db->schema, ident, strlen(ident));
+    if (attr == NULL) {
+        return 0;
+    }
     ri_bound from = ri_bound_a(attr->id, false);
     ri_bound to = ri_bound_a(attr->id, true);
     ri_io io = { 0 };
