@@ -218,7 +218,8 @@ static int collect_events(const flush *f, events *out, rille_err *err)
     return rc;
 }
 
-/* Events in the order of (e a v t): before a retraction stands the assertion that it ends, or it lies in the base. */
+/* Events in the order of (e a v t): before a retraction stands the assertion that it ends, or it lies in the base. So the
+ * retired datoms come in RET's order. */
 static int make_retired(flush *f, const events *all, ri_datom *retired, rille_err *err)
 {
     size_t count = 0;
@@ -258,8 +259,11 @@ static int flush_retired(flush *f, rille_err *err)
         sort_changes(RI_RET, all.at, other, all.count);
         rc = make_retired(f, &all, retired, err);
     }
+    for (size_t i = 0; rc == 0 && i < all.retractions; i++) {
+        other[i] = (ri_change){ &retired[i], true };
+    }
     if (rc == 0 && all.retractions > 0) {
-        rc = merge_sorted(f, RI_RET, retired, all.retractions, err);
+        rc = merge_tree(f, RI_RET, other, all.retractions, err);
     }
     ri_free(other);
     ri_free(retired);
