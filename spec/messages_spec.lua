@@ -66,10 +66,10 @@ describe("messages", function()
   end)
 
   it("list the inputs that a query wants", function()
-    says("the query wants 1 input ($), but none was given", rille.q "[:find ?p :where [?p :person/name]]")
-    says("the query wants 4 inputs ($ % [?x ...] [[?y ?z]]), but 1 was given",
+    says("the query takes 1 input ($), but none was given", rille.q "[:find ?p :where [?p :person/name]]")
+    says("the query takes 4 inputs ($ % [?x ...] [[?y ?z]]), but 1 was given",
       rille.q("[:find ?p :in $ % [?x ...] [[?y ?z]] :where [?p :person/name]]", db))
-    says("the query wants 0 inputs (:in is empty), but 2 were given",
+    says("the query takes 0 inputs (:in is empty), but 2 were given",
       rille.q("[:find ?p :in :where [(ground 1) ?p]]", db, 1))
     local long = {}
     for i = 1, 50 do long[i] = "?variable" .. i end
@@ -82,7 +82,7 @@ describe("messages", function()
       rille.q("[:find ?m :where [_ :person/name ?n] [(uper-case ?n) ?m]]", db))
     says("(did you mean get-else?)", rille.q("[:find ?m :where [?p :person/name] [(getelse ?p 1) ?m]]", db))
     says("function f is not known: it is", rille.q("[:find ?m :where [_ :person/name ?n] [(f ?n) ?m]]", db))
-    says("pull is not in this version yet", rille.q("[:find (pull ?p [*]) :where [?p :person/name]]", db))
+    says("pull is not supported yet", rille.q("[:find (pull ?p [*]) :where [?p :person/name]]", db))
   end)
 
   it("name the source whose schema lacks an attribute", function()

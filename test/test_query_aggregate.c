@@ -284,9 +284,9 @@ TEST(aggregate__refuses_what_is_no_number)
         ri_value v;
         const char *message;
     } wrong[] = {
-        { { { .p = (const uint8_t *)"x" }, 1, RI_STRING }, "wants numbers, but found \"x\", a string" },
-        { { { .p = (const uint8_t *)"1.5" }, 3, RI_BIGDEC }, "wants longs or doubles, but found 1.5M, a bigdec" },
-        { { { 0 }, 0, RI_NIL }, "wants numbers, but found nil, a nil" },
+        { { { .p = (const uint8_t *)"x" }, 1, RI_STRING }, "expects numbers, got \"x\" (a string)" },
+        { { { .p = (const uint8_t *)"1.5" }, 3, RI_BIGDEC }, "expects longs or doubles, got 1.5M (a bigdec)" },
+        { { { 0 }, 0, RI_NIL }, "expects numbers, got nil (a nil)" },
     };
     for (size_t a = 0; a < sizeof names / sizeof *names; a++) {
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

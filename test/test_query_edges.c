@@ -24,12 +24,12 @@ TEST(edges__a_pattern_has_five_terms_at_most)
     world w;
     with_db(&w);
     EXPECT(&w, "[:find ?v ?op :where [?e :n ?v ?t ?op]]", "[1 true] [2 true]");
-    EXPECT_ERROR(&w, "[:find ?z :where [?e :n ?v ?t ?op ?z]]", RILLE_QUERY, "at most e a v tx added");
-    EXPECT_ERROR(&w, "[:find ?e :where [?e :n] (not [?e :n _ _ _ 1])]", RILLE_QUERY, "at most e a v tx added");
+    EXPECT_ERROR(&w, "[:find ?z :where [?e :n ?v ?t ?op ?z]]", RILLE_QUERY, "at most five terms (e a v tx added)");
+    EXPECT_ERROR(&w, "[:find ?e :where [?e :n] (not [?e :n _ _ _ 1])]", RILLE_QUERY, "at most five terms (e a v tx added)");
     EXPECT_ERROR(&w, "[:find ?e :where (or [?e :n] (and [?e :n 1] [?e :n _ _ _ _ 1]))]", RILLE_QUERY,
-                 "at most e a v tx added");
+                 "at most five terms (e a v tx added)");
     world_add_rules(&w, "[[(r ?e) [?e :n _ _ _ 1]]]");
-    EXPECT_ERROR(&w, "[:find ?e :in $ % :where (r ?e)]", RILLE_QUERY, "at most e a v tx added");
+    EXPECT_ERROR(&w, "[:find ?e :in $ % :where (r ?e)]", RILLE_QUERY, "at most five terms (e a v tx added)");
     world_deinit(&w);
 }
 

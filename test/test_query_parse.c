@@ -127,52 +127,52 @@ TEST(parse__says_where_and_what_is_wrong)
     } cases[] = {
         { "", RILLE_SYNTAX, "" },
         { "[:find ?x", RILLE_SYNTAX, "1:" },
-        { "42", RILLE_SYNTAX, "1:1: 42 is no query" },
-        { "[]", RILLE_SYNTAX, "begins with a section" },
-        { "[:where [?x]]", RILLE_SYNTAX, "no :find" },
-        { "[:find :where [?x]]", RILLE_SYNTAX, "no :find" },
+        { "42", RILLE_SYNTAX, "1:1: 42 is not a query" },
+        { "[]", RILLE_SYNTAX, "must begin with a section" },
+        { "[:where [?x]]", RILLE_SYNTAX, ":find is missing or empty" },
+        { "[:find :where [?x]]", RILLE_SYNTAX, ":find is missing or empty" },
         { "[:find ?x :were [?x]]", RILLE_SYNTAX, "1:11: :were is no section" },
-        { "[:find ?x :find ?x :where [?x]]", RILLE_SYNTAX, "1:11: section :find is there twice" },
+        { "[:find ?x :find ?x :where [?x]]", RILLE_SYNTAX, "1:11: duplicate section :find" },
         { "[:find x :where [?x]]", RILLE_SYNTAX, "1:8: x cannot be found" },
         { "[:find (foo ?x) :where [?x]]", RILLE_QUERY, "1:8: foo is no aggregate" },
-        { "[:find (sum 3 ?x) :where [?x]]", RILLE_QUERY, "1:8: sum takes one variable" },
-        { "[:find (min 0 ?x) :where [?x]]", RILLE_QUERY, "1:13: 0 stands where min wants how many" },
-        { "[:find (pull ?x [*]) :where [?x]]", RILLE_QUERY, "pull is not in this version yet" },
-        { "[:find ?x :keys a b :where [?x]]", RILLE_QUERY, ":keys lists 2 names, :find has 1 elements" },
+        { "[:find (sum 3 ?x) :where [?x]]", RILLE_QUERY, "1:8: aggregate sum takes one variable" },
+        { "[:find (min 0 ?x) :where [?x]]", RILLE_QUERY, "1:13: found 0, but the first argument of min must be a count of 1 or more" },
+        { "[:find (pull ?x [*]) :where [?x]]", RILLE_QUERY, "pull is not supported yet" },
+        { "[:find ?x :keys a b :where [?x]]", RILLE_QUERY, ":keys has 2 names, but :find has 1 elements" },
         { "[:find ?x . :keys a :where [?x]]", RILLE_QUERY, "single values" },
-        { "[:find ?x\n :where\n  {?x 1}]", RILLE_SYNTAX, "3:3: {?x 1} is no clause" },
-        { "[:find ?x :where []]", RILLE_SYNTAX, "[] is an empty pattern" },
+        { "[:find ?x\n :where\n  {?x 1}]", RILLE_SYNTAX, "3:3: {?x 1} is not a clause" },
+        { "[:find ?x :where []]", RILLE_SYNTAX, "[] is an empty clause" },
         { "[:find ?x :where [?x foo]]", RILLE_SYNTAX, "1:22: symbol foo is no constant: write ?foo" },
-        { "[:find ?x :where [?x :a {}]]", RILLE_SYNTAX, "{} is no value" },
+        { "[:find ?x :where [?x :a {}]]", RILLE_SYNTAX, "{} cannot be a constant in a query" },
         { "[:find ?x :where [?x :a] [(> ?x (+ 1 2))]]", RILLE_SYNTAX, "(+ 1 2) is nested" },
         { "[:find ?x :where [?x :a] [(> ?x _)]]", RILLE_SYNTAX, "_ cannot be an argument" },
         { "[:find ?x :where [?x :a] (> ?x 1)]", RILLE_SYNTAX, "> is a function: write [(> ?x 1)]" },
         { "[:find ?x :where (r ?x)]", RILLE_QUERY, "1:18: (r ?x) calls a rule, but :in has no %" },
         { "[:find ?x :in $ % :where (r)]", RILLE_QUERY, "rule r is called without arguments" },
-        { "[:find ?x :where [not [?x :a]]]", RILLE_SYNTAX, "not takes round brackets" },
-        { "[:find ?x :where [?x :a] (not)]", RILLE_SYNTAX, "(not) has no clauses" },
-        { "[:find ?x :where [?x :a] (not-join ?x [?x :b])]", RILLE_SYNTAX, "does not begin with its variables" },
-        { "[:find ?x :where [?x :a] (not-join [] [?x :b])]", RILLE_SYNTAX, "does not begin with its variables" },
-        { "[:find ?x :where (and [?x :a])]", RILLE_SYNTAX, "(and ...) groups clauses inside or" },
-        { "[:find ?x :in $a :where [?x :a]]", RILLE_QUERY, "1:25: :in has no $" },
+        { "[:find ?x :where [not [?x :a]]]", RILLE_SYNTAX, "not needs parentheses: (not ...)" },
+        { "[:find ?x :where [?x :a] (not)]", RILLE_SYNTAX, "(not) needs at least one clause" },
+        { "[:find ?x :where [?x :a] (not-join ?x [?x :b])]", RILLE_SYNTAX, "must begin with a vector of its variables" },
+        { "[:find ?x :where [?x :a] (not-join [] [?x :b])]", RILLE_SYNTAX, "must begin with a vector of its variables" },
+        { "[:find ?x :where (and [?x :a])]", RILLE_SYNTAX, "(and ...) is only allowed inside (or ...)" },
+        { "[:find ?x :in $a :where [?x :a]]", RILLE_QUERY, "1:25: pattern [?x :a] needs a source, because :in has no $" },
         { "[:find ?x :where [$b ?x :a]]", RILLE_QUERY, "1:19: source $b is not in :in" },
-        { "[:find ?x :in $ $ :where [?x]]", RILLE_QUERY, "source $ is in :in twice" },
-        { "[:find ?x :in $ % % :where [?x]]", RILLE_QUERY, "% is in :in twice" },
-        { "[:find ?x :in ?x ?x]", RILLE_QUERY, "variable ?x is in :in twice" },
-        { "[:find ?x :in $ [?x [?y]] :where [?x]]", RILLE_SYNTAX, "lies inside another one" },
-        { "[:find ?x :in $ foo :where [?x]]", RILLE_SYNTAX, "foo stands where a variable is expected" },
+        { "[:find ?x :in $ $ :where [?x]]", RILLE_QUERY, "duplicate source $ in :in" },
+        { "[:find ?x :in $ % % :where [?x]]", RILLE_QUERY, "duplicate % in :in" },
+        { "[:find ?x :in ?x ?x]", RILLE_QUERY, "duplicate variable ?x in :in" },
+        { "[:find ?x :in $ [?x [?y]] :where [?x]]", RILLE_SYNTAX, "is nested in a binding" },
+        { "[:find ?x :in $ foo :where [?x]]", RILLE_SYNTAX, "expected a variable such as ?x, got foo" },
         { "[:find ?x :where [?x :a] [(inc ?x 1) ?y]]", RILLE_QUERY, "1:27: function inc takes 1 argument, not 2" },
         { "[:find ?x :where [?x :a] [(subs ?x) ?y]]", RILLE_QUERY, "function subs takes 2 to 3 arguments, not 1" },
         { "[:find ?x :where [?x :a] [(+) ?y]]", RILLE_QUERY, "takes at least 1 argument" },
-        { "[:find ?x :where [?x :a] [(get-else ?x :a 1) ?y]]", RILLE_QUERY, "it is used as [(get-else $ ?e" },
-        { "[:find ?x :where [?x :a] [(missing? $ ?x :a) ?y]]", RILLE_QUERY, "it is used as [(missing? $ ?e" },
-        { "[:find ?x :where [?x :a] [(foo $ ?x)]]", RILLE_QUERY, "function foo cannot take a source" },
+        { "[:find ?x :where [?x :a] [(get-else ?x :a 1) ?y]]", RILLE_QUERY, "as in [(get-else $ ?e" },
+        { "[:find ?x :where [?x :a] [(missing? $ ?x :a) ?y]]", RILLE_QUERY, "as in [(missing? $ ?e" },
+        { "[:find ?x :where [?x :a] [(foo $ ?x)]]", RILLE_QUERY, "function foo does not take a source" },
         { "[:find ?x :where [?x :a] [(inc ?x) ?y ?z]]", RILLE_SYNTAX, "more than one binding" },
-        { "[:find ?x :where [?x :a] [(f ?x) []]]", RILLE_SYNTAX, "[] is no binding" },
-        { "[:find ?x :where [?x :a] [(f ?x) [?y ?y]]]", RILLE_QUERY, "variable ?y is listed twice" },
-        { "[:find ?x :where [?x :a] :order-by [?y]]", RILLE_QUERY, "?y of :order-by is not in :find" },
-        { "[:find ?x :where [?x :a] :limit -1]", RILLE_SYNTAX, ":limit wants one whole number" },
-        { "[:find ?x :where [[:a ?y] :b ?x]]", RILLE_SYNTAX, "a lookup ref of a variable" },
+        { "[:find ?x :where [?x :a] [(f ?x) []]]", RILLE_SYNTAX, "[] is not a binding" },
+        { "[:find ?x :where [?x :a] [(f ?x) [?y ?y]]]", RILLE_QUERY, "duplicate variable ?y" },
+        { "[:find ?x :where [?x :a] :order-by [?y]]", RILLE_QUERY, "cannot order by ?y, which is not in :find" },
+        { "[:find ?x :where [?x :a] :limit -1]", RILLE_SYNTAX, ":limit expects one non-negative integer" },
+        { "[:find ?x :where [[:a ?y] :b ?x]]", RILLE_SYNTAX, "a lookup ref cannot contain a variable" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_fails(cases[i].text, cases[i].code, cases[i].message);
@@ -185,19 +185,19 @@ TEST(bind__names_the_variable_that_nothing_binds)
         const char *text;
         const char *message;
     } cases[] = {
-        { "[:find ?x ?y :where [?x :a]]", "1:11: variable ?y of :find occurs in no clause" },
-        { "[:find ?x :with ?y :where [?x :a]]", "variable ?y of :with occurs in no clause" },
-        { "[:find ?x :where [?x :a] [(> ?y 1)]]", "1:26: [(> ?y 1)] needs variable ?y, which no clause binds" },
-        { "[:find ?y :where [(> ?y 1)]]", "[(> ?y 1)] needs variable ?y, which no clause binds" },
-        { "[:find ?z :where [?x :a] (not [?x :b ?z])]", "variable ?z of :find is only used, but bound by no clause" },
+        { "[:find ?x ?y :where [?x :a]]", "1:11: variable ?y of :find is not used in any clause" },
+        { "[:find ?x :with ?y :where [?x :a]]", "variable ?y of :with is not used in any clause" },
+        { "[:find ?x :where [?x :a] [(> ?y 1)]]", "1:26: [(> ?y 1)] needs variable ?y, but no clause binds it" },
+        { "[:find ?y :where [(> ?y 1)]]", "[(> ?y 1)] needs variable ?y, but no clause binds it" },
+        { "[:find ?z :where [?x :a] (not [?x :b ?z])]", "variable ?z of :find is used but never bound" },
         { "[:find ?x :where [(inc ?x) ?y] [(dec ?y) ?x]]",
-          "[(inc ?x) ?y] needs variable ?x, which is bound only by clauses that wait" },
+          "[(inc ?x) ?y] needs variable ?x, but the clauses that bind it need this clause first" },
         { "[:find ?x :where [?x :a] (not [?y :b])]", "(not [?y :b]) shares no variable" },
-        { "[:find ?x :where [?x :a] (not-join [?y] [?y :b])]", "needs variable ?y, which no clause binds" },
-        { "[:find ?x :where (or [?x :a] [?y :b])]", "have different variables" },
+        { "[:find ?x :where [?x :a] (not-join [?y] [?y :b])]", "needs variable ?y, but no clause binds it" },
+        { "[:find ?x :where (or [?x :a] [?y :b])]", "use different variables" },
         { "[:find ?x :where [?x :a] (or [?x :b] (and [?x :c ?z]))]", "?z is not in all of them" },
         { "[:find ?x :where (or-join [?x] [?x :a] [(> ?x 3)])]", "[(> ?x 3)] needs variable ?x" },
-        { "[:find ?x :where (or-join [?x ?y] [?x :a] [?x :b ?y])]", "needs variable ?y, which no clause binds" },
+        { "[:find ?x :where (or-join [?x ?y] [?x :a] [?x :b ?y])]", "needs variable ?y, but no clause binds it" },
         { "[:find ?x :where (or-join [[?y] ?x] [?x :a ?y])]", "needs variable ?y" },
         { "[:find ?x :where [?x :a ?y] (or-join [?x] (and [?x :b] [(> ?y 3)]))]", "[(> ?y 3)] needs variable ?y" },
         { "[:find ?x :where [?x :a] (not [?x :b ?y] [(> ?z ?y)])]", "[(> ?z ?y)] needs variable ?z" },
@@ -266,14 +266,14 @@ TEST(parse__refuses_what_is_too_deep_or_too_much)
         ri_buf_put_text(&buf, ")");
     }
     ri_buf_put(&buf, "]", 2);
-    check_fails((char *)buf.p, RILLE_LIMIT, "nested over 32 deep");
+    check_fails((char *)buf.p, RILLE_LIMIT, "nested too deeply (the maximum depth is 32)");
     ri_buf_clear(&buf);
     ri_buf_put_text(&buf, "[:find ?x :where ");
     for (int i = 0; i < 1025; i++) {
         ri_buf_put_text(&buf, "[?x] ");
     }
     ri_buf_put(&buf, "]", 2);
-    check_fails((char *)buf.p, RILLE_LIMIT, "over 1024 clauses");
+    check_fails((char *)buf.p, RILLE_LIMIT, "too many clauses (the maximum is 1024)");
     ri_buf_clear(&buf);
     ri_buf_put_text(&buf, "[:find ?x :where ");
     for (int i = 0; i < 300; i++) {
@@ -282,7 +282,7 @@ TEST(parse__refuses_what_is_too_deep_or_too_much)
         ri_buf_put_text(&buf, text);
     }
     ri_buf_put(&buf, "]", 2);
-    check_fails((char *)buf.p, RILLE_LIMIT, "over 256 variables");
+    check_fails((char *)buf.p, RILLE_LIMIT, "too many variables (the maximum is 256)");
     ri_buf_deinit(&buf);
 }
 
@@ -347,17 +347,17 @@ TEST(rules__say_what_is_wrong)
         int code;
         const char *message;
     } cases[] = {
-        { "7", RILLE_SYNTAX, "7 is no vector of rules" },
-        { "[7]", RILLE_SYNTAX, "7 is no rule" },
-        { "[[(r)] ]", RILLE_SYNTAX, "rule r: it has no parameters" },
-        { "[[(r ?x)]]", RILLE_SYNTAX, "rule r: it has no clauses" },
-        { "[[(or ?x) [?x]]]", RILLE_QUERY, "or cannot be the name of a rule" },
+        { "7", RILLE_SYNTAX, "7 is not a vector of rules" },
+        { "[7]", RILLE_SYNTAX, "7 is not a rule" },
+        { "[[(r)] ]", RILLE_SYNTAX, "rule r: expected 1 to 256 parameters" },
+        { "[[(r ?x)]]", RILLE_SYNTAX, "rule r: the rule needs at least one clause" },
+        { "[[(or ?x) [?x]]]", RILLE_QUERY, "or is reserved and cannot be the name of a rule" },
         { "[[(r ?x) [?x]] [(r ?x ?y) [?x :a ?y]]]", RILLE_QUERY, "rule r is defined with 1 and with 2 parameters" },
         { "[[(r ?x) [?x :a ?y] (s ?y)]]", RILLE_QUERY, "rule s, called in rule r is not among the rules" },
         { "[[(r ?x) [?x :a ?y] (r ?y ?x)]]", RILLE_QUERY, "takes 1 arguments, not 2" },
-        { "[[(r ?x ?z) [?x :a ?y]]]", RILLE_QUERY, "rule r: parameter ?z occurs in no clause" },
+        { "[[(r ?x ?z) [?x :a ?y]]]", RILLE_QUERY, "rule r: parameter ?z is not used in any clause" },
         { "[[(r ?x) [?x :a] [(> ?y 1)]]]", RILLE_QUERY, "rule r: [(> ?y 1)] needs variable ?y" },
-        { "[[(r ?x ?x) [?x :a]]]", RILLE_QUERY, "rule r: variable ?x is listed twice" },
+        { "[[(r ?x ?x) [?x :a]]]", RILLE_QUERY, "rule r: duplicate variable ?x" },
         { "[[(r ?x) [$c ?x :a]]]", RILLE_QUERY, "rule r: source $c is not in :in" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -177,11 +177,10 @@ static int fail_number(const ri_agg *agg, const ri_value *v, rille_err *err)
     char show[96];
     if (ri_type_is_number(v->type)) {
         return ri_fail(err, RILLE_TYPE,
-                       "aggregate %s wants longs or doubles, but found %s, a %s: convert it by "
-                       "[(double ?x) ?y]",
+                       "aggregate %s expects longs or doubles, got %s (a %s): convert it with [(double ?x) ?y]",
                        ri_agg_name(agg), ri_value_show(show, sizeof show, v), ri_type_name(v->type));
     }
-    return ri_fail(err, RILLE_TYPE, "aggregate %s wants numbers, but found %s, %s %s", ri_agg_name(agg),
+    return ri_fail(err, RILLE_TYPE, "aggregate %s expects numbers, got %s (%s %s)", ri_agg_name(agg),
                    ri_value_show(show, sizeof show, v), ri_type_article(v->type), ri_type_name(v->type));
 }
 

@@ -24,7 +24,7 @@ static double total_double(const ri_total *t)
 static int finite_result(const ri_agg *agg, double d, ri_value *out, rille_err *err)
 {
     if (!isfinite(d)) {
-        return ri_fail(err, RILLE_LIMIT, "aggregate %s leaves the range of doubles", ri_agg_name(agg));
+        return ri_fail(err, RILLE_LIMIT, "aggregate %s overflows a double", ri_agg_name(agg));
     }
     *out = ri_double(d);
     return 0;
@@ -36,8 +36,7 @@ static int sum_result(const ri_agg *agg, const ri_total *t, ri_value *out, rille
         return finite_result(agg, total_double(t), out, err);
     }
     if (t->high != (t->low >> 63 != 0 ? UINT64_MAX : 0)) {
-        return ri_fail(err, RILLE_LIMIT,
-                       "aggregate sum leaves the range of longs: sum doubles instead, by [(double ?x) ?y]");
+        return ri_fail(err, RILLE_LIMIT, "aggregate sum overflows a long: sum doubles with [(double ?x) ?y]");
     }
     *out = ri_word(RI_LONG, t->low);
     return 0;
@@ -92,8 +91,8 @@ static int tuple_of(const ri_agg *agg, const ri_value *values, size_t count, ri_
     }
     ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
     if (buf.len > RI_VALUE_BYTES_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "aggregate %s makes a tuple of over %u bytes", ri_agg_name(agg),
-                     RI_VALUE_BYTES_MAX);
+        rc = ri_fail(err, RILLE_LIMIT, "aggregate %s: the resulting tuple is too long (the maximum is %u bytes)",
+                     ri_agg_name(agg), RI_VALUE_BYTES_MAX);
     } else if (buf.failed || !ri_value_copy(arena, &tuple, out)) {
         rc = ri_fail_nomem(err);
     }

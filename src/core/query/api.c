@@ -44,7 +44,8 @@ rille_value rille_keyword(const char *text_without_colon)
 static int value_in(const rille_value *in, ri_value *out, rille_err *err)
 {
     if (in->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "value has %zu bytes, at most %u are possible", in->len, RI_VALUE_BYTES_MAX);
+        return ri_fail(err, RILLE_LIMIT, "value is too long: %zu bytes (the maximum is %u)", in->len,
+                       RI_VALUE_BYTES_MAX);
     }
     if (ri_type_is_word((uint8_t)in->type)) {
         *out = ri_word((ri_type)in->type, (uint64_t)in->u.i);
@@ -54,7 +55,7 @@ static int value_in(const rille_value *in, ri_value *out, rille_err *err)
     } else {
         *out = ri_bytes_value((ri_type)in->type, in->u.bytes, in->len);
     }
-    return ri_value_valid(out) ? 0 : ri_fail(err, RILLE_TYPE, "value is no valid %s", ri_type_name(out->type));
+    return ri_value_valid(out) ? 0 : ri_fail(err, RILLE_TYPE, "value is not a valid %s", ri_type_name(out->type));
 }
 
 static rille_value value_out(const ri_value *v)
@@ -186,7 +187,9 @@ int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *valu
         return ri_schema_unknown(db->schema, NULL, attribute, strlen(attribute), err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
-        return ri_fail(err, RILLE_MISUSE, "attribute :%s is not unique: query for it instead", attribute);
+        return ri_fail(err, RILLE_MISUSE,
+                       "attribute :%s is not unique: rille_db_lookup needs a unique attribute; use a query instead",
+                       attribute);
     }
     int rc = value_in(value, &given, err);
     if (rc == 0) {
@@ -320,7 +323,8 @@ int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
     int rc = ri_op_step(steps->op, budget_us, err);
     return rc != RILLE_CALL
                ? rc
-               : ri_fail(err, RILLE_QUERY, "the query calls a function of the host, which C cannot give it");
+               : ri_fail(err, RILLE_QUERY,
+                         "the query calls a function that is not built in, and the C API cannot register one");
 }
 
 int rille_fetch(rille_steps *steps, rille_err *err)

@@ -313,8 +313,8 @@ static int check_branches(const ri_bind_scope *scope, const ri_clause *clause)
             char show[80];
             show_clause(scope, clause, show);
             return fail_clause(scope, clause,
-                               "the branches of %s have different variables, %s is not in all of them: list those "
-                               "that leave it in (or-join [...] ...)",
+                               "the branches of %s use different variables: %s is not in all of them; use (or-join [?x "
+                               "...] ...) and list the variables that the branches share with the rest of the query",
                                show, scope->var_names[ri_varset_first(&less)]);
         }
     }
@@ -349,9 +349,7 @@ static int bind_join(const ri_bind_scope *scope, ri_arena *arena, ri_clause *cla
             char show[80];
             show_clause(scope, clause, show);
             return fail_clause(scope, clause,
-                               "%s shares no variable with the clauses around it, so it would say "
-                               "nothing about them",
-                               show);
+                               "%s shares no variable with the clauses around it: use a variable that they bind", show);
         }
         if (clause->kind == RI_CLAUSE_OR) {
             RI_TRY(check_branches(scope, clause));
@@ -408,12 +406,12 @@ static int fail_blocked(const ri_bind_scope *scope, const ri_clause *body, uint1
     show_clause(scope, &body[at], show);
     if (comes) {
         return fail_clause(scope, &body[at],
-                           "%s needs variable %s, which is bound only by clauses that wait for this one: bind it in a "
-                           "pattern, or give it as an input",
+                           "%s needs variable %s, but the clauses that bind it need this clause first: bind it in a "
+                           "pattern, or pass it as an input",
                            show, name);
     }
     return fail_clause(scope, &body[at],
-                       "%s needs variable %s, which no clause binds: bind it in a pattern, or give it as an input",
+                       "%s needs variable %s, but no clause binds it: bind it in a pattern, or pass it as an input",
                        show, name);
 }
 
@@ -440,10 +438,10 @@ static int check_blanks(const ri_bind_scope *scope, const ri_clause *clause)
         if (clause->terms[i].kind == RI_TERM_BLANK && branch->needs[i]) {
             char show[80];
             show_clause(scope, clause, show);
-            return fail_clause(scope, clause,
-                               "%s needs argument %u, which is _: pass a value, or a variable that a pattern or an "
-                               "input binds",
-                               show, i + 1U);
+            return fail_clause(
+                scope, clause,
+                "%s: argument %u must not be _: pass a value, or a variable that a pattern or an input binds", show,
+                i + 1U);
         }
     }
     return 0;

@@ -48,7 +48,7 @@ static int check_result_var(const rille_query *query, const ri_varset *bound, ri
     for (uint16_t i = 0; i < query->where_count; i++) {
         ri_clause_vars(&query->where[i], &used);
     }
-    const char *problem = ri_varset_has(&used, var) ? "is only used, but bound by no clause" : "occurs in no clause";
+    const char *problem = ri_varset_has(&used, var) ? "is used but never bound" : "is not used in any clause";
     if (query->text != NULL && offset != UINT32_MAX) {
         unsigned line;
         unsigned column;
@@ -174,8 +174,8 @@ static int check_params(const ri_rule_branch *branch, rille_err *err)
     }
     for (uint16_t p = branch->required_count; p < branch->param_count; p++) {
         if (!ri_varset_has(&used, branch->params[p])) {
-            return ri_fail(err, RILLE_QUERY, "rule %s: parameter %s occurs in no clause of its body", branch->name,
-                           branch->var_names[branch->params[p]]);
+            return ri_fail(err, RILLE_QUERY, "rule %s: parameter %s is not used in any clause of its body",
+                           branch->name, branch->var_names[branch->params[p]]);
         }
     }
     return 0;

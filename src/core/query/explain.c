@@ -32,7 +32,7 @@ int ri_op_explain(const rille_op *op, ri_buf *out)
 {
     const ri_stage *above = NULL; /* the last one put; stages are kept newest first */
     if (op->stages == NULL) {
-        ri_buf_put_text(out, "not planned yet: step the query once\n");
+        ri_buf_put_text(out, "not planned yet: step the query at least once\n");
     }
     while (op->stages != NULL && above != op->stages) {
         const ri_stage *stage = op->stages;

@@ -53,6 +53,6 @@ const char *ri_builtin_nearest(const char *name)
 int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const ri_value *v)
 {
     char show[96];
-    return ri_fail(err, RILLE_TYPE, "function %s wants %s, but was given %s, %s %s", function, wanted,
+    return ri_fail(err, RILLE_TYPE, "function %s expects %s, got %s (%s %s)", function, wanted,
                    ri_value_show(show, sizeof show, v), ri_type_article(v->type), ri_type_name(v->type));
 }

@@ -132,10 +132,10 @@ static int any_rows(relation rel, const ri_arg *a, const ri_arg *b, uint32_t row
         if (!comparable(&va, &vb)) {
             char show_a[96];
             char show_b[96];
-            return ri_fail(err, RILLE_TYPE, "%s cannot order %s and %s, %s %s and %s %s: = and != compare them",
-                           relation_names[rel], ri_value_show(show_a, sizeof show_a, &va),
-                           ri_value_show(show_b, sizeof show_b, &vb), ri_type_article(va.type), ri_type_name(va.type),
-                           ri_type_article(vb.type), ri_type_name(vb.type));
+            return ri_fail(
+                err, RILLE_TYPE, "%s cannot order %s and %s (%s %s and %s %s): use = or !=", relation_names[rel],
+                ri_value_show(show_a, sizeof show_a, &va), ri_value_show(show_b, sizeof show_b, &vb),
+                ri_type_article(va.type), ri_type_name(va.type), ri_type_article(vb.type), ri_type_name(vb.type));
         }
         keep[i] &= (uint8_t)holds(rel, ri_value_cmp(&va, &vb));
     }

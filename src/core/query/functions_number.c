@@ -55,15 +55,14 @@ static int fail_overflow(rille_err *err, operation op, const ri_value *a, const 
 {
     char show_a[96];
     char show_b[96];
-    return ri_fail(err, RILLE_LIMIT, "(%s %s %s) leaves the range of numbers: use doubles, or smaller numbers",
-                   operation_names[op], ri_value_show(show_a, sizeof show_a, a),
-                   ri_value_show(show_b, sizeof show_b, b));
+    return ri_fail(err, RILLE_LIMIT, "(%s %s %s) overflows: use doubles or smaller numbers", operation_names[op],
+                   ri_value_show(show_a, sizeof show_a, a), ri_value_show(show_b, sizeof show_b, b));
 }
 
 static int fail_zero(rille_err *err, operation op, const ri_value *a)
 {
     char show[96];
-    return ri_fail(err, RILLE_FUNCTION, "(%s %s 0) divides by zero: keep zeros out by [(not= ?x 0)]",
+    return ri_fail(err, RILLE_FUNCTION, "(%s %s 0) divides by zero: exclude zeros with [(not= ?x 0)]",
                    operation_names[op], ri_value_show(show, sizeof show, a));
 }
 
@@ -180,8 +179,9 @@ static int any_pair(operation op, const ri_value *a, const ri_value *b, ri_value
 {
     if (!is_plain_number(a->type) || !is_plain_number(b->type)) {
         const ri_value *wrong = is_plain_number(a->type) ? b : a;
-        return ri_fail_arg(err, operation_names[op],
-                           ri_type_is_number(wrong->type) ? "longs or doubles, as by (double ?x)" : "numbers", wrong);
+        return ri_fail_arg(
+            err, operation_names[op],
+            ri_type_is_number(wrong->type) ? "longs or doubles, such as the result of (double ?x)" : "numbers", wrong);
     }
     if (a->type == RI_LONG && b->type == RI_LONG) {
         return long_pair(op, a, b, out, err);

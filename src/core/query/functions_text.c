@@ -20,7 +20,8 @@ static int take_string(ri_buf *buf, ri_arena *arena, ri_value *out, rille_err *e
 {
     ri_value v = ri_bytes_value(RI_STRING, buf->p, buf->len);
     if (buf->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "a function makes a string of %zu bytes; at most %u", buf->len,
+        return ri_fail(err, RILLE_LIMIT,
+                       "the result of a function is too long: a string of %zu bytes (the maximum is %u)", buf->len,
                        RI_VALUE_BYTES_MAX);
     }
     return !buf->failed && ri_value_copy(arena, &v, out) ? 0 : ri_fail_nomem(err);
@@ -152,7 +153,7 @@ static int map_join(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
         ri_value tuple = ri_arg_get(&args[count - 1], i);
         rc = want_string(err, "join", &separator);
         if (rc == 0 && tuple.type != RI_TUPLE) {
-            rc = ri_fail_arg(err, "join", "a tuple last", &tuple);
+            rc = ri_fail_arg(err, "join", "a tuple as its last argument", &tuple);
         }
         if (rc != 0) {
             break;
@@ -202,13 +203,13 @@ static int map_subs(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
         ri_value end = count > 2 ? ri_plain(ri_arg_get(&args[2], i)) : start;
         RI_TRY(want_string(err, "subs", &v));
         if (start.type != RI_LONG || end.type != RI_LONG) {
-            return ri_fail_arg(err, "subs", "longs as places", start.type != RI_LONG ? &start : &end);
+            return ri_fail_arg(err, "subs", "longs as positions", start.type != RI_LONG ? &start : &end);
         }
         int64_t from = byte_of(&v, start.as.i);
         int64_t to = count > 2 ? byte_of(&v, end.as.i) : (int64_t)v.len;
         if (from < 0 || to < from) {
             char show[96];
-            return ri_fail(err, RILLE_FUNCTION, "subs cannot take %lld to %lld of %s: it is shorter",
+            return ri_fail(err, RILLE_FUNCTION, "function subs: positions %lld to %lld are not within the string %s",
                            (long long)start.as.i, (long long)end.as.i, ri_value_show(show, sizeof show, &v));
         }
         v = ri_bytes_value(RI_STRING, v.as.p + from, (size_t)(to - from));
@@ -283,8 +284,7 @@ static int map_split(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
         ri_value text = ri_arg_get(&args[0], i);
         ri_value separator = ri_arg_get(&args[1], i);
         if (text.type != RI_STRING || separator.type != RI_STRING || separator.len == 0) {
-            rc = ri_fail_arg(err, "split", "a string and a separator that is not empty",
-                             text.type != RI_STRING ? &text : &separator);
+            rc = ri_fail_arg(err, "split", "a non-empty separator", text.type != RI_STRING ? &text : &separator);
             break;
         }
         ri_buf_clear(&buf);

@@ -75,11 +75,13 @@ static int map_tuple(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
         }
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
         if (buf.len > RI_VALUE_BYTES_MAX) {
-            rc = ri_fail(err, RILLE_LIMIT, "tuple makes a value of %zu bytes; at most %u", buf.len, RI_VALUE_BYTES_MAX);
+            rc = ri_fail(err, RILLE_LIMIT, "the result of function tuple is too long: %zu bytes (the maximum is %u)",
+                         buf.len, RI_VALUE_BYTES_MAX);
         } else if (buf.failed || !ri_value_copy(arena, &tuple, &tuple)) {
             rc = ri_fail_nomem(err);
         } else if (!ri_value_valid(&tuple)) {
-            rc = ri_fail(err, RILLE_LIMIT, "tuple nests tuples over %d deep", RI_TUPLE_DEPTH_MAX);
+            rc = ri_fail(err, RILLE_LIMIT, "function tuple: tuples are nested too deeply (the maximum depth is %d)",
+                         RI_TUPLE_DEPTH_MAX);
         } else {
             ri_vec_set(out, i, &tuple);
         }
@@ -169,7 +171,7 @@ static int filter_contains(const ri_arg *args, unsigned count, uint32_t rows, ui
         ri_value tuple = ri_arg_get(&args[0], i);
         ri_value v = ri_arg_get(&args[1], i);
         if (tuple.type != RI_TUPLE) {
-            return ri_fail_arg(err, "contains?", "a set or tuple first", &tuple);
+            return ri_fail_arg(err, "contains?", "a set or a tuple as its first argument", &tuple);
         }
         keep[i] = tuple_has(&tuple, &v);
     }
@@ -184,10 +186,10 @@ static int map_get(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *
         ri_value tuple = ri_arg_get(&args[0], i);
         ri_value index = ri_plain(ri_arg_get(&args[1], i));
         if (tuple.type != RI_TUPLE) {
-            return ri_fail_arg(err, "get", "a tuple first", &tuple);
+            return ri_fail_arg(err, "get", "a tuple as its first argument", &tuple);
         }
         if (index.type != RI_LONG) {
-            return ri_fail_arg(err, "get", "a long as the place, from 0", &index);
+            return ri_fail_arg(err, "get", "a long as the position, starting at 0", &index);
         }
         ri_value found = count > 2 ? ri_arg_get(&args[2], i) : ri_nil();
         ri_reader r = ri_reader_of(tuple.as.p, tuple.len);
@@ -255,7 +257,8 @@ static int make_keyword(const ri_value *space, const ri_value *name, ri_arena *a
     uint32_t space_len = space == NULL ? 0 : space->len + 1;
     uint64_t len = (uint64_t)space_len + name->len;
     if (len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "keyword makes a name of %llu bytes", (unsigned long long)len);
+        return ri_fail(err, RILLE_LIMIT, "the result of function keyword is too long: %llu bytes",
+                       (unsigned long long)len);
     }
     uint8_t *p = ri_arena_alloc(arena, (size_t)len);
     if (p == NULL) {

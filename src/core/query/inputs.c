@@ -22,16 +22,21 @@ static const char *input_name(ri_input_kind kind)
     return "nothing";
 }
 
+/* As it is in :in: $, %, ?x. */
+static const char *in_name(const rille_query *query, const ri_in *in)
+{
+    if (in->kind != RI_IN_BINDING) {
+        return in->kind == RI_IN_RULES ? "%" : query->source_names[in->source];
+    }
+    bool named = in->binding.var_count > 0 && in->binding.vars[0] != RI_NO_VAR;
+    return named ? query->var_names[in->binding.vars[0]] : "_";
+}
+
 static int wrong(const rille_op *op, size_t at, const char *expected, const ri_input *input, rille_err *err)
 {
-    const ri_in *in = &op->query->in[at];
-    const char *name = in->kind == RI_IN_SOURCE  ? op->query->source_names[in->source]
-                       : in->kind == RI_IN_RULES ? "%"
-                       : in->binding.var_count > 0 && in->binding.vars[0] != RI_NO_VAR
-                           ? op->query->var_names[in->binding.vars[0]]
-                           : "_";
-    return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in) is %s; expected %s", at + 1, name, input_name(input->kind),
-                   expected);
+    const char *name = in_name(op->query, &op->query->in[at]);
+    return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in): expected %s, got %s", at + 1, name, expected,
+                   input_name(input->kind));
 }
 
 /* ---- variables ---- */
@@ -56,12 +61,13 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
     }
     bool one_row = in->binding.kind == RI_BIND_SCALAR || in->binding.kind == RI_BIND_TUPLE;
     if (one_row && table->count != 1) {
-        return ri_fail(err, RILLE_INPUT, "input %zu has %u rows; expected %s", at + 1, table->count,
-                       in->binding.kind == RI_BIND_SCALAR ? "one value" : "one row");
+        return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in): expected %s, got %u rows", at + 1,
+                       in_name(op->query, in), in->binding.kind == RI_BIND_SCALAR ? "one value" : "one row",
+                       table->count);
     }
     if (table->count > 0 && table->col_count < in->binding.var_count) {
-        return ri_fail(err, RILLE_INPUT, "input %zu has rows of %u values; its binding in :in wants %u", at + 1,
-                       table->col_count, in->binding.var_count);
+        return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in): expected rows of at least %u values, got rows of %u",
+                       at + 1, in_name(op->query, in), in->binding.var_count, table->col_count);
     }
     op->empty = op->empty || table->count == 0; /* then its variables are columns without rows */
     bool wild = table->col_count > in->binding.var_count;
@@ -161,7 +167,7 @@ int ri_inputs_check_count(const rille_query *query, size_t count, rille_err *err
     char given[32];
     ri_query_show_inputs(query, names, sizeof names);
     (void)snprintf(given, sizeof given, "%zu", count);
-    return ri_fail(err, RILLE_INPUT, "the query wants %u input%s (%s), but %s %s given", (unsigned)query->in_count,
+    return ri_fail(err, RILLE_INPUT, "the query takes %u input%s (%s), but %s %s given", (unsigned)query->in_count,
                    query->in_count == 1 ? "" : "s", query->in_count == 0 ? ":in is empty" : names,
                    count == 0 ? "none" : given, count < 2 ? "was" : "were");
 }

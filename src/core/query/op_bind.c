@@ -53,8 +53,8 @@ void ri_results_start(ri_results *results)
 static int no_tuple(const ri_results *results, const ri_value *v, rille_err *err)
 {
     char shown[96];
-    return ri_fail(err, RILLE_TYPE, "function %s gave %s where its binding wants a collection", results->clause->name,
-                   ri_value_show(shown, sizeof shown, v));
+    return ri_fail(err, RILLE_TYPE, "function %s returned %s, but its binding expects a collection",
+                   results->clause->name, ri_value_show(shown, sizeof shown, v));
 }
 
 /* Takes a tuple apart into results->values; missing elements are nil. */

@@ -357,7 +357,8 @@ static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, ui
         const ri_value *name = ri_term_const(scope, &clause->terms[i]);
         const ri_attr *attr = NULL;
         if (name == NULL || (name->type != RI_KEYWORD && name->type != RI_STRING)) {
-            return ri_fail(err, RILLE_QUERY, "%s wants the name of an attribute as argument %u", clause->name, i + 1U);
+            return ri_fail(err, RILLE_QUERY, "function %s expects the name of an attribute as argument %u",
+                           clause->name, i + 1U);
         }
         attr = ri_schema_attr(schema, (const char *)name->as.p, name->len);
         if (attr == NULL && !schema->read_flexible) {
@@ -379,13 +380,14 @@ static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
     uint16_t want = self->kind == CALL_GET_ELSE ? 3 : 2;
     uint16_t have = (uint16_t)(clause->term_count - first);
     if (have < want || (have > want && self->kind != CALL_GET_SOME)) {
-        return ri_fail(err, RILLE_QUERY, "%s has %u arguments after its source; it wants %s", clause->name, have,
-                       self->kind == CALL_GET_ELSE  ? "entity, attribute, default"
-                       : self->kind == CALL_MISSING ? "entity, attribute"
-                                                    : "entity, attributes");
+        return ri_fail(err, RILLE_QUERY, "function %s has %u arguments after its source; it expects %s", clause->name,
+                       have,
+                       self->kind == CALL_GET_ELSE  ? "an entity, an attribute and a default"
+                       : self->kind == CALL_MISSING ? "an entity and an attribute"
+                                                    : "an entity and attributes");
     }
     if (source >= op->source_count || op->sources[source].db == NULL) {
-        return ri_fail(err, RILLE_QUERY, "%s wants a database as its source", clause->name);
+        return ri_fail(err, RILLE_QUERY, "function %s needs a database as its source", clause->name);
     }
     self->db = op->sources[source].db;
     self->source = source;

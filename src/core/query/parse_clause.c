@@ -23,15 +23,16 @@ static int fail_unknown(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
     return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                         "%s is no clause: expected [?e :attr ?v], [(pred ?x)], [(fn ?x) ?y], (not ...), (or ...) or "
-                         "(rule ?x)",
+                         "%s is not a clause: expected [?e :attr ?v], [(predicate ?x)], [(function ?x) ?y], "
+                         "(not ...), (or ...) or (rule ?x)",
                          ri_form_show(show, form));
 }
 
 static int parse_terms(ri_parser *parser, ri_items items, int position, ri_clause *out)
 {
     if (items.count > TERMS_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "a clause of %u terms; at most %u", items.count, TERMS_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "the clause has too many terms: %u (the maximum is %u)",
+                             items.count, TERMS_MAX);
     }
     out->terms = ri_arena_array(parser->arena, items.count, sizeof *out->terms);
     if (out->terms == NULL) {
@@ -62,7 +63,7 @@ static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source
     char show[RI_SHOW_SIZE];
     ri_items items = ri_form_items(form);
     if (items.count > 0 && is_form_name(&items.p[0])) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s takes round brackets: (%s ...)",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s needs parentheses: (%s ...)",
                              ri_form_show(show, &items.p[0]), show);
     }
     out->kind = RI_CLAUSE_PATTERN;
@@ -72,13 +73,15 @@ static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source
         items = ri_items_rest(items, 1);
     }
     if (items.count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is an empty pattern: expected [?e :attr ?v]",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is an empty clause: expected a pattern such as [?e :attr ?v]",
                              ri_form_show(show, form));
     }
     if (out->source == RI_SOURCE_DEFAULT && parser->rule == NULL) {
-        return ri_parse_fail(parser, RILLE_QUERY, form,
-                             ":in has no $, so pattern %s must begin with one of its sources, such as [$src ...]",
-                             ri_form_show(show, form));
+        return ri_parse_fail(
+            parser, RILLE_QUERY, form,
+            "pattern %s needs a source, because :in has no $: begin it with a source of :in, such as [$src ...]",
+            ri_form_show(show, form));
     }
     return parse_terms(parser, items, 0, out);
 }
@@ -122,12 +125,12 @@ static int check_lookup_function(const ri_parser *parser, const ri_form *form, c
     }
     if (!fits) {
         char show[RI_SHOW_SIZE];
-        return ri_parse_fail(parser, RILLE_QUERY, form, "%s does not fit %s: it is used as %s",
+        return ri_parse_fail(parser, RILLE_QUERY, form, "wrong arguments in %s: use %s as in %s",
                              ri_form_show(show, form), fn->name, fn->usage);
     }
     uint16_t source = clause->terms[0].source;
     if (source == RI_SOURCE_DEFAULT && parser->rule == NULL) {
-        return ri_parse_fail(parser, RILLE_QUERY, form, "%s needs a source that is in :in", fn->name);
+        return ri_parse_fail(parser, RILLE_QUERY, form, "function %s needs a source that is in :in", fn->name);
     }
     return 0;
 }
@@ -141,7 +144,7 @@ static int check_function(const ri_parser *parser, const ri_form *form, const ri
     for (uint16_t i = 0; i < clause->term_count; i++) {
         if (clause->terms[i].kind == RI_TERM_SOURCE) {
             return ri_parse_fail(parser, RILLE_QUERY, form,
-                                 "function %s cannot take a source: only get-else, get-some and missing? can",
+                                 "function %s does not take a source; only get-else, get-some and missing? do",
                                  clause->name);
         }
     }
@@ -171,15 +174,16 @@ static int parse_call(ri_parser *parser, const ri_form *form, ri_clause *out)
     ri_items items = ri_form_items(form);
     const ri_form *call = &items.p[0];
     if (call->u.seq.count == 0 || !ri_form_is(&call->u.seq.items[0], RI_SYMBOL)) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, call, "%s does not begin with the name of a function",
+        return ri_parse_fail(parser, RILLE_SYNTAX, call, "%s is not a call: expected (function argument ...)",
                              ri_form_show(show, call));
     }
     if (is_form_name(&call->u.seq.items[0]) && !ri_form_is_symbol(&call->u.seq.items[0], "not")) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, call, "%s takes no square brackets around it",
+        return ri_parse_fail(parser, RILLE_SYNTAX, call, "%s does not go in square brackets: write it without them",
                              ri_form_show(show, call));
     }
     if (items.count > 2) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s has more than one binding: expected [(fn args) binding]",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s has more than one binding: expected [(function argument ...) binding]",
                              ri_form_show(show, form));
     }
     out->kind = items.count == 2 ? RI_CLAUSE_FUNC : RI_CLAUSE_PRED;
@@ -196,10 +200,12 @@ static int parse_call(ri_parser *parser, const ri_form *form, ri_clause *out)
 int ri_parse_body(ri_parser *parser, ri_items items, uint16_t source, unsigned depth, ri_clause **out, uint16_t *count)
 {
     if (depth > RI_QUERY_DEPTH_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "clauses are nested over %d deep", RI_QUERY_DEPTH_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "clauses are nested too deeply (the maximum depth is %d)",
+                             RI_QUERY_DEPTH_MAX);
     }
     if (items.count > (uint32_t)(RI_QUERY_CLAUSES_MAX - parser->clause_count)) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "over %d clauses: split the query", RI_QUERY_CLAUSES_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "too many clauses (the maximum is %d): split the query",
+                             RI_QUERY_CLAUSES_MAX);
     }
     parser->clause_count = (uint16_t)(parser->clause_count + items.count);
     ri_clause *clauses = ri_arena_array(parser->arena, items.count, sizeof *clauses);
@@ -219,7 +225,8 @@ static int parse_branches(ri_parser *parser, ri_items items, uint16_t source, un
                           ri_clause *out)
 {
     if (items.count > (uint32_t)(RI_QUERY_CLAUSES_MAX - parser->clause_count)) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "over %d clauses: split the query", RI_QUERY_CLAUSES_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "too many clauses (the maximum is %d): split the query",
+                             RI_QUERY_CLAUSES_MAX);
     }
     parser->clause_count = (uint16_t)(parser->clause_count + items.count);
     out->body = ri_arena_array(parser->arena, items.count, sizeof *out->body);
@@ -247,7 +254,8 @@ static int parse_join_vars(ri_parser *parser, const ri_form *clause, const ri_fo
 {
     char show[RI_SHOW_SIZE];
     if (form == NULL || form->kind != RI_FORM_VECTOR || form->u.seq.count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, clause, "%s does not begin with its variables, such as [?x ?y]",
+        return ri_parse_fail(parser, RILLE_SYNTAX, clause,
+                             "%s must begin with a vector of its variables, such as [?x ?y]",
                              ri_form_show(show, clause));
     }
     ri_items items = ri_form_items(form);
@@ -257,8 +265,8 @@ static int parse_join_vars(ri_parser *parser, const ri_form *clause, const ri_fo
         items = ri_items_rest(items, 1);
     }
     if (required.count + items.count > RI_QUERY_VARS_MAX || required.count + items.count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s lists no variables, or over %d", ri_form_show(show, form),
-                             RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "expected 1 to %d variables, got %s", RI_QUERY_VARS_MAX,
+                             ri_form_show(show, form));
     }
     ri_form *all = ri_arena_array(parser->arena, required.count + items.count, sizeof *all);
     if (all == NULL) {
@@ -296,7 +304,8 @@ static int parse_not_or_or(ri_parser *parser, const ri_form *form, ri_items item
     }
     if (body.count == 0) {
         char show[RI_SHOW_SIZE];
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s has no clauses inside", ri_form_show(show, form));
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s needs at least one clause inside",
+                             ri_form_show(show, form));
     }
     if (is_or) {
         return parse_branches(parser, body, source, depth, joins ? &inside : NULL, out);
@@ -322,11 +331,12 @@ static int parse_rule_call(ri_parser *parser, const ri_form *form, ri_items item
                                  ri_form_show(show, form));
         }
         return ri_parse_fail(parser, RILLE_QUERY, form,
-                             "%s calls a rule, but :in has no %%: add it, or write [%s] for a function",
+                             "%s calls a rule, but :in has no %%: add %% to :in, or write [%s] to call a function",
                              ri_form_show(show, form), show);
     }
     if (items.count == 1) {
-        return ri_parse_fail(parser, RILLE_QUERY, form, "rule %s is called without arguments", out->name);
+        return ri_parse_fail(parser, RILLE_QUERY, form, "rule %s is called without arguments: write (%s ?x ...)",
+                             out->name, out->name);
     }
     return parse_terms(parser, ri_items_rest(items, 1), -2, out);
 }
@@ -345,7 +355,8 @@ static int parse_list(ri_parser *parser, const ri_form *form, uint16_t source, u
     if (ri_form_is_symbol(&items.p[0], "and")) {
         if (!in_or || items.count == 1) {
             return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                                 "(and ...) groups clauses inside or: elsewhere, write its clauses without it");
+                                 "(and ...) is only allowed inside (or ...), with at least one clause: elsewhere, "
+                                 "write its clauses without it");
         }
         out->kind = RI_CLAUSE_AND;
         out->source = source;
@@ -360,7 +371,8 @@ static int parse_clause(ri_parser *parser, const ri_form *form, uint16_t source,
 {
     *out = (ri_clause){ .offset = form->offset };
     if (depth > RI_QUERY_DEPTH_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, form, "clauses are nested over %d deep", RI_QUERY_DEPTH_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, form, "clauses are nested too deeply (the maximum depth is %d)",
+                             RI_QUERY_DEPTH_MAX);
     }
     if (form->kind == RI_FORM_LIST) {
         return parse_list(parser, form, source, depth, in_or, out);

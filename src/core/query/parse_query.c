@@ -39,7 +39,7 @@ static int begin_section(const ri_parser *parser, const ri_form *keyword, sectio
     for (int i = 0; i < SECTION_COUNT; i++) {
         if (ri_form_is_keyword(keyword, section_names[i])) {
             if (out->at[i] != NULL) {
-                return ri_parse_fail(parser, RILLE_SYNTAX, keyword, "section :%s is there twice", section_names[i]);
+                return ri_parse_fail(parser, RILLE_SYNTAX, keyword, "duplicate section :%s", section_names[i]);
             }
             out->at[i] = keyword;
             *which = (section)i;
@@ -62,7 +62,7 @@ static int cut_list(const ri_parser *parser, const ri_form *form, sections *out)
     ri_items items = ri_form_items(form);
     if (items.count == 0 || !begins_section(&items.p[0])) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "a query begins with a section, such as [:find ?e :where ...]");
+                             "a query must begin with a section, such as [:find ?e :where ...]");
     }
     for (uint32_t i = 0; i < items.count;) {
         section which = (section)0;
@@ -97,11 +97,13 @@ static int cut(const ri_parser *parser, const ri_form *form, sections *out)
         RI_TRY(cut_map(parser, form, out));
     } else {
         char show[RI_SHOW_SIZE];
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no query: expected [:find ... :where ...] or a map",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is not a query: expected [:find ... :where ...] or a map {:find [...] :where [...]}",
                              ri_form_show(show, form));
     }
     if (out->at[SECTION_FIND] == NULL || out->items[SECTION_FIND].count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "the query has no :find, or an empty one");
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             ":find is missing or empty: a query needs it, such as [:find ?e :where ...]");
     }
     return 0;
 }
@@ -113,7 +115,7 @@ static int add_source(ri_parser *parser, const ri_form *form, ri_in *out)
     for (uint16_t i = 0; i < parser->source_count; i++) {
         if (strncmp(parser->source_names[i], (const char *)form->u.v.as.p, form->u.v.len) == 0 &&
             parser->source_names[i][form->u.v.len] == '\0') {
-            return ri_parse_fail(parser, RILLE_QUERY, form, "source %s is in :in twice", parser->source_names[i]);
+            return ri_parse_fail(parser, RILLE_QUERY, form, "duplicate source %s in :in", parser->source_names[i]);
         }
     }
     RI_TRY(ri_parse_name(parser, form, &parser->source_names[parser->source_count]));
@@ -126,7 +128,7 @@ static int refuse_bound(const ri_parser *parser, const ri_form *form, const ri_b
 {
     for (uint16_t i = 0; i < binding->var_count; i++) {
         if (ri_varset_has(bound, binding->vars[i])) {
-            return ri_parse_fail(parser, RILLE_QUERY, form, "variable %s is in :in twice",
+            return ri_parse_fail(parser, RILLE_QUERY, form, "duplicate variable %s in :in",
                                  parser->var_names[binding->vars[i]]);
         }
         ri_varset_add(bound, binding->vars[i]);
@@ -138,7 +140,8 @@ static int parse_in(ri_parser *parser, ri_items items, rille_query *query)
 {
     ri_varset bound = { { 0 } };
     if (items.count >= UINT16_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "over %d inputs", UINT16_MAX - 1);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "too many inputs in :in (the maximum is %d)",
+                             UINT16_MAX - 1);
     }
     query->in = ri_arena_array(parser->arena, items.count, sizeof *query->in);
     parser->source_names = ri_arena_array(parser->arena, items.count + 1U, sizeof *parser->source_names);
@@ -151,7 +154,7 @@ static int parse_in(ri_parser *parser, ri_items items, rille_query *query)
         *in = (ri_in){ .kind = RI_IN_BINDING };
         if (ri_form_is_symbol(form, "%")) {
             if (parser->has_rules) {
-                return ri_parse_fail(parser, RILLE_QUERY, form, "%% is in :in twice: put all rules into one vector");
+                return ri_parse_fail(parser, RILLE_QUERY, form, "duplicate %% in :in: put all rules into one vector");
             }
             in->kind = RI_IN_RULES;
             parser->has_rules = true;
@@ -187,13 +190,14 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
     char show[RI_SHOW_SIZE];
     ri_items items = ri_form_items(form);
     if (items.count < 2 || !ri_form_is(&items.p[0], RI_SYMBOL)) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no aggregate: expected (count ?x), (min 3 ?x)",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is not an aggregate: expected one such as (count ?x) or (min 3 ?x)",
                              ri_form_show(show, form));
     }
     RI_TRY(ri_parse_name(parser, &items.p[0], &out->agg));
     if (strcmp(out->agg, "pull") == 0) {
         return ri_parse_fail(parser, RILLE_QUERY, form,
-                             "pull is not in this version yet: find the values by patterns, such as [?e :attr ?v]");
+                             "pull is not supported yet: find the values with patterns, such as [?e :attr ?v]");
     }
     const ri_agg_def *def = ri_agg_find(out->agg);
     if (def == NULL) {
@@ -205,12 +209,13 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
     }
     if (items.count == 3 && def->takes_n) {
         if (!ri_form_is(&items.p[1], RI_LONG) || items.p[1].u.v.as.i < 1 || items.p[1].u.v.as.i > INT32_MAX) {
-            return ri_parse_fail(parser, RILLE_QUERY, &items.p[1], "%s stands where %s wants how many, 1 or more",
+            return ri_parse_fail(parser, RILLE_QUERY, &items.p[1],
+                                 "found %s, but the first argument of %s must be a count of 1 or more",
                                  ri_form_show(show, &items.p[1]), out->agg);
         }
         out->arg = items.p[1].u.v;
     } else if (items.count != 2) {
-        return ri_parse_fail(parser, RILLE_QUERY, form, "%s takes %s, not %u arguments", out->agg,
+        return ri_parse_fail(parser, RILLE_QUERY, form, "aggregate %s takes %s, not %u arguments", out->agg,
                              def->takes_n ? "a variable, or a number and a variable" : "one variable", items.count - 1);
     }
     return ri_parse_var(parser, &items.p[items.count - 1], &out->var);
@@ -232,7 +237,7 @@ static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
         items.count = 1;
     }
     if (items.count == 0 || items.count > RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, items.p, ":find has no elements, or over %d", RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_SYNTAX, items.p, ":find needs 1 to %d elements", RI_QUERY_VARS_MAX);
     }
     query->find = ri_arena_array(parser->arena, items.count, sizeof *query->find);
     if (query->find == NULL) {
@@ -259,14 +264,16 @@ static int parse_keys(const ri_parser *parser, const ri_form *at, ri_items items
 {
     char show[RI_SHOW_SIZE];
     if (query->keys != NULL) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, at, "only one of :keys, :strs and :syms can be given");
+        return ri_parse_fail(parser, RILLE_SYNTAX, at,
+                             "duplicate column names: use only one of :keys, :strs and :syms");
     }
     if (query->find_kind == RI_FIND_COLL || query->find_kind == RI_FIND_SCALAR) {
-        return ri_parse_fail(parser, RILLE_QUERY, at, "%s names columns, but :find gives single values",
+        return ri_parse_fail(parser, RILLE_QUERY, at,
+                             "%s needs columns, but :find returns single values: use :find ?x ?y or :find [?x ?y]",
                              ri_form_show(show, at));
     }
     if (items.count != query->find_count) {
-        return ri_parse_fail(parser, RILLE_QUERY, at, "%s lists %u names, :find has %u elements",
+        return ri_parse_fail(parser, RILLE_QUERY, at, "%s has %u names, but :find has %u elements",
                              ri_form_show(show, at), items.count, query->find_count);
     }
     query->keys = ri_arena_array(parser->arena, items.count, sizeof *query->keys);
@@ -276,10 +283,11 @@ static int parse_keys(const ri_parser *parser, const ri_form *at, ri_items items
     for (uint32_t i = 0; i < items.count; i++) {
         const ri_form *form = &items.p[i];
         if (!ri_form_is(form, RI_SYMBOL) && !ri_form_is(form, RI_KEYWORD) && !ri_form_is(form, RI_STRING)) {
-            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no name of a column", ri_form_show(show, form));
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is not a column name: expected a symbol such as name",
+                                 ri_form_show(show, form));
         }
         if (!ri_name_valid(RI_SYMBOL, form->u.v.as.p, form->u.v.len)) {
-            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no name of a column: it would be no symbol",
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is not a column name: it must be valid as a symbol",
                                  ri_form_show(show, form));
         }
         RI_TRY(ri_parse_name(parser, form, &query->keys[i]));
@@ -311,7 +319,7 @@ static int find_elem(ri_parser *parser, const ri_form *form, const rille_query *
             return 0;
         }
     }
-    return ri_parse_fail(parser, RILLE_QUERY, form, "%s of :order-by is not in :find: add it there",
+    return ri_parse_fail(parser, RILLE_QUERY, form, "cannot order by %s, which is not in :find: add it there",
                          ri_form_show(show, form));
 }
 
@@ -338,7 +346,8 @@ static int parse_order(ri_parser *parser, ri_items items, rille_query *query)
         items = ri_form_items(&items.p[0]);
     }
     if (items.count > 2 * RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, ":order-by of over %d items", 2 * RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, ":order-by has too many items (the maximum is %d)",
+                             2 * RI_QUERY_VARS_MAX);
     }
     query->order_by = ri_arena_array(parser->arena, items.count, sizeof *query->order_by);
     if (query->order_by == NULL) {
@@ -349,7 +358,8 @@ static int parse_order(ri_parser *parser, ri_items items, rille_query *query)
             uint32_t inner;
             RI_TRY(add_order(parser, ri_form_items(&items.p[0]), query, &inner));
             if (inner != items.p[0].u.seq.count) {
-                return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0], "expected [?x :asc] or [?x :desc]");
+                return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0],
+                                     "unknown order: expected [?x :asc] or [?x :desc]");
             }
             used = 1;
         } else {
@@ -366,7 +376,7 @@ static int parse_count(const ri_parser *parser, const ri_form *at, ri_items item
         return 0;
     }
     if (items.count != 1 || !ri_form_is(&items.p[0], RI_LONG) || items.p[0].u.v.as.i < 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, at, "%s wants one whole number, 0 or more", ri_form_show(show, at));
+        return ri_parse_fail(parser, RILLE_SYNTAX, at, "%s expects one non-negative integer", ri_form_show(show, at));
     }
     *out = items.p[0].u.v.as.i;
     return 0;

@@ -12,7 +12,7 @@
 static int fail_definition(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
-    return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no rule: expected [(name ?a ?b) clause ...]",
+    return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is not a rule: expected [(name ?a ?b) clause ...]",
                          ri_form_show(show, form));
 }
 
@@ -27,7 +27,7 @@ static int parse_head(ri_parser *parser, const ri_form *head, ri_rule_branch *ou
     }
     uint32_t total = required.count + items.count;
     if (total == 0 || total > RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, head, "it has no parameters, or over %d", RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_SYNTAX, head, "expected 1 to %d parameters", RI_QUERY_VARS_MAX);
     }
     ri_form *all = ri_arena_array(parser->arena, total, sizeof *all);
     if (all == NULL) {
@@ -56,7 +56,8 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
     static const char *const taken[] = { "not", "not-join", "or", "or-join", "and" };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         if (strcmp(out->name, taken[i]) == 0) {
-            return ri_parse_fail(parser, RILLE_QUERY, head, "%s cannot be the name of a rule", out->name);
+            return ri_parse_fail(parser, RILLE_QUERY, head, "%s is reserved and cannot be the name of a rule",
+                                 out->name);
         }
     }
     parser->rule = out->name;
@@ -70,7 +71,7 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
     RI_TRY(parse_head(parser, head, out));
     ri_items body = ri_items_rest(ri_form_items(form), 1);
     if (body.count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "it has no clauses");
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "the rule needs at least one clause after its head");
     }
     RI_TRY(ri_parse_body(parser, body, RI_SOURCE_DEFAULT, 1, &out->body, &out->body_count));
     out->var_names = ri_arena_copy(parser->arena, names, parser->var_count * sizeof *names);
@@ -123,12 +124,13 @@ int ri_rules_parse_form(const ri_form *form, const rille_query *query, ri_arena 
     if (!ri_form_is_seq(form)) {
         char show[RI_SHOW_SIZE];
         return ri_parse_fail(&parser, RILLE_SYNTAX, form,
-                             "%s is no vector of rules: expected [[(name ?a) clause ...] ...]",
+                             "%s is not a vector of rules: expected [[(name ?a ?b) clause ...] ...]",
                              ri_form_show(show, form));
     }
     ri_items items = ri_form_items(form);
     if (items.count > RULES_MAX) {
-        return ri_parse_fail(&parser, RILLE_LIMIT, form, "%u rules; at most %u", items.count, RULES_MAX);
+        return ri_parse_fail(&parser, RILLE_LIMIT, form, "too many rules: %u (the maximum is %u)", items.count,
+                             RULES_MAX);
     }
     ri_rules rules = { ri_arena_array(arena, items.count, sizeof *rules.branches), items.count,
                        ri_arena_array(arena, items.count, sizeof *rules.by_name) };

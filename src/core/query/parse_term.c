@@ -85,11 +85,13 @@ int ri_parse_name(const ri_parser *parser, const ri_form *form, const char **out
 {
     const ri_value *v = &form->u.v;
     if (v->len > NAME_LEN_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, form, "a name of %u bytes; at most %u", v->len, NAME_LEN_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, form, "the name is too long: %u bytes (the maximum is %u)", v->len,
+                             NAME_LEN_MAX);
     }
     if (memchr(v->as.p, 0, v->len) != NULL ||
         (v->type == RI_SYMBOL && !ri_name_valid(RI_SYMBOL, v->as.p, v->len))) { /* from code only */
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "a name that EDN cannot write: leave out blanks and brackets");
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "EDN cannot write this name: use no white space, brackets or zero bytes in it");
     }
     *out = ri_arena_text(parser->arena, (const char *)v->as.p, v->len);
     return *out == NULL ? ri_fail_nomem(parser->err) : 0;
@@ -105,7 +107,7 @@ int ri_parse_var(ri_parser *parser, const ri_form *form, ri_var *out)
     char show[RI_SHOW_SIZE];
     ri_frame *frame = parser->frame;
     if (!ri_form_is_var(form)) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s stands where a variable is expected, such as ?x",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "expected a variable such as ?x, got %s",
                              ri_form_show(show, form));
     }
     for (uint16_t i = 0; i < frame->count; i++) {
@@ -115,7 +117,8 @@ int ri_parse_var(ri_parser *parser, const ri_form *form, ri_var *out)
         }
     }
     if (parser->var_count == RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, form, "over %d variables: split the query", RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, form, "too many variables (the maximum is %d): split the query",
+                             RI_QUERY_VARS_MAX);
     }
     RI_TRY(ri_parse_name(parser, form, &parser->var_names[parser->var_count]));
     *out = parser->var_count++;
@@ -136,7 +139,7 @@ static int refuse_twice(const ri_parser *parser, const ri_form *at, const ri_var
 {
     for (uint32_t i = 0; i + 1 < count; i++) {
         if (vars[i] != RI_NO_VAR && vars[i] == vars[count - 1]) {
-            return ri_parse_fail(parser, RILLE_QUERY, at, "variable %s is listed twice", parser->var_names[vars[i]]);
+            return ri_parse_fail(parser, RILLE_QUERY, at, "duplicate variable %s", parser->var_names[vars[i]]);
         }
     }
     return 0;
@@ -145,7 +148,8 @@ static int refuse_twice(const ri_parser *parser, const ri_form *at, const ri_var
 int ri_parse_vars(ri_parser *parser, ri_items items, const char *what, ri_var **out, uint16_t *count)
 {
     if (items.count > RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "%s lists over %d variables", what, RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "%s has too many variables (the maximum is %d)", what,
+                             RI_QUERY_VARS_MAX);
     }
     ri_var *vars = ri_arena_array(parser->arena, items.count, sizeof *vars);
     if (vars == NULL) {
@@ -182,7 +186,8 @@ static int binding_vars(ri_parser *parser, ri_items items, ri_binding *out)
 {
     char show[RI_SHOW_SIZE];
     if (items.count > RI_QUERY_VARS_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "a binding of over %d variables", RI_QUERY_VARS_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, items.p, "the binding has too many variables (the maximum is %d)",
+                             RI_QUERY_VARS_MAX);
     }
     out->vars = ri_arena_array(parser->arena, items.count, sizeof *out->vars);
     if (out->vars == NULL) {
@@ -191,7 +196,7 @@ static int binding_vars(ri_parser *parser, ri_items items, ri_binding *out)
     for (uint32_t i = 0; i < items.count; i++) {
         if (ri_form_is_seq(&items.p[i])) {
             return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[i],
-                                 "binding %s lies inside another one: bind a variable here, and take it apart by "
+                                 "binding %s is nested in a binding: bind a variable here, and destructure it with "
                                  "[(identity ?x) [...]]",
                                  ri_form_show(show, &items.p[i]));
         }
@@ -220,7 +225,8 @@ int ri_parse_binding(ri_parser *parser, const ri_form *form, ri_binding *out)
     }
     if (items.count == 0 || (out->kind == RI_BIND_SCALAR && ri_form_is_seq(form))) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "%s is no binding: expected ?x, [?x ...], [?x ?y] or [[?x ?y]]", ri_form_show(show, form));
+                             "%s is not a binding: expected ?x, [?x ...], [?x ?y] or [[?x ?y]]",
+                             ri_form_show(show, form));
     }
     return binding_vars(parser, items, out);
 }
@@ -232,7 +238,8 @@ static int write_elements(const ri_parser *parser, const ri_form *form, unsigned
 {
     char show[RI_SHOW_SIZE];
     if (depth == RI_TUPLE_DEPTH_MAX) {
-        return ri_parse_fail(parser, RILLE_LIMIT, form, "a constant of over %d nested vectors", RI_TUPLE_DEPTH_MAX);
+        return ri_parse_fail(parser, RILLE_LIMIT, form, "the constant is nested too deeply (the maximum depth is %d)",
+                             RI_TUPLE_DEPTH_MAX);
     }
     for (uint32_t i = 0; i < form->u.seq.count; i++) {
         const ri_form *item = &form->u.seq.items[i];
@@ -249,7 +256,7 @@ static int write_elements(const ri_parser *parser, const ri_form *form, unsigned
             ri_buf_deinit(&inner);
             RI_TRY(rc);
         } else {
-            return ri_parse_fail(parser, RILLE_SYNTAX, item, "%s cannot be part of a constant",
+            return ri_parse_fail(parser, RILLE_SYNTAX, item, "%s cannot be an element of a constant",
                                  ri_form_show(show, item));
         }
     }
@@ -263,8 +270,8 @@ static int tuple_const(const ri_parser *parser, const ri_form *form, ri_value *o
     if (rc == 0 && buf.failed) {
         rc = ri_fail_nomem(parser->err);
     } else if (rc == 0 && buf.len > RI_VALUE_BYTES_MAX) {
-        rc = ri_parse_fail(parser, RILLE_LIMIT, form, "a constant of %zu bytes; at most %u", buf.len,
-                           RI_VALUE_BYTES_MAX);
+        rc = ri_parse_fail(parser, RILLE_LIMIT, form, "the constant is too long: %zu bytes (the maximum is %u)",
+                           buf.len, RI_VALUE_BYTES_MAX);
     } else if (rc == 0) {
         ri_value v = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
         rc = ri_value_copy(parser->arena, &v, out) ? 0 : ri_fail_nomem(parser->err);
@@ -286,7 +293,8 @@ int ri_parse_const(const ri_parser *parser, const ri_form *form, ri_value *out)
                              ri_form_show(show, form), show, show);
     }
     if (form->kind != RI_FORM_VALUE) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is no value that a query can compare",
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s cannot be a constant in a query: expected a scalar, a vector or a set",
                              ri_form_show(show, form));
     }
     return ri_value_copy(parser->arena, &form->u.v, out) ? 0 : ri_fail_nomem(parser->err);
@@ -308,7 +316,7 @@ static int parse_lookup(const ri_parser *parser, const ri_form *form, ri_term *o
     }
     if (ri_form_is_var(&form->u.seq.items[1])) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "a lookup ref of a variable: use a pattern, such as [?e :attr ?value]");
+                             "a lookup ref cannot contain a variable: use a pattern, such as [?e :attr ?value]");
     }
     RI_TRY(ri_parse_const(parser, &form->u.seq.items[0], &lookup->attr));
     RI_TRY(ri_parse_const(parser, &form->u.seq.items[1], &lookup->v));
@@ -323,7 +331,7 @@ int ri_parse_term(ri_parser *parser, const ri_form *form, int position, ri_term 
     *out = (ri_term){ .var = RI_NO_VAR, .offset = form->offset, .kind = RI_TERM_CONST };
     if (ri_form_is_blank(form)) {
         if (position == -1) {
-            return ri_parse_fail(parser, RILLE_SYNTAX, form, "_ cannot be an argument of a function: name a variable");
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "_ cannot be an argument of a function: use a variable");
         }
         out->kind = RI_TERM_BLANK;
         return 0;
@@ -338,7 +346,7 @@ int ri_parse_term(ri_parser *parser, const ri_form *form, int position, ri_term 
     }
     if (position < 0 && form->kind == RI_FORM_LIST) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "%s is nested: bind its result by a clause of its own, [%s ?result]",
+                             "%s is nested in a call: bind its result in a separate clause, [%s ?result]",
                              ri_form_show(show, form), show);
     }
     if ((position == 0 || position == 2) && is_lookup(form)) {

@@ -163,8 +163,7 @@ static int lookup(rille_op *op, const rille_db *db, const ri_value *attr_name, c
     }
     if (attr->unique == RI_UNIQUE_NO) {
         return !strict ? 0
-                       : ri_fail(err, RILLE_QUERY,
-                                 "lookup ref by :%s, which is not unique: entities are named by unique attributes",
+                       : ri_fail(err, RILLE_QUERY, "a lookup ref needs a unique attribute, and :%s is not unique",
                                  attr->ident);
     }
     ri_value v = *value;
@@ -311,11 +310,10 @@ static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err
 int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause *clause, uint16_t *out, rille_err *err)
 {
     *out = ri_scope_source(scope, clause->source);
-    return *out < op->source_count
-               ? 0
-               : ri_fail(err, RILLE_QUERY,
-                         "a pattern of a rule has no source: the query has no $, so call the rule with "
-                         "one of its sources, such as ($src rule ?x)");
+    return *out < op->source_count ? 0
+                                   : ri_fail(err, RILLE_QUERY,
+                                             "a pattern in a rule has no source, because :in has no $: call the rule "
+                                             "with a source of :in, such as ($src rule ?x)");
 }
 
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
@@ -330,7 +328,8 @@ int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *cla
         }
     }
     if (clause->term_count > RI_POS_COUNT) {
-        return ri_fail(err, RILLE_QUERY, "a pattern on a database has at most e a v tx added, but one has %u terms",
+        return ri_fail(err, RILLE_QUERY,
+                       "a pattern on a database has at most five terms (e a v tx added), but this one has %u",
                        clause->term_count);
     }
     ri_pattern *p = ri_arena_alloc(&op->arena, sizeof *p);

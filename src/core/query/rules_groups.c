@@ -80,8 +80,8 @@ static int refuse_negation(const rille_op *op, const ri_clause *clause, bool neg
 {
     if (clause->kind == RI_CLAUSE_RULE && negated && ri_calls_group(op, clause, group)) {
         return ri_fail(err, RILLE_QUERY,
-                       "rule %s is defined by a not over rule %s, which depends on it in turn: a rule "
-                       "cannot rest on its own negation",
+                       "rule %s uses rule %s inside a not, and that rule depends on it in turn: recursion through not "
+                       "is not allowed",
                        name, clause->name);
     }
     for (uint16_t i = 0; i < clause->body_count; i++) {
@@ -159,7 +159,7 @@ int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint
     *out = NULL;
     int rule = op->ruleset != NULL ? ri_rule_find(op, name) : -1;
     if (rule < 0) {
-        return ri_fail(err, RILLE_QUERY, "rule %s is not among the rules given as %%", name);
+        return ri_fail(err, RILLE_QUERY, "unknown rule %s", name);
     }
     for (ri_pred *pred = op->ruleset->preds; pred != NULL; pred = pred->next) {
         if (pred->mask == mask && pred->source == source && pred->names == names && strcmp(pred->name, name) == 0) {
@@ -176,8 +176,8 @@ int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint
         return ri_fail_nomem(err);
     }
     if (branch->param_count > RI_RULE_ARITY_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "rule %s has %u arguments; at most %u", name, branch->param_count,
-                       RI_RULE_ARITY_MAX);
+        return ri_fail(err, RILLE_LIMIT, "rule %s has too many arguments: %u (the maximum is %u)", name,
+                       branch->param_count, RI_RULE_ARITY_MAX);
     }
     *pred = (ri_pred){ .name = branch->name,
                        .mask = mask,

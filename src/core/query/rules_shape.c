@@ -40,7 +40,8 @@ static int add_body(ri_pred_plan *plan, const ri_rule_branch *branch, const ri_c
         }
     }
     if (++plan->body_count > RI_RULE_EXPAND_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "rule %s has ors around recursive calls that give over %u branches: split it",
+        return ri_fail(err, RILLE_LIMIT,
+                       "rule %s: the ors around its recursive calls expand to more than %u branches: split the rule",
                        branch->name, RI_RULE_EXPAND_MAX);
     }
     ri_rule_body *b = ri_arena_alloc(&op->plan_arena, sizeof *b);

@@ -203,7 +203,8 @@ int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count,
         } else if (rc == RILLE_AGAIN) {
             rc = 0;
         } else if (rc == RILLE_CALL) {
-            rc = ri_fail(err, RILLE_QUERY, "function %s is the host's: this query must be stepped", op->call.name);
+            rc = ri_fail(err, RILLE_QUERY, "function %s belongs to the host application: run this query in steps",
+                         op->call.name);
         }
     }
     ri_op_release(op);

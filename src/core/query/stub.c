@@ -89,7 +89,8 @@ static int make_tuple_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_er
         }
     }
     if (rc == 0 && buf.len > RI_VALUE_BYTES_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "a tuple of long values has over %u bytes: take fewer of them",
+        rc = ri_fail(err, RILLE_LIMIT,
+                     "a tuple of long values is longer than the maximum of %u bytes: use fewer of them",
                      RI_VALUE_BYTES_MAX);
     } else if (rc == 0) {
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);

@@ -101,7 +101,8 @@ static int reserve_rows(ri_table *table, uint32_t more, rille_err *err)
 {
     uint32_t need = table->count + more;
     if (need > ROWS_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "a table of the query has over %d rows: narrow the query down", ROWS_MAX);
+        return ri_fail(err, RILLE_LIMIT, "an intermediate result has more than %d rows: make the query more selective",
+                       ROWS_MAX);
     }
     if (need <= table->cap) {
         return 0;
