@@ -218,8 +218,45 @@ TEST(edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf)
     free(text);
     rille_op *op = op_of(&w, "[:find ?e :where [?e :s \"hit\"]]");
     CHECK_RC(ri_op_step(op, 0, &test_err), RILLE_ROWS);
-    CHECK(op->ticks_all >= 10);
+    CHECK(op->units >= 10);
     ri_op_release(op);
+    world_deinit(&w);
+}
+
+/* Steps and units of a query in steps of one microsecond, and of one step without a budget. */
+static void count_steps(world *w, const char *text, unsigned *steps, unsigned *units)
+{
+    ri_table table;
+    w->budget_us = 1;
+    REQUIRE_RC(world_run(w, text, &table, &test_err), 0);
+    ri_table_deinit(&table);
+    *steps = w->steps;
+    w->budget_us = 0;
+    REQUIRE_RC(world_run(w, text, &table, &test_err), 0);
+    ri_table_deinit(&table);
+    *units = w->units;
+}
+
+TEST(edges__every_step_makes_progress)
+{
+    enum { PATTERNS = 35 };
+    static const char schema[] = "[{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]";
+    const char *texts[] = { schema, "[{:n 1} {:n 2} {:n 3}]" };
+    char text[2048];
+    size_t len = (size_t)snprintf(text, sizeof text, "[:find ?e ?n :where");
+    for (unsigned i = 0; i < PATTERNS; i++) {
+        len += (size_t)snprintf(text + len, sizeof text - len, " [?e :n ?n]");
+    }
+    (void)snprintf(text + len, sizeof text - len, " :order-by ?n]");
+    world w;
+    unsigned steps = 0;
+    unsigned units = 0;
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, texts, 2);
+    world_add_db(&w, 0);
+    count_steps(&w, text, &steps, &units);
+    CHECK(units >= PATTERNS);
+    CHECK(steps <= units);
     world_deinit(&w);
 }
 

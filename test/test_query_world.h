@@ -6,6 +6,7 @@
 #define RILLE_TEST_QUERY_WORLD_H
 
 #include "../src/core/db/conn.h"
+#include "../src/core/query/exec.h"
 #include "../src/core/query/functions.h"
 #include "../src/core/query/query.h"
 
@@ -24,6 +25,7 @@ typedef struct world {
     size_t input_count;
     uint64_t budget_us; /* 0: run to the end at once */
     unsigned steps;     /* of the last query */
+    unsigned units;     /* of work that they began */
     ri_op_options options;
 } world;
 
@@ -228,6 +230,7 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
     rille_op *op = NULL;
     memset(out, 0, sizeof *out);
     w->steps = 0;
+    w->units = 0;
     int rc = ri_query_parse(text, strlen(text), &query, err);
     if (rc == 0) {
         rc = ri_op_new(query, w->inputs, w->input_count, &w->options, &op, err);
@@ -238,6 +241,7 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
     while (rc == 0) {
         w->steps++;
         rc = ri_op_step(op, w->budget_us, err);
+        w->units += op->units;
         if (rc == RILLE_NEED) {
             rc = ri_io_fetch(ri_op_io(op), err);
         } else if (rc == RILLE_ROWS) {

@@ -3,10 +3,9 @@
  * The executor's private header: planning, inputs, the end of the chain, and the operation itself; with it all the
  * others.
  *
- * A query becomes a chain of STAGES, each of which pulls batches from its input and gives batches on. A stage returns 0
- * with a batch, RILLE_DONE, RILLE_NEED, RILLE_AGAIN, RILLE_CALL or an error. Whatever it was doing is kept in the
- * stage, never on the C stack: after NEED, AGAIN and CALL the whole chain is called again from its end and each stage
- * goes on where it was.
+ * A query becomes a chain of STAGES, each of which pulls batches from its input and gives batches on. A stage works in
+ * UNITS (stage.h). Whatever it was doing is kept in the stage, never on the C stack: after NEED, AGAIN and CALL the
+ * whole chain is called again from its end, and each stage goes on with the unit that it had begun.
  *
  * Invariants:
  * (X1) A batch and its bytes are valid until its stage is asked for the next one; a stage asks its input for the next
@@ -15,6 +14,8 @@
  * number of the row that was fed in; elsewhere absent. (X3) A variable that an input of one row gives is FIXED: it is a
  * constant of its scope and never a column. (X4) An entity id is REF or LONG, which are equal; a stage that takes one
  * accepts both. (X5) Hidden columns (ri_hidden_var) are made by a stage of names for the stage that follows it.
+ * (X6) A budget interrupts a query only between two units, in ri_begin_unit; a unit that was begun is never counted
+ * again, so that every step does at least one unit, and a query takes at most as many steps as units.
  */
 #ifndef RI_EXEC_H
 #define RI_EXEC_H
@@ -136,10 +137,11 @@ struct rille_op {
     uint64_t deadline_us;   /* 0: none */
     uint64_t timeout_at_us; /* 0: none */
     uint32_t fanouts_left;  /* see ri_plan_fanout */
-    uint32_t ticks;
-    uint32_t ticks_all;
-    uint8_t state; /* ri_op_state */
-    int failed;    /* the error that ended it */
+    uint32_t units;         /* begun in this step */
+    uint32_t checks;        /* looks at the limits */
+    bool begun;             /* the unit of work before the first stage runs */
+    uint8_t state;          /* ri_op_state */
+    int failed;             /* the error that ended it */
     rille_err error;
     atomic_bool cancelled;
     uint64_t scratch_words[RI_NODE_ROWS_MAX];

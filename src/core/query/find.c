@@ -40,6 +40,7 @@ struct ri_find {
     uint32_t *order;    /* sorted rows of result */
     size_t order_bytes; /* of it, and of its double while it is made */
     uint32_t count;     /* rows in slices */
+    bool begun;         /* a unit of work was begun and is not done */
     uint16_t unstubbed; /* elements done */
     int64_t offset_left;
     int64_t limit_left; /* -1: none */
@@ -439,7 +440,7 @@ static int give(ri_find *find, rille_err *err)
 static int pull(ri_find *find, rille_err *err)
 {
     ri_batch *batch = NULL;
-    int rc = find->op->last->next(find->op->last, &batch, err);
+    int rc = ri_stage_next(find->op->last, &batch, err);
     if (rc == RILLE_DONE) {
         bool collected = find->aggregates || find->result != NULL;
         find->phase = FIND_DONE;
@@ -459,40 +460,42 @@ static int pull(ri_find *find, rille_err *err)
     return 0;
 }
 
-int ri_find_next(ri_find *find, rille_err *err)
+/* Unit: one batch, in or out. 0: go on. */
+static int work(ri_find *find, rille_err *err)
 {
     bool collects = find->aggregates || find->result != NULL;
-    for (;;) {
-        switch (find->phase) {
-        case FIND_PULL:
-            if (find->limit_left == 0) {
-                find->phase = FIND_DONE;
-                break;
-            }
-            RI_TRY(pull(find, err));
-            break;
-        case FIND_NEXT_RESULTS:
-            if (find->limit_left == 0 || find->at == find->result_count) {
-                find->phase = FIND_DONE;
-                break;
-            }
-            RI_TRY(next_results(find, err));
-            cut(find);
-            find->phase = FIND_GIVE;
-            break;
-        case FIND_GIVE: {
-            int rc = find->count > 0 ? give(find, err) : 0;
-            if (rc != 0 && rc != RILLE_ROWS) {
-                return rc;
-            }
-            find->phase = collects ? FIND_NEXT_RESULTS : FIND_PULL;
-            if (rc == RILLE_ROWS) {
-                return rc;
-            }
-            break;
-        }
-        case FIND_DONE:
-            return RILLE_DONE;
-        }
+    if (find->phase == FIND_PULL || find->phase == FIND_NEXT_RESULTS) {
+        bool ends = find->limit_left == 0 || (find->phase == FIND_NEXT_RESULTS && find->at == find->result_count);
+        find->phase = ends ? FIND_DONE : find->phase;
     }
+    switch (find->phase) {
+    case FIND_PULL:
+        return pull(find, err);
+    case FIND_NEXT_RESULTS:
+        RI_TRY(next_results(find, err));
+        cut(find);
+        find->phase = FIND_GIVE;
+        return 0;
+    case FIND_GIVE: {
+        int rc = find->count > 0 ? give(find, err) : 0;
+        if (rc == 0 || rc == RILLE_ROWS) {
+            find->phase = collects ? FIND_NEXT_RESULTS : FIND_PULL;
+        }
+        return rc;
+    }
+    case FIND_DONE:
+        break;
+    }
+    return RILLE_DONE;
+}
+
+int ri_find_next(ri_find *find, rille_err *err)
+{
+    int rc = 0;
+    while (rc == 0) {
+        RI_TRY(ri_begin_unit(find->op, &find->begun, err));
+        rc = work(find, err);
+        find->begun = ri_is_pause(rc);
+    }
+    return rc;
 }

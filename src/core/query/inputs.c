@@ -235,7 +235,7 @@ static int input_columns(input_stage *self, uint32_t n, rille_err *err)
     return 0;
 }
 
-static int input_next(ri_stage *stage, ri_batch **out, rille_err *err)
+static int input_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     input_stage *self = (input_stage *)stage;
     if (self->at >= self->total) {
@@ -243,9 +243,6 @@ static int input_next(ri_stage *stage, ri_batch **out, rille_err *err)
     }
     uint64_t left = self->total - self->at;
     uint32_t n = left < RI_BATCH_ROWS ? (uint32_t)left : RI_BATCH_ROWS;
-    if (stage->op->in_col_count > 0) {
-        RI_TRY(ri_tick(stage->op, err));
-    }
     RI_TRY(input_columns(self, n, err));
     stage->out.count = n;
     stage->rows += n;
@@ -270,7 +267,7 @@ ri_stage *ri_input_stage_new(rille_op *op)
         uint32_t count = op->in_cols[i].table->count;
         self->total = self->total > UINT64_MAX / count ? UINT64_MAX : self->total * count; /* nobody lives to see it */
     }
-    self->stage.next = input_next;
+    self->stage.work = input_work;
     self->stage.est_rows = op->in_rows;
     return &self->stage;
 }

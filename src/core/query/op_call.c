@@ -249,7 +249,6 @@ static int keep_rows(call_stage *self, rille_err *err)
 
 static int begin_batch(call_stage *self, rille_err *err)
 {
-    RI_TRY(ri_tick(self->stage.op, err));
     RI_TRY(ri_stage_pull(&self->stage, &self->in, err));
     ri_arena_reset(&self->arena);
     self->phase = PHASE_ARGS;
@@ -258,7 +257,8 @@ static int begin_batch(call_stage *self, rille_err *err)
     return 0;
 }
 
-static int call_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: a batch of the input, or what is left of its results. */
+static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     call_stage *self = (call_stage *)stage;
     for (;;) {
@@ -288,11 +288,8 @@ static int call_next(ri_stage *stage, ri_batch **out, rille_err *err)
                 RI_TRY(ri_results_next(&self->results, stage, self->in, &self->result, &more, err));
             }
             self->phase = more ? PHASE_RESULTS : PHASE_BATCH;
-            if (stage->out.count > 0) {
-                *out = &stage->out;
-                return 0;
-            }
-            break;
+            *out = stage->out.count > 0 ? &stage->out : NULL;
+            return 0;
         }
         }
     }
@@ -445,7 +442,7 @@ int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, cons
         return ri_fail_nomem(err);
     }
     self->stage.clause = clause;
-    self->stage.next = call_next;
+    self->stage.work = call_work;
     self->stage.reset = call_reset;
     self->stage.destroy = call_destroy;
     self->stage.bytes = call_bytes;

@@ -59,21 +59,17 @@ static int make_index(join_stage *self, rille_err *err)
     return rc;
 }
 
+/* Takes in one batch of the other side, or finds it at its end. */
 static int build(join_stage *self, rille_err *err)
 {
-    if (self->spec.build != NULL) {
-        if (self->made == NULL) {
-            RI_TRY(ri_op_table(self->stage.op, self->spec.build_count, false, &self->made, err));
-            self->table = self->made;
-        }
-        ri_batch *batch = NULL;
-        int rc;
-        while ((rc = self->spec.build->next(self->spec.build, &batch, err)) == 0) {
-            RI_TRY(add_built(self, batch, err));
-        }
-        if (rc != RILLE_DONE) {
-            return rc;
-        }
+    if (self->spec.build != NULL && self->made == NULL) {
+        RI_TRY(ri_op_table(self->stage.op, self->spec.build_count, false, &self->made, err));
+        self->table = self->made;
+    }
+    ri_batch *batch = NULL;
+    int rc = self->spec.build != NULL ? ri_stage_next(self->spec.build, &batch, err) : RILLE_DONE;
+    if (rc != RILLE_DONE) {
+        return rc != 0 ? rc : add_built(self, batch, err);
     }
     RI_TRY(make_index(self, err));
     self->built = true;
@@ -124,39 +120,39 @@ static uint32_t collect(join_stage *self)
     return n;
 }
 
-static int join_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* The pairs as a batch. */
+static int give(join_stage *self, uint32_t n, ri_batch **out, rille_err *err)
+{
+    ri_stage *stage = &self->stage;
+    RI_TRY(ri_stage_carry(stage, self->in, self->sel_in, n, err));
+    for (uint16_t i = 0; i < self->spec.out_count; i++) {
+        ri_var var = self->spec.outs[i].var;
+        ri_vec *buf = ri_stage_buf(stage, var);
+        if (buf == NULL) {
+            return ri_fail_nomem(err);
+        }
+        ri_vec_gather(&self->table->cols[self->spec.outs[i].col], self->sel_table, n, buf);
+        stage->out.cols[var] = *buf;
+    }
+    *out = &stage->out;
+    return 0;
+}
+
+/* Unit: a batch of the table's side, or as many pairs as fit into a batch. */
+static int join_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     join_stage *self = (join_stage *)stage;
     if (!self->built) {
-        RI_TRY(build(self, err));
+        return build(self, err);
     }
-    for (;;) {
-        RI_TRY(ri_tick(stage->op, err));
-        if (self->in == NULL) {
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            RI_TRY(begin_batch(self, err));
-        }
-        uint32_t n = collect(self);
-        const ri_batch *in = self->in;
-        if (self->row == self->in->count) {
-            self->in = NULL;
-        }
-        if (n == 0) {
-            continue;
-        }
-        RI_TRY(ri_stage_carry(stage, in, self->sel_in, n, err));
-        for (uint16_t i = 0; i < self->spec.out_count; i++) {
-            ri_var var = self->spec.outs[i].var;
-            ri_vec *buf = ri_stage_buf(stage, var);
-            if (buf == NULL) {
-                return ri_fail_nomem(err);
-            }
-            ri_vec_gather(&self->table->cols[self->spec.outs[i].col], self->sel_table, n, buf);
-            stage->out.cols[var] = *buf;
-        }
-        *out = &stage->out;
-        return 0;
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        RI_TRY(begin_batch(self, err));
     }
+    uint32_t n = collect(self);
+    int rc = n > 0 ? give(self, n, out, err) : 0;
+    self->in = self->row == self->in->count ? NULL : self->in;
+    return rc;
 }
 
 static void join_reset(ri_stage *stage)
@@ -253,7 +249,7 @@ ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->firsts = rows;
     self->sel_in = rows + RI_BATCH_ROWS;
     self->sel_table = rows + 2U * RI_BATCH_ROWS;
-    self->stage.next = join_next;
+    self->stage.work = join_work;
     self->stage.reset = join_reset;
     self->stage.destroy = join_destroy;
     self->stage.bytes = join_bytes;

@@ -121,42 +121,37 @@ static bool has_either(const names_stage *self)
     return false;
 }
 
-static int names_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: a batch. */
+static int names_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     names_stage *self = (names_stage *)stage;
-    for (;;) {
-        if (self->in == NULL) {
-            RI_TRY(ri_tick(stage->op, err));
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            self->again = false;
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        self->again = false;
+    }
+    bool need = false;
+    for (uint16_t s = 0; s < self->spec_count; s++) {
+        int rc = resolve_column(self, s, err);
+        if (rc != 0 && rc != RILLE_NEED) {
+            return rc;
         }
-        bool need = false;
-        for (uint16_t s = 0; s < self->spec_count; s++) {
-            int rc = resolve_column(self, s, err);
-            if (rc != 0 && rc != RILLE_NEED) {
-                return rc;
-            }
-            need = need || rc == RILLE_NEED;
-        }
-        if (need) {
-            return RILLE_NEED;
-        }
-        const ri_batch *in = self->in;
-        if (!self->again) {
-            RI_TRY(ri_stage_carry(stage, in, NULL, in->count, err));
-            self->again = has_either(self);
-            self->in = self->again ? self->in : NULL;
-            *out = &stage->out;
-            return 0;
-        }
-        uint32_t n = named_rows(self);
+        need = need || rc == RILLE_NEED;
+    }
+    if (need) {
+        return RILLE_NEED;
+    }
+    uint32_t n = self->in->count;
+    if (!self->again) {
+        RI_TRY(ri_stage_carry(stage, self->in, NULL, n, err));
+        self->again = has_either(self);
+        self->in = self->again ? self->in : NULL;
+    } else {
+        n = named_rows(self);
         RI_TRY(cut_columns(self, n, err));
         self->in = NULL;
-        if (n > 0) {
-            *out = &stage->out;
-            return 0;
-        }
     }
+    *out = n > 0 ? &stage->out : NULL;
+    return 0;
 }
 
 static void names_reset(ri_stage *stage)
@@ -179,7 +174,7 @@ ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     self->db = db;
     self->bufs = bufs;
     self->sel = sel;
-    self->stage.next = names_next;
+    self->stage.work = names_work;
     self->stage.reset = names_reset;
     return &self->stage;
 }

@@ -17,43 +17,44 @@ typedef struct not_stage {
     uint32_t *sel;
 } not_stage;
 
-static int run_body(not_stage *self, rille_err *err)
+/* The rows of the input that the body did not give. */
+static int give_rest(not_stage *self, ri_batch **out, rille_err *err)
 {
-    ri_batch *got = NULL;
-    int rc;
-    while ((rc = self->body->next(self->body, &got, err)) == 0) {
-        const uint64_t *origin = got->cols[got->var_count].words;
-        for (uint32_t i = 0; i < got->count; i++) {
-            self->found[origin[i]] = 1;
-        }
+    const ri_batch *in = self->in;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < in->count; i++) {
+        self->sel[n] = i;
+        n += self->found[i] == 0;
     }
-    return rc == RILLE_DONE ? 0 : rc;
+    self->in = NULL;
+    if (n > 0) {
+        RI_TRY(ri_stage_carry(&self->stage, in, n == in->count ? NULL : self->sel, n, err));
+        *out = &self->stage.out;
+    }
+    return 0;
 }
 
-static int not_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: a batch of the body. */
+static int not_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     not_stage *self = (not_stage *)stage;
-    for (;;) {
-        if (self->in == NULL) {
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            memset(self->found, 0, self->in->count);
-            ri_stage_reset_chain(self->body);
-            self->feed->batch = self->in;
-        }
-        RI_TRY(run_body(self, err));
-        const ri_batch *in = self->in;
-        self->in = NULL;
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < in->count; i++) {
-            self->sel[n] = i;
-            n += self->found[i] == 0;
-        }
-        if (n > 0) {
-            RI_TRY(ri_stage_carry(stage, in, n == in->count ? NULL : self->sel, n, err));
-            *out = &stage->out;
-            return 0;
-        }
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        memset(self->found, 0, self->in->count);
+        ri_stage_reset_chain(self->body);
+        self->feed->batch = self->in;
     }
+    ri_batch *got = NULL;
+    int rc = ri_stage_next(self->body, &got, err);
+    if (rc == RILLE_DONE) {
+        return give_rest(self, out, err);
+    }
+    RI_TRY(rc);
+    const uint64_t *origin = got->cols[got->var_count].words;
+    for (uint32_t i = 0; i < got->count; i++) {
+        self->found[origin[i]] = 1;
+    }
+    return 0;
 }
 
 static void not_reset(ri_stage *stage)
@@ -75,7 +76,7 @@ ri_stage *ri_not_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input,
     self->body = body;
     self->found = found;
     self->sel = sel;
-    self->stage.next = not_next;
+    self->stage.work = not_work;
     self->stage.reset = not_reset;
     return &self->stage;
 }
@@ -107,39 +108,36 @@ static int or_give(or_stage *self, const ri_batch *got, rille_err *err)
     return 0;
 }
 
-static int or_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: a batch of a branch. */
+static int or_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     or_stage *self = (or_stage *)stage;
-    for (;;) {
-        if (self->in == NULL) {
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            self->branch = 0;
-            self->fed = false;
-        }
-        if (self->branch == self->branch_count) {
-            self->in = NULL;
-            continue;
-        }
-        const ri_or_branch *branch = &self->branches[self->branch];
-        if (!self->fed) {
-            ri_stage_reset_chain(branch->body);
-            branch->feed->batch = self->in;
-            self->fed = true;
-        }
-        ri_batch *got = NULL;
-        int rc = branch->body->next(branch->body, &got, err);
-        if (rc == RILLE_DONE) {
-            self->branch++;
-            self->fed = false;
-            continue;
-        }
-        RI_TRY(rc);
-        if (got->count > 0) {
-            RI_TRY(or_give(self, got, err));
-            *out = &stage->out;
-            return 0;
-        }
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        self->branch = 0;
+        self->fed = false;
     }
+    if (self->branch == self->branch_count) {
+        self->in = NULL;
+        return 0;
+    }
+    const ri_or_branch *branch = &self->branches[self->branch];
+    if (!self->fed) {
+        ri_stage_reset_chain(branch->body);
+        branch->feed->batch = self->in;
+        self->fed = true;
+    }
+    ri_batch *got = NULL;
+    int rc = ri_stage_next(branch->body, &got, err);
+    if (rc == RILLE_DONE) {
+        self->branch++;
+        self->fed = false;
+        return 0;
+    }
+    RI_TRY(rc);
+    RI_TRY(or_give(self, got, err));
+    *out = &stage->out;
+    return 0;
 }
 
 static void or_reset(ri_stage *stage)
@@ -173,7 +171,7 @@ ri_stage *ri_or_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, 
             vars[self->made_count++] = var;
         }
     }
-    self->stage.next = or_next;
+    self->stage.work = or_work;
     self->stage.reset = or_reset;
     return &self->stage;
 }

@@ -20,6 +20,7 @@
  * do. */
 #define DENSE 48U
 #define DENSE_KEYS_OF_BLOCKS 3U
+#define RUNS_A_UNIT 16U
 
 static int begin_batch(ri_probe_stage *self, rille_err *err)
 {
@@ -439,10 +440,10 @@ static int next_run(ri_probe_stage *self, rille_err *err)
     return choose_dense(self, err);
 }
 
-/* Until the batch is full or the keys are at their end. */
-static int fill(ri_probe_stage *self, rille_err *err)
+/* What the run at hand has for the keys, until the batch is full. */
+static int use_run(ri_probe_stage *self, rille_err *err)
 {
-    while (self->key < self->key_count) {
+    while (self->has_run && self->key < self->key_count) {
         if (self->emit.count + self->pair_count == RI_BATCH_ROWS) {
             RI_TRY(flush(self, err));
             if (self->emit.count == RI_BATCH_ROWS) {
@@ -454,45 +455,49 @@ static int fill(ri_probe_stage *self, rille_err *err)
             if (!self->emitting) {
                 leave_key(self);
             }
-        } else if (!self->has_run) {
-            RI_TRY(next_run(self, err));
-        } else {
-            if (self->stride) {
-                merge_stride(self);
-            } else if (self->dense) {
-                merge_dense(self);
-            }
-            if (self->key < self->key_count && self->emit.count + self->pair_count < RI_BATCH_ROWS) {
-                RI_TRY(seek_key(self, err));
-            }
+            continue;
+        }
+        if (self->stride) {
+            merge_stride(self);
+        } else if (self->dense) {
+            merge_dense(self);
+        }
+        if (self->key < self->key_count && self->emit.count + self->pair_count < RI_BATCH_ROWS) {
+            RI_TRY(seek_key(self, err));
         }
     }
-    return flush(self, err);
+    return 0;
 }
 
-static int probe_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: some runs, until the batch is full or the keys are at their end. */
+static int probe_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_probe_stage *self = (ri_probe_stage *)stage;
-    for (;;) {
-        if (self->in == NULL) {
-            RI_TRY(ri_tick(stage->op, err));
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            RI_TRY(begin_batch(self, err));
-        } else if (self->emit.count == RI_BATCH_ROWS) { /* delivered */
-            RI_TRY(ri_tick(stage->op, err));
-            ri_emit_start(&self->emit);
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        RI_TRY(begin_batch(self, err));
+    } else if (self->emit.count == RI_BATCH_ROWS) { /* given by the last unit */
+        ri_emit_start(&self->emit);
+    }
+    for (unsigned runs = 0; runs < RUNS_A_UNIT && self->key < self->key_count; runs++) {
+        if (!self->has_run) {
+            RI_TRY(next_run(self, err));
         }
-        RI_TRY(fill(self, err));
-        const ri_batch *in = self->in;
-        if (self->key == self->key_count) {
-            self->in = NULL;
-        }
-        if (self->emit.count > 0) {
-            RI_TRY(ri_emit_finish(stage, &self->emit, in, err));
-            *out = &stage->out;
-            return 0;
+        RI_TRY(use_run(self, err));
+        if (self->emit.count == RI_BATCH_ROWS) {
+            break;
         }
     }
+    bool ends = self->key == self->key_count;
+    if (ends) {
+        RI_TRY(flush(self, err));
+    }
+    if (self->emit.count == RI_BATCH_ROWS || (ends && self->emit.count > 0)) {
+        RI_TRY(ri_emit_finish(stage, &self->emit, self->in, err));
+        *out = &stage->out;
+    }
+    self->in = ends ? NULL : self->in;
+    return 0;
 }
 
 static void probe_reset(ri_stage *stage)
@@ -564,7 +569,7 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
         return NULL;
     }
     ri_scan_init(&self->scan, m->pattern->db, order);
-    self->stage.next = probe_next;
+    self->stage.work = probe_work;
     self->stage.reset = probe_reset;
     self->stage.destroy = probe_destroy;
     self->stage.bytes = probe_bytes;
@@ -575,7 +580,7 @@ ri_var ri_first_probe_var(const ri_stage *last)
 {
     ri_var var = RI_NO_VAR;
     for (const ri_stage *stage = last; stage != NULL; stage = stage->input) {
-        if (stage->next == probe_next) {
+        if (stage->work == probe_work) {
             var = ri_probe_var((const ri_probe_stage *)stage);
         }
     }

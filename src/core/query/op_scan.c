@@ -16,10 +16,10 @@ typedef struct scan_stage {
     ri_bound from;
     ri_bound to;
     ri_batch *in;
-    uint32_t in_row;
-    uint32_t pos; /* in the run */
+    uint32_t in_row; /* the row that is being joined */
+    uint32_t pos;    /* in the run */
     bool has_run;
-    bool scanning; /* in_row is being joined */
+    bool scanning; /* the range was begun for it */
 } scan_stage;
 
 /* Takes rows from the run until it or the batch ends. */
@@ -45,66 +45,55 @@ static int take(scan_stage *self, rille_err *err)
     return 0;
 }
 
-/* RILLE_DONE: the range is at its end. */
-static int fill(scan_stage *self, rille_err *err)
+/* Goes on to a run with rows left. RILLE_DONE: the range is at its end for this row of the input. */
+static int next_run(scan_stage *self, rille_err *err)
 {
-    while (self->emit.count < RI_BATCH_ROWS) {
-        if (!self->has_run) {
-            RI_TRY(ri_scan_next(&self->scan, &self->run, &self->stage.op->io, err));
-            self->pos = 0;
-            self->has_run = true;
-        }
-        RI_TRY(take(self, err));
-        if (!self->has_run) {
-            RI_TRY(ri_tick(self->stage.op, err));
-        }
+    if (!self->scanning) {
+        ri_scan_set(&self->scan, &self->from, &self->to);
+        self->scanning = true;
+        self->has_run = false;
+    }
+    if (!self->has_run) {
+        RI_TRY(ri_scan_next(&self->scan, &self->run, &self->stage.op->io, err));
+        self->pos = 0;
+        self->has_run = true;
     }
     return 0;
 }
 
-static int scan_next(ri_stage *stage, ri_batch **out, rille_err *err)
+static int give(scan_stage *self, ri_batch **out, rille_err *err)
+{
+    RI_TRY(ri_emit_finish(&self->stage, &self->emit, self->in, err));
+    *out = &self->stage.out;
+    return 0;
+}
+
+/* Unit: one run, or what is left of it. */
+static int scan_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     scan_stage *self = (scan_stage *)stage;
-    for (;;) {
-        if (self->in == NULL) {
-            RI_TRY(ri_stage_pull(stage, &self->in, err));
-            self->in_row = 0;
-            ri_emit_start(&self->emit);
-        }
-        if (!self->scanning && self->in_row < self->in->count) {
-            RI_TRY(ri_tick(stage->op, err));
-            ri_scan_set(&self->scan, &self->from, &self->to);
-            self->scanning = true;
-            self->has_run = false;
-        }
-        if (self->scanning) {
-            if (self->emit.count == RI_BATCH_ROWS) { /* delivered by the last call */
-                RI_TRY(ri_tick(stage->op, err));
-                ri_emit_start(&self->emit);
-            }
-            int rc = fill(self, err);
-            if (rc != 0 && rc != RILLE_DONE) {
-                return rc;
-            }
-            if (rc == RILLE_DONE) {
-                self->scanning = false;
-                self->in_row++;
-            } else {
-                RI_TRY(ri_emit_finish(stage, &self->emit, self->in, err));
-                *out = &stage->out;
-                return 0;
-            }
-        }
-        if (self->in_row >= self->in->count) {
-            const ri_batch *in = self->in;
-            self->in = NULL;
-            if (self->emit.count > 0 && self->emit.count < RI_BATCH_ROWS) {
-                RI_TRY(ri_emit_finish(stage, &self->emit, in, err));
-                *out = &stage->out;
-                return 0;
-            }
-        }
+    if (self->in == NULL) {
+        RI_TRY(ri_stage_pull(stage, &self->in, err));
+        self->in_row = 0;
+        self->scanning = false;
+        ri_emit_start(&self->emit);
+    } else if (self->emit.count == RI_BATCH_ROWS) { /* given by the last unit */
+        ri_emit_start(&self->emit);
     }
+    int rc = next_run(self, err);
+    if (rc == RILLE_DONE) {
+        self->scanning = false;
+        self->in_row++;
+        if (self->in_row < self->in->count) {
+            return 0;
+        }
+        rc = self->emit.count > 0 ? give(self, out, err) : 0;
+        self->in = NULL;
+        return rc;
+    }
+    RI_TRY(rc);
+    RI_TRY(take(self, err));
+    return self->emit.count == RI_BATCH_ROWS ? give(self, out, err) : 0;
 }
 
 static void scan_reset(ri_stage *stage)
@@ -139,7 +128,7 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->from = from;
     self->to = to;
     ri_scan_init(&self->scan, m->pattern->db, order);
-    self->stage.next = scan_next;
+    self->stage.work = scan_work;
     self->stage.reset = scan_reset;
     self->stage.destroy = scan_destroy;
     return &self->stage;

@@ -8,7 +8,7 @@
 
 /* ---- small stages ---- */
 
-static int none_next(ri_stage *stage, ri_batch **out, rille_err *err)
+static int none_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     (void)stage;
     (void)out;
@@ -20,7 +20,7 @@ ri_stage *ri_none_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
 {
     ri_stage *stage = ri_stage_new(op, scope, sizeof *stage, input, "nothing matches");
     if (stage != NULL) {
-        stage->next = none_next;
+        stage->work = none_work;
     }
     return stage;
 }
@@ -30,7 +30,7 @@ typedef struct unit_stage {
     bool given;
 } unit_stage;
 
-static int unit_next(ri_stage *stage, ri_batch **out, rille_err *err)
+static int unit_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     unit_stage *self = (unit_stage *)stage;
     (void)err;
@@ -54,7 +54,7 @@ ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope)
     if (self == NULL) {
         return NULL;
     }
-    self->stage.next = unit_next;
+    self->stage.work = unit_work;
     self->stage.reset = unit_reset;
     return &self->stage;
 }

@@ -28,6 +28,8 @@ typedef struct ri_op_options {
     int64_t offset;      /* -1: as in the query */
     /* Is this name a function of the host? Unknown ones are RILLE_QUERY. May be NULL. */
     bool (*has_function)(void *context, const char *name);
+    /* For tests, may be NULL: asked at the beginning of each unit of work, true interrupts the step there. */
+    bool (*interrupt)(void *context);
     void *context;
 } ri_op_options;
 

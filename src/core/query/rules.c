@@ -137,19 +137,22 @@ static size_t table_feed_bytes(const ri_stage *stage)
     return self->order != NULL ? (self->to - self->order_from) * sizeof *self->order : 0;
 }
 
-static int table_feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: so many rows of the table that they may fill a batch. */
+static int table_feed_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_table_feed *self = (ri_table_feed *)stage;
     uint32_t n = 0;
     bool checks = self->same_count > 0 || self->const_count > 0;
-    RI_TRY(ri_tick(stage->op, err));
-    while (self->from < self->to && n < RI_BATCH_ROWS) {
+    uint32_t end = self->to - self->from < RI_BATCH_ROWS ? self->to : self->from + RI_BATCH_ROWS;
+    if (self->from == end) {
+        return RILLE_DONE;
+    }
+    for (; self->from < end; self->from++) {
         self->rows[n] = self->order != NULL ? self->order[self->from - self->order_from] : self->from;
-        self->from++;
         n += !checks || row_holds(self, self->rows[n]);
     }
     if (n == 0) {
-        return RILLE_DONE;
+        return 0;
     }
     for (uint16_t i = 0; i < self->col_count; i++) {
         ri_vec *buf = ri_stage_buf(stage, self->cols[i].var);
@@ -183,7 +186,7 @@ ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_t
     if (self != NULL) {
         self->table = table;
         self->rows = rows;
-        self->stage.next = table_feed_next;
+        self->stage.work = table_feed_work;
         self->stage.destroy = table_feed_destroy;
         self->stage.bytes = table_feed_bytes;
         self->sort_var = RI_NO_VAR;
@@ -365,7 +368,7 @@ static int task_run(ri_task *task, rille_err *err)
     }
     ri_batch *batch = NULL;
     int rc;
-    while ((rc = task->last->next(task->last, &batch, err)) == 0) {
+    while ((rc = ri_stage_next(task->last, &batch, err)) == 0) {
         RI_TRY(sink(task, batch, err));
     }
     if (rc != RILLE_DONE) {
@@ -409,7 +412,8 @@ typedef struct demand_stage {
     ri_vec *bufs;
 } demand_stage;
 
-static int demand_next(ri_stage *stage, ri_batch **out, rille_err *err)
+/* Unit: a batch, and the fixpoint for it, whose tasks work in units of their own. */
+static int demand_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     demand_stage *self = (demand_stage *)stage;
     if (self->in == NULL) {
@@ -449,7 +453,7 @@ int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const r
     self->cols = cols;
     self->bufs = bufs;
     self->stage.clause = clause;
-    self->stage.next = demand_next;
+    self->stage.work = demand_work;
     self->stage.reset = demand_reset;
     ri_join_spec spec;
     RI_TRY(ri_join_terms(op, scope, clause, pred->answers, bound, live, &spec, err));

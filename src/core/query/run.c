@@ -111,7 +111,7 @@ static int make_plan(rille_op *op, rille_err *err)
 static int step(rille_op *op, rille_err *err)
 {
     if (op->state == RI_OP_COUNT) {
-        RI_TRY(ri_tick(op, err));
+        RI_TRY(ri_begin_unit(op, &op->begun, err));
         RI_TRY(ri_plan_count(op, err));
         op->state = RI_OP_PLAN;
     }
@@ -140,7 +140,7 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
         return ended(op, err);
     }
     op->deadline_us = budget_us != 0 ? ri_clock_us() + budget_us : 0;
-    op->ticks = 0;
+    op->units = 0;
     int rc = step(op, &op->error);
     if (rc < 0) {
         op->failed = rc;

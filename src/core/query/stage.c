@@ -6,7 +6,9 @@
 
 #include "exec.h"
 
-#define MEMORY_TICKS 8U /* memory is summed up once in so many units of work */
+#include <assert.h>
+
+#define MEMORY_CHECKS 8U /* memory is summed up once in so many looks at the limits */
 
 void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label)
 {
@@ -83,6 +85,10 @@ int ri_stage_carry(ri_stage *stage, const ri_batch *in, const uint32_t *sel, uin
 void ri_stage_reset_chain(ri_stage *last)
 {
     for (ri_stage *stage = last; stage != NULL; stage = stage->input) {
+        stage->begun = false;
+#ifndef NDEBUG
+        stage->given = NULL;
+#endif
         if (stage->reset != NULL) {
             stage->reset(stage);
         }
@@ -105,12 +111,12 @@ static size_t memory_used(const rille_op *op)
 
 int ri_check(rille_op *op, rille_err *err)
 {
-    op->ticks_all++;
+    op->checks++;
     if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
         return ri_fail(err, RILLE_CANCELLED, "the query was cancelled");
     }
     size_t memory_max = op->options.memory_bytes;
-    if (memory_max != 0 && op->ticks_all % MEMORY_TICKS == 0 && memory_used(op) > memory_max) {
+    if (memory_max != 0 && op->checks % MEMORY_CHECKS == 0 && memory_used(op) > memory_max) {
         return ri_fail(err, RILLE_LIMIT, "the query needs more memory than its limit of %zu bytes", memory_max);
     }
     if (op->timeout_at_us != 0 && ri_clock_us() > op->timeout_at_us) {
@@ -120,10 +126,64 @@ int ri_check(rille_op *op, rille_err *err)
     return 0;
 }
 
-int ri_tick(rille_op *op, rille_err *err)
+/* ---- units of work ---- */
+
+int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
 {
+    if (*begun) {
+        return 0;
+    }
     RI_TRY(ri_check(op, err));
-    return op->ticks++ > 0 && op->deadline_us != 0 && ri_clock_us() > op->deadline_us ? RILLE_AGAIN : 0;
+    *begun = true;
+    op->units++;
+    if (op->options.interrupt != NULL && op->options.interrupt(op->options.context)) {
+        return RILLE_AGAIN;
+    }
+    return op->units > 1 && op->deadline_us != 0 && ri_clock_us() > op->deadline_us ? RILLE_AGAIN : 0;
+}
+
+#ifndef NDEBUG
+static uint64_t batch_hash(const ri_batch *batch)
+{
+    uint64_t hash = batch->count;
+    for (uint16_t i = 0; i <= batch->var_count; i++) {
+        const ri_vec *col = &batch->cols[i];
+        for (uint32_t row = 0; col->words != NULL && row < batch->count; row++) {
+            hash = ri_mix64(hash ^ col->words[row]) + (col->type == RI_MIXED ? col->types[row] : col->type);
+        }
+    }
+    return hash;
+}
+#endif
+
+int ri_stage_next(ri_stage *stage, ri_batch **out, rille_err *err)
+{
+    *out = NULL;
+    for (;;) {
+#ifndef NDEBUG
+        assert(stage->given == NULL || batch_hash(stage->given) == stage->given_hash); /* (X1) */
+#endif
+        RI_TRY(ri_begin_unit(stage->op, &stage->begun, err));
+#ifndef NDEBUG
+        stage->given = NULL;
+#endif
+        int rc = stage->work(stage, out, err);
+        if (ri_is_pause(rc)) {
+            return rc;
+        }
+        stage->begun = false;
+        if (rc == 0 && *out == NULL) {
+            continue;
+        }
+#ifndef NDEBUG
+        if (rc == 0) {
+            assert((*out)->count > 0 && (*out)->count <= RI_BATCH_ROWS);
+            stage->given = *out;
+            stage->given_hash = batch_hash(*out);
+        }
+#endif
+        return rc;
+    }
 }
 
 int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, rille_err *err)
@@ -190,7 +250,7 @@ const ri_scope *ri_scope_rule(rille_op *op, const ri_rule_branch *branch, uint16
 
 /* ---- the feed ---- */
 
-static int feed_next(ri_stage *stage, ri_batch **out, rille_err *err)
+static int feed_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_feed *self = (ri_feed *)stage;
     if (self->batch == NULL) {
@@ -221,7 +281,7 @@ ri_feed *ri_feed_new(rille_op *op, const ri_scope *scope, const ri_varset *vars)
 {
     ri_feed *self = ri_stage_new(op, scope, sizeof *self, NULL, "rows of");
     if (self != NULL) {
-        self->stage.next = feed_next;
+        self->stage.work = feed_work;
         self->stage.reset = feed_reset;
         ri_stage_set_carry(&self->stage, vars, vars, false);
     }

@@ -9,7 +9,11 @@
 
 typedef struct ri_stage ri_stage;
 struct ri_stage {
-    int (*next)(ri_stage *stage, ri_batch **out, rille_err *err);
+    /* Does one UNIT OF WORK: takes in one batch, walks one run of leaves, joins one batch... It returns 0 with *out set
+     * (a batch of at least one row), 0 with *out NULL (a unit is done, but there is no batch yet), RILLE_DONE, an error,
+     * or RILLE_NEED, RILLE_CALL or what its input returned: then the unit is not done, and the next call goes on with
+     * it. Only ri_stage_next calls it. */
+    int (*work)(ri_stage *stage, ri_batch **out, rille_err *err);
     void (*reset)(
         ri_stage *stage); /* forget what was in progress; keep what does not depend on the input. May be NULL */
     void (*destroy)(ri_stage *stage);       /* may be NULL */
@@ -22,6 +26,11 @@ struct ri_stage {
     ri_vec *bufs;  /* own columns, by variable; made when first used */
     ri_var *carry; /* variables passed on from the input that somebody still needs */
     uint16_t carry_count;
+    bool begun; /* a unit of work was begun and is not done */
+#ifndef NDEBUG
+    const ri_batch *given; /* (X1) the batch that was given last, and a hash of it */
+    uint64_t given_hash;
+#endif
     /* for explain */
     const ri_clause *clause;
     const char *label;
@@ -36,18 +45,28 @@ void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *i
 ri_vec *ri_stage_buf(ri_stage *stage, ri_var var);
 /* Sets the carried columns of stage->out: rows sel[0..count) of `in`, or all as they are (shared) when sel is NULL. */
 int ri_stage_carry(ri_stage *stage, const ri_batch *in, const uint32_t *sel, uint32_t count, rille_err *err);
+/* The next batch of a stage: units of work until one gives it. The only place where a query is interrupted by its
+ * budget is here, before a unit is begun (X6). 0 with a batch, RILLE_DONE, RILLE_NEED, RILLE_AGAIN, RILLE_CALL or an
+ * error. */
+int ri_stage_next(ri_stage *stage, ri_batch **out, rille_err *err);
 /* Pulls from the input. */
 static inline int ri_stage_pull(ri_stage *stage, ri_batch **out, rille_err *err)
 {
-    return stage->input->next(stage->input, out, err);
+    return ri_stage_next(stage->input, out, err);
 }
 /* Resets a chain from its end to its start. */
 void ri_stage_reset_chain(ri_stage *last);
-/* Once a unit of work: RILLE_AGAIN when the budget is used up (never for the first unit of a step), RILLE_TIMEOUT,
- * RILLE_CANCELLED, RILLE_LIMIT. Call it only where the state is consistent. */
-int ri_tick(rille_op *op, rille_err *err);
-/* The same without RILLE_AGAIN, where work cannot be interrupted (planning). */
+/* Begins a unit of work unless *begun; whoever does the work sets *begun to false at its end. RILLE_AGAIN when the
+ * budget is used up (never for the first unit of a step): the unit counts as begun, so that the next step does it.
+ * RILLE_TIMEOUT, RILLE_CANCELLED, RILLE_LIMIT. */
+int ri_begin_unit(rille_op *op, bool *begun, rille_err *err);
+/* The limits alone, inside of units that may take long. */
 int ri_check(rille_op *op, rille_err *err);
+/* Is this the outcome of a unit of work that is not done? */
+static inline bool ri_is_pause(int rc)
+{
+    return rc == RILLE_NEED || rc == RILLE_AGAIN || rc == RILLE_CALL;
+}
 
 /* Gives its one batch, then RILLE_DONE. The origin is the row number. (not, or) */
 typedef struct ri_feed {
