@@ -25,7 +25,8 @@ TEST(edges__a_pattern_has_five_terms_at_most)
     with_db(&w);
     EXPECT(&w, "[:find ?v ?op :where [?e :n ?v ?t ?op]]", "[1 true] [2 true]");
     EXPECT_ERROR(&w, "[:find ?z :where [?e :n ?v ?t ?op ?z]]", RILLE_QUERY, "at most five terms (e a v tx added)");
-    EXPECT_ERROR(&w, "[:find ?e :where [?e :n] (not [?e :n _ _ _ 1])]", RILLE_QUERY, "at most five terms (e a v tx added)");
+    EXPECT_ERROR(&w, "[:find ?e :where [?e :n] (not [?e :n _ _ _ 1])]", RILLE_QUERY,
+                 "at most five terms (e a v tx added)");
     EXPECT_ERROR(&w, "[:find ?e :where (or [?e :n] (and [?e :n 1] [?e :n _ _ _ _ 1]))]", RILLE_QUERY,
                  "at most five terms (e a v tx added)");
     world_add_rules(&w, "[[(r ?e) [?e :n _ _ _ 1]]]");
@@ -377,6 +378,6 @@ TEST_MAIN(edges__a_pattern_has_five_terms_at_most, edges__a_blank_is_no_argument
           edges__rules_nest_as_deep_as_they_like, edges__rules_that_all_call_each_other_are_counted_once,
           edges__a_pattern_on_rows_has_many_constants, edges__an_empty_input_gives_an_empty_answer,
           edges__batches_of_long_values_reuse_their_columns,
-          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__ors_in_ors_are_planned_in_no_time,
-          edges__the_memory_limit_counts_what_aggregates_and_sorting_take,
+          edges__a_scan_that_finds_little_can_be_stopped_at_each_leaf, edges__every_step_makes_progress,
+          edges__ors_in_ors_are_planned_in_no_time, edges__the_memory_limit_counts_what_aggregates_and_sorting_take,
           edges__names_survive_every_failing_allocation, edges__in_rows_a_pair_is_a_pair)
