@@ -5,6 +5,8 @@
  * CAVEATS
  *  - Functions return 0 (RILLE_OK), a positive outcome (RILLE_DONE ...) or a negative error code; then *err, if given,
  * has the message. On failure every output is NULL or 0.
+ *  - A wrong argument never ends the program: NULL for a pointer that must be given is RILLE_MISUSE. Functions that
+ * return no code return 0, NULL or a value of RILLE_TYPE_NIL instead.
  *  - Everything with a _close or _release function must be given back; NULL is allowed there. A result outlives its
  * query and databases.
  *  - Connections and database values may be used by several threads at once; queries, results and operations by one at
@@ -69,7 +71,7 @@ typedef struct rille_value {
 
 RILLE_API rille_value rille_long(int64_t i);
 RILLE_API rille_value rille_double(double d);
-/* Borrows the text. */
+/* Both borrow the text; NULL gives a RILLE_TYPE_NIL, which is not accepted as an input. */
 RILLE_API rille_value rille_string(const char *text);
 RILLE_API rille_value rille_keyword(const char *text_without_colon);
 
@@ -133,21 +135,23 @@ RILLE_API int rille_db_lookup(rille_db *db, const char *attribute, const rille_v
 RILLE_API int rille_prepare(const char *text, size_t len, rille_query **out, rille_err *err);
 RILLE_API void rille_query_close(rille_query *query);
 
-/* One input of :in, in the order of :in: a database, a scalar, a list of values, or the text of rules. */
+/* One input of :in, in the order of :in. Set one of db, values and rules, and leave the others 0. Values are given by
+ * rows: value_count is 1 for ?x, the number of elements for [?x ...] (0: an empty list), the number of variables for
+ * [?x ?y], and a multiple of it for [[?x ?y]]. */
 typedef struct rille_input {
-    rille_db *db;              /* not NULL: a database */
-    const rille_value *values; /* value_count values: [?x ...]; with value_count 1 also ?x */
+    rille_db *db; /* $ */
+    const rille_value *values;
     size_t value_count;
-    const char *rules; /* EDN text of rules */
+    const char *rules; /* %: EDN text of rules */
     size_t rules_len;
 } rille_input;
 
-/* Runs to the end. RILLE_INPUT when the inputs do not fit. Host functions cannot be called this way (RILLE_QUERY). */
+/* Runs to the end. RILLE_INPUT when the inputs do not fit :in, RILLE_TYPE when a value is not valid. Host functions cannot be called this way (RILLE_QUERY). */
 RILLE_API int rille_run(rille_query *query, const rille_input *inputs, size_t input_count, rille_result **out,
                         rille_err *err);
 RILLE_API size_t rille_result_rows(const rille_result *result);
 RILLE_API size_t rille_result_columns(const rille_result *result);
-/* Row and column count from 0. Bytes are borrowed from the result. */
+/* Row and column count from 0; a RILLE_TYPE_NIL out of range. Bytes are borrowed from the result. */
 RILLE_API rille_value rille_result_get(const rille_result *result, size_t row, size_t column);
 RILLE_API void rille_result_close(rille_result *result);
 
@@ -159,9 +163,9 @@ RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t 
 /* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED
  * (storage must be read: rille_fetch), RILLE_AGAIN (the budget is used up), RILLE_DONE, or an error. */
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
-/* Reads all that the last step needed, in one round; blocks. */
+/* Reads all that the last step needed, in one round; blocks. Does nothing if it needed nothing. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
-/* The batch of the last RILLE_ROWS; valid until the next step. */
+/* The batch of the last RILLE_ROWS; valid until the next step. Without a batch there are 0 rows. */
 RILLE_API size_t rille_steps_rows(const rille_steps *steps);
 RILLE_API rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column);
 RILLE_API void rille_steps_close(rille_steps *steps);

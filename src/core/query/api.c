@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The public C functions of rille.h, each a thin coat over what the layers offer.
+ *
+ * This is the edge to programs in C: whatever they pass is checked here, and never reaches an assertion. A pointer that
+ * is NULL, an index out of range or a length that cannot be one is a code, or nil where a function has no code to give.
  */
 #include "rille/rille.h"
 
@@ -8,6 +11,16 @@
 #include "query.h"
 
 #include <string.h>
+
+/* A pointer that the caller must give. */
+#define NEED_GIVEN(pointer, what)                                                  \
+    do {                                                                           \
+        if ((pointer) == NULL) {                                                   \
+            return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", __func__, (what)); \
+        }                                                                          \
+    } while (0)
+
+static const rille_value nil_value = { { .i = 0 }, 0, RILLE_TYPE_NIL };
 
 struct rille_result {
     ri_table table;
@@ -30,30 +43,54 @@ rille_value rille_double(double d)
     return (rille_value){ { .d = d }, 0, RILLE_TYPE_DOUBLE };
 }
 
+static rille_value text_value(const char *text, rille_type type)
+{
+    return text != NULL ? (rille_value){ { .bytes = text }, strlen(text), type } : nil_value;
+}
+
 rille_value rille_string(const char *text)
 {
-    return (rille_value){ { .bytes = text }, strlen(text), RILLE_TYPE_STRING };
+    return text_value(text, RILLE_TYPE_STRING);
 }
 
 rille_value rille_keyword(const char *text_without_colon)
 {
-    return (rille_value){ { .bytes = text_without_colon }, strlen(text_without_colon), RILLE_TYPE_KEYWORD };
+    return text_value(text_without_colon, RILLE_TYPE_KEYWORD);
+}
+
+/* EDN text from outside. A negative length that was cast is a large one: nothing of it is read. */
+static int check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err)
+{
+    if (text == NULL) {
+        return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function, what);
+    }
+    if (len > PTRDIFF_MAX || (uint64_t)len >= RI_EDN_TEXT_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "%s: %s is too long: %zu bytes (the maximum is %llu)", function, what, len,
+                       (unsigned long long)RI_EDN_TEXT_MAX - 1);
+    }
+    return 0;
 }
 
 /* A value from outside, checked. */
 static int value_in(const rille_value *in, ri_value *out, rille_err *err)
 {
-    if (in->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "value is too long: %zu bytes (the maximum is %u)", in->len,
-                       RI_VALUE_BYTES_MAX);
+    unsigned type = (unsigned)in->type;
+    if (type >= RI_TYPE_COUNT || ri_type_is_stub((uint8_t)type)) {
+        return ri_fail(err, RILLE_TYPE, "%u is not a rille_type", type);
     }
-    if (ri_type_is_word((uint8_t)in->type)) {
-        *out = ri_word((ri_type)in->type, (uint64_t)in->u.i);
-        if (in->type == RILLE_TYPE_DOUBLE) {
+    if (type == RI_NIL) {
+        return ri_fail(err, RILLE_TYPE, "nil is not a value");
+    }
+    if (ri_type_is_word((uint8_t)type)) {
+        *out = ri_word((ri_type)type, (uint64_t)in->u.i);
+        if (type == RI_DOUBLE) {
             out->as.d = in->u.d == 0 ? 0.0 : in->u.d;
         }
+    } else if (in->len > RI_VALUE_BYTES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "%s is too long: %zu bytes (the maximum is %u)", ri_type_name((uint8_t)type),
+                       in->len, RI_VALUE_BYTES_MAX);
     } else {
-        *out = ri_bytes_value((ri_type)in->type, in->u.bytes, in->len);
+        *out = ri_bytes_value((ri_type)type, in->u.bytes, in->len);
     }
     return ri_value_valid(out) ? 0 : ri_fail(err, RILLE_TYPE, "value is not a valid %s", ri_type_name(out->type));
 }
@@ -74,6 +111,9 @@ static rille_value value_out(const ri_value *v)
 int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err)
 {
     ri_conn_options inner = { 0 };
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(url, "the URL");
     if (options != NULL) {
         inner.branch = options->branch;
         inner.cache_bytes = options->cache_bytes;
@@ -93,6 +133,7 @@ void rille_close(rille_conn *conn)
 
 int rille_drop(const char *url, rille_err *err)
 {
+    NEED_GIVEN(url, "the URL");
     return ri_database_drop(url, err);
 }
 
@@ -102,6 +143,8 @@ int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *
     if (out != NULL) {
         *out = (rille_commit){ 0 };
     }
+    NEED_GIVEN(conn, "the connection");
+    RI_TRY(check_text(__func__, "the text", edn, len, err));
     RI_TRY(ri_conn_transact_edn(conn, edn, len, &report, err));
     if (out != NULL) {
         const ri_block *block = report.tx.block;
@@ -116,12 +159,15 @@ int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *
 
 int rille_conn_db(rille_conn *conn, rille_db **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(conn, "the connection");
     return ri_conn_db(conn, out, err);
 }
 
 rille_db *rille_db_retain(rille_db *db)
 {
-    return ri_db_retain(db);
+    return db != NULL ? ri_db_retain(db) : NULL;
 }
 
 void rille_db_release(rille_db *db)
@@ -131,21 +177,26 @@ void rille_db_release(rille_db *db)
 
 int rille_db_as_of(rille_db *db, uint64_t tx, rille_db **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
     return ri_db_as_of_t(db, tx, out, err);
 }
 
 int rille_db_as_of_instant(rille_db *db, int64_t instant_ms, rille_db **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
     return ri_db_as_of_instant(db, instant_ms, out, err);
 }
 
-int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, rille_err *err)
+static int with_edn(rille_db *db, const char *edn, size_t len, rille_db **out, rille_err *err)
 {
     ri_arena arena = { 0 };
     ri_form form;
     ri_tx *tx = NULL;
     ri_report report = { 0 };
-    *out = NULL;
     int rc = ri_edn_read(&arena, edn, len, &form, err);
     if (rc == 0) {
         rc = ri_tx_new(db, &tx, err);
@@ -165,24 +216,37 @@ int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, ril
     return rc;
 }
 
+int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
+    RI_TRY(check_text(__func__, "the text", edn, len, err));
+    return with_edn(db, edn, len, out, err);
+}
+
 uint64_t rille_db_tx(const rille_db *db)
 {
-    return db->t;
+    return db != NULL ? db->t : 0;
 }
 
 int64_t rille_db_instant(const rille_db *db)
 {
-    return db->instant;
+    return db != NULL ? db->instant : 0;
 }
 
 int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *value, uint64_t *e, rille_err *err)
 {
-    const ri_attr *attr = ri_schema_attr(db->schema, attribute, strlen(attribute));
     ri_value given;
     ri_value v;
     ri_arena arena = { 0 };
     ri_io io = { 0 };
+    NEED_GIVEN(e, "e");
     *e = 0;
+    NEED_GIVEN(db, "the database");
+    NEED_GIVEN(attribute, "the attribute");
+    NEED_GIVEN(value, "the value");
+    const ri_attr *attr = ri_schema_attr(db->schema, attribute, strlen(attribute));
     if (attr == NULL) {
         return ri_schema_unknown(db->schema, NULL, attribute, strlen(attribute), err);
     }
@@ -207,6 +271,9 @@ int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *valu
 
 int rille_prepare(const char *text, size_t len, rille_query **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    RI_TRY(check_text(__func__, "the text", text, len, err));
     return ri_query_parse(text, len, out, err);
 }
 
@@ -214,6 +281,8 @@ void rille_query_close(rille_query *query)
 {
     ri_query_release(query);
 }
+
+#define INPUT_VALUES_MAX (1U << 31) /* as many as a table has rows */
 
 /* The engine's form of the inputs; tables and rules live in what is passed. */
 typedef struct inputs {
@@ -233,23 +302,95 @@ static void inputs_deinit(inputs *in)
     ri_arena_deinit(&in->arena);
 }
 
-static int input_values(inputs *in, const rille_input *from, ri_input *to, rille_err *err)
+/* The n-th input cannot be what :in has there. */
+static int wrong_input(const rille_query *query, size_t at, const rille_input *from, const char *expected,
+                       rille_err *err)
 {
+    const ri_in *in = &query->in[at];
+    const char *name = in->kind == RI_IN_SOURCE ? query->source_names[in->source] : in->kind == RI_IN_RULES ? "%" : "";
+    return ri_fail(err, RILLE_INPUT, "input %zu (%s%sof :in): expected %s, got %s", at + 1, name,
+                   name[0] == '\0' ? "" : " ", expected,
+                   from->db != NULL       ? "a database"
+                   : from->rules != NULL  ? "rules"
+                   : from->values != NULL ? "a list of values"
+                                          : "one that is all zero");
+}
+
+/* Rows of as many values as the binding has places: one value for ?x and [?x ...]. */
+static int input_values(inputs *in, const rille_query *query, size_t at, const rille_input *from, rille_err *err)
+{
+    const ri_binding *binding = &query->in[at].binding;
+    bool is_row = binding->kind == RI_BIND_TUPLE || binding->kind == RI_BIND_RELATION;
+    uint16_t columns = is_row && binding->var_count > 0 ? binding->var_count : 1;
     ri_table *table = &in->tables[in->table_count];
-    RI_TRY(ri_table_init(table, 1, false, err));
-    in->table_count++;
-    for (size_t i = 0; i < from->value_count; i++) {
-        ri_value v;
-        bool added;
-        RI_TRY(value_in(&from->values[i], &v, err));
-        RI_TRY(ri_table_add_row(table, &v, &added, err));
+    if (from->values == NULL && from->value_count > 0) {
+        return ri_fail(err, RILLE_MISUSE, "input %zu: values is NULL, but value_count is %zu", at + 1,
+                       from->value_count);
     }
-    *to = (ri_input){ .kind = RI_INPUT_TABLE, .table = table };
+    if (from->value_count > INPUT_VALUES_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "input %zu has %zu values; the maximum is %u", at + 1, from->value_count,
+                       INPUT_VALUES_MAX);
+    }
+    if (columns > RI_QUERY_VARS_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "input %zu has rows of %u values; the maximum is %u", at + 1,
+                       (unsigned)columns, RI_QUERY_VARS_MAX);
+    }
+    if (from->value_count % columns != 0) {
+        return ri_fail(err, RILLE_INPUT, "input %zu has %zu values; expected %u for each row", at + 1,
+                       from->value_count, (unsigned)columns);
+    }
+    RI_TRY(ri_table_init(table, columns, false, err));
+    in->table_count++;
+    for (size_t i = 0; i < from->value_count; i += columns) {
+        ri_value row[RI_QUERY_VARS_MAX];
+        bool added;
+        for (uint16_t c = 0; c < columns; c++) {
+            int rc = value_in(&from->values[i + c], &row[c], err);
+            if (rc != 0) {
+                ri_err_prefix(err, "input %zu, value %zu", at + 1, i + c + 1);
+                return rc;
+            }
+        }
+        RI_TRY(ri_table_add_row(table, row, &added, err));
+    }
+    in->items[at] = (ri_input){ .kind = RI_INPUT_TABLE, .table = table };
     return 0;
 }
 
-static int inputs_init(inputs *in, const rille_input *from, size_t count, rille_err *err)
+static int input_rules(inputs *in, size_t at, const rille_input *from, rille_err *err)
 {
+    RI_TRY(check_text("rules", "the text", from->rules, from->rules_len, err));
+    RI_TRY(ri_edn_read(&in->arena, from->rules, from->rules_len, &in->rules[at], err));
+    in->items[at] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &in->rules[at] };
+    return 0;
+}
+
+static int input_one(inputs *in, const rille_query *query, size_t at, const rille_input *from, rille_err *err)
+{
+    if ((from->db != NULL) + (from->values != NULL) + (from->rules != NULL) > 1) {
+        return ri_fail(err, RILLE_MISUSE, "input %zu: set only one of db, values and rules", at + 1);
+    }
+    switch ((ri_in_kind)query->in[at].kind) {
+    case RI_IN_SOURCE:
+        if (from->db == NULL) {
+            return wrong_input(query, at, from, "a database", err);
+        }
+        in->items[at] = (ri_input){ .kind = RI_INPUT_DB, .db = from->db };
+        return 0;
+    case RI_IN_RULES:
+        return from->rules == NULL ? wrong_input(query, at, from, "rules", err) : input_rules(in, at, from, err);
+    case RI_IN_BINDING:
+        if (from->db != NULL || from->rules != NULL) {
+            return wrong_input(query, at, from, "values", err);
+        }
+        return input_values(in, query, at, from, err);
+    }
+    return 0;
+}
+
+static int inputs_init(inputs *in, const rille_query *query, const rille_input *from, size_t count, rille_err *err)
+{
+    RI_TRY(ri_inputs_check_count(query, count, err));
     in->items = ri_arena_array(&in->arena, count, sizeof *in->items);
     in->tables = ri_arena_array(&in->arena, count, sizeof *in->tables);
     in->rules = ri_arena_array(&in->arena, count, sizeof *in->rules);
@@ -257,14 +398,7 @@ static int inputs_init(inputs *in, const rille_input *from, size_t count, rille_
         return ri_fail_nomem(err);
     }
     for (size_t i = 0; i < count; i++) {
-        if (from[i].db != NULL) {
-            in->items[i] = (ri_input){ .kind = RI_INPUT_DB, .db = from[i].db };
-        } else if (from[i].rules != NULL) {
-            RI_TRY(ri_edn_read(&in->arena, from[i].rules, from[i].rules_len, &in->rules[i], err));
-            in->items[i] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &in->rules[i] };
-        } else {
-            RI_TRY(input_values(in, &from[i], &in->items[i], err));
-        }
+        RI_TRY(input_one(in, query, i, &from[i], err));
         in->count++;
     }
     return 0;
@@ -272,11 +406,16 @@ static int inputs_init(inputs *in, const rille_input *from, size_t count, rille_
 
 int rille_run(rille_query *query, const rille_input *from, size_t input_count, rille_result **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
     *out = NULL;
+    NEED_GIVEN(query, "the query");
+    if (input_count > 0) {
+        NEED_GIVEN(from, "the array of inputs");
+    }
     ri_op_options options = { .limit = -1, .offset = -1 };
     inputs in = { 0 };
     rille_result *result = ri_alloc_zero(sizeof *result);
-    int rc = result == NULL ? ri_fail_nomem(err) : inputs_init(&in, from, input_count, err);
+    int rc = result == NULL ? ri_fail_nomem(err) : inputs_init(&in, query, from, input_count, err);
     if (rc == 0) {
         rc = ri_query_run(query, in.items, in.count, &options, &result->table, err);
     }
@@ -299,14 +438,19 @@ struct rille_steps {
 
 int rille_start(rille_query *query, const rille_input *from, size_t input_count, rille_steps **out, rille_err *err)
 {
+    NEED_GIVEN(out, "out");
     *out = NULL;
+    NEED_GIVEN(query, "the query");
+    if (input_count > 0) {
+        NEED_GIVEN(from, "the array of inputs");
+    }
     ri_op_options options = { .limit = -1, .offset = -1 };
     rille_steps *steps = ri_alloc_zero(sizeof *steps);
     if (steps == NULL) {
         return ri_fail_nomem(err);
     }
     steps->column_count = query->find_count;
-    int rc = inputs_init(&steps->in, from, input_count, err);
+    int rc = inputs_init(&steps->in, query, from, input_count, err);
     if (rc == 0) {
         rc = ri_op_new(query, steps->in.items, steps->in.count, &options, &steps->op, err);
     }
@@ -320,6 +464,7 @@ int rille_start(rille_query *query, const rille_input *from, size_t input_count,
 
 int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
 {
+    NEED_GIVEN(steps, "the operation");
     int rc = ri_op_step(steps->op, budget_us, err);
     return rc != RILLE_CALL
                ? rc
@@ -329,20 +474,23 @@ int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
 
 int rille_fetch(rille_steps *steps, rille_err *err)
 {
+    NEED_GIVEN(steps, "the operation");
     return ri_io_fetch(ri_op_io(steps->op), err);
 }
 
 size_t rille_steps_rows(const rille_steps *steps)
 {
     uint32_t count = 0;
-    return ri_op_rows(steps->op, &count) == NULL ? 0 : count;
+    return steps == NULL || ri_op_rows(steps->op, &count) == NULL ? 0 : count;
 }
 
 rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column)
 {
     uint32_t count = 0;
-    const ri_vec *cols = ri_op_rows(steps->op, &count);
-    RI_ASSERT(cols != NULL && row < count && column < steps->column_count);
+    const ri_vec *cols = steps != NULL ? ri_op_rows(steps->op, &count) : NULL;
+    if (cols == NULL || row >= count || column >= steps->column_count) {
+        return nil_value;
+    }
     ri_value v = ri_vec_get(&cols[column], (uint32_t)row);
     return value_out(&v);
 }
@@ -360,17 +508,19 @@ void rille_steps_close(rille_steps *steps)
 
 size_t rille_result_rows(const rille_result *result)
 {
-    return result->table.count;
+    return result != NULL ? result->table.count : 0;
 }
 
 size_t rille_result_columns(const rille_result *result)
 {
-    return result->table.col_count;
+    return result != NULL ? result->table.col_count : 0;
 }
 
 rille_value rille_result_get(const rille_result *result, size_t row, size_t column)
 {
-    RI_ASSERT(row < result->table.count && column < result->table.col_count);
+    if (result == NULL || row >= result->table.count || column >= result->table.col_count) {
+        return nil_value;
+    }
     ri_value v = ri_vec_get(&result->table.cols[column], (uint32_t)row);
     return value_out(&v);
 }
