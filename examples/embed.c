@@ -3,6 +3,8 @@
  * rille in a C program, without Lua: a database in a directory, a transaction, a query with an input, the past.
  *
  *     cc -std=c11 embed.c $(pkg-config --cflags --libs rille) -o embed && ./embed
+ *
+ * It is C++ as well: c++ -std=c++17 -x c++ embed.c ...
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,8 +26,12 @@ static const char query_text[] = "[:find ?name ?score"
 static int show(const char *title, rille_query *query, rille_db *db, int64_t min, rille_err *err)
 {
     rille_value limit = rille_long(min);
-    rille_input inputs[] = { { .db = db }, { .values = &limit, .value_count = 1 } };
+    rille_input inputs[2];
     rille_result *result;
+    memset(inputs, 0, sizeof inputs);
+    inputs[0].db = db;
+    inputs[1].values = &limit;
+    inputs[1].value_count = 1;
     int rc = rille_run(query, inputs, 2, &result, err);
     if (rc != 0) {
         return rc;
@@ -85,11 +91,14 @@ static int play(rille_conn *conn, rille_query *query, rille_err *err)
 
 int main(void)
 {
-    rille_options options = { .create = true };
+    rille_options options;
     rille_conn *conn = NULL;
     rille_query *query = NULL;
     rille_err err;
-    int rc = rille_connect(URL, &options, &conn, &err);
+    int rc;
+    memset(&options, 0, sizeof options);
+    options.create = true;
+    rc = rille_connect(URL, &options, &conn, &err);
     if (rc == 0) {
         rc = rille_prepare(query_text, strlen(query_text), &query, &err);
     }

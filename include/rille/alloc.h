@@ -6,15 +6,27 @@
 
 #include <stddef.h>
 
-/* One function for all memory of rille's own (not for what zstd, libsodium, LMDB and the C library take for
- * themselves), in three cases: block == NULL, size > 0   allocate; NULL when there is no memory block != NULL, size > 0
- * resize, contents kept; NULL leaves the block as it was block != NULL, size == 0  free; the result is ignored It must
- * be safe to call from several threads. Set it before the first use of rille, or not at all. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One function for all of rille's own memory (not for what zstd, libsodium, LMDB and the C library allocate):
+ *
+ *   block == NULL, size > 0   allocate; NULL if there is no memory
+ *   block != NULL, size > 0   resize and keep the contents; NULL leaves the block unchanged
+ *   block != NULL, size == 0  free; the result is ignored
+ *
+ * It must be safe to call from several threads. Set it before the first use of rille, or not at all; NULL means the
+ * functions of the C library. */
 typedef void *(*rille_alloc_hook)(void *context, void *block, size_t size);
 RILLE_API void rille_set_alloc_hook(rille_alloc_hook hook, void *context);
 
 /* What backends use for the bytes they hand over. */
 RILLE_API void *rille_alloc(size_t size);
 RILLE_API void rille_free(void *block);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

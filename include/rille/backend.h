@@ -21,6 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define RILLE_ID_SIZE 32
 
 typedef enum rille_object_kind {
@@ -113,5 +117,9 @@ typedef struct rille_backend {
     void *self;
     uint32_t capabilities;
 } rille_backend;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,6 +4,10 @@
 
 #include "api.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define RILLE_ERR_MESSAGE_SIZE 400
 
 /* What went wrong. Put one on the stack and pass its address; it is written on failure only. */
@@ -18,5 +22,9 @@ RILLE_API const char *rille_code_name(int code);
 
 /* What a code means, one line; never NULL. */
 RILLE_API const char *rille_code_meaning(int code);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
