@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* One function for all of rille's own memory (not for what zstd, libsodium, LMDB and the C library allocate):
+/* One function for all memory that rille allocates (zstd, libsodium, LMDB and the C library have their own):
  *
  *   block == NULL, size > 0   allocate; NULL if there is no memory
  *   block != NULL, size > 0   resize and keep the contents; NULL leaves the block unchanged

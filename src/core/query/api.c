@@ -313,7 +313,7 @@ static int wrong_input(const rille_query *query, size_t at, const rille_input *f
                    from->db != NULL       ? "a database"
                    : from->rules != NULL  ? "rules"
                    : from->values != NULL ? "a list of values"
-                                          : "one that is all zero");
+                                          : "an input with no field set");
 }
 
 /* Rows of as many values as the binding has places: one value for ?x and [?x ...]. */
