@@ -68,10 +68,15 @@ TEST(parse__takes_a_pattern_apart)
     CHECK(c->terms[2].kind == RI_TERM_VAR && c->terms[2].var == q->find[1].var);
     CHECK(c->terms[3].kind == RI_TERM_BLANK);
     CHECK(c->terms[4].kind == RI_TERM_CONST && c->terms[4].v.type == RI_BOOL);
-    CHECK(q->where[1].terms[0].kind == RI_TERM_LOOKUP);
-    CHECK_EQ_MEM(q->where[1].terms[0].lookup->v.as.p, q->where[1].terms[0].lookup->v.len, "x", 1);
+    const ri_term *pair = &q->where[1].terms[0]; /* a lookup ref or a tuple: the schema will say */
+    REQUIRE(pair->kind == RI_TERM_CONST && pair->v.type == RI_TUPLE);
+    ri_reader reader = ri_reader_of(pair->v.as.p, pair->v.len);
+    ri_value first = ri_value_read(&reader);
+    ri_value second = ri_value_read(&reader);
+    CHECK(first.type == RI_KEYWORD && second.type == RI_STRING && ri_reader_left(&reader) == 0);
+    CHECK_EQ_MEM(second.as.p, second.len, "x", 1);
     CHECK(q->where[1].terms[1].v.type == RI_LONG);
-    CHECK(q->where[1].terms[2].kind == RI_TERM_LOOKUP);
+    CHECK(q->where[1].terms[2].kind == RI_TERM_CONST && q->where[1].terms[2].v.type == RI_TUPLE);
     CHECK_EQ_INT(q->where[2].term_count, 1);
     ri_query_release(q);
 }

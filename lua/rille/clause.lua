@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: MIT
 --
--- Clauses of queries and rules as Lua data, and on to EDN data. Two ways of writing meet here:
+-- Clauses of queries and rules as Lua data, and on to EDN data, which the one parser of the engine reads. Two ways of
+-- writing meet here:
 --
---   builder   variables are rille.vars() values; strings are constants, but for attribute names in second place
---   tables    {find = {"?name"}, where = {{"?e", "person/name", "?name"}}}: strings with ?, $, % or : in front,
---             and _, are variables, sources, rules and keywords
+--   builder   variables are rille.vars() values; all strings are text
+--   tables    {find = {"?name"}, where = {{"?e", "person/name", "?name"}}}: strings with ?, $ or : in front, % and _
+--             are variables, sources, keywords, rules and the blank, also inside of constants
 --
--- A clause is a plain array (a pattern), or one of what Q.ge, Q.not_, Q.rule ... make.
+-- A clause is a plain array (a pattern), or one of what Q.ge, Q.not_, Q.rule ... make. What a string or an array stands
+-- for (the name of an attribute, an ident, a lookup ref, or itself) is not said here: the engine knows it when it knows
+-- the source and the attribute.
 
 local core = require "rille.core"
 local edn = require "rille.edn"
@@ -24,168 +27,196 @@ function M.new(fields) return setmetatable(fields, clause_meta) end
 
 function M.is_clause(x) return type(x) == "table" and getmetatable(x) == clause_meta end
 
--- "?x" "$src" "%" "_" ":kw" of the table form, and "..." and "." of :find
-local function is_name(text)
-  return text:find "^[?$]." or text == "$" or text == "%" or text == "_" or text == "..." or text == "."
+---How clauses are written. text: the table form. rules: rules can be called (:in has %). show: for reading, with names
+---of attributes as keywords.
+---@class rille.Notation
+---@field text boolean?
+---@field rules boolean?
+---@field show boolean?
+
+local DEPTH_MAX = 64 -- of constants; deeper ones are left to the engine, which refuses them
+
+-- "?x" "$src" "%" "_"
+local function is_symbol(text)
+  return text:find "^[?$]." ~= nil or text == "$" or text == "%" or text == "_"
+end
+
+local function is_plain_table(x) return type(x) == "table" and getmetatable(x) == nil end
+
+local function text_term(x, depth)
+  if type(x) == "string" then
+    if is_symbol(x) then return sym(x) end
+    return x:find "^:." and kw(x) or x
+  end
+  if not is_plain_table(x) or depth > DEPTH_MAX then return x end
+  local out = {}
+  for key, item in pairs(x) do out[key] = text_term(item, depth + 1) end
+  return out
 end
 
 ---A term: what stands for a variable, a source or a constant. Strings of the builder are constants whatever they begin
 ---with: data that happens to have a colon in front must be found as it was stored.
 ---@param x any
----@param by_text boolean the table form
-function M.term(x, by_text)
-  if type(x) == "string" and by_text then
-    if is_name(x) then return sym(x) end
-    if x:find "^:." then return kw(x) end
-  end
+---@param how rille.Notation
+function M.term(x, how)
+  if how.text then return text_term(x, 1) end
   return x
 end
 
-local function attribute(x, by_text)
-  if type(x) ~= "string" then return x end
-  if by_text and is_name(x) then return sym(x) end
-  return kw(x)
-end
-
--- {"person/email", "a@b.c"} in the place of an entity or a ref
-local function lookup_or_term(x, by_text)
-  if type(x) == "table" and getmetatable(x) == nil and #x == 2 and type(x[1]) == "string" then
-    return { attribute(x[1], by_text), M.term(x[2], by_text) }
-  end
-  return M.term(x, by_text)
+---A term, or "..." or "." of :find and of bindings.
+function M.word(x)
+  if x == "..." or x == "." then return sym(x) end
+  return M.term(x, { text = true })
 end
 
 local function is_source(x)
   return core.value_type(x) == "symbol" and x.text:sub(1, 1) == "$"
 end
 
-local function call(fields, by_text)
+-- The source that a clause begins with, and where the rest begins.
+local function source_of(items, how)
+  local first = items[1]
+  if type(first) == "string" and how.text and first:sub(1, 1) == "$" then return sym(first), 2 end
+  if is_source(first) then return first, 2 end
+  return nil, 1
+end
+
+local function call(fields, how)
   local out = { sym(fields.name) }
-  for i = 1, #fields do out[i + 1] = M.term(fields[i], by_text) end
+  for i = 1, #fields do out[i + 1] = M.term(fields[i], how) end
   return edn.list(out)
 end
 
 local special = { ["not"] = true, ["not-join"] = true, ["or"] = true, ["or-join"] = true, ["and"] = true }
 
--- {"not", {...}} or {"ancestor", "?a", "?b"} of the table form
-local function is_list_form(items)
-  local head = items[1]
-  return type(head) == "string" and not is_name(head) and not head:find "^:" and head ~= ""
+-- {"not", {...}} or {"ancestor", "?a", "?b"} of the table form, maybe with a source in front. Where rules cannot be
+-- called, {"$rows", "Ann", "?x"} is a pattern: a row of Lua may begin with text.
+local function is_list_form(items, from, how)
+  local head = items[from]
+  if type(head) ~= "string" or is_symbol(head) or head:find "^:" or head == "" then return false end
+  if from == 1 then return true end
+  if special[head] then return type(items[from + 1]) == "table" end
+  return how.rules and not head:find "[%s%c\"%[%]{}();,@~^`\\]" and not head:find "^[+-]?%d"
 end
 
 local to_edn
 
-local function list_form(items, source)
-  local out = { sym(items[1]) }
-  local is_group = special[items[1]]
-  local joins = items[1] == "not-join" or items[1] == "or-join"
-  for i = 2, #items do
+local function list_form(items, from, source, how)
+  local out = { source }
+  out[#out + 1] = sym(items[from])
+  local joins = items[from] == "not-join" or items[from] == "or-join"
+  for i = from + 1, #items do
     local x = items[i]
-    if joins and i == 2 then
-      local vars = {}
-      for j = 1, #x do
-        vars[j] = type(x[j]) == "table" and { M.term(x[j][1], true) } or M.term(x[j], true)
-      end
-      out[i] = vars
-    elseif is_group then
-      out[i] = to_edn(x, source, true)
+    if special[items[from]] and not (joins and i == from + 1) then
+      x = to_edn(x, nil, how)
     else
-      out[i] = M.term(x, true)
+      x = M.term(x, how)
     end
+    out[#out + 1] = x
   end
   return edn.list(out)
 end
 
+-- Is it {{">=", "?a", "?b"}} or {{"+", "?a", 1}, "?sum"}, and not a pattern whose entity is a lookup ref? Where both are
+-- possible, as in {{"id", 5}, "?a"}, it is a call, unless the name has a namespace or a colon: {{":id", 5}, "?a"}.
+local function is_call_form(items)
+  local head = items[1]
+  if not is_plain_table(head) or type(head[1]) ~= "string" or head[1]:find "^:" or #items > 2 then return false end
+  local binding = items[2]
+  if type(binding) == "string" and not is_symbol(binding) then return false end
+  local value = head[2]
+  local is_pair = #head == 2 and not (type(value) == "string" and is_symbol(value))
+  return not (is_pair and head[1]:find "/.")
+end
+
 -- {">=", "?a", "?b"} as the first element: a predicate or function
-local function call_form(items)
+local function call_form(items, how)
   local head = items[1]
   local out = { sym(head[1]) }
-  for i = 2, #head do out[i] = M.term(head[i], true) end
+  for i = 2, #head do out[i] = M.term(head[i], how) end
   local clause = { edn.list(out) }
-  for i = 2, #items do clause[i] = M.binding(items[i], true) end
+  for i = 2, #items do clause[i] = M.binding(items[i], how) end
   return clause
 end
 
 ---A binding: a variable, {x, "..."}, {x, y}, {{x, y}}.
-function M.binding(x, by_text)
-  if type(x) ~= "table" or getmetatable(x) ~= nil then
-    if x == "..." then return sym "..." end
-    return M.term(x, by_text)
+function M.binding(x, how)
+  if not is_plain_table(x) then
+    if how.text then return M.word(x) end
+    return x == "..." and sym "..." or x
   end
   local out = {}
-  for i = 1, #x do out[i] = M.binding(x[i], by_text) end
+  for i = 1, #x do out[i] = M.binding(x[i], how) end
   return out
 end
 
-local function pattern(items, source, by_text)
-  local out, n = {}, 0
-  local first = M.term(items[1], by_text)
-  local from = 1
-  if is_source(first) then
-    out[1], n, from = first, 1, 2
-  elseif source then
-    out[1], n = sym("$" .. source), 1
-  end
-  for i = from, #items do
-    n = n + 1
-    local place = i - from
-    local x = items[i]
-    if place == 1 then
-      out[n] = attribute(x, by_text)
-    elseif place == 0 or place == 2 then
-      out[n] = lookup_or_term(x, by_text)
-    else
-      out[n] = M.term(x, by_text)
-    end
+-- "person/name" as a keyword, for reading; what no keyword can be stays text.
+local function shown_name(x)
+  if type(x) ~= "string" then return x end
+  local fine, name = pcall(kw, x)
+  return fine and name or x
+end
+
+local function pattern(items, source, how)
+  local own, from = source_of(items, how)
+  own = own or source and sym("$" .. source)
+  local out = { own }
+  local before = #out
+  for i = from, #items do out[before + 1 + i - from] = M.term(items[i], how) end
+  if how.show then
+    out[before + 2] = shown_name(out[before + 2])
+    local first = out[before + 1]
+    if is_plain_table(first) and #first == 2 then out[before + 1] = { shown_name(first[1]), first[2] } end
   end
   return out
 end
 
--- Rows of Lua have no attributes: every place is a term.
-local function row_pattern(items, source)
+-- Rows of Lua have no attributes: every place is a column.
+local function row_pattern(items, source, how)
   local out = { sym("$" .. source) }
-  for i = 1, #items do out[i + 1] = M.term(items[i], false) end
+  for i = 1, #items do out[i + 1] = M.term(items[i], how) end
   return out
 end
 
-local function group(clause, source)
+local function group(clause, source, how)
   local out = {}
   source = clause.source or source
   if clause.source then out[1] = sym("$" .. clause.source) end
   out[#out + 1] = sym(clause.name)
   if clause.join then out[#out + 1] = clause.join end
-  for i = 1, #clause do out[#out + 1] = to_edn(clause[i], source, false) end
+  for i = 1, #clause do out[#out + 1] = to_edn(clause[i], source, how) end
   return edn.list(out)
+end
+
+local function made_by_builder(clause, source, how)
+  if clause.kind == "group" then return group(clause, source, how) end
+  how = { show = how.show }
+  if clause.kind == "row" then return row_pattern(clause, clause.source or source, how) end
+  if clause.kind == "rule" then
+    local list = call(clause, how)
+    if clause.source or source then table.insert(list, 1, sym("$" .. (clause.source or source))) end
+    return list
+  end
+  if clause.kind == "let" then return { call(clause.call, how), M.binding(clause.binding, how) } end
+  return { call(clause, how) }
 end
 
 ---One clause as EDN data.
 ---@param clause any
 ---@param source string? the source of patterns that name none, without the $
----@param by_text boolean the table form
-function to_edn(clause, source, by_text)
+---@param how rille.Notation
+function to_edn(clause, source, how)
   if type(clause) ~= "table" then
-    error(("a clause is a table such as {v.e, \"person/name\", v.name}, but there is a %s"):format(type(clause)), 0)
+    error(("a clause must be a table such as {v.e, \"person/name\", v.name}, got a %s"):format(type(clause)), 0)
   end
-  if M.is_clause(clause) then
-    if clause.kind == "group" then return group(clause, source) end
-    if clause.kind == "row" then return row_pattern(clause, clause.source or source) end
-    if clause.kind == "rule" then
-      local list = call(clause, false)
-      if clause.source or source then table.insert(list, 1, sym("$" .. (clause.source or source))) end
-      return list
-    end
-    if clause.kind == "let" then return { call(clause.call, false), M.binding(clause.binding, false) } end
-    return { call(clause, false) }
-  end
+  if M.is_clause(clause) then return made_by_builder(clause, source, how) end
   if getmetatable(clause) ~= nil then return clause end -- EDN data
-  if by_text then
-    if is_list_form(clause) then return list_form(clause, source) end
-    if type(clause[1]) == "table" and type(clause[1][1]) == "string" and #clause <= 2
-      and not clause[1][1]:find "/." then
-      return call_form(clause)
-    end
+  if how.text then
+    local own, from = source_of(clause, how)
+    if is_list_form(clause, from, how) then return list_form(clause, from, own, how) end
+    if is_call_form(clause) then return call_form(clause, how) end
   end
-  return pattern(clause, source, by_text)
+  return pattern(clause, source, how)
 end
 
 M.to_edn = to_edn

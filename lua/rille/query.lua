@@ -201,11 +201,13 @@ local function default_source(query, item)
   return nil
 end
 
-local function where_section(query)
+local BUILDER, SHOWN = {}, { show = true } -- how clauses are written
+
+local function where_section(query, how)
   local forms = {}
   for i, entry in ipairs(query.clauses) do
     local source = entry.source or default_source(query, entry.item)
-    forms[i] = clause.to_edn(entry.item, source, false)
+    forms[i] = clause.to_edn(entry.item, source, how)
   end
   return forms
 end
@@ -315,8 +317,9 @@ end
 
 ---The query as EDN data, and its inputs in order.
 ---@param args table? inputs by name
-function Query:to_edn(args)
-  local forms = where_section(self)
+---@param how rille.Notation?
+function Query:to_edn(args, how)
+  local forms = where_section(self, how or BUILDER)
   local inputs = input_list(self, forms, args)
   local out = { kw "find" }
   find_section(self, out)
@@ -347,14 +350,14 @@ function Query:to_edn(args)
   return out, inputs
 end
 
----The query as EDN text.
+---The query as EDN text. Attributes are shown as keywords, as they are written in EDN.
 ---@return string
 function Query:text()
-  return assert(edn.encode((self:to_edn())))
+  return assert(edn.encode((self:to_edn(nil, SHOWN))))
 end
 
 query_meta.__tostring = function(self) return self:text() end
-query_meta.__eq = function(a, b) return a:text() == b:text() end
+query_meta.__eq = function(a, b) return edn.encode((a:to_edn())) == edn.encode((b:to_edn())) end
 
 -- ---- expressions ----
 
@@ -439,34 +442,48 @@ local rule_meta = { __index = Rule, __name = "rille.rule" }
 ---@return rille.RuleBuilder
 function Q.define(name, ...) return setmetatable({ name = name, params = { ... }, clauses = {} }, rule_meta) end
 
----Adds clauses to the branch.
+---Adds clauses to the branch. A first argument that is a string names the source of all of them.
+---@param ... string|table
 ---@return rille.RuleBuilder
 function Rule:where(...)
+  local first = ...
+  local source = type(first) == "string" and first or nil
   local clauses = {}
   for i, x in ipairs(self.clauses) do clauses[i] = x end
-  for i = 1, select("#", ...) do clauses[#clauses + 1] = (select(i, ...)) end
+  for i = source and 2 or 1, select("#", ...) do
+    clauses[#clauses + 1] = { source = source, item = (select(i, ...)) }
+  end
   return setmetatable({ name = self.name, params = self.params, clauses = clauses }, rule_meta)
 end
 
-local function branch_form(branch)
+local TABLE = { text = true }
+local TABLE_WITH_RULES = { text = true, rules = true }
+
+local function branch_form(branch, shown)
   if getmetatable(branch) == rule_meta then
     local out = { edn.list { sym(branch.name), unpack(branch.params) } }
-    for _, item in ipairs(branch.clauses) do out[#out + 1] = clause.to_edn(item, nil, false) end
+    for _, entry in ipairs(branch.clauses) do
+      out[#out + 1] = clause.to_edn(entry.item, entry.source, shown and SHOWN or BUILDER)
+    end
     return out
   end
   local head = {}
-  for i, x in ipairs(branch[1]) do head[i] = i == 1 and sym(x) or clause.binding(x, true) end
+  for i, x in ipairs(branch[1]) do head[i] = i == 1 and sym(x) or clause.binding(x, TABLE) end
   local out = { edn.list(head) }
-  for i = 2, #branch do out[i] = clause.to_edn(branch[i], nil, true) end
+  for i = 2, #branch do
+    out[i] = clause.to_edn(branch[i], nil, { text = true, rules = true, show = shown })
+  end
   return out
 end
 
 ---EDN data of rules: of an array of Q.define branches, or of {{"ancestor", "?a", "?b"}, clause, ...}.
-function Q.rules_form(branches)
+---@param branches table
+---@param shown boolean? for reading
+function Q.rules_form(branches, shown)
   local out = {}
   for i, branch in ipairs(branches) do
     if type(branch) ~= "table" then error("a rule is a table or made by Q.define", 0) end
-    out[i] = branch_form(branch)
+    out[i] = branch_form(branch, shown)
   end
   return out
 end
@@ -487,10 +504,17 @@ local function text_terms(items)
       if is_aggregate then inner[1] = sym(head) end
       out[i] = is_aggregate and edn.list(inner) or inner
     else
-      out[i] = clause.term(x, true)
+      out[i] = clause.word(x)
     end
   end
   return out
+end
+
+local function has_rules(inputs)
+  for _, input in ipairs(type(inputs) == "table" and inputs or { inputs }) do
+    if input == "%" or input == sym "%" then return true end
+  end
+  return false
 end
 
 ---Raises an error for sections that a query as a Lua table does not have.
@@ -513,7 +537,8 @@ function Q.table_form(query)
   if query["in"] then section("in", text_terms(query["in"])) end
   if query.with then section("with", text_terms(query.with)) end
   local forms = {}
-  for i, item in ipairs(query.where or {}) do forms[i] = clause.to_edn(item, nil, true) end
+  local how = has_rules(query["in"]) and TABLE_WITH_RULES or TABLE
+  for i, item in ipairs(query.where or {}) do forms[i] = clause.to_edn(item, nil, how) end
   section("where", forms)
   if query.order_by then section("order-by", { text_terms(query.order_by) }) end
   if query.limit then section("limit", { query.limit }) end

@@ -295,9 +295,10 @@ end
 -- ---- rules ----
 
 local rules_meta = { __name = "rille.rules" }
+local shown_rules = setmetatable({}, { __mode = "k" }) -- of those that Lua wrote: the form to show
 rules_meta.__tostring = function(self)
   local plain = {}
-  for i, branch in ipairs(self) do plain[i] = branch end
+  for i, branch in ipairs(shown_rules[self] or self) do plain[i] = branch end
   return (edn.encode(plain))
 end
 
@@ -318,6 +319,7 @@ function M.rules(rules)
   if type(rules) ~= "table" then raise("rille.rules: text or a table was expected") end
   local fine, form = pcall(Q.rules_form, rules)
   if not fine then raise("rille.rules: " .. tostring(form)) end
+  shown_rules[form] = Q.rules_form(rules, true)
   return setmetatable(form, rules_meta)
 end
 

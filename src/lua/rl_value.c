@@ -96,9 +96,6 @@ static int read_tuple(lua_State *L, const rl_state *state, int index, unsigned d
     size_t count;
     index = rl_absindex(L, index);
     RI_TRY(rl_array(L, index, NULL, &count, RILLE_TYPE, err));
-    if (count == 0) {
-        return ri_fail(err, RILLE_TYPE, "an empty table cannot be a value of a database");
-    }
     for (size_t i = 1; i <= count; i++) {
         ri_value element;
         ri_buf inner = { 0 };

@@ -20,20 +20,16 @@
 
 typedef uint16_t ri_var; /* index into the names of its scope (query or rule) */
 
-typedef enum ri_term_kind { RI_TERM_BLANK, RI_TERM_VAR, RI_TERM_CONST, RI_TERM_LOOKUP, RI_TERM_SOURCE } ri_term_kind;
+typedef enum ri_term_kind { RI_TERM_BLANK, RI_TERM_VAR, RI_TERM_CONST, RI_TERM_SOURCE } ri_term_kind;
 typedef struct ri_term {
-    ri_value v; /* CONST: a keyword in e/a/ref-v position is an ident, resolved per source when the query runs. A vector
-                   or set is a TUPLE: (ground [1 2]), (contains? #{1 2} ?x); in v position [:attr x] is LOOKUP */
-    const struct ri_lookup *lookup; /* LOOKUP: [attr value] */
-    ri_var var;                     /* VAR */
-    uint16_t source;                /* SOURCE: index (function arguments such as get-else's $) */
-    uint8_t kind;                   /* ri_term_kind */
-    uint32_t offset;                /* in the text, for messages; UINT32_MAX none */
+    ri_value v; /* CONST: what is written. A vector or set is a TUPLE: (ground [1 2]), (contains? #{1 2} ?x). Whether
+                        it is a name (an attribute, an ident, a lookup ref [attr value]) is said by its position and the
+                        type of the attribute, so by the database: it is resolved when the query runs (pattern.c) */
+    ri_var var; /* VAR */
+    uint16_t source; /* SOURCE: index (function arguments such as get-else's $) */
+    uint8_t kind;    /* ri_term_kind */
+    uint32_t offset; /* in the text, for messages; UINT32_MAX none */
 } ri_term;
-typedef struct ri_lookup {
-    ri_value attr; /* KEYWORD */
-    ri_value v;
-} ri_lookup;
 
 typedef enum ri_clause_kind {
     RI_CLAUSE_PATTERN, /* [$src? e a v tx added] ; on a relation source: one term a column */

@@ -44,8 +44,8 @@ static int wrong(const rille_op *op, size_t at, const char *expected, const ri_i
 static bool has_names(const ri_vec *col, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows && !ri_type_is_word(col->type); i++) {
-        uint8_t type = ri_vec_get(col, i).type;
-        if (type == RI_KEYWORD || type == RI_TUPLE) {
+        ri_value v = ri_vec_get(col, i);
+        if (ri_may_name(&v)) {
             return true;
         }
     }

@@ -345,7 +345,6 @@ static int set_args(call_stage *self, const ri_scope *scope, uint16_t first, uin
 static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, uint16_t to, rille_err *err)
 {
     const ri_clause *clause = self->stage.clause;
-    const ri_schema *schema = self->db->schema;
     self->attrs = ri_arena_array(&self->stage.op->plan_arena, clause->term_count + 1U, sizeof *self->attrs);
     if (self->attrs == NULL) {
         return ri_fail_nomem(err);
@@ -357,10 +356,7 @@ static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, ui
             return ri_fail(err, RILLE_QUERY, "function %s expects the name of an attribute as argument %u",
                            clause->name, i + 1U);
         }
-        attr = ri_schema_attr(schema, (const char *)name->as.p, name->len);
-        if (attr == NULL && !schema->read_flexible) {
-            return ri_unknown_attr(self->stage.op, self->db, (const char *)name->as.p, name->len, err);
-        }
+        RI_TRY(ri_name_attr(self->stage.op, self->db, name, true, &attr, err));
         self->attrs[self->attr_count++] = attr;
     }
     return 0;

@@ -170,18 +170,6 @@ static void join_destroy(ri_stage *stage)
     ri_table_index_deinit(&((join_stage *)stage)->index);
 }
 
-/* In rows [attr value] is the pair that it looks like: there is nothing to look up in. */
-static bool pair_of(const ri_lookup *lookup, ri_arena *arena, ri_value *out)
-{
-    ri_buf buf = { 0 };
-    ri_value_write(&buf, &lookup->attr);
-    ri_value_write(&buf, &lookup->v);
-    ri_value pair = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
-    bool ok = !buf.failed && ri_value_copy(arena, &pair, out);
-    ri_buf_deinit(&buf);
-    return ok;
-}
-
 int ri_join_terms(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_table *table,
                   const ri_varset *bound, const ri_varset *live, ri_join_spec *spec, rille_err *err)
 {
@@ -196,13 +184,6 @@ int ri_join_terms(rille_op *op, const ri_scope *scope, const ri_clause *clause, 
     for (uint16_t i = 0; i < clause->term_count; i++) {
         const ri_value *value = ri_term_const(scope, &clause->terms[i]);
         ri_var var = ri_term_var(scope, &clause->terms[i]);
-        ri_value pair;
-        if (clause->terms[i].kind == RI_TERM_LOOKUP) {
-            if (!pair_of(clause->terms[i].lookup, arena, &pair)) {
-                return ri_fail_nomem(err);
-            }
-            value = &pair;
-        }
         if (value != NULL) {
             keys[spec->key_count++] = (ri_join_key){ i, RI_NO_VAR, *value };
             continue;

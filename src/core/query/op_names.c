@@ -3,14 +3,15 @@
  * Names: what a value stands for where a database wants an entity or an attribute.
  *
  * In attribute position a keyword or a string is the name of an attribute, wherever it came from. In entity position,
- * and as the value of a ref attribute, a keyword is an ident and [attr value] a lookup ref, but only where the query
- * itself says so: as a constant, in an input of :in, or as an argument of a rule that is one of those (scope->named).
- * What comes out of data or functions is what it is.
+ * and as the value of a ref attribute, a keyword or a string is an ident and [attr value] a lookup ref, but only where
+ * the query itself says so: as a constant, in an input of :in, or as an argument of a rule that is one of those
+ * (scope->named). What comes out of data or functions is what it is.
  *
  * Constants are resolved with their pattern (pattern.c). For columns this stage stands before the pattern: it gives a
  * hidden column for each position, in which names are replaced by ids (nil: it names nothing), and the pattern joins by
- * that. So probes, hash joins and checks know only numbers, and all agree. Where the attribute is not known, a name may
- * be meant as itself, too: the batch is given twice then, as it is and with the entities.
+ * that. So probes, hash joins and checks know only numbers, and all agree. Where the attribute is not known, a keyword
+ * or a pair may be meant as itself, too: the batch is given twice then, as it is and with the entities. A string is
+ * only text there.
  *
  * Cost: columns of ids are passed on as they are; else an ident a row, or a look-up (two descents) a lookup ref.
  */
@@ -32,11 +33,6 @@ static bool names_stage_is_attr(const ri_name_spec *spec)
     return spec->kind == RI_NAME_ATTR || spec->kind == RI_NAME_GIVEN_ATTR;
 }
 
-static bool is_name(uint8_t type)
-{
-    return type == RI_KEYWORD || type == RI_TUPLE || type == RI_STRING;
-}
-
 static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_value *v, rille_err *err)
 {
     rille_op *op = self->stage.op;
@@ -45,7 +41,7 @@ static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_va
         const ri_attr *attr = NULL;
         RI_TRY(ri_name_attr(op, self->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
         e = attr != NULL ? attr->id : 0;
-    } else if (v->type != RI_STRING) {
+    } else {
         RI_TRY(ri_name_entity(op, self->db, v, spec->kind == RI_NAME_ENTITY, &e, err));
     }
     *v = e != 0 ? ri_ref(e) : ri_nil();
@@ -68,7 +64,7 @@ static int resolve_column(names_stage *self, uint16_t at, rille_err *err)
     }
     for (uint32_t i = 0; i < self->in->count; i++) {
         ri_value v = ri_vec_get(vec, i);
-        bool named = is_name(v.type) && (spec->kind != RI_NAME_EITHER || self->again);
+        bool named = ri_may_name(&v) && (spec->kind != RI_NAME_EITHER || self->again);
         int rc = named ? resolve_name(self, spec, &v, err) : 0;
         if (rc != 0 && rc != RILLE_NEED) {
             return rc;
@@ -89,8 +85,9 @@ static uint32_t named_rows(const names_stage *self)
         const ri_vec *given = &self->in->cols[spec->var];
         const ri_vec *made = &self->stage.out.cols[spec->to];
         for (uint32_t i = 0; spec->kind == RI_NAME_EITHER && i < self->in->count; i++) {
+            ri_value v = ri_vec_get(given, i);
             self->sel[n] = i;
-            n += is_name(ri_vec_get(given, i).type) && ri_vec_get(made, i).type != RI_NIL;
+            n += ri_may_name(&v) && ri_vec_get(made, i).type != RI_NIL;
         }
     }
     return n;

@@ -302,27 +302,14 @@ int ri_parse_const(const ri_parser *parser, const ri_form *form, ri_value *out)
 
 /* ---- terms ---- */
 
-/* [:attr value] */
-static bool is_lookup(const ri_form *form)
+/* [:attr ?value] looks like a lookup ref. (What one is, only its place and the schema say: pattern.c.) */
+static bool is_lookup_of_var(const ri_form *form)
 {
-    return form->kind == RI_FORM_VECTOR && form->u.seq.count == 2 && ri_form_is(&form->u.seq.items[0], RI_KEYWORD);
-}
-
-static int parse_lookup(const ri_parser *parser, const ri_form *form, ri_term *out)
-{
-    ri_lookup *lookup = ri_arena_alloc(parser->arena, sizeof *lookup);
-    if (lookup == NULL) {
-        return ri_fail_nomem(parser->err);
+    if (form->kind != RI_FORM_VECTOR || form->u.seq.count != 2) {
+        return false;
     }
-    if (ri_form_is_var(&form->u.seq.items[1])) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "a lookup ref cannot contain a variable: use a pattern, such as [?e :attr ?value]");
-    }
-    RI_TRY(ri_parse_const(parser, &form->u.seq.items[0], &lookup->attr));
-    RI_TRY(ri_parse_const(parser, &form->u.seq.items[1], &lookup->v));
-    out->kind = RI_TERM_LOOKUP;
-    out->lookup = lookup;
-    return 0;
+    const ri_form *items = form->u.seq.items;
+    return (ri_form_is(&items[0], RI_KEYWORD) || ri_form_is(&items[0], RI_STRING)) && ri_form_is_var(&items[1]);
 }
 
 int ri_parse_term(ri_parser *parser, const ri_form *form, int position, ri_term *out)
@@ -349,8 +336,9 @@ int ri_parse_term(ri_parser *parser, const ri_form *form, int position, ri_term 
                              "%s is nested in a call: bind its result in a separate clause, [%s ?result]",
                              ri_form_show(show, form), show);
     }
-    if ((position == 0 || position == 2) && is_lookup(form)) {
-        return parse_lookup(parser, form, out);
+    if ((position == 0 || position == 2) && is_lookup_of_var(form)) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "a lookup ref cannot contain a variable: use a pattern, such as [?e :attr ?value]");
     }
     return ri_parse_const(parser, form, &out->v);
 }

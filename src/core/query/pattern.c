@@ -2,9 +2,12 @@
  *
  * Patterns on databases: what their constants stand for in the database at hand, and the range that they cut.
  *
- * A keyword where an entity belongs is an ident; a lookup ref is looked up (which may have to read: RILLE_NEED). What
- * is a name at all: op_names.c. A value that no datom of the attribute can have makes the pattern match nothing: that is no error, since a query may
- * ask several databases.
+ * A constant is what is written until its position and the attribute's type say more: where an entity belongs (e, t,
+ * the value of a ref), a keyword or a string is an ident, and a pair [attr value] a lookup ref, which is looked up
+ * (that may have to read: RILLE_NEED). Elsewhere a keyword is a keyword, a pair a tuple. Where the attribute is not
+ * known, a keyword or a pair may be either (v_entity); a string is text then. What else is a name: op_names.c. A value
+ * that no datom of the attribute can have makes the pattern match nothing: that is no error, since a query may ask
+ * several databases.
  */
 #include "pattern.h"
 
@@ -147,48 +150,81 @@ int ri_unknown_attr(const rille_op *op, const rille_db *db, const char *name, si
     return ri_schema_unknown(db->schema, source, name, len, err);
 }
 
-static uint64_t ident_or_id(const rille_db *db, const ri_value *v)
+/* The text of a keyword or string that is a name, without the colon that a string may begin with. */
+static const char *name_of(const ri_value *v, size_t *len)
 {
-    return v->type == RI_KEYWORD ? ri_schema_ident(db->schema, (const char *)v->as.p, v->len) : ri_entity_of(v);
+    const char *name = (const char *)v->as.p;
+    bool has_colon = v->type == RI_STRING && v->len > 0 && name[0] == ':';
+    *len = has_colon ? v->len - 1U : v->len;
+    return has_colon ? name + 1 : name;
 }
 
-static int lookup(rille_op *op, const rille_db *db, const ri_value *attr_name, const ri_value *value, bool strict,
+/* As values of transactions are: text as a keyword, a uuid and so on, numbers by value. !*fits: no entity can have it. */
+static int lookup_value(rille_op *op, const ri_attr *attr, const ri_value *given, ri_value *out, bool *fits,
+                        rille_err *err)
+{
+    rille_err ignored;
+    RI_TRY(ri_attr_fit(attr, given, &op->arena, out, fits, err));
+    if (*fits || given->type != RI_STRING) {
+        return 0;
+    }
+    ri_value text = *given;
+    if (attr->type == RI_KEYWORD) {
+        size_t len;
+        const char *name = name_of(given, &len);
+        text = ri_bytes_value(RI_STRING, name, len);
+    }
+    int rc = ri_attr_convert(attr, &text, false, &op->arena, out, &ignored);
+    *fits = rc == 0;
+    return rc == RILLE_NOMEM ? ri_fail_nomem(err) : 0;
+}
+
+static int lookup(rille_op *op, const rille_db *db, const ri_value *attr_name, const ri_value *value, bool only,
                   uint64_t *e, rille_err *err)
 {
-    *e = 0;
-    const char *name = (const char *)attr_name->as.p;
-    const ri_attr *attr = ri_schema_attr(db->schema, name, attr_name->len);
+    size_t len;
+    const char *name = name_of(attr_name, &len);
+    const ri_attr *attr = ri_schema_attr(db->schema, name, len);
     if (attr == NULL) {
-        return !strict || db->schema->read_flexible ? 0 : ri_unknown_attr(op, db, name, attr_name->len, err);
+        return !only || db->schema->read_flexible ? 0 : ri_unknown_attr(op, db, name, len, err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
-        return !strict ? 0
-                       : ri_fail(err, RILLE_QUERY, "a lookup ref needs a unique attribute, and :%s is not unique",
-                                 attr->ident);
+        return !only ? 0
+                     : ri_fail(err, RILLE_QUERY, "a lookup ref needs a unique attribute, and :%s is not unique",
+                               attr->ident);
     }
-    ri_value v = *value;
+    ri_value v;
     bool fits = true;
     if (attr->type == RI_REF) {
-        v = ri_ref(ident_or_id(db, value));
+        uint64_t referred = 0;
+        RI_TRY(ri_name_entity(op, db, value, only, &referred, err));
+        v = ri_ref(referred);
+        fits = referred != 0;
     } else {
-        RI_TRY(ri_attr_fit(attr, value, &op->arena, &v, &fits, err));
+        RI_TRY(lookup_value(op, attr, value, &v, &fits, err));
     }
     return !fits ? 0 : ri_db_lookup(db, attr, &v, &op->io, e, err);
 }
 
-int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool strict, uint64_t *e, rille_err *err)
+int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool only, uint64_t *e, rille_err *err)
 {
-    *e = ident_or_id(db, v);
+    *e = 0;
+    if (v->type == RI_KEYWORD || (v->type == RI_STRING && only)) {
+        size_t len;
+        const char *name = name_of(v, &len);
+        *e = ri_schema_ident(db->schema, name, len);
+        return 0;
+    }
     if (v->type != RI_TUPLE) {
+        *e = ri_entity_of(v);
         return 0;
     }
     ri_reader reader = ri_reader_of(v->as.p, v->len);
     ri_value attr = ri_value_read(&reader);
     ri_value value = ri_value_read(&reader);
-    if (reader.bad || attr.type != RI_KEYWORD || ri_reader_left(&reader) != 0) {
-        return 0;
-    }
-    return lookup(op, db, &attr, &value, strict, e, err);
+    bool is_pair = !reader.bad && ri_reader_left(&reader) == 0;
+    bool is_lookup = is_pair && (attr.type == RI_KEYWORD || attr.type == RI_STRING);
+    return is_lookup ? lookup(op, db, &attr, &value, only, e, err) : 0;
 }
 
 int ri_name_attr(const rille_op *op, const rille_db *db, const ri_value *v, bool strict, const ri_attr **out,
@@ -196,10 +232,11 @@ int ri_name_attr(const rille_op *op, const rille_db *db, const ri_value *v, bool
 {
     const ri_schema *schema = db->schema;
     if (v->type == RI_KEYWORD || v->type == RI_STRING) {
-        const char *name = (const char *)v->as.p;
-        *out = ri_schema_attr(schema, name, v->len);
+        size_t len;
+        const char *name = name_of(v, &len);
+        *out = ri_schema_attr(schema, name, len);
         bool fails = *out == NULL && strict && !schema->read_flexible;
-        return fails ? ri_unknown_attr(op, db, name, v->len, err) : 0;
+        return fails ? ri_unknown_attr(op, db, name, len, err) : 0;
     }
     uint64_t id = ri_entity_of(v);
     *out = id != 0 ? ri_schema_attr_by_id(schema, id) : NULL;
@@ -212,21 +249,10 @@ uint64_t ri_call_names(const ri_scope *scope, const ri_clause *call)
     for (uint16_t i = 0; i < call->term_count && i < 64; i++) {
         const ri_value *value = ri_term_const(scope, &call->terms[i]);
         ri_var var = ri_term_var(scope, &call->terms[i]);
-        bool named = value != NULL ? value->type == RI_KEYWORD || value->type == RI_TUPLE
-                                   : var != RI_NO_VAR && ri_varset_has(&scope->named, var);
+        bool named = value != NULL ? ri_may_name(value) : var != RI_NO_VAR && ri_varset_has(&scope->named, var);
         names |= (uint64_t)named << i;
     }
     return names;
-}
-
-/* What a constant or lookup ref in entity position names; 0: nothing. */
-static int resolve_entity(rille_op *op, const ri_pattern *p, const ri_term *term, const ri_value *value, uint64_t *e,
-                          rille_err *err)
-{
-    if (term->kind == RI_TERM_LOOKUP) {
-        return lookup(op, p->db, &term->lookup->attr, &term->lookup->v, true, e, err);
-    }
-    return ri_name_entity(op, p->db, value, true, e, err);
 }
 
 static int resolve_attr(const rille_op *op, ri_pattern *p, const ri_value *value, rille_err *err)
@@ -237,13 +263,12 @@ static int resolve_attr(const rille_op *op, ri_pattern *p, const ri_value *value
     return 0;
 }
 
-static int resolve_value(rille_op *op, ri_pattern *p, const ri_term *term, const ri_value *value, rille_err *err)
+static int resolve_value(rille_op *op, ri_pattern *p, const ri_value *value, rille_err *err)
 {
     p->has[RI_POS_V] = true;
-    bool is_ref = p->attr != NULL && p->attr->type == RI_REF;
-    if (is_ref || term->kind == RI_TERM_LOOKUP) {
+    if (p->attr != NULL && p->attr->type == RI_REF) {
         uint64_t e = 0;
-        RI_TRY(resolve_entity(op, p, term, value, &e, err));
+        RI_TRY(ri_name_entity(op, p->db, value, true, &e, err));
         p->v = ri_ref(e);
         p->v_is_ref = true;
         p->nothing = p->nothing || e == 0;
@@ -256,8 +281,7 @@ static int resolve_value(rille_op *op, ri_pattern *p, const ri_term *term, const
         return 0;
     }
     RI_TRY(fit_bytes(value, &op->arena, &p->v, err));
-    bool named = value->type == RI_KEYWORD || value->type == RI_TUPLE;
-    return named ? ri_name_entity(op, p->db, value, false, &p->v_entity, err) : 0;
+    return ri_may_name(value) ? ri_name_entity(op, p->db, value, false, &p->v_entity, err) : 0;
 }
 
 static int resolve_position(rille_op *op, ri_pattern *p, const ri_scope *scope, unsigned pos, rille_err *err)
@@ -265,23 +289,24 @@ static int resolve_position(rille_op *op, ri_pattern *p, const ri_scope *scope, 
     const ri_term *term = &p->terms[pos];
     const ri_value *value = ri_term_const(scope, term);
     p->var[pos] = ri_term_var(scope, term);
-    if (value == NULL && term->kind != RI_TERM_LOOKUP) {
+    if (value == NULL) {
         return 0;
     }
     switch (pos) {
     case RI_POS_E:
         p->has[pos] = true;
-        RI_TRY(resolve_entity(op, p, term, value, &p->e, err));
+        RI_TRY(ri_name_entity(op, p->db, value, true, &p->e, err));
         p->nothing = p->nothing || p->e == 0;
         return 0;
     case RI_POS_V:
-        return resolve_value(op, p, term, value, err);
+        return resolve_value(op, p, value, err);
     case RI_POS_T:
         p->has[pos] = true;
-        RI_TRY(resolve_entity(op, p, term, value, &p->t, err));
+        RI_TRY(ri_name_entity(op, p->db, value, true, &p->t, err));
+        p->nothing = p->nothing || p->t == 0;
         return 0;
     default: /* added: current datoms are */
-        p->nothing = p->nothing || value == NULL || value->type != RI_BOOL || value->as.u == 0;
+        p->nothing = p->nothing || value->type != RI_BOOL || value->as.u == 0;
         return 0;
     }
 }
@@ -289,14 +314,11 @@ static int resolve_position(rille_op *op, ri_pattern *p, const ri_scope *scope, 
 static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err *err)
 {
     uint16_t count = p->term_count;
-    if (count > RI_POS_A) { /* first: v depends on it */
-        const ri_term *term = &p->terms[RI_POS_A];
-        const ri_value *value = ri_term_const(scope, term);
-        p->var[RI_POS_A] = ri_term_var(scope, term);
+    if (count > RI_POS_A) { /* first: what v means depends on it */
+        const ri_value *value = ri_term_const(scope, &p->terms[RI_POS_A]);
+        p->var[RI_POS_A] = ri_term_var(scope, &p->terms[RI_POS_A]);
         if (value != NULL) {
             RI_TRY(resolve_attr(op, p, value, err));
-        } else if (term->kind == RI_TERM_LOOKUP) {
-            p->nothing = true;
         }
     }
     for (unsigned pos = 0; pos < RI_POS_COUNT && pos < count; pos++) {

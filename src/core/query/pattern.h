@@ -86,15 +86,27 @@ typedef struct ri_pattern {
     struct ri_pattern *next; /* of all patterns of the operation */
 } ri_pattern;
 
+/* Do names of entities count at a position other than A? At e and t, and at v where the attribute is a ref or not
+ * known. */
+static inline bool ri_pattern_names(const ri_pattern *p, unsigned pos)
+{
+    return pos == RI_POS_V ? p->attr == NULL || p->attr->type == RI_REF : pos == RI_POS_E || pos == RI_POS_T;
+}
 /* RILLE_QUERY: it has no source, or more terms than a datom has parts. */
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
 /* The entity whose id a value is; 0: none. */
 uint64_t ri_entity_of(const ri_value *v);
 /* The same where names count: idents, and lookup refs given as tuples (which may have to read: RILLE_NEED). 0: it names
- * none. strict: a lookup ref by an attribute that is unknown or not unique is an error; else it names none. */
-int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool strict, uint64_t *e, rille_err *err);
-/* The attribute that a keyword, a string or an id names; NULL: none, which is an error (RILLE_ATTRIBUTE) for a name when
- * strict, unless the database is read flexibly. */
+ * none. only: nothing but an entity can be meant, so a string is an ident, too, and a lookup ref by an attribute that
+ * is unknown or not unique is an error. Otherwise it names none. */
+int ri_name_entity(rille_op *op, const rille_db *db, const ri_value *v, bool only, uint64_t *e, rille_err *err);
+/* May the value be a name where names count? By its type alone: keywords, strings, and tuples (lookup refs). */
+static inline bool ri_may_name(const ri_value *v)
+{
+    return v->type == RI_KEYWORD || v->type == RI_STRING || v->type == RI_TUPLE;
+}
+/* The attribute that a keyword, a string (a colon before it may stay) or an id names; NULL: none, which is an error
+ * (RILLE_ATTRIBUTE) for a name when strict, unless the database is read flexibly. */
 int ri_name_attr(const rille_op *op, const rille_db *db, const ri_value *v, bool strict, const ri_attr **out,
                  rille_err *err);
 /* RILLE_ATTRIBUTE, with the name of the source where the query has several. */

@@ -117,7 +117,7 @@ static bool name_kind(const build *b, const ri_pattern *p, unsigned pos, ri_var 
     if (pos == RI_POS_V && p->attr == NULL) {
         *kind = RI_NAME_EITHER;
     }
-    return named && pos != RI_POS_ADDED && (pos != RI_POS_V || p->attr == NULL || p->attr->type == RI_REF);
+    return named && ri_pattern_names(p, pos);
 }
 
 /* A stage for names, where bound variables may have some; then the matcher compares with what that gives. */

@@ -34,7 +34,7 @@ static bool known(const ri_pattern *p, unsigned pos, const ri_varset *vars)
 /* What the datom determines the variable knows, unless that goes by one of several names. */
 static void add_position(const ri_pattern *p, unsigned pos, ri_varset *vars)
 {
-    if (!ri_varset_has(&p->scope->named, p->var[pos])) {
+    if (!ri_pattern_names(p, pos) || !ri_varset_has(&p->scope->named, p->var[pos])) {
         ri_varset_add(vars, p->var[pos]);
     }
 }

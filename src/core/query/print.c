@@ -50,13 +50,6 @@ static void put_term(const printer *p, const ri_term *term)
     case RI_TERM_CONST:
         ri_edn_write_value(p->out, &term->v);
         break;
-    case RI_TERM_LOOKUP:
-        ri_buf_put_text(p->out, "[");
-        ri_edn_write_value(p->out, &term->lookup->attr);
-        ri_buf_put_text(p->out, " ");
-        ri_edn_write_value(p->out, &term->lookup->v);
-        ri_buf_put_text(p->out, "]");
-        break;
     case RI_TERM_SOURCE:
         put_source(p, term->source);
         break;

@@ -183,7 +183,7 @@ static bool same_pattern(const ri_clause *a, const ri_clause *b, ri_var *renamed
     for (uint16_t i = 0; same && i < a->term_count; i++) {
         const ri_term *x = &a->terms[i];
         const ri_term *y = &b->terms[i];
-        same = x->kind == y->kind && x->kind != RI_TERM_LOOKUP;
+        same = x->kind == y->kind;
         if (same && x->kind == RI_TERM_CONST) {
             same = x->v.type == y->v.type && ri_value_eq(&x->v, &y->v);
         } else if (same && x->kind == RI_TERM_VAR) {

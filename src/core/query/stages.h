@@ -82,7 +82,7 @@ int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri
 
 typedef enum ri_name_kind {
     RI_NAME_ENTITY,     /* ident, lookup ref; a lookup ref that cannot be one is an error */
-    RI_NAME_EITHER,     /* the same, but also what it is */
+    RI_NAME_EITHER,     /* the same, but also what it is; strings are only that */
     RI_NAME_ATTR,       /* name of an attribute */
     RI_NAME_GIVEN_ATTR, /* the same, from an input: an unknown name is an error */
 } ri_name_kind;
