@@ -84,7 +84,7 @@ describe("the command rille", function()
     assert.matches("option %-%-timeout wants a number from 0 on", err)
     code, _, err = rille("q", QUERY, "st")
     assert.equal(1, code)
-    assert.matches('"st" is no URL: did you mean file:st%?.*; a source may also be a file NAME.csv %[SYNTAX%]', err)
+    assert.matches('"st" is not a URL: did you mean file:st%?.*; a source may also be a file NAME.csv %[SYNTAX%]', err)
   end)
 
   it("stops at the first transaction that fails, and says which", function()

@@ -24,7 +24,7 @@ describe("messages", function()
 
   it("guess the URL where there is no scheme", function()
     for _, f in ipairs { rille.connect, rille.create, rille.db, rille.exists, rille.drop, rille.branches } do
-      says('"st" is no URL: did you mean file:st? (this build has mem:, file:', f "st")
+      says('"st" is not a URL: did you mean file:st? (this build supports mem:NAME, file:DIR', f "st")
     end
     says("file:DIR?", rille.connect "")
   end)
@@ -77,6 +77,30 @@ describe("messages", function()
       rille.q(("[:find ?variable1 :in %s]"):format(table.concat(long, " "))))
   end)
 
+  it("list the schemes of this build, and never show secrets", function()
+    local kinds = {}
+    for _, kind in ipairs(support.kinds()) do kinds[kind] = true end
+    for _, url in ipairs { "ftp:x", "s4://u:secret@h/p?token=secret" } do
+      local _, message, code = rille.connect(url)
+      assert.equal("SYNTAX", code)
+      for _, scheme in ipairs { "mem", "file", "lmdb" } do
+        assert.equal(kinds[scheme] == true, message:find(scheme .. ":", 1, true) ~= nil, scheme)
+      end
+      for _, planned in ipairs { "s3:", "http", "sqlite:", "postgresql", "secret" } do
+        assert.is_nil(message:find(planned, 1, true), planned)
+      end
+    end
+    for _, f in ipairs { rille.connect, rille.create, rille.db, rille.exists, rille.drop, rille.branches } do
+      for url, shown in pairs { ["s3://key:secret@bucket/a?token=secret"] = "s3://bucket/a",
+        ["deferred:https://u:secret@h/p?a=secret"] = "https://h/p" } do
+        local _, message, code = f(url)
+        assert.equal("UNSUPPORTED", code)
+        assert.equal(1, (message:find(shown .. ": this build of rille has no backend for", 1, true)))
+        assert.is_nil(message:find("secret", 1, true))
+      end
+    end
+  end)
+
   it("guess functions, and say that pull is missing", function()
     says("function uper-case is not known (did you mean upper-case?)",
       rille.q("[:find ?m :where [_ :person/name ?n] [(uper-case ?n) ?m]]", db))
@@ -107,7 +131,14 @@ describe("messages", function()
     assert.equal("rille result: 1 row", tostring(assert(db:q '[:find ?p :where [?p :person/name "Ann"]]')))
     result:close()
     assert.equal("rille result (closed)", tostring(result))
+    assert.equal(("rille connection %s branch=main"):format(conn:url()), tostring(conn))
+    assert.equal(conn:url(), db:url())
     db:close()
     assert.equal("rille database (closed)", tostring(db))
+    local other = assert(rille.connect(conn:url(), { branch = "dev", create = true }))
+    assert.equal(("rille connection %s branch=dev"):format(conn:url()), tostring(other))
+    assert.equal(conn:url(), other:url())
+    other:close()
+    assert.equal("rille connection (closed)", tostring(other))
   end)
 end)

@@ -56,10 +56,13 @@ TEST(url__says_what_it_does_not_understand)
     static const struct {
         const char *text;
         const char *says;
-    } cases[] = { { "", "no scheme" },          { "catalog", "no scheme" },      { "ftp:x", "\"ftp:\" is not known" },
-                  { "ftp:x", "file:DIR" },      { "file:", "not followed by" },  { "file://host/x", "file:///DIR" },
-                  { "s3:x", "followed by //" }, { "s3://b?x", "key=value" },     { "s3://b?=x", "key=value" },
-                  { "s3://b/%", "%25" },        { "s3://b/%00", "hexadecimal" }, { "MEM:x", "not known" } };
+    } cases[] = {
+        { "", "missing scheme" },       { "catalog", "missing scheme" },     { "ftp:x", "unknown scheme \"ftp:\"" },
+        { "ftp:x", "file:DIR" },        { "file:", "not followed by" },      { "file://host/x", "file:///DIR" },
+        { "s3:x", "followed by //" },   { "s3://b?x", "key=value" },         { "s3://b?=x", "key=value" },
+        { "s3://b/%", "%25" },          { "s3://b/%00", "hexadecimal" },     { "MEM:x", "(did you mean mem:?)" },
+        { "fiel:x", "unknown scheme" }, { "fle:x", "(did you mean file:?)" }
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ri_url url;
         CHECK_RC(ri_url_parse(cases[i].text, &url, &test_err), RILLE_SYNTAX);
@@ -73,6 +76,54 @@ TEST(url__says_what_it_does_not_understand)
     }
     ri_url url;
     CHECK_RC(ri_url_parse(many, &url, &test_err), RILLE_SYNTAX);
+}
+
+/* What is planned is not offered: an unknown scheme gets the list of what this build can open. */
+TEST(url__lists_what_this_build_supports)
+{
+    static const char *const bad[] = { "ftp:x", "catalog", "nosuch://x" };
+    static const char *const planned[] = { "s3:", "http", "sqlite:", "postgresql:", "idb:", "deferred:", "faulty:" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ri_url url;
+        CHECK_RC(ri_url_parse(bad[i], &url, &test_err), RILLE_SYNTAX);
+        CHECK(strstr(test_err.message, "mem:NAME, file:DIR") != NULL);
+        CHECK((strstr(test_err.message, "lmdb:") != NULL) == (RILLE_WITH_LMDB != 0));
+        for (size_t j = 0; j < sizeof planned / sizeof *planned; j++) {
+            CHECK(strstr(test_err.message, planned[j]) == NULL);
+        }
+    }
+}
+
+TEST(url__shows_any_text_without_secrets)
+{
+    static const char *const cases[][2] = {
+        { "mem:x", "mem:x" },
+        { "file:/a@b/c?d#e", "file:/a@b/c?d#e" },
+        { "lmdb:u:p@h", "lmdb:u:p@h" },
+        { "s3://key:secret@bucket/a?token=secret", "s3://bucket/a" },
+        { "s3://bucket/a@b?secret", "s3://bucket/a@b" },
+        { "https://h/p#secret", "https://h/p" },
+        { "https://u:se@cret@h:80/p", "https://h:80/p" },
+        { "postgresql://u:secret@h", "postgresql://h" },
+        { "s3:key:secret@bucket", "s3:bucket" },
+        { "nosuch://u:secret@h/p?q=secret", "nosuch://h/p" },
+        { "deferred:s3://u:secret@h/p?secret", "deferred:s3://h/p" },
+        { "deferred:faulty:plan;https://u:secret@h/?secret", "deferred:faulty:plan;https://h/" },
+        { "deferred:deferred:file:a?b", "deferred:deferred:file:a?b" },
+        { "//u:secret@h/p", "//u:h/p" },
+        { "", "" },
+        { ":", ":" },
+        { "s3://", "s3://" },
+        { "s3://@", "s3://" },
+        { "s3://?", "s3://" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ri_buf shown = { 0 };
+        ri_url_show(&shown, cases[i][0]);
+        ri_buf_put_u8(&shown, 0);
+        CHECK_EQ_STR((const char *)shown.p, cases[i][1]);
+        ri_buf_deinit(&shown);
+    }
 }
 
 static int parse_and_free(void)
@@ -91,4 +142,5 @@ TEST(url__copes_without_memory)
 }
 
 TEST_MAIN(url__takes_local_places_as_they_are, url__decodes_remote_places_and_parameters, url__never_shows_passwords,
-          url__says_what_it_does_not_understand, url__copes_without_memory)
+          url__says_what_it_does_not_understand, url__lists_what_this_build_supports,
+          url__shows_any_text_without_secrets, url__copes_without_memory)

@@ -139,6 +139,21 @@ static int conn_url(lua_State *L)
     return 1;
 }
 
+/* "rille connection file:goods branch=main" */
+static int conn_tostring(lua_State *L)
+{
+    rl_box *box = rl_box_check(L, 1, &rl_class_conn);
+    if (box->handle == NULL) {
+        lua_pushliteral(L, "rille connection (closed)");
+        return 1;
+    }
+    box = rl_hold(L, 1, &rl_class_conn);
+    const rille_conn *conn = box->handle;
+    lua_pushfstring(L, "rille connection %s branch=%s", ri_conn_url(conn), ri_conn_branch(conn));
+    rl_let_go(box);
+    return 1;
+}
+
 static int conn_flush(lua_State *L)
 {
     rille_err err;
@@ -201,7 +216,9 @@ static const luaL_Reg methods[] = {
     { "url", conn_url }, { "_branches", conn_branches }, { "_transact", rl_conn_transact }, { NULL, NULL },
 };
 
-const rl_class rl_class_conn = { "connection", release_conn, methods, NULL };
+static const luaL_Reg meta[] = { { "__tostring", conn_tostring }, { NULL, NULL } };
+
+const rl_class rl_class_conn = { "connection", release_conn, methods, meta };
 
 void rl_conn_functions(lua_State *L)
 {

@@ -213,6 +213,16 @@ static int db_eq(lua_State *L)
     return 1;
 }
 
+/* url(): where it is stored, without what may be a secret */
+static int db_url(lua_State *L)
+{
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
+    lua_pushstring(L, ri_store_url(db->store));
+    rl_let_go(box);
+    return 1;
+}
+
 /* "rille database file:goods t=1099511627777" */
 static int db_tostring(lua_State *L)
 {
@@ -233,7 +243,8 @@ static int db_tostring(lua_State *L)
 static const luaL_Reg methods[] = {
     { "as_of", db_as_of },  { "basis", db_basis },   { "schema", db_schema },     { "entid", db_entid },
     { "ident", db_ident },  { "_with", rl_db_with }, { "_datoms", rl_db_datoms }, { "_count", rl_db_count },
-    { "_alone", db_alone }, { "_seek", rl_db_seek }, { "_range", rl_db_range },   { NULL, NULL },
+    { "_alone", db_alone }, { "_seek", rl_db_seek }, { "_range", rl_db_range },   { "url", db_url },
+    { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn.h"
 
+#include "../store/url.h"
 #include "conn_own.h"
 #include "flush.h"
 
@@ -168,7 +169,7 @@ int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err)
     *out = NULL;
     int rc = ri_conn_refresh(conn, err);
     if (rc != 0) {
-        ri_err_prefix(err, "%s", conn->url);
+        ri_err_prefix(err, "%s", ri_conn_url(conn));
         return rc;
     }
     *out = ri_conn_seen_db(conn);
@@ -252,9 +253,8 @@ static int open_store(const char *url, const ri_store_options *options, ri_store
 {
     *out = NULL;
     if (url != NULL && strchr(url, ':') == NULL) {
-        return ri_fail(err, RILLE_SYNTAX,
-                       "\"%.60s\" is no URL: did you mean file:%.60s? (this build has mem:, file:%s)", url,
-                       url[0] == '\0' ? "DIR" : url, RILLE_WITH_LMDB ? ", lmdb:" : "");
+        return ri_fail(err, RILLE_SYNTAX, "\"%.60s\" is not a URL: did you mean file:%.60s? (this build supports %s)",
+                       url, url[0] == '\0' ? "DIR" : url, ri_url_supported());
     }
     return ri_store_open(url, options, out, err);
 }
@@ -293,12 +293,6 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
     memcpy(conn->branch, branch, strlen(branch));
     ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
     RI_TRY(open_store(url, &store_options, &conn->store, err));
-    size_t url_size = strlen(url) + 1;
-    conn->url = ri_alloc(url_size);
-    if (conn->url == NULL) {
-        return ri_fail_nomem(err);
-    }
-    memcpy(conn->url, url, url_size);
     int rc = find_or_create(conn, options, err);
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_store_url(conn->store));
@@ -329,14 +323,18 @@ void ri_conn_release(rille_conn *conn)
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
         ri_mutex_deinit(&conn->state);
-        ri_free(conn->url);
         ri_free(conn);
     }
 }
 
 const char *ri_conn_url(const rille_conn *conn)
 {
-    return conn->url;
+    return ri_store_url(conn->store);
+}
+
+const char *ri_conn_branch(const rille_conn *conn)
+{
+    return conn->branch;
 }
 
 ri_store *ri_conn_store(rille_conn *conn)

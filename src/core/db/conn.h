@@ -23,7 +23,9 @@ typedef struct rille_conn rille_conn; /* internally locked */
 
 int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err);
 void ri_conn_release(rille_conn *conn);
+/* Without what may be a secret (ri_url_show). */
 const char *ri_conn_url(const rille_conn *conn);
+const char *ri_conn_branch(const rille_conn *conn);
 ri_store *ri_conn_store(rille_conn *conn);
 /* The newest value: one read of the head. */
 int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err);

@@ -22,7 +22,6 @@ typedef struct ri_seen {
 struct rille_conn {
     ri_refs refs;
     ri_store *store;
-    char *url;
     char branch[64];
     ri_durability durability;
     ri_mutex writer;

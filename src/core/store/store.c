@@ -96,8 +96,8 @@ static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_bac
     case RI_SCHEME_FAULTY:
         break;
     }
-    return ri_fail(err, RILLE_UNSUPPORTED, "%s: this build of rille has no backend for %s: (it has mem:, file:%s)",
-                   url->shown, ri_scheme_name(url->scheme), RILLE_WITH_LMDB ? ", lmdb:" : "");
+    return ri_fail(err, RILLE_UNSUPPORTED, "%s: this build of rille has no backend for %s:; it supports %s", url->shown,
+                   ri_scheme_name(url->scheme), ri_url_supported());
 }
 
 static int open_url(const char *text, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,

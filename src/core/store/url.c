@@ -7,7 +7,9 @@
 #include "../base/buf.h"
 #include "../base/bytes.h"
 #include "../base/mem.h"
+#include "../data/value.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct scheme_row {
@@ -23,7 +25,21 @@ static const struct scheme_row {
     { "faulty", RI_SCHEME_FAULTY, true },
 };
 #define SCHEME_COUNT (sizeof schemes / sizeof *schemes)
-#define SCHEMES_TEXT "mem:NAME, file:DIR, lmdb:DIR, s3://BUCKET/PREFIX, http(s)://HOST/PATH, sqlite:FILE, postgresql://"
+
+/* What this build can open. */
+#if RILLE_WITH_LMDB
+#define SUPPORTED_TEXT "mem:NAME, file:DIR, lmdb:DIR"
+static const char *const supported[] = { "mem", "file", "lmdb" };
+#else
+#define SUPPORTED_TEXT "mem:NAME, file:DIR"
+static const char *const supported[] = { "mem", "file" };
+#endif
+#define SUPPORTED_COUNT (sizeof supported / sizeof *supported)
+
+const char *ri_url_supported(void)
+{
+    return SUPPORTED_TEXT;
+}
 
 const char *ri_scheme_name(ri_scheme scheme)
 {
@@ -147,21 +163,78 @@ static int parse_rest(const struct scheme_row *row, const char *rest, ri_url *ou
     return out->place == NULL ? ri_fail_nomem(err) : RILLE_OK;
 }
 
-static int show(const struct scheme_row *row, ri_url *out, rille_err *err)
+/* The row of the scheme of a URL, or NULL; *len is the length of what comes before the first colon. */
+static const struct scheme_row *scheme_of(const char *text, size_t *len)
 {
-    ri_buf text = { 0 };
-    size_t len;
-    ri_buf_put_text(&text, row->name);
-    ri_buf_put_text(&text, row->local ? ":" : "://");
-    if (row->scheme == RI_SCHEME_DEFERRED || row->scheme == RI_SCHEME_FAULTY) {
-        ri_buf_put_text(&text, "..."); /* the opener puts the inner store's name there */
-    } else {
-        ri_buf_put_text(&text, out->place);
+    *len = strcspn(text, ":");
+    for (size_t i = 0; i < SCHEME_COUNT && text[*len] == ':'; i++) {
+        if (strlen(schemes[i].name) == *len && strncmp(schemes[i].name, text, *len) == 0) {
+            return &schemes[i];
+        }
     }
-    ri_buf_put_u8(&text, 0);
-    out->shown = (char *)ri_buf_take(&text, &len);
-    ri_buf_deinit(&text);
+    return NULL;
+}
+
+void ri_url_show(ri_buf *out, const char *text)
+{
+    size_t len;
+    const struct scheme_row *row = scheme_of(text, &len);
+    while (row != NULL && (row->scheme == RI_SCHEME_DEFERRED || row->scheme == RI_SCHEME_FAULTY)) {
+        ri_buf_put(out, text, len + 1);
+        text += len + 1;
+        row = scheme_of(text, &len);
+    }
+    if (row != NULL && row->local) {
+        ri_buf_put_text(out, text);
+        return;
+    }
+    size_t authority = text[len] == ':' ? len + 1 : 0;
+    authority += strspn(text + authority, "/");
+    size_t place = authority;
+    size_t host_end = authority + strcspn(text + authority, "/?#");
+    for (size_t i = authority; i < host_end; i++) {
+        if (text[i] == '@') { /* the last one: a password may have one */
+            place = i + 1;
+        }
+    }
+    ri_buf_put(out, text, authority);
+    ri_buf_put(out, text + place, strcspn(text + place, "?#"));
+}
+
+static int show(const struct scheme_row *row, const char *text, ri_url *out, rille_err *err)
+{
+    ri_buf shown = { 0 };
+    size_t len;
+    if (row->scheme == RI_SCHEME_DEFERRED || row->scheme == RI_SCHEME_FAULTY) {
+        ri_buf_put_text(&shown, row->name);
+        ri_buf_put_text(&shown, ":..."); /* the opener puts the inner store's name there */
+    } else if (row->local) {
+        ri_buf_put_text(&shown, row->name);
+        ri_buf_put_text(&shown, ":");
+        ri_buf_put_text(&shown, out->place);
+    } else {
+        ri_url_show(&shown, text);
+    }
+    ri_buf_put_u8(&shown, 0);
+    out->shown = (char *)ri_buf_take(&shown, &len);
+    ri_buf_deinit(&shown);
     return out->shown == NULL ? ri_fail_nomem(err) : RILLE_OK;
+}
+
+/* " (did you mean file:?)" */
+static const char *hint(const char *text, size_t len, char out[40])
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < SUPPORTED_COUNT; i++) {
+        char lower[8] = { 0 };
+        for (size_t c = 0; c < len && len < sizeof lower; c++) {
+            lower[c] = (char)(text[c] >= 'A' && text[c] <= 'Z' ? text[c] - 'A' + 'a' : text[c]);
+        }
+        if (lower[0] != '\0' && ri_edit_distance(lower, len, supported[i], strlen(supported[i])) <= 1) {
+            (void)snprintf(out, 40, " (did you mean %s:?)", supported[i]);
+        }
+    }
+    return out;
 }
 
 int ri_url_parse(const char *text, ri_url *out, rille_err *err)
@@ -170,23 +243,23 @@ int ri_url_parse(const char *text, ri_url *out, rille_err *err)
     if (text == NULL) {
         return ri_fail(err, RILLE_MISUSE, "the store URL is NULL");
     }
-    size_t len = strcspn(text, ":");
-    for (size_t i = 0; i < SCHEME_COUNT && text[len] == ':'; i++) {
-        if (strlen(schemes[i].name) == len && strncmp(schemes[i].name, text, len) == 0) {
-            out->scheme = schemes[i].scheme;
-            int rc = parse_rest(&schemes[i], text + len + 1, out, err);
-            rc = rc == RILLE_OK ? show(&schemes[i], out, err) : rc;
-            if (rc != RILLE_OK) {
-                ri_url_deinit(out);
-            }
-            return rc;
+    size_t len;
+    const struct scheme_row *row = scheme_of(text, &len);
+    if (row != NULL) {
+        out->scheme = row->scheme;
+        int rc = parse_rest(row, text + len + 1, out, err);
+        rc = rc == RILLE_OK ? show(row, text, out, err) : rc;
+        if (rc != RILLE_OK) {
+            ri_url_deinit(out);
         }
+        return rc;
     }
     if (text[len] != ':') {
-        return ri_fail(err, RILLE_SYNTAX, "store URL: there is no scheme; known are " SCHEMES_TEXT);
+        return ri_fail(err, RILLE_SYNTAX, "store URL: missing scheme; this build supports " SUPPORTED_TEXT);
     }
-    return ri_fail(err, RILLE_SYNTAX, "store URL: scheme \"%.*s:\" is not known; known are " SCHEMES_TEXT,
-                   (int)(len < 20 ? len : 20), text);
+    char guess[40];
+    return ri_fail(err, RILLE_SYNTAX, "store URL: unknown scheme \"%.*s:\"%s; this build supports " SUPPORTED_TEXT,
+                   (int)(len < 20 ? len : 20), text, hint(text, len, guess));
 }
 
 void ri_url_deinit(ri_url *url)

@@ -6,6 +6,7 @@
 #ifndef RI_URL_H
 #define RI_URL_H
 
+#include "../base/buf.h"
 #include "../base/err.h"
 
 #include <stdbool.h>
@@ -38,10 +39,15 @@ typedef struct ri_url {
     char *shown; /* for messages: never a password, never parameters */
 } ri_url;
 
-/* RILLE_SYNTAX names what is wrong, and the schemes when the scheme is unknown. The URL itself is never in a message.
+/* RILLE_SYNTAX names what is wrong, and what this build supports when the scheme is unknown. The URL itself is never in a message.
  */
 int ri_url_parse(const char *text, ri_url *out, rille_err *err);
 void ri_url_deinit(ri_url *url);
+/* What this build can open: "mem:NAME, file:DIR, lmdb:DIR". */
+const char *ri_url_supported(void);
+/* Appends a URL, valid or not, without what may be a secret: user, password and parameters of what is not local. Every
+ * message, tostring and url() shows URLs by this. */
+void ri_url_show(ri_buf *out, const char *text);
 const char *ri_scheme_name(ri_scheme scheme);
 /* NULL: not given. */
 const char *ri_url_param(const ri_url *url, const char *key);
