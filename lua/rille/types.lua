@@ -2,7 +2,8 @@
 ---@meta
 -- luacheck: ignore
 --
--- Types of the handles that rille.core makes, for editors. Never loaded. rille.lua, run.lua and query.lua say the rest.
+-- Types for editors, never loaded: the handles that rille.core makes, with all their methods, and what the modules offer
+-- without a comment of their own beside the code. spec/types_spec.lua compares this file with what is really there.
 
 ---A value of a type that Lua has none of its own for. Interned: equal values are the same object.
 ---@class rille.Value: userdata
@@ -12,9 +13,69 @@
 ---@field name string? of a keyword or symbol
 ---@field namespace string?
 
+---@class rille
+---@field _VERSION string
+---@field null userdata stands for nil in data
+---@field edn rille.edn
+---@field query rille.query
+---@field kw fun(text: string): rille.Value a keyword; the colon may be left out
+---@field sym fun(text: string): rille.Value
+---@field uuid fun(text: string?): rille.Value without text: a random one
+---@field instant fun(at: string|integer|nil): rille.Value ISO text, or milliseconds since 1970; nil: now
+---@field bytes fun(text: string): rille.Value
+---@field bigint fun(text: string): rille.Value
+---@field bigdec fun(text: string): rille.Value
+---@field value_type fun(x: any): string?
+---@field vars fun(): table<string, rille.Value> `v.x` is ?x, `v._` the blank
+---@field q fun(query: string|rille.Builder|table|rille.Query, ...: any): any, string?, string?
+---@field rows fun(query: string|rille.Builder|table|rille.Query, ...: any): fun(...): any
+---@field explain fun(query: string|rille.Builder|table|rille.Query, ...: any): string?, string?, string?
+---@field prepare fun(query: string|rille.Builder|table): rille.Query?, string?, string?
+---@field options fun(options: {timeout_ms: number?, memory_bytes: number?, limit: integer?, offset: integer?}): rille.Options
+---@field rules fun(rules: string|table): table?, string?, string?
+---@field fn fun(name: string, f: fun(...): any)
+---@field csv fun(path: string, options: table?): any[][]?, string?, string?
+---@field csv_parse fun(text: string, options: table?): any[][]?, string?, string?
+
+---@class rille.query
+---@field methods table of builders
+---@field eq fun(...: any): rille.Clause
+---@field ne fun(...: any): rille.Clause
+---@field lt fun(...: any): rille.Clause
+---@field le fun(...: any): rille.Clause
+---@field gt fun(...: any): rille.Clause
+---@field ge fun(...: any): rille.Clause
+---@field count fun(var: rille.Value): rille.Clause
+---@field count_distinct fun(var: rille.Value): rille.Clause
+---@field distinct fun(var: rille.Value): rille.Clause
+---@field sum fun(var: rille.Value): rille.Clause
+---@field avg fun(var: rille.Value): rille.Clause
+---@field median fun(var: rille.Value): rille.Clause
+---@field min fun(var: rille.Value, n: integer?): rille.Clause
+---@field max fun(var: rille.Value, n: integer?): rille.Clause
+---@field variance fun(var: rille.Value): rille.Clause
+---@field stddev fun(var: rille.Value): rille.Clause
+
 ---A connection to one branch of a database.
 ---@class rille.Conn: userdata
 local Conn = {}
+
+---Commits transaction data: a list of entity maps and operations, or EDN text.
+---@param tx_data table|string
+---@param options? {meta: table?} meta: attributes of the transaction itself
+---@return rille.Report? report
+---@return string? message
+---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
+function Conn:transact(tx_data, options) end
+
+---Calls f(report) after each transaction of this connection.
+---@param f fun(report: rille.Report)
+---@return integer id
+function Conn:listen(f) end
+
+---Ends what listen began.
+---@param id integer
+function Conn:unlisten(id) end
 
 ---The newest value.
 ---@return rille.Db? db
@@ -38,12 +99,62 @@ function Conn:stats() end
 ---@return string? code "CORRUPT"
 function Conn:verify() end
 
+---Where the database is stored, without what may be a secret.
 ---@return string
 function Conn:url() end
+
+---Closes the connection; its database values stay usable.
+function Conn:close() end
 
 ---A database value: never changes.
 ---@class rille.Db: userdata
 local Db = {}
+
+---Where the database is stored, without what may be a secret.
+---@return string
+function Db:url() end
+
+---Runs a query with this value as its first input.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any more inputs
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function Db:q(query, ...) end
+
+---Iterates over the datoms of an index that begin with the given components. Raises errors.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any components, in the order of the index's name
+---@return fun(): integer, string, any, integer, boolean
+function Db:datoms(index, ...) end
+
+---Iterates over the datoms of an index from the given components to its end. Raises errors.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any components, in the order of the index's name
+---@return fun(): integer, string, any, integer, boolean
+function Db:seek_datoms(index, ...) end
+
+---Iterates over the datoms of an indexed or unique attribute by value, from `from` to before `to`. Raises errors.
+---@param attr string
+---@param from any? nil: from the least
+---@param to any? nil: to the end
+---@return fun(): integer, string, any, integer, boolean
+function Db:index_range(attr, from, to) end
+
+---The exact number of datoms of an index that begin with the given components.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return integer? count
+---@return string? message
+---@return string? code
+function Db:count(index, ...) end
+
+---The value that transacting the data would give, in a report; nothing is stored.
+---@param tx_data table|string
+---@return rille.Report? report
+---@return string? message
+---@return string? code
+function Db:with(tx_data) end
 
 ---The value at a transaction id, an instant (also as ISO text) or a commit id.
 ---@param point integer|string|rille.Value
@@ -55,7 +166,7 @@ function Db:as_of(point) end
 ---@return {t: integer, instant: rille.Value, commit: string, branch: string}
 function Db:basis() end
 
----@return table<string, {id: integer, type: string, cardinality: "one"|"many", unique: string?, index: boolean}>
+---@return table<string, {id: integer, type: string, cardinality: "one"|"many", unique: string?, index: boolean, component: boolean, no_history: boolean}>
 function Db:schema() end
 
 ---The id of an ident or lookup ref.
@@ -70,6 +181,7 @@ function Db:entid(entity) end
 ---@return string?
 function Db:ident(id) end
 
+---May be called twice; the collector closes it, too.
 function Db:close() end
 
 ---One datom of a report.
@@ -94,6 +206,32 @@ function Db:close() end
 ---@class rille.Query: userdata
 local Query = {}
 
+---Runs it to its end.
+---@param ... any inputs in the order of :in, then maybe rille.options
+---@return rille.Result|any result nil, too, for `?x .` that finds nothing
+---@return string? message
+---@return string? code
+function Query:run(...) end
+
+---Iterates over its rows while it runs: several values for each row, no table. Raises errors.
+---@param ... any inputs
+---@return fun(...): any
+function Query:rows(...) end
+
+---Begins to run it, to be stepped by hosts with an event loop.
+---@param ... any inputs
+---@return rille.Op? op
+---@return string? message
+---@return string? code
+function Query:start(...) end
+
+---The plan, with the rows it expected and had.
+---@param ... any inputs
+---@return string? text
+---@return string? message
+---@return string? code
+function Query:explain(...) end
+
 ---@return string
 function Query:text() end
 
@@ -103,11 +241,29 @@ function Query:columns() end
 ---@return {kind: "source"|"rules"|"scalar"|"list"|"row"|"rows", name: string}[]
 function Query:inputs() end
 
+---May be called twice; the collector closes it, too.
 function Query:close() end
 
 ---A query that runs.
 ---@class rille.Op: userdata
 local Op = {}
+
+---Goes on for about so many microseconds; nil or 0: until something happens.
+---@param budget_us number?
+---@return "rows"|"need"|"again"|"done"|nil state
+---@return string? message
+---@return string? code
+function Op:step(budget_us) end
+
+---Iterates over the rows of the last "rows" step.
+---@return fun(): any
+function Op:rows() end
+
+---Runs to the end, fetching by itself, and closes the operation.
+---@return rille.Result|any result
+---@return string? message
+---@return string? code
+function Op:run() end
 
 ---Rows of the batch at hand that were not taken yet.
 ---@return integer
@@ -134,6 +290,7 @@ function Op:supply(i, bytes) end
 ---The next step gives CANCELLED.
 function Op:cancel() end
 
+---May be called twice; the collector closes it, too.
 function Op:close() end
 
 ---Rows over columns; `#result`, `result[i]`.
@@ -155,6 +312,7 @@ function Result:rows() end
 ---@return any[][]
 function Result:to_table() end
 
+---May be called twice; the collector closes it, too.
 function Result:close() end
 
 ---@class rille.Options
