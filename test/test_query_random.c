@@ -467,21 +467,40 @@ static bool same_rows(const ri_table *got, ri_table *set)
     return true;
 }
 
+typedef struct comparison {
+    eval *ev;
+    const char *query;
+} comparison;
+
+static bool compare_rows(void *context, int rc, const ri_table *got, rille_err *err)
+{
+    const comparison *c = context;
+    test_err = *err;
+    REQUIRE_RC(rc, 0);
+    bool same = same_rows(got, &c->ev->out);
+    if (!same) {
+        char *expected = world_text(&c->ev->out, true);
+        char *shown = world_text(got, true);
+        CHECK_EQ_STR(c->query, "");
+        CHECK_EQ_STR(shown, expected);
+        free(shown);
+        free(expected);
+    }
+    return same;
+}
+
 static void compare(world *w, const model *m, eval *ev)
 {
     ri_buf text = { 0 };
     ri_table got;
     put_query(m, ev->q, &text);
+    comparison c = { ev, (const char *)text.p };
     w->budget_us = ev->work % 2;
-    REQUIRE_RC(world_run(w, (const char *)text.p, &got, &test_err), 0);
-    char *expected = world_text(&ev->out, true);
-    if (!same_rows(&got, &ev->out)) {
-        char *shown = world_text(&got, true);
-        CHECK_EQ_STR((const char *)text.p, "");
-        CHECK_EQ_STR(shown, expected);
-        free(shown);
+    rille_err err = { 0 };
+    int rc = world_run(w, c.query, &got, &err);
+    if (compare_rows(&c, rc, &got, &err)) {
+        world_paused(w, c.query, compare_rows, &c);
     }
-    free(expected);
     ri_table_deinit(&got);
     ri_buf_deinit(&text);
 }

@@ -15,6 +15,9 @@
 #define WORLD_DBS_MAX 4
 #define WORLD_INPUTS_MAX 8
 
+/* Where queries pause: which units of work are interrupted, and whether reads at random have to wait. */
+typedef enum world_pause { PAUSE_NEVER, PAUSE_EVERY_UNIT, PAUSE_ONE_UNIT, PAUSE_RANDOM_UNITS } world_pause;
+
 typedef struct world {
     rille_conn *conn[WORLD_DBS_MAX];
     rille_db *db[WORLD_DBS_MAX];
@@ -27,6 +30,13 @@ typedef struct world {
     unsigned steps;     /* of the last query */
     unsigned units;     /* of work that they began */
     ri_op_options options;
+    world_pause pause;
+    unsigned pause_at;    /* PAUSE_ONE_UNIT */
+    unsigned pause_units; /* begun since the query began */
+    unsigned pauses;      /* of the last query */
+    bool defers;          /* reads, at random */
+    bool no_pauses;       /* EXPECT: the query only as it is */
+    test_rng rng;
 } world;
 
 static inline void world_inputs_clear(world *w)
@@ -212,6 +222,36 @@ static inline char *world_text(const ri_table *table, bool sorted)
     return text;
 }
 
+static inline bool world_interrupt(void *context)
+{
+    world *w = context;
+    bool pauses = false;
+    switch (w->pause) {
+    case PAUSE_NEVER:
+        break;
+    case PAUSE_EVERY_UNIT:
+        pauses = true;
+        break;
+    case PAUSE_ONE_UNIT:
+        pauses = w->pause_units == w->pause_at;
+        break;
+    case PAUSE_RANDOM_UNITS:
+        pauses = test_random_below(&w->rng, 3) == 0;
+        break;
+    }
+    w->pause_units++;
+    w->pauses += pauses;
+    return pauses;
+}
+
+static inline bool world_defer(void *context)
+{
+    world *w = context;
+    bool defers = test_random_below(&w->rng, 2) == 0;
+    w->pauses += defers;
+    return defers;
+}
+
 static inline int world_collect(rille_op *op, ri_table *out, rille_err *err)
 {
     const ri_vec *cols[64];
@@ -231,9 +271,17 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
     memset(out, 0, sizeof *out);
     w->steps = 0;
     w->units = 0;
+    w->pause_units = 0;
+    w->pauses = 0;
+    w->options.interrupt = w->pause != PAUSE_NEVER ? world_interrupt : NULL;
+    w->options.context = w;
     int rc = ri_query_parse(text, strlen(text), &query, err);
     if (rc == 0) {
         rc = ri_op_new(query, w->inputs, w->input_count, &w->options, &op, err);
+    }
+    if (rc == 0 && w->defers) {
+        ri_op_io(op)->defer = world_defer;
+        ri_op_io(op)->defer_context = w;
     }
     if (rc == 0) {
         rc = ri_table_init(out, query->find_count, false, err);
@@ -265,43 +313,82 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
     return rc == RILLE_DONE ? 0 : rc;
 }
 
-/* The inputs stay: query again, or world_inputs_clear. */
-static inline void world_expect_order(world *w, const char *query, const char *expected, bool sorted, const char *file,
-                                      int line)
+#define WORLD_PAUSE_AT_EACH_MAX 40U /* queries of more units are not interrupted at each one in turn */
+
+/* Runs a query in all ways to pause, until check (of the rows, or of the error when rc is not 0) is false. */
+static inline void world_paused(world *w, const char *query, bool (*check)(void *, int, const ri_table *, rille_err *),
+                                void *context)
 {
-    ri_table table;
-    rille_err err = { 0 };
-    int rc = world_run(w, query, &table, &err);
-    if (rc != 0) {
-        test_failed_at(file, line);
-        (void)fprintf(stderr, "%s\n    gave %s: %s\n", query, rille_code_name(rc), err.message);
-        return;
+    unsigned units = w->units;
+    unsigned each = units <= WORLD_PAUSE_AT_EACH_MAX ? units : 0;
+    bool goes_on = true;
+    if (w->rng.state == 0) {
+        w->rng = test_rng_new();
     }
-    char *text = world_text(&table, sorted);
-    (void)test_check_str(text, expected, file, line, query);
-    free(text);
-    ri_table_deinit(&table);
+    for (unsigned i = 0; i < each + 4 && goes_on; i++) {
+        ri_table table;
+        rille_err err = { 0 };
+        w->pause = i == 0 ? PAUSE_EVERY_UNIT : i < 4 ? PAUSE_RANDOM_UNITS : PAUSE_ONE_UNIT;
+        w->pause_at = i < 4 ? 0 : i - 4;
+        w->defers = i == 2 || i == 3;
+        int rc = world_run(w, query, &table, &err);
+        goes_on = check(context, rc, &table, &err);
+        if (rc == 0) {
+            ri_table_deinit(&table);
+        }
+    }
+    w->pause = PAUSE_NEVER;
+    w->defers = false;
 }
 
-#define EXPECT(w, query, expected) world_expect_order((w), (query), (expected), true, __FILE__, __LINE__)
-#define EXPECT_ORDERED(w, query, expected) world_expect_order((w), (query), (expected), false, __FILE__, __LINE__)
+/* The inputs stay: query again, or world_inputs_clear. */
+typedef struct world_expected {
+    const char *query;
+    const char *text; /* rows, or a part of the message */
+    int code;
+    bool sorted;
+    const char *file;
+    int line;
+} world_expected;
 
-static inline void world_expect_error(world *w, const char *query, int code, const char *part, const char *file,
-                                      int line)
+static inline bool world_check(void *context, int rc, const ri_table *table, rille_err *err)
+{
+    const world_expected *expected = context;
+    if (rc != expected->code || (rc != 0 && strstr(err->message, expected->text) == NULL)) {
+        test_failed_at(expected->file, expected->line);
+        (void)fprintf(stderr, "%s\n    returned %s (%s), expected %s with \"%s\"\n", expected->query,
+                      rille_code_name(rc), err->message, rille_code_name(expected->code), expected->text);
+        return false;
+    }
+    if (rc != 0) {
+        return true;
+    }
+    char *text = world_text(table, expected->sorted);
+    bool same = test_check_str(text, expected->text, expected->file, expected->line, expected->query);
+    free(text);
+    return same;
+}
+
+static inline void world_expect(world *w, world_expected expected)
 {
     ri_table table;
     rille_err err = { 0 };
-    int rc = world_run(w, query, &table, &err);
+    int rc = world_run(w, expected.query, &table, &err);
+    bool fine = world_check(&expected, rc, &table, &err);
     if (rc == 0) {
         ri_table_deinit(&table);
     }
-    if (rc != code || strstr(err.message, part) == NULL) {
-        test_failed_at(file, line);
-        (void)fprintf(stderr, "%s\n    gave %s (%s), expected %s with \"%s\"\n", query, rille_code_name(rc),
-                      err.message, rille_code_name(code), part);
+    if (fine && !w->no_pauses) {
+        world_paused(w, expected.query, world_check, &expected);
     }
 }
 
-#define EXPECT_ERROR(w, query, code, part) world_expect_error((w), (query), (code), (part), __FILE__, __LINE__)
+/* The answer, uninterrupted and with pauses everywhere. */
+#define EXPECT(w, query, expected) \
+    world_expect((w), (world_expected){ (query), (expected), 0, true, __FILE__, __LINE__ })
+#define EXPECT_ORDERED(w, query, expected) \
+    world_expect((w), (world_expected){ (query), (expected), 0, false, __FILE__, __LINE__ })
+#define EXPECT_ERROR(w, query, code, part) \
+    world_expect((w), (world_expected){ (query), (part), (code), false, __FILE__, __LINE__ })
 
 #endif

@@ -348,6 +348,15 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
 {
     uint8_t key[RI_KEY_SIZE];
     ri_object_key(key, ref->addr, decode);
+    *out = NULL;
+    if (io != NULL && io->defer != NULL && !ri_addr_is_zero(ref->addr)) {
+        if ((*out = ri_io_pinned(io, store, key)) != NULL) {
+            return RILLE_OK;
+        }
+        if (io->defer(io->defer_context)) {
+            return ri_io_want(io, store, ref, decode, err);
+        }
+    }
     if ((*out = ri_cache_get(store->cache, key)) != NULL) {
         return RILLE_OK;
     }

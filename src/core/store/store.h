@@ -95,7 +95,11 @@ typedef struct ri_io {
     size_t pin_count;
     size_t pin_cap;
     uint64_t fetch_count; /* round trips that ri_io_fetch made */
-} ri_io;                  /* all zero is a fresh io */
+    /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED),
+     * whatever the store and its cache could answer. */
+    bool (*defer)(void *context);
+    void *defer_context;
+} ri_io; /* all zero is a fresh io */
 
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
 
