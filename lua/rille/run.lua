@@ -11,7 +11,7 @@ local Q = require "rille.query"
 
 local M = {}
 
-local unpack, raise = compat.unpack, core.raise
+local unpack, raise, clock_us = compat.unpack, core.raise, core.clock_us
 local query_methods, op_methods = core.methods.query, core.methods.op
 local start_op, step_op, run_op = query_methods._start, op_methods._step, op_methods._run
 
@@ -234,6 +234,7 @@ end
 ---@return string? message
 ---@return string? code
 function op_methods:step(budget_us)
+  local ends_at = type(budget_us) == "number" and budget_us ~= 0 and clock_us() + budget_us
   while true do
     local state, message, code = step_op(self, budget_us)
     if not state then return nil, message, code end
@@ -241,6 +242,10 @@ function op_methods:step(budget_us)
     local fine
     fine, message, code = answer_call(self)
     if not fine then return nil, message, code end
+    if ends_at then -- one budget for all the steps and calls; a call answered is progress
+      budget_us = ends_at - clock_us()
+      if budget_us <= 0 then return "again" end
+    end
   end
 end
 

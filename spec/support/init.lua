@@ -6,8 +6,27 @@
 -- suite runs over the sans-I/O paths.
 
 local rille = require "rille"
+local core = require "rille.core"
 
 local M = {}
+
+-- RILLE_PAUSES=each or =random: every query of the suite is interrupted at each unit of work, or at random ones and at
+-- random reads. What it answers must be the same.
+M.pauses = os.getenv "RILLE_PAUSES"
+M.pauses = M.pauses ~= "" and M.pauses or nil
+
+---Queries pause as RILLE_PAUSES has it, or as it is said here ("each", "random", "never").
+function M.pause(how)
+  how = how or M.pauses or "never"
+  return core.pauses(how, how == "random", tonumber(os.getenv "RILLE_SEED"))
+end
+
+M.pause()
+if M.pauses and newproxy == nil then -- luacheck: ignore 113
+  M.at_exit = setmetatable({}, { __gc = function()
+    io.stderr:write(("%d units of work were interrupted and %d reads had to wait in %d queries\n"):format(M.pause()))
+  end })
+end
 
 local counter = 0
 local dir

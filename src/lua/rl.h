@@ -29,6 +29,17 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+/* Where queries pause, for tests (rl_pause.c). */
+typedef enum rl_pause { RL_PAUSE_NEVER, RL_PAUSE_EACH, RL_PAUSE_RANDOM } rl_pause;
+typedef struct rl_pauses {
+    uint64_t seed;
+    uint64_t unit_count; /* interrupted so far */
+    uint64_t read_count; /* that had to wait */
+    uint64_t query_count;
+    uint8_t units; /* rl_pause */
+    bool reads;
+} rl_pauses;
+
 /* What is known of a Lua state: found under a key of the registry; lives as long as the state. */
 typedef struct rl_state {
     const void *value_meta; /* lua_topointer of the metatable of values */
@@ -38,7 +49,8 @@ typedef struct rl_state {
     const void *tagged_meta;
     struct rl_functions *functions; /* of Lua, that query text may call; NULL once the state is being closed */
     int64_t noted_bytes;            /* rl_note_bytes */
-    bool has_ffi;                   /* LuaJIT: int64_t cdata */
+    rl_pauses pauses;
+    bool has_ffi; /* LuaJIT: int64_t cdata */
 } rl_state;
 
 typedef struct rl_functions {
@@ -223,6 +235,7 @@ extern const rl_class rl_class_result;
 extern const rl_class rl_class_functions;
 void rl_query_functions(lua_State *L);
 void rl_op_functions(lua_State *L);
+void rl_pause_functions(lua_State *L);
 
 /* A finished result: columns, shared by its box and by operations that read it as a source. */
 typedef struct rl_result {

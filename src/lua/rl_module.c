@@ -98,6 +98,7 @@ int luaopen_rille_core(lua_State *L)
     rl_conn_functions(L);
     rl_query_functions(L);
     rl_op_functions(L);
+    rl_pause_functions(L);
 #endif
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");

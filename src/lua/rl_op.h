@@ -63,6 +63,9 @@ int rl_op_advance(rl_op *op, rille_err *err);
 int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err);
 /* Tells the collector what the operation holds now. */
 void rl_op_note(lua_State *L, rl_box *box);
+/* A new operation pauses where tests want it (rl_pause.c): before it is made, and after. */
+void rl_pause_options(rl_state *state, ri_op_options *options);
+void rl_pause_reads(rl_state *state, rl_op *op);
 /* Frees an op that is in no box any more. */
 void rl_op_release(void *handle);
 

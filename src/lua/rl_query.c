@@ -152,7 +152,7 @@ static int64_t option_number(lua_State *L, int arg, int64_t absent)
 /* _start(timeout_ms, memory_bytes, limit, offset, inputs ...) --> op */
 static int query_start(lua_State *L)
 {
-    const rl_state *state = rl_state_of(L);
+    rl_state *state = rl_state_of(L);
     int top = lua_gettop(L);
     ri_op_options options = { 0 };
     options.timeout_ms = (uint64_t)option_number(L, 2, 0);
@@ -160,7 +160,8 @@ static int query_start(lua_State *L)
     options.limit = option_number(L, 4, -1);
     options.offset = option_number(L, 5, -1);
     options.has_function = rl_has_function;
-    options.context = (void *)state;
+    options.context = state;
+    rl_pause_options(state, &options);
     luaL_checkstack(L, 20, "too many inputs");
     rl_box *box = rl_box_push(L, &rl_class_op);
     rille_query *query = rl_check(L, 1, &rl_class_query);
@@ -176,6 +177,7 @@ static int query_start(lua_State *L)
     if (rc != 0) {
         return rl_fail(L, &err);
     }
+    rl_pause_reads(state, op);
     rl_op_note(L, box);
     return 1;
 }
