@@ -131,18 +131,20 @@ local function run_case(seed)
   local a, b = {}, {}
   for i, name in ipairs(case.inputs) do a[i], b[i] = engine[name], model[name] end
   local fine, expected = pcall(naive.q, case.query, unpack(b))
-  local value, message, code = rille.q(case.query, unpack(a))
-  local where = ("seed %d: %s"):format(seed, case.query)
-  if not fine then
-    assert(type(expected) == "table", where .. ": the model broke: " .. tostring(expected))
-    assert.equal(expected.code, code, where)
-    return
-  end
-  assert(value ~= nil, where .. ": " .. tostring(message))
-  local right, why = naive.check(expected, plain_rows(expected.kind, value))
-  if not right then
-    error(("%s\n  %s\n  expected\n%s"):format(where, why, naive.serialise(expected.rows)), 0)
-  end
+  support.in_all_ways(case.query, function(query, how)
+    local value, message, code = rille.q(query, unpack(a))
+    local where = ("seed %d, %s: %s"):format(seed, how, query)
+    if not fine then
+      assert(type(expected) == "table", where .. ": the model broke: " .. tostring(expected))
+      assert.equal(expected.code, code, where)
+      return
+    end
+    assert(value ~= nil, where .. ": " .. tostring(message))
+    local right, why = naive.check(expected, plain_rows(expected.kind, value))
+    if not right then
+      error(("%s\n  %s\n  expected\n%s"):format(where, why, naive.serialise(expected.rows)), 0)
+    end
+  end)
 end
 
 describe("queries against the naive model", function()

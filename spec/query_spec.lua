@@ -379,7 +379,33 @@ describe("stepping", function()
     conn:close()
   end)
 
+  it("counts all rows of a scan, wherever it is interrupted", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("n", "long") })
+    local list, count = {}, support.many_of(60000)
+    for i = 1, count do list[i] = { n = i } end
+    assert(conn:transact(list))
+    local db = conn:db()
+    local query = assert(rille.prepare "[:find (count ?e) . :where [?e :n ?n] [(> ?n 0)]]")
+    support.in_all_ways("[:find (count ?e) . :where [?e :n ?n] [(> ?n 0)]]", function(text, how)
+      assert.equal(count, rille.q(text, db), how)
+    end)
+    for _, budget in ipairs { 1, 50, 500 } do
+      local op, rows = assert(query:start(db)), {}
+      local state
+      repeat
+        state = assert(op:step(budget))
+        if state == "need" then assert(op:fetch()) end
+        for n in op:rows() do rows[#rows + 1] = n end
+      until state == "done"
+      assert.same({ count }, rows)
+    end
+    conn:close()
+  end)
+
   it("keeps the rows of a step for the run that follows", function()
+    support.pause "never" -- a step without a budget gives something
+    finally(support.pause)
     local list, count = {}, support.many_of(3000)
     for i = 1, count do list[i] = i % 2 == 0 and i or "s" .. i end
     local query = assert(rille.prepare "[:find ?x :in [?x ...]]")
@@ -479,6 +505,8 @@ describe("stepping", function()
     end)
 
     it("repeats the error of a function that failed", function()
+      support.pause "never"
+      finally(support.pause)
       local op = start(function(x)
         if x == count / 2 then error("boom", 0) end
         return x
@@ -503,6 +531,8 @@ describe("stepping", function()
     end)
 
     it("refuses to be stepped or closed by the function itself", function()
+      support.pause "never"
+      finally(support.pause)
       local op
       op = start(function() return op:step() end)
       local state, message, code = op:step()

@@ -21,9 +21,40 @@ function M.pause(how)
   return core.pauses(how, how == "random", tonumber(os.getenv "RILLE_SEED"))
 end
 
+-- The query with one more clause at its end: a call of a Lua function that all rows pass. nil: it has none to pass.
+local function with_call(query)
+  rille.fn("spec/pass", function() return true end)
+  local var = query:match "^%[:find[^?:]*(%?[%w%-]+)"
+  local form = var and rille.edn.decode(query)
+  if type(form) ~= "table" then return nil end
+  local where
+  for i, item in ipairs(form) do
+    local section = rille.edn.type(item) == "keyword" and item.text
+    if section == "where" then where = i elseif where and section then break end
+    if where then where = i end
+  end
+  if not where then return nil end
+  table.insert(form, where + 1, rille.edn.decode(("[(spec/pass %s)]"):format(var)))
+  return rille.edn.encode(form)
+end
+
+---Runs check(query, how) for a query as it is, then with pauses at each unit of work, at random ones and reads, and the
+---same while a call of a Lua function is added to it.
+function M.in_all_ways(query, check)
+  check(query, "at once")
+  local called = with_call(query)
+  for _, how in ipairs { "each", "random" } do
+    M.pause(how)
+    local fine, message = pcall(check, query, how)
+    if fine and called then fine, message = pcall(check, called, how .. ", with a call") end
+    M.pause()
+    if not fine then error(message, 0) end
+  end
+end
+
 M.pause()
-if M.pauses and newproxy == nil then -- luacheck: ignore 113
-  M.at_exit = setmetatable({}, { __gc = function()
+if M.pauses and not core.at_exit and _VERSION == "Lua 5.4" then -- runners load this file again and again, but core once
+  core.at_exit = setmetatable({}, { __gc = function()
     io.stderr:write(("%d units of work were interrupted and %d reads had to wait in %d queries\n"):format(M.pause()))
   end })
 end
