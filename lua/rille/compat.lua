@@ -34,6 +34,13 @@ function M.loadfile(path)
   return loadfile(path)
 end
 
+---Is it the error by which the interpreter ends a program at Ctrl-C? What catches errors passes this one on.
+---@param message any
+---@return boolean
+function M.is_interrupt(message)
+  return type(message) == "string" and message:find "interrupted!$" ~= nil
+end
+
 ---Ends the program. On Lua 5.1 there is no way to close the state first.
 ---@param code integer
 function M.exit(code)

@@ -4,6 +4,7 @@
 
 local core = require "rille.core"
 local check = require "rille.check"
+local compat = require "rille.compat"
 
 local M = {}
 
@@ -13,7 +14,8 @@ local LONG_DIGITS_MAX = 15 -- exact in every Lua
 
 local LONG_LEAST, LONG_GREATEST = core.bigint "-9223372036854775808", core.bigint "9223372036854775807"
 
--- Converters by type name. They get the text of a field that is not empty; nil: it does not fit.
+-- Converters by type name. They get the text of a cell that is not empty, and return nil or raise an error if it does
+-- not fit.
 local converters = {
   string = function(text) return text end,
   long = function(text)
@@ -44,12 +46,36 @@ local converters = {
   bigdec = function(text) return core.bigdec(text) end,
 }
 
+---The names of the types, as keys.
+M.types = converters
+
+-- What a cell of the type looks like, for messages.
+local EXAMPLES = {
+  long = "an integer such as -12", double = "a number such as 1.5 or 2e-3",
+  boolean = "true, yes or 1, or false, no or 0", keyword = "a name such as red or colour/red",
+  symbol = "a name such as red", uuid = "32 hexadecimal digits with hyphens",
+  instant = "a date or time such as 2026-11-22 or 2026-11-22T10:30:00Z",
+  bigint = "an integer such as -12", bigdec = "a decimal number such as 1.50",
+}
+
 local CODES = { [1] = "PERMISSION", [2] = "NOTFOUND", [13] = "PERMISSION", [20] = "NOTFOUND" } -- by errno
 
 local OPTIONS = { header = "boolean", types = "table", separator = "string", empty = "any" }
 
--- The field that begins at `pos`: its text, the position behind it, the character there ("" at the end), whether it
--- was quoted.
+-- "2:5", the line and the column of a byte; lines end with LF, CR LF or CR.
+local function position(text, pos)
+  local line, start = 1, 1
+  local at = text:find("[\r\n]", 1)
+  while at and at < pos do
+    if text:sub(at, at + 1) == "\r\n" then at = at + 1 end
+    line, start = line + 1, at + 1
+    at = text:find("[\r\n]", start)
+  end
+  return ("%d:%d"):format(line, pos - start + 1)
+end
+
+-- The field that begins at `pos`: its text, the position after it, the character there ("" at the end), whether it
+-- was quoted; or nil, why, where.
 local function read_field(text, pos, separator)
   if text:sub(pos, pos) ~= '"' then
     local stop = text:find("[" .. separator .. "\r\n]", pos) or #text + 1
@@ -59,12 +85,12 @@ local function read_field(text, pos, separator)
   local from = pos + 1
   while true do
     local quote = text:find('"', from, true)
-    if not quote then return nil, "a quoted field has no end" end
+    if not quote then return nil, "unterminated quoted field", pos end
     parts[#parts + 1] = text:sub(from, quote - 1)
     if text:sub(quote + 1, quote + 1) ~= '"' then
       local after = text:sub(quote + 1, quote + 1)
       if after ~= "" and not after:find("[" .. separator .. "\r\n]") then
-        return nil, "there is text behind the end of a quoted field"
+        return nil, "unexpected text after a quoted field", quote + 1
       end
       return table.concat(parts), quote + 1, after, true
     end
@@ -73,17 +99,15 @@ local function read_field(text, pos, separator)
   end
 end
 
--- One row of fields from `pos`; the position of the next one. into.line_count: the lines it takes.
+-- One row of fields from `pos`, and the position of the next one; or nil, why, where. into.quoted: were they quoted?
 local function read_line(text, pos, separator, into)
   local n = 0
-  into.line_count = 1
   while true do
     local field, stop, after, quoted = read_field(text, pos, separator)
-    if not field then return nil, stop end
+    if not field then return nil, stop, after end
     n = n + 1
     into[n] = field
     into.quoted[n] = quoted
-    if quoted then into.line_count = into.line_count + select(2, field:gsub("\n", "")) end
     if after == "\r" and text:sub(stop + 1, stop + 1) == "\n" then stop = stop + 1 end
     if after ~= separator then
       for i = #into, n + 1, -1 do into[i] = nil end
@@ -93,11 +117,21 @@ local function read_line(text, pos, separator, into)
   end
 end
 
+-- Where field i of the row at `pos` begins.
+local function field_start(text, pos, separator, i)
+  for _ = 2, i do
+    local _, stop = read_field(text, pos, separator)
+    pos = stop + 1
+  end
+  return pos
+end
+
 local function converter_of(types, columns, i)
   local name = types[i] or (columns[i] and types[columns[i]]) or "string"
   local converter = converters[name]
   if not converter then
-    raise(("rille.csv: there is no type %q%s"):format(tostring(name), check.hint(name, converters)))
+    raise(("rille.csv: unknown type %q%s; valid types: %s"):format(tostring(name), check.hint(name, converters),
+      check.sorted(converters)))
   end
   return converter, name
 end
@@ -105,26 +139,28 @@ end
 local function convert(converter, text)
   local ok, value = pcall(converter, text)
   if ok then return value end
+  if compat.is_interrupt(value) then error(value, 0) end
   return nil
 end
 
--- Fields of one line as a row of values.
-local function to_row(fields, plan, line)
+-- Fields of one line as a row of values; or nil, why, the number of the field that is wrong.
+local function to_row(fields, plan)
   local row = {}
   if #fields ~= #plan then
-    return nil, ("line %d has %d fields, expected %d"):format(line, #fields, #plan)
+    return nil, ("expected %d field%s, got %d"):format(#plan, #plan == 1 and "" or "s", #fields), 1
   end
   for i = 1, #plan do
-    local text = fields[i]
+    local text, column = fields[i], plan[i]
     local value
-    if text == "" and plan[i].name ~= "string" then
-      value = plan[i].empty
+    if text == "" and column.name ~= "string" then
+      value = column.empty
     else
-      value = convert(plan[i].converter, text)
+      value = convert(column.converter, text)
     end
     if value == nil then
-      local what = text == "" and "is empty" or ("%q is no %s"):format(text, plan[i].name)
-      return nil, ("line %d, column %s: %s"):format(line, plan[i].label, what)
+      local what = text == "" and ("empty field, expected a %s (the option empty gives it a value)"):format(column.name)
+        or ("%q is not a %s, expected %s"):format(text, column.name, EXAMPLES[column.name])
+      return nil, ("column %s: %s"):format(column.label, (what:gsub("%f[%w]a (instant)", "an %1"))), i
     end
     row[i] = value
   end
@@ -139,7 +175,7 @@ local function make_plan(options, columns, width)
   end
   for name in pairs(options.types or {}) do
     if not known[name] then
-      raise(("rille.csv: types names a column %s that is not there%s"):format(
+      raise(("rille.csv: option types: unknown column %s%s"):format(
         type(name) == "string" and ("%q"):format(name) or tostring(name), check.hint(name, known)))
     end
   end
@@ -150,6 +186,28 @@ local function make_plan(options, columns, width)
   return plan
 end
 
+local function separator_of(options)
+  local separator = options.separator or ","
+  if #separator ~= 1 or separator:find '[%^%]%-"%%\r\n]' then
+    raise("rille.csv: the separator must be one character such as \",\", \";\" or a tab")
+  end
+  return separator
+end
+
+local function begin_of(text)
+  return text:sub(1, 3) == "\239\187\191" and 4 or 1 -- after a byte order mark
+end
+
+---The fields of the first line, which are the names of the columns; none if it cannot be read.
+---@param text string
+---@return string[]
+function M.header(text)
+  local fields = { quoted = {} }
+  if #text == 0 or not read_line(text, begin_of(text), ",", fields) then return {} end
+  fields.quoted = nil
+  return fields
+end
+
 ---Rows of CSV text, for a query's source or relation. `columns` of the result has the names.
 ---@param text string
 ---@param options? {header: boolean?, types: table<string|integer, string>?, separator: string?, empty: any}
@@ -157,35 +215,45 @@ end
 ---@return string? message
 ---@return string? code "SYNTAX"
 function M.parse(text, options)
-  if type(text) ~= "string" then raise("rille.csv_parse: text was expected, but there is a " .. type(text)) end
+  if type(text) ~= "string" then raise("rille.csv_parse: expected text, got a " .. type(text)) end
   options = check.options("rille.csv", options, OPTIONS)
-  local separator = options.separator or ","
-  if #separator ~= 1 or separator:find '[%^%]%-"%%\r\n]' then
-    raise("rille.csv: the separator must be one character such as \",\", \";\" or a tab")
-  end
+  local separator = separator_of(options)
   local rows, columns, plan = {}, {}, nil
   local fields = { quoted = {} }
-  local pos, line, row_count = 1, 1, 0
-  if text:sub(1, 3) == "\239\187\191" then pos = 4 end -- a byte order mark
+  local pos, row_count = begin_of(text), 0
+  local function fail(why, where) return nil, ("%s: %s"):format(position(text, where), why), "SYNTAX" end
   while pos <= #text do
-    local after, message = read_line(text, pos, separator, fields)
+    local after, message, where = read_line(text, pos, separator, fields)
     row_count = row_count + 1
-    if not after then return nil, ("line %d: %s"):format(line, message), "SYNTAX" end
+    if not after then return fail(message, where) end
     local blank = #fields == 1 and fields[1] == "" and not fields.quoted[1]
     if row_count == 1 and options.header ~= false then
       for i = 1, #fields do columns[i] = fields[i] end
       plan = make_plan(options, columns, #columns)
     elseif not (blank and plan and #plan > 1) then
       plan = plan or make_plan(options, columns, #fields)
-      local row, why = to_row(fields, plan, line)
-      if not row then return nil, why, "SYNTAX" end
+      local row, why, i = to_row(fields, plan)
+      if not row then return fail(why, field_start(text, pos, separator, i)) end
       rows[#rows + 1] = row
     end
     pos = after
-    line = line + fields.line_count
   end
   rows.columns = columns
   return rows
+end
+
+---The content of a file.
+---@param path string
+---@return string? text
+---@return string? message
+---@return string? code "NOTFOUND", "PERMISSION", "IO"
+function M.slurp(path)
+  local file, why, errnum = io.open(path, "rb")
+  if not file then return nil, why, CODES[errnum] or "IO" end
+  local text, read_why = file:read "*a"
+  file:close()
+  if not text then return nil, ("%s: %s"):format(path, read_why), "IO" end
+  return text
 end
 
 ---Rows of a CSV file.
@@ -195,14 +263,11 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "PERMISSION", "IO", "SYNTAX"
 function M.read(path, options)
-  if type(path) ~= "string" then raise("rille.csv: a path was expected, but there is a " .. type(path)) end
-  local file, why, errnum = io.open(path, "rb")
-  if not file then return nil, why, CODES[errnum] or "IO" end
-  local text, read_why = file:read "*a"
-  file:close()
-  if not text then return nil, ("%s: %s"):format(path, read_why), "IO" end
+  if type(path) ~= "string" then raise("rille.csv: expected a path, got a " .. type(path)) end
+  local text, why, why_code = M.slurp(path)
+  if not text then return nil, why, why_code end
   local rows, message, code = M.parse(text, options)
-  if not rows then return nil, ("%s: %s"):format(path, message), code end
+  if not rows then return nil, ("%s:%s"):format(path, message), code end
   return rows
 end
 
