@@ -1,141 +1,27 @@
 -- SPDX-License-Identifier: MIT
 --
--- The command `rille`. Exit codes: 0 done, 1 it failed, 2 the command line is wrong. Results go to the standard output,
--- everything else to the standard error.
+-- The command `rille`. Exit codes: 0 success, 1 failure, 2 wrong usage. Results go to the standard output, everything
+-- else to the standard error.
 
 local rille = require "rille"
 local core = require "rille.core"
 local check = require "rille.check"
 local compat = require "rille.compat"
+local csv = require "rille.csv"
 local format = require "rille.format"
+local usage = require "rille.usage"
 
 local M = {}
 
-local FAILED, USAGE = 1, 2
-
-local HELP = [[
-rille - an embedded database of immutable values, queried with Datalog
-
-usage: rille COMMAND [OPTION...] [ARGUMENT...]
-
-  run SCRIPT [ARG...]      run a Lua script; rille is there as a global
-  q QUERY [SOURCE...]      run a query; its sources, in the order of :in, are URLs of databases and CSV files
-  transact URL FILE        commit the transactions of an EDN file (- is the standard input)
-  stat URL                 show what a database holds
-  verify URL               read everything and check it
-
-options
-  --format table|json|csv|edn   how to print (a table on a terminal, else csv)
-  --arg EDN                     q: the next input that is no source; may be repeated
-  --rules FILE                  q: rules for % from an EDN file
-  --as-of POINT                 q, stat: an earlier value: transaction id, instant or commit id
-  --branch NAME                 another branch than main
-  --limit N, --offset N         q: a part of the rows
-  --timeout MS                  q: give up after so many milliseconds
-  --explain                     q: show the plan instead of the rows
-  --create                      transact: make the database if it is missing
-  --help, --version
-
-QUERY is EDN text, or @FILE. Exit codes: 0 done, 1 failed, 2 wrong usage.
-]]
-
--- Failures travel as errors with this metatable, so that finally is one place.
-local stop_meta = {}
-
-local function stop(code, message, ...)
-  error(setmetatable({ code = code, message = select("#", ...) > 0 and message:format(...) or message }, stop_meta), 0)
-end
+local FAILED, USAGE, INTERRUPTED = usage.FAILED, usage.USAGE, 130
+local stop = usage.stop
 
 local function must(value, message, code)
   if value == nil then stop(FAILED, "%s%s", message, code and (" [" .. code .. "]") or "") end
   return value
 end
 
--- ---- the command line ----
-
-local OPTIONS = {
-  format = "value", arg = "list", rules = "value", ["as-of"] = "value", branch = "value", limit = "number",
-  offset = "number", timeout = "number", explain = "flag", create = "flag", help = "flag", version = "flag",
-}
-
-local function take_value(name, inline, args, i)
-  if inline then return inline, i end
-  if args[i + 1] == nil then stop(USAGE, "option --%s wants a value", name) end
-  return args[i + 1], i + 1
-end
-
-local function set_option(options, name, inline, args, i)
-  local kind = OPTIONS[name]
-  if not kind then stop(USAGE, "there is no option --%s%s", name, check.hint(name, OPTIONS, "--")) end
-  if kind == "flag" then
-    if inline then stop(USAGE, "option --%s takes no value", name) end
-    options[name] = true
-    return i
-  end
-  local value
-  value, i = take_value(name, inline, args, i)
-  if kind == "list" then
-    options[name] = options[name] or {}
-    table.insert(options[name], value)
-  elseif kind == "number" then
-    options[name] = tonumber(value)
-    local number = options[name]
-    local fits = number and number >= 0 and (name == "timeout" or number % 1 == 0)
-    if not fits then
-      stop(USAGE, "option --%s wants a %snumber from 0 on, not %q", name, name == "timeout" and "" or "whole ", value)
-    end
-  else
-    options[name] = value
-  end
-  return i
-end
-
--- Options may stand anywhere; all that follows `run SCRIPT`, or --, is left alone.
-local function parse_args(args)
-  local options, rest = {}, {}
-  local i = 1
-  while args[i] ~= nil do
-    local item = args[i]
-    local name, inline = item:match "^%-%-([%w-]+)=(.*)$"
-    name = name or item:match "^%-%-([%w-]+)$"
-    if item == "--" or (rest[1] == "run" and #rest == 2) then
-      for j = item == "--" and i + 1 or i, #args do rest[#rest + 1] = args[j] end
-      break
-    elseif item == "-h" then
-      options.help = true
-    elseif name then
-      i = set_option(options, name, inline, args, i)
-    elseif item:find "^%-." then
-      stop(USAGE, "there is no option %s", item)
-    else
-      rest[#rest + 1] = item
-    end
-    i = i + 1
-  end
-  return options, rest
-end
-
--- The options of each command; run leaves all to its script.
-local TAKES = {
-  q = { "format", "arg", "rules", "as-of", "branch", "limit", "offset", "timeout", "explain" },
-  transact = { "format", "branch", "create" },
-  stat = { "format", "branch", "as-of" },
-  verify = { "format", "branch" },
-  run = {},
-}
-
-local function check_taken(command, options)
-  local taken = {}
-  for _, name in ipairs(TAKES[command]) do taken[name] = true end
-  local others = {}
-  for name in pairs(options) do
-    if not taken[name] then others[#others + 1] = name end
-  end
-  table.sort(others)
-  if others[1] then stop(USAGE, "%s takes no option --%s", command, others[1]) end
-end
-
--- ---- help for the commands ----
+-- ---- for the commands ----
 
 local function read_file(path)
   if path == "-" then return io.read "*a" end
@@ -143,52 +29,112 @@ local function read_file(path)
   if not file then stop(FAILED, "%s", why) end
   local text = file:read "*a"
   file:close()
-  if not text then stop(FAILED, "%s cannot be read", path) end
+  if not text then stop(FAILED, "cannot read %s", path) end
   return text
 end
 
+-- What rille.connect or rille.db returned. A missing database gets the remedy of the command line, not that of Lua.
+local function must_open(options, value, message, code)
+  if value then return value end
+  local remedy = code == "NOTFOUND" and (usage.remedies[options.command] or usage.remedies.all) or ""
+  stop(FAILED, "%s [%s]%s", message, code, remedy)
+end
+
+local function connect(url, options)
+  return must_open(options, rille.connect(url, { branch = options.branch, create = options.create }))
+end
+
+-- A number of more than four digits is a transaction id; fewer are a year.
 local function point_of(text)
   local t = text:match "^%d+$" and #text > 4 and tonumber(text)
-  return t or text
+  if t then return t end
+  if not (#text == 64 and text:find "^%x+$") and not pcall(rille.instant, text) then
+    stop(USAGE, "--as-of %s: expected a transaction id, a commit id, or an instant such as 2026-11-22 or "
+      .. "2026-11-22T10:30:00Z (UTC unless it has an offset such as +02:00)", text)
+  end
+  return text
 end
 
 local function open_db(url, options)
-  local db = must(rille.db(url, { branch = options.branch }))
-  if options["as-of"] then
-    local fine, value, message, code = pcall(db.as_of, db, point_of(options["as-of"]))
-    if not fine then stop(USAGE, "%s", value) end
-    db = must(value, message, code)
+  local point = options["as-of"] and point_of(options["as-of"])
+  local db = must_open(options, rille.db(url, { branch = options.branch }))
+  if point then
+    local value, message, code = db:as_of(point)
+    if value == nil then stop(FAILED, "--as-of %s: %s [%s]", options["as-of"], message, code) end
+    db = value
   end
   return db
 end
 
--- A CSV file (its fields are strings), or a database.
-local function open_source(source, options)
-  if source:find "%.csv$" and not source:find "^%a+:" then return must(rille.csv(source)) end
-  if not source:find(":", 1, true) then
-    local _, message, code = rille.exists(source)
-    stop(FAILED, "%s; a source may also be a file NAME.csv [%s]", message, code)
+local function is_csv(source)
+  return source:lower():find "%.csv$" ~= nil and not source:find "^%a+:"
+end
+
+-- Rows of a CSV file. The types of its columns are those of --types by name or number; used: which of them it has.
+local function open_csv(path, types, options, used)
+  local text, why, why_code = csv.slurp(path)
+  if not text then stop(FAILED, "%s [%s]", why, why_code) end
+  local names, here = csv.header(text), {}
+  for i, name in ipairs(names) do
+    for _, key in ipairs { name, tostring(i) } do
+      if types[key] and not here[i] then here[i], used[key] = types[key], true end
+    end
+    used.columns[name] = true
   end
-  return open_db(source, options)
+  used.files[#used.files + 1] = ("%s has %s"):format(path, table.concat(names, ", "))
+  local empty, empty_why, empty_code
+  if options.empty then
+    empty, empty_why, empty_code = rille.edn.decode(options.empty)
+    if empty == nil then stop(USAGE, "--empty %s: %s [%s]", options.empty, empty_why, empty_code) end
+  end
+  local rows, message, code = csv.parse(text, { types = here, empty = empty })
+  if not rows then
+    stop(FAILED, "%s:%s [%s]", path, (message:gsub("the option empty gives", "--empty gives")), code)
+  end
+  return rows
+end
+
+-- Opens the sources of a query: CSV files and databases.
+local function opener(options)
+  local types = usage.types(options.types)
+  local used = { columns = {}, files = {} }
+  local function open(source)
+    if is_csv(source) then return open_csv(source, types, options, used) end
+    if not source:find(":", 1, true) then
+      local _, message, code = rille.exists(source)
+      stop(FAILED, "%s; a source can also be a file NAME.csv [%s]", message, code)
+    end
+    return open_db(source, options)
+  end
+  local function check_types()
+    for column in pairs(types) do
+      if not used[column] then
+        stop(USAGE, "--types: unknown column %s%s; %s", column, check.hint(column, used.columns),
+          used.files[1] and table.concat(used.files, "; ") or "no source is a CSV file")
+      end
+    end
+    if options.empty and not options.types then stop(USAGE, "--empty needs --types: strings may be empty") end
+  end
+  return open, check_types
 end
 
 local function pick_format(options)
   local name = options.format or (core.isatty(1) and "table" or "csv")
   local writer = format.formats[name]
   if not writer then
-    stop(USAGE, "there is no format %q%s; there are %s", name, check.hint(name, format.formats),
+    stop(USAGE, "unknown format %q%s; use one of: %s", name, check.hint(name, format.formats),
       check.sorted(format.formats))
   end
   return writer
 end
 
 local function check_output(ok, why)
-  if not ok then stop(FAILED, "the output cannot be written: %s", why) end
+  if not ok then stop(FAILED, "cannot write output: %s", why) end
 end
 
 local function write_out(text) check_output(io.stdout:write(text)) end
 
--- What write_out left in the buffer. A failure here is the last chance to tell that the reader misses something.
+-- What write_out left in the buffer. A failure here is the last chance to report that the reader misses something.
 local function flush_out() check_output(io.stdout:flush()) end
 
 -- Lines on the standard error while something takes long; only when somebody may look.
@@ -220,7 +166,7 @@ local function array_of(row, columns)
   return list
 end
 
--- Rows of what the query gives, by the shape that it asks for: a tuple looks like a row, or a list.
+-- Rows of what the query returns, by the shape that it asks for: a tuple looks like a row, or a list.
 local function rows_of(prepared, value)
   local columns, shape = prepared:columns(), prepared:_shape()
   local rows = {}
@@ -234,63 +180,160 @@ local function rows_of(prepared, value)
   return columns, rows
 end
 
+-- The value of an --arg or --arg-string.
+local function arg_value(arg)
+  if arg.option == "arg-string" then return arg.text end
+  local value, message, code = rille.edn.decode(arg.text)
+  if value == nil then
+    local date = arg.text:find "^%d%d%d%d%-%d%d" and ("; for an instant, --arg '#inst \"%s\"'"):format(arg.text) or ""
+    stop(USAGE, "--arg %s: %s [%s]; for text, use --arg-string %s%s", arg.text, message, code,
+      usage.quoted(arg.text), date)
+  end
+  return value
+end
+
+-- The inputs of a query, their number, and what each of them is on the command line.
 local function query_inputs(prepared, sources, options)
-  local inputs, n = {}, 0
+  local inputs, labels, n = {}, {}, 0
   local next_source, next_arg = 1, 1
   local args = options.arg or {}
+  local open, check_types = opener(options)
   for _, input in ipairs(prepared:inputs()) do
     n = n + 1
     if input.kind == "source" then
       local source = sources[next_source]
-      if not source then stop(USAGE, "the query wants a URL or a CSV file for %s", input.name) end
-      inputs[n] = open_source(source, options)
+      if not source then stop(USAGE, "missing source for %s: pass a database URL or a CSV file", input.name) end
+      inputs[n], labels[n] = open(source), source
       next_source = next_source + 1
     elseif input.kind == "rules" then
-      if not options.rules then stop(USAGE, "the query wants --rules FILE") end
-      inputs[n] = read_file(options.rules)
+      if not options.rules then stop(USAGE, "the query uses rules: pass --rules FILE") end
+      inputs[n], labels[n] = read_file(options.rules), "--rules " .. options.rules
     else
-      if not args[next_arg] then stop(USAGE, "the query wants --arg EDN for %s", input.name) end
-      inputs[n] = must(rille.edn.decode(args[next_arg]))
+      local arg = args[next_arg]
+      if not arg then stop(USAGE, "missing value for %s: pass --arg EDN or --arg-string TEXT", input.name) end
+      inputs[n], labels[n] = arg_value(arg), ("--%s %s"):format(arg.option, arg.text)
       next_arg = next_arg + 1
     end
   end
-  if sources[next_source] then stop(USAGE, "the query has no source for %s", sources[next_source]) end
-  if args[next_arg] then stop(USAGE, "the query has no input for --arg %s", args[next_arg]) end
-  return inputs, n
+  if sources[next_source] then stop(USAGE, "too many sources: the query does not use %s", sources[next_source]) end
+  if args[next_arg] then
+    stop(USAGE, "too many inputs: the query does not use --%s %s", args[next_arg].option, args[next_arg].text)
+  end
+  check_types()
+  return inputs, labels, n
+end
+
+local function used_csv(labels)
+  for _, label in pairs(labels) do
+    if is_csv(label) then return true end
+  end
+  return false
+end
+
+-- What a query's failure means on this command line.
+local function fail_query(options, labels, message, code)
+  local more = ""
+  local input = tonumber(message:match "^input (%d+)%f[%D]")
+  if input and labels[input] then more = ("; input %d is %s"):format(input, labels[input]) end
+  if code == "ATTRIBUTE" and options["as-of"] then
+    more = more .. ("; --as-of %s selects an earlier version, in which attributes added later are unknown"):format(
+      options["as-of"])
+  end
+  if code == "TYPE" and used_csv(labels) and not options.types then
+    more = more .. "; the cells of CSV files are strings unless --types names a type, such as --types qty=long"
+  end
+  stop(FAILED, "%s [%s]%s", message, code, more)
+end
+
+-- Forms that may have been meant as text.
+local WORDS = { symbol = true, number = true, boolean = true, ["nil"] = true }
+
+-- What an --arg was read as, and how to write it as text; nil when it must have been meant as it is.
+local function misread(text)
+  local form = rille.edn.decode(text)
+  local kind = rille.edn.type(form)
+  if WORDS[kind] then
+    local name = kind == "nil" and "" or "the " .. kind .. " "
+    return ("was read as %s%s"):format(name, rille.edn.encode(form)),
+      ("--arg-string %s or --arg '\"%s\"'"):format(usage.quoted(text), text)
+  end
+  for _, item in ipairs(kind == "vector" and form or {}) do
+    if rille.edn.type(item) == "symbol" then
+      return ("contains the symbol %s"):format(item.text), ('"%s" with quotes'):format(item.text)
+    end
+  end
+  return nil
+end
+
+-- A word without quotes is EDN, too, and often silently matches nothing.
+local function note_misread(options)
+  for _, arg in ipairs(options.arg or {}) do
+    local what, remedy
+    if arg.option == "arg" then what, remedy = misread(arg.text) end
+    if what then
+      io.stderr:write(("rille: no rows; note that --arg %s %s (for text, use %s)\n"):format(arg.text, what, remedy))
+    end
+  end
 end
 
 function commands.q(args, options)
-  if #args < 1 then stop(USAGE, "q wants a query") end
+  if #args < 1 then usage.misused("q", "missing query") end
   local writer = pick_format(options)
-  local text = args[1]:sub(1, 1) == "@" and read_file(args[1]:sub(2)) or args[1]
-  local prepared = must(rille.prepare(text))
-  local inputs, n = query_inputs(prepared, { compat.unpack(args, 2) }, options)
+  local file = args[1]:match "^@(.*)$"
+  local prepared, message, code = rille.prepare(file and read_file(file) or args[1])
+  if not prepared then stop(FAILED, "%s%s [%s]", file and file .. ":" or "query: ", message, code) end
+  local inputs, labels, n = query_inputs(prepared, { compat.unpack(args, 2) }, options)
   inputs[n + 1] = rille.options { limit = options.limit, offset = options.offset, timeout_ms = options.timeout }
+  local value
   if options.explain then
-    write_out((must(prepared:explain(compat.unpack(inputs, 1, n + 1))):gsub("%s*$", "\n")))
-    return
+    value, message, code = prepared:explain(compat.unpack(inputs, 1, n + 1))
+    if value == nil then fail_query(options, labels, message, code) end
+    return write_out((value:gsub("%s*$", "\n")))
   end
-  local value, message, code = prepared:run(compat.unpack(inputs, 1, n + 1))
-  if value == nil and message then stop(FAILED, "%s [%s]", message, code) end
+  value, message, code = prepared:run(compat.unpack(inputs, 1, n + 1))
+  if value == nil and message then fail_query(options, labels, message, code) end
   local columns, rows = rows_of(prepared, value)
   writer(columns, rows, write_out)
+  if #rows == 0 and options.limit ~= 0 then note_misread(options) end
+end
+
+local EXPECTS_EDN = 'transact expects EDN such as [{:product/sku "A1"}]; "rille transact --help" shows a script that '
+  .. "loads CSV files"
+
+local function check_transact(args)
+  usage.check_args("transact", args, "URL", "FILE")
+  if not args[1]:find(":", 1, true) and args[2]:find "^%a+:" then
+    usage.misused("transact", "the URL comes first: rille transact %s %s", args[2], args[1])
+  end
+  if is_csv(args[2]) then stop(USAGE, "%s is a CSV file: %s", args[2], EXPECTS_EDN) end
+end
+
+-- For text that does not begin like transactions.
+local function edn_hint(text)
+  return text:find "^%s*[%[{(#;]" and "" or "; " .. EXPECTS_EDN
+end
+
+-- Ends with why transaction i of a file was not committed.
+local function fail_transaction(file, i, text, message, code)
+  local hint = code == "TX_SYNTAX" and edn_hint(text) or ""
+  stop(FAILED, "%s: transaction %d failed: %s [%s] (%d earlier transaction%s committed)%s", file, i, message, code,
+    i - 1, i == 2 and " was" or "s were", hint)
 end
 
 function commands.transact(args, options)
-  if #args ~= 2 then stop(USAGE, "transact wants a URL and a file") end
+  check_transact(args)
   local writer = pick_format(options)
-  local texts = must(rille.edn.split(read_file(args[2])))
-  local conn, why, why_code = rille.connect(args[1], { branch = options.branch, create = options.create })
-  if not conn then
-    stop(FAILED, "%s [%s]%s", why, why_code, why_code == "NOTFOUND" and "; --create makes it" or "")
-  end
+  local all = read_file(args[2])
+  local texts, split_why, split_code = rille.edn.split(all)
+  if not texts then stop(FAILED, "%s:%s [%s]%s", args[2], split_why, split_code, edn_hint(all)) end
+  local conn = connect(args[1], options)
   local shown = progress()
   local datoms, last = 0, nil
   for i, text in ipairs(texts) do
     local report, message, code = conn:transact(text)
     if not report then
       shown.done()
-      stop(FAILED, "%s, transaction %d: %s [%s]; %d before it were committed", args[2], i, message, code, i - 1)
+      fail_transaction(args[2], i, text, message, code)
     end
     datoms, last = datoms + core.report_size(report), report
     shown.tell("%d of %d transactions", i, #texts)
@@ -304,9 +347,9 @@ function commands.transact(args, options)
 end
 
 function commands.stat(args, options)
-  if #args ~= 1 then stop(USAGE, "stat wants a URL") end
+  usage.check_args("stat", args, "URL")
   local writer = pick_format(options)
-  local conn = must(rille.connect(args[1], { branch = options.branch }))
+  local conn = connect(args[1], options)
   local db = open_db(args[1], options)
   local basis, attributes = db:basis(), 0
   for _ in pairs(db:schema()) do attributes = attributes + 1 end
@@ -326,9 +369,9 @@ function commands.stat(args, options)
 end
 
 function commands.verify(args, options)
-  if #args ~= 1 then stop(USAGE, "verify wants a URL") end
+  usage.check_args("verify", args, "URL")
   local writer = pick_format(options)
-  local conn = must(rille.connect(args[1], { branch = options.branch }))
+  local conn = connect(args[1], options)
   local report = must(conn:verify())
   conn:close()
   local rows = {}
@@ -339,43 +382,50 @@ function commands.verify(args, options)
 end
 
 function commands.run(args)
-  if #args < 1 then stop(USAGE, "run wants a script") end
+  if #args < 1 then usage.misused("run", "missing script") end
   local chunk, why = compat.loadfile(args[1])
   if not chunk then stop(FAILED, "%s", why) end
   local script_args = { [0] = args[1], compat.unpack(args, 2) }
   rawset(_G, "arg", script_args)
   rawset(_G, "rille", rille)
   local fine, message = xpcall(function() return chunk(compat.unpack(script_args)) end, function(e)
-    if type(e) == "table" and getmetatable(e) == stop_meta then return e end
+    if type(e) == "table" and getmetatable(e) == usage.stop_meta or compat.is_interrupt(e) then return e end
     return debug.traceback(tostring(e), 2)
   end)
+  if not fine and compat.is_interrupt(message) then error(message, 0) end
   if not fine then stop(FAILED, "%s", tostring(message)) end
 end
 
 -- ---- all of it ----
 
+local function command_of(name)
+  if usage.commands[name] then return name end
+  stop(USAGE, "unknown command %s%s; run rille --help for a list", name, check.hint(name, usage.commands))
+end
+
 local function dispatch(args)
-  local options, rest = parse_args(args)
+  local options, rest = usage.parse(args)
   if options.version then
     write_out(("rille %s (%s)\n"):format(rille._VERSION, rawget(_G, "jit") and rawget(_G, "jit").version or _VERSION))
     return flush_out()
   end
-  if options.help or rest[1] == "help" then
-    write_out(HELP)
+  local name = table.remove(rest, 1)
+  if name == "help" then
+    options.help, name = true, rest[1]
+  end
+  if options.help then
+    write_out(usage.help(name and command_of(name)))
     return flush_out()
   end
-  local name = table.remove(rest, 1)
-  if not name then stop(USAGE, "a command is missing; rille --help lists them") end
-  local command = commands[name]
-  if not command then
-    stop(USAGE, "there is no command %s%s; rille --help lists them", name, check.hint(name, commands))
-  end
-  check_taken(name, options)
-  command(rest, options)
-  if name ~= "run" then flush_out() end -- what a script prints is its own affair
+  if not name then stop(USAGE, "missing command\n\n%s", usage.help():gsub("%s*$", "")) end
+  command_of(name)
+  usage.check_options(name, options)
+  options.command = name
+  commands[name](rest, options)
+  if name ~= "run" then flush_out() end -- a script prints at its own risk
 end
 
----Runs a command line and gives the exit code.
+---Runs a command line and returns the exit code.
 ---@param args string[]
 ---@return integer code
 function M.run(args)
@@ -384,10 +434,11 @@ function M.run(args)
     io.stdout:flush()
     return 0
   end
-  if type(failure) == "table" and getmetatable(failure) == stop_meta then
+  if type(failure) == "table" and getmetatable(failure) == usage.stop_meta then
     io.stderr:write("rille: ", failure.message, "\n")
     return failure.code
   end
+  if compat.is_interrupt(failure) then return INTERRUPTED end
   io.stderr:write("rille: ", tostring(failure), "\n")
   return FAILED
 end

@@ -114,13 +114,14 @@ local function json_string(text)
   return '"' .. text:gsub("\194([\128-\159])", function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
----A value as JSON: numbers that JSON can hold, strings, booleans, arrays; the rest as strings.
+---A value as JSON: numbers, strings, booleans and arrays; everything else as a string. JSON has no infinity and no NaN:
+---they are the strings of EDN, "##Inf", "##-Inf" and "##NaN", because null would be another value.
 function M.json_value(value)
   local kind = type(value)
   if kind == "boolean" then return tostring(value) end
   if is_number(value) then
-    if value ~= value or value == math.huge or value == -math.huge then return "null" end
-    return (edn.encode(value):gsub("^%-0%.0$", "0"))
+    local text = edn.encode(value)
+    return text:find("^##") and json_string(text) or (text:gsub("^%-0%.0$", "0"))
   end
   if kind == "string" then return json_string(value) end
   if kind == "table" then

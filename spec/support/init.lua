@@ -162,6 +162,9 @@ function M.cleanup()
   end
 end
 
+---A pattern that matches just this text.
+function M.pattern(text) return (text:gsub("%p", "%%%0")) end
+
 ---Runs a function and gives its error as text.
 function M.failure(f, ...)
   local fine, message = pcall(f, ...)
