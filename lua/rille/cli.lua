@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The command `rille`. Exit codes: 0 success, 1 failure, 2 wrong usage. Results go to the standard output, everything
--- else to the standard error.
+-- else to the standard error. Ctrl-C ends every command but `run` at once, by the default action of the signal. That is
+-- safe: a transaction is either committed or absent, whenever the process ends.
 
 local rille = require "rille"
 local core = require "rille.core"
@@ -421,6 +422,7 @@ local function dispatch(args)
   command_of(name)
   usage.check_options(name, options)
   options.command = name
+  if name ~= "run" then core.end_on_interrupt() end -- a script may clean up: there Ctrl-C is an error of Lua's
   commands[name](rest, options)
   if name ~= "run" then flush_out() end -- a script prints at its own risk
 end

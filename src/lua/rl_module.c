@@ -5,6 +5,7 @@
  */
 #include "rl.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 static const char state_key = 0;
@@ -30,6 +31,16 @@ static int core_clock_us(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)ri_clock_us());
     return 1;
+}
+
+/* end_on_interrupt(): Ctrl-C ends the process at once, as it does other programs. Lua's own handler waits for Lua code to
+ * run, which is late in a long call of C or in a write that blocks. For the command rille alone: nothing else here
+ * touches a signal. */
+static int core_end_on_interrupt(lua_State *L)
+{
+    (void)L;
+    (void)signal(SIGINT, SIG_DFL);
+    return 0;
 }
 
 /* codes() --> {NOTFOUND = meaning, ...} */
@@ -72,6 +83,7 @@ int luaopen_rille_core(lua_State *L)
     static const luaL_Reg functions[] = {
         { "isatty", core_isatty },
         { "clock_us", core_clock_us },
+        { "end_on_interrupt", core_end_on_interrupt },
         { "codes", core_codes },
         { NULL, NULL },
     };
