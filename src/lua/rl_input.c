@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define CELLS_BYTES_MAX ((size_t)1024 * 1024) /* of values that are not in their table yet */
+
 typedef struct reader {
     lua_State *L;
     const rl_state *state;
@@ -23,10 +25,11 @@ static int wrong(const reader *r, int index, const char *expected)
                    expected, rl_typename(r->L, index));
 }
 
+/* The bytes of the value are in batch_arena until its rows are in the table. */
 static int read_cell(const reader *r, int index, ri_value *out)
 {
     int rc = lua_isnil(r->L, index) ? ri_fail(r->err, RILLE_INPUT, "there is a nil")
-                                    : rl_read_value(r->L, r->state, index, &r->op->arena, out, r->err);
+                                    : rl_read_value(r->L, r->state, index, &r->op->batch_arena, out, r->err);
     if (rc == 0 && out->type == RI_NIL) {
         rc = ri_fail(r->err, RILLE_INPUT, "there is a null, which is no value");
     }
@@ -92,6 +95,7 @@ static int new_table(const reader *r, uint16_t width, ri_table **out)
     ri_table *table = &r->op->tables[r->op->table_count];
     RI_TRY(ri_table_init(table, width, false, r->err));
     r->op->table_count++;
+    ri_table_set_meter(table, &r->op->meter);
     *out = table;
     return 0;
 }
@@ -121,8 +125,9 @@ static int read_table(const reader *r, int index, const shape *form, ri_table **
             return rc;
         }
         filled++;
-        if (filled == RI_BATCH_ROWS || i == count) {
+        if (filled == RI_BATCH_ROWS || i == count || r->op->batch_arena.total_bytes > CELLS_BYTES_MAX) {
             RI_TRY(ri_table_add(*out, places, filled, &added, r->err));
+            ri_arena_reset(&r->op->batch_arena);
             filled = 0;
         }
     }
@@ -251,7 +256,9 @@ static int read_scalar(const reader *r, int index, ri_table **out)
         return rc;
     }
     RI_TRY(new_table(r, 1, out));
-    return ri_table_add_row(*out, &v, &added, r->err);
+    RI_TRY(ri_table_add_row(*out, &v, &added, r->err));
+    ri_arena_reset(&r->op->batch_arena);
+    return 0;
 }
 
 /* One row, given without the outer list. */

@@ -90,7 +90,7 @@ static int resolve_column(rl_op *op, const ri_vec *col, ri_vec *out, rille_err *
 }
 
 /* RILLE_ROWS when the batch has no stubs any more. */
-static int resolve_batch(rl_op *op, rille_err *err)
+static int make_batch_whole(rl_op *op, rille_err *err)
 {
     uint16_t cols = op->query->find_count;
     bool any = false;
@@ -118,6 +118,11 @@ static int resolve_batch(rl_op *op, rille_err *err)
     op->unresolved = false;
     ri_io_clear(&op->blob_io);
     return RILLE_ROWS;
+}
+
+static int resolve_batch(rl_op *op, rille_err *err)
+{
+    return rl_op_failed(op, make_batch_whole(op, err), err);
 }
 
 /* ---- stepping ---- */
@@ -174,14 +179,7 @@ static size_t caches_bytes(const rl_op *op)
 void rl_op_note(lua_State *L, rl_box *box)
 {
     rl_op *op = box->handle;
-    size_t sum = sizeof *op + op->arena.total_bytes + op->batch_arena.total_bytes + sizeof *op->op +
-                 op->op->arena.total_bytes + op->op->plan_arena.total_bytes;
-    for (size_t i = 0; i < op->table_count; i++) {
-        sum += ri_table_bytes(&op->tables[i]);
-    }
-    for (size_t i = 0; i < op->op->table_count; i++) {
-        sum += ri_table_bytes(op->op->tables[i]);
-    }
+    size_t sum = sizeof *op + sizeof *op->op + op->meter.bytes;
     size_t read_bytes = op->read_bytes;
     op->read_bytes = 0;
     rl_note_box(L, box, sum);
@@ -369,9 +367,10 @@ static int take_batch(rl_op *op, rille_err *err)
 {
     if (op->result == NULL) {
         op->result = rl_result_new(op->query, err);
-    }
-    if (op->result == NULL) {
-        return RILLE_NOMEM;
+        if (op->result == NULL) {
+            return RILLE_NOMEM;
+        }
+        ri_table_set_meter(&op->result->table, &op->meter);
     }
     const ri_vec **places = ri_arena_array(&op->result->table.arena, op->query->find_count, sizeof *places);
     uint32_t added;
@@ -400,7 +399,9 @@ static int op_run(lua_State *L)
     rille_err err;
     int rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, &err);
     for (; rc == RILLE_ROWS; rc = rl_op_advance(op, &err)) {
-        if (take_batch(op, &err) != 0) {
+        rc = take_batch(op, &err);
+        if (rc != 0) {
+            (void)rl_op_failed(op, rc, &err);
             return rl_fail(L, &err);
         }
     }
@@ -410,6 +411,7 @@ static int op_run(lua_State *L)
     if (op->result == NULL && (op->result = rl_result_new(op->query, &err)) == NULL) {
         return rl_fail(L, &err);
     }
+    ri_table_set_meter(&op->result->table, NULL);
     box->handle = op->result;
     op->result = NULL;
     size_t read_bytes = op->read_bytes;
@@ -491,8 +493,8 @@ static int op_give(lua_State *L)
     rl_box *box = rl_hold(L, 1, &rl_class_op);
     ri_value v = ri_nil();
     rille_err err;
-    int rc = 0;
-    if (!lua_isnoneornil(L, 2)) {
+    int rc = ri_meter_check(&op->meter, &err); /* the function may have taken long */
+    if (rc == 0 && !lua_isnoneornil(L, 2)) {
         ri_value given;
         rc = rl_read_value(L, rl_state_of(L), 2, call->arena, &given, &err);
         if (rc == 0 && !ri_value_copy(call->arena, &given, &v)) {
@@ -502,7 +504,9 @@ static int op_give(lua_State *L)
     if (rc == 0) {
         ri_vec_set(call->out, op->called++, &v);
     } else {
-        ri_err_prefix(&err, "function %s", call->name);
+        if (rl_op_failed(op, 0, &err) == 0) {
+            ri_err_prefix(&err, "function %s", call->name);
+        }
         op->failure = err;
     }
     rl_let_go(box);

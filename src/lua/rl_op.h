@@ -13,6 +13,7 @@
 typedef struct rl_op {
     rille_query *query; /* retained */
     rille_op *op;       /* NULL until the inputs are read */
+    ri_meter meter;     /* of the inputs, of op, and of the result while it grows */
     ri_arena arena;     /* inputs */
     ri_input *inputs;
     ri_table *tables;    /* made of Lua data */
@@ -42,6 +43,12 @@ typedef struct rl_op {
     rille_err failure; /* of a Lua function, said again by every step; code 0: none */
 } rl_op;
 
+/* The code of a failure, with its message in *err: that of the meter when it is the cause. */
+static inline int rl_op_failed(const rl_op *op, int rc, rille_err *err)
+{
+    int stopped = ri_meter_error(&op->meter, err);
+    return stopped != 0 ? stopped : rc;
+}
 /* Reads the inputs at stack indices [first, first + count) and makes op->op. */
 int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
                 rille_err *err);

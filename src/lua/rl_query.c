@@ -173,8 +173,13 @@ static int query_start(lua_State *L)
     }
     box->handle = op;
     op->query = ri_query_retain(query);
+    ri_meter_init(&op->meter, options.memory_bytes, options.timeout_ms);
+    op->arena.meter = &op->meter;
+    op->batch_arena.meter = &op->meter;
+    options.meter = &op->meter;
     int rc = rl_op_begin(L, state, op, 6, top < 6 ? 0 : (size_t)(top - 5), &options, &err);
     if (rc != 0) {
+        (void)rl_op_failed(op, rc, &err);
         return rl_fail(L, &err);
     }
     rl_pause_reads(state, op);

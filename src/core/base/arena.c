@@ -19,7 +19,8 @@ void ri_arena_deinit(ri_arena *arena)
         ri_free(chunk);
         chunk = older;
     }
-    *arena = (ri_arena){ 0 };
+    ri_meter_give(arena->meter, arena->total_bytes);
+    *arena = (ri_arena){ .meter = arena->meter };
 }
 
 void ri_arena_reset(ri_arena *arena)
@@ -33,6 +34,7 @@ void ri_arena_reset(ri_arena *arena)
         return;
     }
     arena->chunks = keep->older;
+    arena->total_bytes -= keep->size;
     ri_arena_deinit(arena);
     keep->older = NULL;
     arena->chunks = keep;
@@ -60,8 +62,12 @@ void *ri_arena_alloc_slow(ri_arena *arena, size_t size)
         block = grown;
     }
 #endif
+    if (!ri_meter_take(arena->meter, block)) {
+        return NULL;
+    }
     ri_arena_chunk *chunk = ri_alloc(block);
     if (chunk == NULL) {
+        ri_meter_give(arena->meter, block);
         return NULL;
     }
     chunk->size = block;

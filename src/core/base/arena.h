@@ -7,6 +7,7 @@
 #define RI_ARENA_H
 
 #include "mem.h"
+#include "meter.h"
 
 typedef struct ri_arena_chunk ri_arena_chunk;
 
@@ -15,12 +16,14 @@ typedef struct ri_arena {
     uint8_t *next;
     uint8_t *end;
     size_t total_bytes; /* of all chunks */
+    ri_meter *meter;    /* counts the chunks, and may refuse one as if memory were out; NULL: nobody does */
 } ri_arena;             /* all zero is an empty arena */
 
+/* Frees everything; the arena is empty then, with the same meter. */
 void ri_arena_deinit(ri_arena *arena);
 /* Forgets all allocations, keeps the newest chunk for reuse. */
 void ri_arena_reset(ri_arena *arena);
-/* 8-byte aligned; NULL when memory is out. */
+/* 8-byte aligned; NULL when memory is out, or the meter refuses. */
 void *ri_arena_alloc_slow(ri_arena *arena, size_t size);
 void *ri_arena_copy(ri_arena *arena, const void *bytes, size_t len);
 void *ri_arena_array(ri_arena *arena, size_t count, size_t size);

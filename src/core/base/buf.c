@@ -6,7 +6,8 @@
 void ri_buf_deinit(ri_buf *buf)
 {
     ri_free(buf->p);
-    *buf = (ri_buf){ 0 };
+    ri_meter_give(buf->meter, buf->cap);
+    *buf = (ri_buf){ .meter = buf->meter };
 }
 
 uint8_t *ri_buf_reserve(ri_buf *buf, size_t more)
@@ -14,11 +15,11 @@ uint8_t *ri_buf_reserve(ri_buf *buf, size_t more)
     if (buf->failed) {
         return NULL;
     }
-    if (buf->cap - buf->len < more) {
-        if (more > SIZE_MAX - buf->len || !RI_GROW(&buf->p, &buf->cap, buf->len + more)) {
-            buf->failed = true;
-            return NULL;
-        }
+    bool fits = buf->cap - buf->len >= more ||
+                (more <= SIZE_MAX - buf->len && RI_GROW_COUNTED(buf->meter, &buf->p, &buf->cap, buf->len + more));
+    if (!fits || !ri_meter_work(buf->meter, more)) {
+        buf->failed = true;
+        return NULL;
     }
     return buf->p + buf->len;
 }
@@ -82,6 +83,7 @@ uint8_t *ri_buf_take(ri_buf *buf, size_t *len)
     }
     uint8_t *p = buf->p;
     *len = buf->len;
-    *buf = (ri_buf){ 0 };
+    ri_meter_give(buf->meter, buf->cap);
+    *buf = (ri_buf){ .meter = buf->meter };
     return p;
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * A growing byte buffer. Failure is sticky: once memory is out, `failed` is set and writes do nothing, so that an
- * encoder checks once at its end. One thread at a time.
+ * A growing byte buffer. Failure is sticky: once memory is out, or the meter refuses, `failed` is set and writes do
+ * nothing, so that an encoder checks once at its end. One thread at a time.
  */
 #ifndef RI_BUF_H
 #define RI_BUF_H
 
 #include "bytes.h"
+#include "meter.h"
 
 typedef struct ri_buf {
     uint8_t *p;
     size_t len;
     size_t cap;
+    ri_meter *meter; /* counts the memory, and the bytes written as work; NULL: nobody does */
     bool failed;
 } ri_buf; /* all zero is an empty buffer */
 

@@ -90,17 +90,26 @@ void ri_free(void *block)
     }
 }
 
+size_t ri_grow_cap(size_t cap, size_t need)
+{
+    size_t new_cap = cap < 8 ? 8 : cap;
+    while (new_cap < need) {
+        if (new_cap > SIZE_MAX / 2) {
+            return SIZE_MAX;
+        }
+        new_cap *= 2;
+    }
+    return new_cap;
+}
+
 bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size)
 {
     if (need <= *cap) {
         return true;
     }
-    size_t new_cap = *cap < 8 ? 8 : *cap;
-    while (new_cap < need) {
-        if (new_cap > SIZE_MAX / 2) {
-            return false;
-        }
-        new_cap *= 2;
+    size_t new_cap = ri_grow_cap(*cap, need);
+    if (new_cap == SIZE_MAX) {
+        return false;
     }
     size_t bytes;
     if (!ri_mul_size(new_cap, item_size, &bytes)) {

@@ -33,6 +33,7 @@ static inline bool ri_mul_size(size_t a, size_t b, size_t *out)
 
 /* Grows a typed array so that it has room for `need` items: RI_GROW(&items, &cap, need) is false when memory is out.
  * Capacity doubles; *cap changes only after success. */
+size_t ri_grow_cap(size_t cap, size_t need); /* what the capacity becomes; SIZE_MAX: too much */
 bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size);
 #define RI_GROW(items, cap, need) ri_grow((items), (cap), (need), sizeof **(items))
 

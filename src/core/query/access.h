@@ -73,6 +73,7 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
 /* The key variable of the probe nearest to the start of a chain, or RI_NO_VAR. */
 ri_var ri_first_probe_var(const ri_stage *last);
 /* Sorts keys, taking rows along; the arrays may be swapped with the other two. (order.c) */
-void ri_sort_words(uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other, uint32_t n);
+void ri_sort_words(ri_meter *meter, uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other,
+                   uint32_t n);
 
 #endif

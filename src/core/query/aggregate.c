@@ -17,6 +17,11 @@
 
 #include <math.h>
 
+#define ROW_UNITS 8U /* of work for a value, beside its bytes */
+#define SIFT_UNITS 64U
+#define COMPACT_BYTES ((size_t)1024 * 1024)
+#define COMPACT_SHARE 4U
+
 static const ri_agg_def defs[AGG_KIND_COUNT] = {
     [AGG_COUNT] = { "count", false },
     [AGG_COUNT_DISTINCT] = { "count-distinct", false },
@@ -45,7 +50,7 @@ const char *ri_agg_name(const ri_agg *agg)
     return defs[agg->kind].name;
 }
 
-int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_agg **out, rille_err *err)
+int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg **out, rille_err *err)
 {
     *out = NULL;
     ri_agg *agg = ri_alloc_zero(sizeof *agg);
@@ -53,6 +58,7 @@ int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_agg **out, rille_err
         return ri_fail_nomem(err);
     }
     agg->kind = (ri_agg_kind)(def - defs);
+    agg->arena.meter = meter;
     agg->n = n != NULL && n->type == RI_LONG && n->as.i > 0 ? (size_t)n->as.i : 0;
     if (agg->kind == AGG_COUNT_DISTINCT || agg->kind == AGG_DISTINCT || agg->kind == AGG_MEDIAN) {
         int rc = ri_table_init(&agg->table, 2, agg->kind != AGG_MEDIAN, err);
@@ -60,9 +66,35 @@ int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_agg **out, rille_err
             ri_free(agg);
             return rc;
         }
+        ri_table_set_meter(&agg->table, meter);
         agg->has_table = true;
     }
     *out = agg;
+    return 0;
+}
+
+/* Of all arrays by group. */
+static size_t group_bytes(const ri_agg *agg)
+{
+    switch (agg->kind) {
+    case AGG_COUNT:
+    case AGG_COUNT_DISTINCT:
+        return sizeof *agg->counts;
+    case AGG_SUM:
+        return sizeof *agg->totals;
+    case AGG_AVG:
+        return sizeof *agg->totals + sizeof *agg->counts;
+    case AGG_MIN:
+    case AGG_MAX:
+        return agg->n > 0 ? sizeof *agg->heaps : sizeof *agg->best + sizeof *agg->counts;
+    case AGG_VARIANCE:
+    case AGG_STDDEV:
+        return sizeof *agg->moments + sizeof *agg->counts;
+    case AGG_DISTINCT:
+    case AGG_MEDIAN:
+    case AGG_KIND_COUNT:
+        break;
+    }
     return 0;
 }
 
@@ -71,7 +103,9 @@ void ri_agg_free(ri_agg *agg)
     if (agg == NULL) {
         return;
     }
+    ri_meter_give(agg->arena.meter, agg->cap * group_bytes(agg));
     for (size_t i = 0; agg->heaps != NULL && i < agg->group_count; i++) {
+        ri_meter_give(agg->arena.meter, agg->heaps[i].cap * sizeof *agg->heaps[i].values);
         ri_free(agg->heaps[i].values);
     }
     ri_free(agg->counts);
@@ -87,20 +121,6 @@ void ri_agg_free(ri_agg *agg)
         ri_table_deinit(&agg->table);
     }
     ri_free(agg);
-}
-
-size_t ri_agg_bytes(const ri_agg *agg)
-{
-    size_t group_bytes = (agg->counts != NULL ? sizeof *agg->counts : 0) +
-                         (agg->totals != NULL ? sizeof *agg->totals : 0) +
-                         (agg->moments != NULL ? sizeof *agg->moments : 0) +
-                         (agg->best != NULL ? sizeof *agg->best : 0) + (agg->heaps != NULL ? sizeof *agg->heaps : 0);
-    size_t bytes = sizeof *agg + group_bytes * agg->cap + agg->arena.total_bytes;
-    for (size_t i = 0; agg->heaps != NULL && i < agg->group_count; i++) {
-        bytes += agg->heaps[i].cap * sizeof *agg->heaps[i].values;
-    }
-    bytes += agg->has_table ? ri_table_bytes(&agg->table) : 0;
-    return bytes + (agg->has_index ? ri_table_index_bytes(&agg->index) : 0);
 }
 
 /* ---- room for groups ---- */
@@ -161,9 +181,10 @@ static int reserve_groups(ri_agg *agg, size_t group_count, rille_err *err)
         while (cap < group_count) {
             cap *= 2;
         }
-        if (!grow_kind(agg, cap)) {
+        if (!ri_meter_take(agg->arena.meter, cap * group_bytes(agg)) || !grow_kind(agg, cap)) {
             return ri_fail_nomem(err);
         }
+        ri_meter_give(agg->arena.meter, agg->cap * group_bytes(agg));
         agg->cap = cap;
     }
     agg->group_count = group_count > agg->group_count ? group_count : agg->group_count;
@@ -253,6 +274,47 @@ bool ri_agg_better(const ri_agg *agg, const ri_value *a, const ri_value *b)
     return agg->kind == AGG_MIN ? order < 0 : order > 0;
 }
 
+static bool copy_values(ri_arena *arena, ri_value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!ri_meter_work(arena->meter, values[i].len + ROW_UNITS) || !ri_value_copy(arena, &values[i], &values[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Drops the bytes of values that were replaced, when they are most of the arena: amortised O(1) for each byte. */
+static int compact(ri_agg *agg, rille_err *err)
+{
+    if (agg->arena.total_bytes < COMPACT_BYTES || agg->arena.total_bytes / COMPACT_SHARE < agg->live_bytes) {
+        return 0;
+    }
+    ri_arena fresh = { .meter = agg->arena.meter };
+    bool ok = agg->best == NULL || copy_values(&fresh, agg->best, agg->group_count);
+    for (size_t i = 0; ok && agg->heaps != NULL && i < agg->group_count; i++) {
+        ok = copy_values(&fresh, agg->heaps[i].values, agg->heaps[i].count);
+    }
+    if (!ok) { /* some values are in `fresh`: from now on the aggregate can only be freed */
+        ri_arena_deinit(&fresh);
+        return ri_fail_nomem(err);
+    }
+    ri_arena_deinit(&agg->arena);
+    agg->arena = fresh;
+    return 0;
+}
+
+/* Puts a value in the place of another. */
+static int keep_value(ri_agg *agg, const ri_value *v, ri_value *place, rille_err *err)
+{
+    uint32_t old_len = place->len;
+    if (!ri_value_copy(&agg->arena, v, place)) {
+        return ri_fail_nomem(err);
+    }
+    agg->live_bytes = agg->live_bytes - old_len + place->len;
+    return ri_type_is_word(v->type) ? 0 : compact(agg, err);
+}
+
 static int add_best(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, rille_err *err)
 {
     bool is_min = agg->kind == AGG_MIN;
@@ -260,6 +322,7 @@ static int add_best(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint
         uint32_t g = group_of(groups, i);
         ri_value *best = &agg->best[g];
         ri_value v = ri_vec_get(vec, i);
+        RI_TRY(ri_work(agg->arena.meter, v.len, err));
         if (agg->counts[g] != 0) {
             bool both_long = ri_is_integer(v.type) && ri_is_integer(best->type);
             if (both_long ? (is_min ? v.as.i >= best->as.i : v.as.i <= best->as.i) : !ri_agg_better(agg, &v, best)) {
@@ -267,18 +330,15 @@ static int add_best(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint
             }
         }
         agg->counts[g] = 1;
-        if (ri_type_is_word(v.type)) {
-            *best = v;
-        } else if (!ri_value_copy(&agg->arena, &v, best)) {
-            return ri_fail_nomem(err);
-        }
+        RI_TRY(keep_value(agg, &v, best, err));
     }
     return 0;
 }
 
 /* The worst of the best is on top: the first to leave. */
-void ri_agg_sift_down(const ri_agg *agg, ri_heap *h, size_t at)
+static void sift_down(const ri_agg *agg, ri_heap *h)
 {
+    size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= h->count) {
@@ -312,21 +372,20 @@ static int add_heaps(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uin
     for (uint32_t i = 0; i < rows; i++) {
         ri_heap *h = &agg->heaps[group_of(groups, i)];
         ri_value v = ri_plain(ri_vec_get(vec, i)); /* in a tuple an entity id is a number */
-        if (h->count == agg->n && !ri_agg_better(agg, &v, &h->values[0])) {
-            continue;
-        }
-        if (!ri_value_copy(&agg->arena, &v, &v)) {
-            return ri_fail_nomem(err);
-        }
+        RI_TRY(ri_work(agg->arena.meter, v.len + SIFT_UNITS, err));
         if (h->count == agg->n) {
-            h->values[0] = v;
-            ri_agg_sift_down(agg, h, 0);
+            if (ri_agg_better(agg, &v, &h->values[0])) {
+                RI_TRY(keep_value(agg, &v, &h->values[0], err));
+                sift_down(agg, h);
+            }
             continue;
         }
-        if (!RI_GROW(&h->values, &h->cap, h->count + 1)) {
+        if (!RI_GROW_COUNTED(agg->arena.meter, &h->values, &h->cap, h->count + 1)) {
             return ri_fail_nomem(err);
         }
-        h->values[h->count++] = v;
+        h->values[h->count] = ri_nil();
+        RI_TRY(keep_value(agg, &v, &h->values[h->count], err));
+        h->count++;
         sift_up(agg, h, h->count - 1);
     }
     return 0;
@@ -373,6 +432,7 @@ int ri_agg_add(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t 
                rille_err *err)
 {
     RI_TRY(reserve_groups(agg, group_count, err));
+    RI_TRY(ri_work(agg->arena.meter, (size_t)rows * ROW_UNITS, err));
     switch (agg->kind) {
     case AGG_COUNT:
         for (uint32_t i = 0; i < rows; i++) {

@@ -50,7 +50,8 @@ struct ri_agg {
     ri_moments *moments;
     ri_value *best;
     ri_heap *heaps;
-    ri_arena arena; /* bytes of best and heaps */
+    ri_arena arena; /* bytes of best and heaps, also of those that were replaced: see compact */
+    size_t live_bytes;
     bool has_table;
     ri_table table; /* group, value */
     bool has_index;
@@ -59,8 +60,6 @@ struct ri_agg {
 
 /* Is a nearer to what is asked for (the smallest, the largest) than b? */
 bool ri_agg_better(const ri_agg *agg, const ri_value *a, const ri_value *b);
-/* Moves an element down to its place: the worst of the best is on top. */
-void ri_agg_sift_down(const ri_agg *agg, ri_heap *h, size_t at);
 /* "sum" */
 const char *ri_agg_name(const ri_agg *agg);
 

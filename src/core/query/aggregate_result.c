@@ -5,7 +5,8 @@
 #include "aggregate.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+#define SORT_UNITS 16U /* of work for one value, beside its bytes */
 
 /* 2^64 * high + low, rounded. */
 static double total_double(const ri_total *t)
@@ -42,21 +43,45 @@ static int sum_result(const ri_agg *agg, const ri_total *t, ri_value *out, rille
     return 0;
 }
 
-static int cmp_values(const void *a, const void *b)
+/* Sorts by merging, bottom up, and can be stopped by the meter. */
+static int sort_values(ri_meter *meter, ri_value *values, size_t n, rille_err *err)
 {
-    ri_value va;
-    ri_value vb;
-    memcpy(&va, a, sizeof va);
-    memcpy(&vb, b, sizeof vb);
-    return ri_value_cmp(&va, &vb);
+    size_t bytes = n * sizeof *values;
+    ri_value *from = values;
+    ri_value *to = ri_meter_take(meter, bytes) ? ri_alloc(bytes) : NULL;
+    ri_value *made = to;
+    bool ok = to != NULL;
+    for (size_t width = 1; width < n && ok; width *= 2) {
+        for (size_t low = 0; low < n && ok; low += 2 * width) {
+            size_t i = low;
+            size_t mid = n - low < width ? n : low + width;
+            size_t j = mid;
+            size_t high = n - mid < width ? n : mid + width;
+            for (size_t k = low; k < high && ok; k++) {
+                bool left = i < mid && (j >= high || ri_value_cmp(&from[i], &from[j]) <= 0);
+                to[k] = left ? from[i++] : from[j++];
+                ok = ri_meter_work(meter, SORT_UNITS + to[k].len);
+            }
+        }
+        ri_value *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (ok && from != values) {
+        memcpy(values, from, bytes);
+    }
+    if (made != NULL) {
+        ri_meter_give(meter, bytes);
+        ri_free(made);
+    }
+    return ok ? 0 : ri_fail_nomem(err); /* or what the meter says: run.c */
 }
 
-/* The values of one group from the table, sorted. *out is the caller's (ri_free). */
-static int group_values(ri_agg *agg, uint32_t group, ri_value **out, size_t *count, rille_err *err)
+/* The values of one group from the table, sorted. */
+static int group_values(ri_agg *agg, uint32_t group, ri_heap *out, rille_err *err)
 {
     static const uint16_t key_cols[] = { 0 };
-    *out = NULL;
-    *count = 0;
+    ri_meter *meter = agg->arena.meter;
     if (!agg->has_index) {
         RI_TRY(ri_table_index_init(&agg->index, &agg->table, key_cols, 1, err));
         agg->has_index = true;
@@ -65,28 +90,22 @@ static int group_values(ri_agg *agg, uint32_t group, ri_value **out, size_t *cou
     uint64_t word = group;
     ri_vec key = { &word, NULL, NULL, RI_LONG };
     const ri_vec *keys[] = { &key };
-    size_t cap = 0;
     uint32_t row = ri_table_index_find(&agg->index, keys, 0);
     for (; row != UINT32_MAX; row = ri_table_index_next(&agg->index, keys, 0, row)) {
-        if (!RI_GROW(out, &cap, *count + 1)) {
-            ri_free(*out);
-            *out = NULL;
+        if (!RI_GROW_COUNTED(meter, &out->values, &out->cap, out->count + 1) || !ri_meter_work(meter, SORT_UNITS)) {
             return ri_fail_nomem(err);
         }
-        (*out)[(*count)++] = ri_plain(ri_vec_get(&agg->table.cols[1], row));
+        out->values[out->count++] = ri_plain(ri_vec_get(&agg->table.cols[1], row));
     }
-    if (*count > 1) {
-        qsort(*out, *count, sizeof **out, cmp_values);
-    }
-    return 0;
+    return out->count > 1 ? sort_values(meter, out->values, out->count, err) : 0;
 }
 
 static int tuple_of(const ri_agg *agg, const ri_value *values, size_t count, ri_arena *arena, ri_value *out,
                     rille_err *err)
 {
-    ri_buf buf = { 0 };
+    ri_buf buf = { .meter = agg->arena.meter };
     int rc = 0;
-    for (size_t i = 0; i < count && buf.len <= RI_VALUE_BYTES_MAX; i++) {
+    for (size_t i = 0; i < count && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed; i++) {
         ri_value_write(&buf, &values[i]);
     }
     ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
@@ -102,12 +121,14 @@ static int tuple_of(const ri_agg *agg, const ri_value *values, size_t count, ri_
 
 static int table_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err)
 {
-    ri_value *values;
-    size_t count;
-    RI_TRY(group_values(agg, group, &values, &count, err));
-    int rc = 0;
-    if (agg->kind == AGG_DISTINCT) {
+    ri_heap found = { 0 };
+    int rc = group_values(agg, group, &found, err);
+    const ri_value *values = found.values;
+    size_t count = found.count;
+    if (rc == 0 && agg->kind == AGG_DISTINCT) {
         rc = tuple_of(agg, values, count, arena, out, err);
+    } else if (rc != 0) {
+        count = 0;
     } else if (count % 2 == 1) {
         *out = values[count / 2];
     } else if (count > 0) {
@@ -117,28 +138,31 @@ static int table_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *
         double half_b = (b->type == RI_DOUBLE ? b->as.d : (double)b->as.i) / 2;
         *out = ri_double(half_a + half_b);
     }
-    ri_free(values);
+    ri_meter_give(agg->arena.meter, found.cap * sizeof *values);
+    ri_free(found.values);
     return rc;
 }
 
+static void reverse(ri_heap *h)
+{
+    for (size_t i = 0; i < h->count / 2; i++) {
+        ri_value swap = h->values[i];
+        h->values[i] = h->values[h->count - 1 - i];
+        h->values[h->count - 1 - i] = swap;
+    }
+}
+
 /* Best first. */
-static int heap_result(ri_agg *agg, const ri_heap *h, ri_arena *arena, ri_value *out, rille_err *err)
+static int heap_result(ri_agg *agg, ri_heap *h, ri_arena *arena, ri_value *out, rille_err *err)
 {
     if (h->count > 1) {
-        qsort(h->values, h->count, sizeof *h->values, cmp_values);
+        RI_TRY(sort_values(agg->arena.meter, h->values, h->count, err));
     }
     if (agg->kind == AGG_MAX) {
-        for (size_t i = 0; i < h->count / 2; i++) {
-            ri_value swap = h->values[i];
-            h->values[i] = h->values[h->count - 1 - i];
-            h->values[h->count - 1 - i] = swap;
-        }
+        reverse(h);
     }
     int rc = tuple_of(agg, h->values, h->count, arena, out, err);
-    for (size_t at = h->count; at-- > 0;) { /* a heap again: rows may follow */
-        ri_heap copy = *h;
-        ri_agg_sift_down(agg, &copy, at);
-    }
+    reverse(h); /* worst first is a heap again: rows may follow */
     return rc;
 }
 

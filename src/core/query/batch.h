@@ -70,7 +70,7 @@ int ri_vec_cmp(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
 /* ---- tables (table.c): growing columns that own what they hold; results, hash relations of rules, inputs ---- */
 
 typedef struct ri_table {
-    ri_arena arena; /* bytes of values */
+    ri_arena arena; /* bytes of values; its meter counts the table's arrays and work, too */
     ri_vec *cols;
     uint16_t col_count;
     uint32_t count;
@@ -81,6 +81,8 @@ typedef struct ri_table {
 } ri_table;
 
 int ri_table_init(ri_table *table, uint16_t col_count, bool is_set, rille_err *err);
+/* Who counts from now on the memory that the table has and will have; NULL: nobody. */
+void ri_table_set_meter(ri_table *table, ri_meter *meter);
 void ri_table_deinit(ri_table *table);
 /* Appends rows of the given columns (cols[i] for table column i), copying bytes; a set skips rows it has, and keeps the
  * first of equal rows. *added (may be NULL) counts. RILLE_LIMIT over 2^31 rows. After a failure the table can only be
@@ -96,6 +98,7 @@ size_t ri_table_bytes(const ri_table *table);
  * With `same`, pairs of columns, only rows in which these are equal are in it. */
 typedef struct ri_table_index {
     const ri_table *table;
+    ri_meter *meter; /* of the table when the index was made */
     uint16_t *key_cols;
     uint16_t key_count;
     uint16_t same_count; /* pairs */

@@ -23,14 +23,11 @@
 #include "access.h"
 #include "stages.h"
 
-#include <stdatomic.h>
-
 /* ---- rules ---- */
 
 typedef struct ri_ruleset ri_ruleset;
 int ri_ruleset_new(rille_op *op, ri_ruleset **out, rille_err *err);
-void ri_ruleset_release(ri_ruleset *ruleset); /* tables; the rest is the arena's */
-size_t ri_ruleset_bytes(const ri_ruleset *ruleset);
+void ri_ruleset_release(ri_ruleset *ruleset, ri_meter *meter); /* tables; the rest is the arena's */
 /* Index of a rule name, or -1. */
 int ri_rule_find(const rille_op *op, const char *name);
 /* A call as two stages: demand and fixpoint, then a join with the answers. */
@@ -94,7 +91,6 @@ ri_stage *ri_input_stage_new(rille_op *op);
 typedef struct ri_find ri_find;
 int ri_find_new(rille_op *op, ri_find **out, rille_err *err);
 void ri_find_release(ri_find *find);
-size_t ri_find_bytes(const ri_find *find); /* beside the operation's arenas and tables */
 /* RILLE_ROWS: op->rows, op->row_count. */
 int ri_find_next(ri_find *find, rille_err *err);
 void ri_find_live(const rille_op *op, ri_varset *live);
@@ -104,6 +100,8 @@ void ri_find_live(const rille_op *op, ri_varset *live);
 typedef enum ri_op_state { RI_OP_COUNT, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
 
 struct rille_op {
+    ri_meter *meter; /* counts all that the operation holds but nodes and blobs, which are the cache's; or meter_own */
+    ri_meter meter_own;
     ri_arena arena;      /* inputs, patterns: live as long as the operation */
     ri_arena plan_arena; /* stages */
     rille_query *query;
@@ -134,16 +132,13 @@ struct rille_op {
     bool call_pending;
     const ri_vec *rows;
     uint32_t row_count;
-    uint64_t deadline_us;   /* 0: none */
-    uint64_t timeout_at_us; /* 0: none */
-    uint32_t fanouts_left;  /* see ri_plan_fanout */
-    uint32_t units;         /* begun in this step */
-    uint32_t checks;        /* looks at the limits */
-    bool begun;             /* the unit of work before the first stage runs */
-    uint8_t state;          /* ri_op_state */
-    int failed;             /* the error that ended it */
+    uint64_t deadline_us;  /* 0: none */
+    uint32_t fanouts_left; /* see ri_plan_fanout */
+    uint32_t units;        /* begun in this step */
+    bool begun;            /* the unit of work before the first stage runs */
+    uint8_t state;         /* ri_op_state */
+    int failed;            /* the error that ended it */
     rille_err error;
-    atomic_bool cancelled;
     uint64_t scratch_words[RI_NODE_ROWS_MAX];
     uint32_t scratch_lens[RI_NODE_ROWS_MAX];
     uint8_t scratch_types[RI_NODE_ROWS_MAX];

@@ -96,7 +96,7 @@ static int find_aggregates(ri_find *find, rille_err *err)
             return ri_fail(err, RILLE_QUERY, "aggregate %s is not known", elem->agg);
         }
         find->aggregates = true;
-        RI_TRY(ri_agg_new(def, elem->arg.type == RI_NIL ? NULL : &elem->arg, &find->aggs[i], err));
+        RI_TRY(ri_agg_new(def, elem->arg.type == RI_NIL ? NULL : &elem->arg, find->op->meter, &find->aggs[i], err));
     }
     if (!find->aggregates) {
         return 0;
@@ -129,6 +129,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     }
     memset(find, 0, sizeof *find);
     find->op = op;
+    find->arena.meter = op->meter;
     find->elem_count = query->find_count;
     find->col_count = (uint16_t)(query->find_count + query->with_count);
     if (!find_arrays(find, &op->plan_arena)) {
@@ -166,17 +167,9 @@ void ri_find_release(ri_find *find)
         ri_agg_free(find->aggs[i]);
     }
     ri_table_index_deinit(&find->group_index);
+    ri_meter_give(find->op->meter, find->order_bytes);
     ri_free(find->order);
     ri_arena_deinit(&find->arena);
-}
-
-size_t ri_find_bytes(const ri_find *find)
-{
-    size_t sum = find->arena.total_bytes + ri_table_index_bytes(&find->group_index);
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        sum += find->aggs[i] != NULL ? ri_agg_bytes(find->aggs[i]) : 0;
-    }
-    return sum + find->order_bytes;
 }
 
 /* ---- taking a batch in ---- */
@@ -305,12 +298,22 @@ static int group_results(ri_find *find, uint32_t from, uint32_t n, rille_err *er
 
 /* ---- order ---- */
 
+#define SORT_UNITS 16U /* of work for a comparison, beside the bytes compared */
+
+static uint32_t shorter(const ri_vec *col, uint32_t a, uint32_t b)
+{
+    uint32_t len_a = ri_vec_get(col, a).len;
+    uint32_t len_b = ri_vec_get(col, b).len;
+    return len_a < len_b ? len_a : len_b;
+}
+
 static int cmp_rows(const ri_find *find, uint32_t a, uint32_t b)
 {
     const rille_query *query = find->op->query;
     for (uint16_t i = 0; i < query->order_count; i++) {
         const ri_vec *col = &find->result->cols[query->order_by[i].elem];
         int c = ri_vec_cmp(col, a, col, b);
+        (void)ri_meter_work(find->op->meter, ri_type_is_word(col->type) ? 0 : shorter(col, a, b));
         if (c != 0) {
             return query->order_by[i].desc ? -c : c;
         }
@@ -318,44 +321,51 @@ static int cmp_rows(const ri_find *find, uint32_t a, uint32_t b)
     return 0;
 }
 
-static void merge(const ri_find *find, const uint32_t *in, uint32_t *out, uint32_t low, uint32_t mid, uint32_t high)
+static int merge(const ri_find *find, const uint32_t *in, uint32_t *out, uint32_t low, uint32_t mid, uint32_t high,
+                 rille_err *err)
 {
     uint32_t i = low;
     uint32_t j = mid;
     for (uint32_t k = low; k < high; k++) {
         bool left = i < mid && (j >= high || cmp_rows(find, in[i], in[j]) <= 0);
         out[k] = left ? in[i++] : in[j++];
+        RI_TRY(ri_work(find->op->meter, SORT_UNITS, err));
     }
+    return 0;
 }
 
 /* Merge sort, stable. */
 static int sort_result(ri_find *find, rille_err *err)
 {
     uint32_t n = find->result->count;
-    find->order = ri_alloc_array((size_t)n + 1, sizeof *find->order);
-    uint32_t *other = ri_alloc_array((size_t)n + 1, sizeof *other);
+    size_t bytes = ((size_t)n + 1) * sizeof *find->order;
+    if (!ri_meter_take(find->op->meter, 2 * bytes)) {
+        return ri_meter_error(find->op->meter, err);
+    }
+    find->order_bytes = 2 * bytes;
+    find->order = ri_alloc(bytes);
+    uint32_t *other = ri_alloc(bytes);
     if (find->order == NULL || other == NULL) {
         ri_free(other);
         return ri_fail_nomem(err);
     }
-    find->order_bytes = 2 * ((size_t)n + 1) * sizeof *other;
     for (uint32_t i = 0; i < n; i++) {
         find->order[i] = i;
     }
     int rc = 0;
     for (uint64_t width = 1; width < n && rc == 0; width *= 2) {
-        rc = ri_check(find->op, err);
-        for (uint64_t low = 0; low < n; low += 2 * width) {
+        for (uint64_t low = 0; low < n && rc == 0; low += 2 * width) {
             uint64_t mid = low + width < n ? low + width : n;
             uint64_t high = mid + width < n ? mid + width : n;
-            merge(find, find->order, other, (uint32_t)low, (uint32_t)mid, (uint32_t)high);
+            rc = merge(find, find->order, other, (uint32_t)low, (uint32_t)mid, (uint32_t)high, err);
         }
         uint32_t *swap = find->order;
         find->order = other;
         other = swap;
     }
     ri_free(other);
-    find->order_bytes /= 2;
+    ri_meter_give(find->op->meter, bytes);
+    find->order_bytes = bytes;
     return rc;
 }
 

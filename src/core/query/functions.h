@@ -45,14 +45,15 @@ typedef struct ri_agg_def {
 } ri_agg_def;
 /* count count-distinct distinct sum min max avg median variance stddev; NULL: unknown. */
 const ri_agg_def *ri_agg_find(const char *name);
-int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_agg **out, rille_err *err);
+/* The meter, which may be NULL, counts what the aggregate holds and does. */
+int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg **out, rille_err *err);
 void ri_agg_free(ri_agg *agg);
 /* Rows i of vec belong to group groups[i]; group numbers only grow by one at a time. RILLE_TYPE: e.g. the sum of a
- * string. Sums of longs are exact: past int64 they are an error (RILLE_LIMIT), with doubles they are doubles. */
+ * string. Sums of longs are exact: past int64 they are an error (RILLE_LIMIT), with doubles they are doubles. After a
+ * failure the aggregate can only be freed. */
 int ri_agg_add(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, uint32_t group_count,
                rille_err *err);
 /* groups == NULL: all rows belong to group 0. */
-size_t ri_agg_bytes(const ri_agg *agg);
 /* The result of one group, which has rows; bytes in the arena. */
 int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err);
 

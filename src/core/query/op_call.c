@@ -302,11 +302,6 @@ static void call_reset(ri_stage *stage)
     self->in = NULL;
 }
 
-static size_t call_bytes(const ri_stage *stage)
-{
-    return ((const call_stage *)stage)->arena.total_bytes;
-}
-
 static void call_destroy(ri_stage *stage)
 {
     ri_arena_deinit(&((call_stage *)stage)->arena);
@@ -441,7 +436,6 @@ int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, cons
     self->stage.work = call_work;
     self->stage.reset = call_reset;
     self->stage.destroy = call_destroy;
-    self->stage.bytes = call_bytes;
     RI_TRY(find_function(self, err));
     if (self->kind == CALL_BUILTIN || self->kind == CALL_HOST) {
         RI_TRY(set_args(self, scope, 0, clause->term_count, err));

@@ -160,11 +160,6 @@ static void join_reset(ri_stage *stage)
     ((join_stage *)stage)->in = NULL;
 }
 
-static size_t join_bytes(const ri_stage *stage)
-{
-    return ri_table_index_bytes(&((const join_stage *)stage)->index);
-}
-
 static void join_destroy(ri_stage *stage)
 {
     ri_table_index_deinit(&((join_stage *)stage)->index);
@@ -233,6 +228,5 @@ ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->stage.work = join_work;
     self->stage.reset = join_reset;
     self->stage.destroy = join_destroy;
-    self->stage.bytes = join_bytes;
     return &self->stage;
 }

@@ -508,11 +508,6 @@ static void probe_reset(ri_stage *stage)
     self->pair_count = 0;
 }
 
-static size_t probe_bytes(const ri_stage *stage)
-{
-    return ((const ri_probe_stage *)stage)->arena.total_bytes;
-}
-
 static void probe_destroy(ri_stage *stage)
 {
     ri_probe_stage *self = (ri_probe_stage *)stage;
@@ -564,6 +559,7 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     self->emit.m = *m;
     self->access = (uint8_t)access;
     self->single = single;
+    self->arena.meter = op->meter;
     if (!probe_alloc(self, &op->plan_arena)) {
         op->stages = self->stage.older;
         return NULL;
@@ -572,7 +568,6 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     self->stage.work = probe_work;
     self->stage.reset = probe_reset;
     self->stage.destroy = probe_destroy;
-    self->stage.bytes = probe_bytes;
     return &self->stage;
 }
 

@@ -39,7 +39,8 @@ static void sort_byte(const uint64_t *keys, const uint32_t *rows, uint64_t *keys
     }
 }
 
-void ri_sort_words(uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other, uint32_t n)
+void ri_sort_words(ri_meter *meter, uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other,
+                   uint32_t n)
 {
     uint64_t differ = 0;
     if (in_order(*keys, n, &differ)) {
@@ -48,6 +49,9 @@ void ri_sort_words(uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint
     for (unsigned shift = 0; shift < 64; shift += 8) {
         if ((differ >> shift & 0xff) == 0) {
             continue;
+        }
+        if (!ri_meter_work(meter, (size_t)n * sizeof **keys)) {
+            return; /* nobody looks at what comes out */
         }
         sort_byte(*keys, *rows, *keys_other, *rows_other, n, shift);
         uint64_t *k = *keys;

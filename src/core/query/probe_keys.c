@@ -123,6 +123,7 @@ int ri_probe_keys(ri_probe_stage *self, rille_err *err)
         return make_bytes_keys(self, err);
     }
     RI_TRY(make_word_keys(self, err));
-    ri_sort_words(&self->keys, &self->key_rows, &self->keys_other, &self->rows_other, self->key_count);
+    ri_sort_words(self->stage.op->meter, &self->keys, &self->key_rows, &self->keys_other, &self->rows_other,
+                  self->key_count);
     return 0;
 }

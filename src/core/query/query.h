@@ -24,6 +24,8 @@ typedef struct ri_input {
 typedef struct ri_op_options {
     uint64_t timeout_ms; /* 0: none */
     size_t memory_bytes; /* 0: none */
+    ri_meter *meter;     /* begun by the host, which counts its inputs with it; it outlives the operation. NULL: the
+                            operation has its own, with the two limits above */
     int64_t limit;       /* -1: as in the query */
     int64_t offset;      /* -1: as in the query */
     /* Is this name a function of the host? Unknown ones are RILLE_QUERY. May be NULL. */

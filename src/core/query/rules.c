@@ -88,7 +88,12 @@ static bool row_holds(const ri_table_feed *self, uint32_t row)
 /* The rows to come, sorted by a column of numbers: then each batch falls into few leaves. */
 static int sort_feed(ri_table_feed *self, const ri_vec *col, rille_err *err)
 {
+    ri_meter *meter = self->stage.op->meter;
     uint32_t n = self->to - self->from;
+    size_t bytes = n * 2U * (sizeof(uint64_t) + sizeof(uint32_t));
+    if (!ri_meter_take(meter, bytes)) {
+        return ri_meter_error(meter, err);
+    }
     uint64_t *keys[2] = { ri_alloc_array(n, sizeof *keys[0]), ri_alloc_array(n, sizeof *keys[0]) };
     uint32_t *rows[2] = { ri_alloc_array(n, sizeof *rows[0]), ri_alloc_array(n, sizeof *rows[0]) };
     int rc = 0;
@@ -99,11 +104,13 @@ static int sort_feed(ri_table_feed *self, const ri_vec *col, rille_err *err)
         for (uint32_t i = 0; i < n; i++) {
             rows[0][i] = self->from + i;
         }
-        ri_sort_words(&keys[0], &rows[0], &keys[1], &rows[1], n);
+        ri_sort_words(meter, &keys[0], &rows[0], &keys[1], &rows[1], n);
         self->order = rows[0];
         self->order_from = self->from;
         rows[0] = NULL;
+        bytes -= n * sizeof *self->order; /* kept; given back by drop_order */
     }
+    ri_meter_give(meter, bytes);
     ri_free(keys[0]);
     ri_free(keys[1]);
     ri_free(rows[0]);
@@ -111,12 +118,20 @@ static int sort_feed(ri_table_feed *self, const ri_vec *col, rille_err *err)
     return rc;
 }
 
+static void drop_order(ri_table_feed *self)
+{
+    if (self->order != NULL) {
+        ri_meter_give(self->stage.op->meter, (self->to - self->order_from) * sizeof *self->order);
+        ri_free(self->order);
+        self->order = NULL;
+    }
+}
+
 static int feed_start(ri_table_feed *self, uint32_t from, uint32_t to, rille_err *err)
 {
+    drop_order(self);
     self->from = from;
     self->to = to;
-    ri_free(self->order);
-    self->order = NULL;
     for (uint16_t i = 0; i < self->col_count && to - from >= SORT_ROWS_MIN; i++) {
         const ri_vec *col = &self->table->cols[self->cols[i].col];
         if (self->cols[i].var == self->sort_var && (col->type == RI_REF || col->type == RI_LONG)) {
@@ -128,13 +143,7 @@ static int feed_start(ri_table_feed *self, uint32_t from, uint32_t to, rille_err
 
 static void table_feed_destroy(ri_stage *stage)
 {
-    ri_free(((ri_table_feed *)stage)->order);
-}
-
-static size_t table_feed_bytes(const ri_stage *stage)
-{
-    const ri_table_feed *self = (const ri_table_feed *)stage;
-    return self->order != NULL ? (self->to - self->order_from) * sizeof *self->order : 0;
+    drop_order((ri_table_feed *)stage);
 }
 
 /* Unit: so many rows of the table that they may fill a batch. */
@@ -188,7 +197,6 @@ ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_t
         self->rows = rows;
         self->stage.work = table_feed_work;
         self->stage.destroy = table_feed_destroy;
-        self->stage.bytes = table_feed_bytes;
         self->sort_var = RI_NO_VAR;
     }
     return self;
@@ -240,7 +248,7 @@ static int sink_context(ri_task *task, const ri_batch *batch, rille_err *err)
 
 /* Grows the bitmap so that it has a place for the entity. False: out of its range, or no memory (then it is left as it
  * is). */
-static bool has_bit(ri_pred *pred, uint64_t e)
+static bool has_bit(ri_pred *pred, ri_meter *meter, uint64_t e)
 {
     uint64_t bit = e - RI_EID_USER;
     if (e < RI_EID_USER || bit >= RI_RULE_VISITED_MAX) {
@@ -249,7 +257,11 @@ static bool has_bit(ri_pred *pred, uint64_t e)
     size_t need = (size_t)(bit / 64 + 1);
     if (need > pred->visited_words) {
         size_t words = need > 2 * pred->visited_words ? need + 64 : 2 * pred->visited_words;
-        uint64_t *grown = ri_realloc(pred->visited, words * sizeof *grown);
+        uint64_t *grown = NULL;
+        if (ri_meter_take(meter, words * sizeof *grown)) {
+            grown = ri_realloc(pred->visited, words * sizeof *grown);
+            ri_meter_give(meter, (grown != NULL ? pred->visited_words : words) * sizeof *grown);
+        }
         if (grown == NULL) {
             return false;
         }
@@ -275,7 +287,7 @@ static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch 
     for (uint32_t i = 0; i < batch->count; i++) {
         uint64_t e = vec->words[i];
         rows[n] = i;
-        if (!has_bit(pred, e)) {
+        if (!has_bit(pred, task->last->op->meter, e)) {
             n++;
             continue;
         }

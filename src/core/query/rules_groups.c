@@ -200,18 +200,10 @@ int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint
     return 0;
 }
 
-size_t ri_ruleset_bytes(const ri_ruleset *ruleset)
-{
-    size_t sum = 0;
-    for (const ri_pred *pred = ruleset->preds; pred != NULL; pred = pred->next) {
-        sum += pred->visited_words * sizeof *pred->visited;
-    }
-    return sum;
-}
-
-void ri_ruleset_release(ri_ruleset *ruleset)
+void ri_ruleset_release(ri_ruleset *ruleset, ri_meter *meter)
 {
     for (ri_pred *pred = ruleset != NULL ? ruleset->preds : NULL; pred != NULL; pred = pred->next) {
+        ri_meter_give(meter, pred->visited_words * sizeof *pred->visited);
         ri_free(pred->visited); /* tables are the operation's, the rest is the arena's */
     }
 }

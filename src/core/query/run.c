@@ -13,7 +13,7 @@ static void drop_plan(rille_op *op)
 {
     ri_find_release(op->find);
     op->find = NULL;
-    ri_ruleset_release(op->ruleset);
+    ri_ruleset_release(op->ruleset, op->meter);
     op->ruleset = NULL;
     for (ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
         if (stage->destroy != NULL) {
@@ -72,14 +72,15 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
     op->scope.var_count = query->var_count;
     op->scope.source = default_source(query);
     op->scope.source_default = RI_SOURCE_DEFAULT;
-    atomic_init(&op->cancelled, false);
+    ri_meter_init(&op->meter_own, op->options.memory_bytes, op->options.timeout_ms);
+    op->meter = op->options.meter != NULL ? op->options.meter : &op->meter_own;
+    op->arena.meter = op->meter;
+    op->plan_arena.meter = op->meter;
     int rc = ri_inputs_bind(op, inputs, input_count, err);
     if (rc != 0) {
+        int stopped = ri_meter_error(op->meter, err);
         ri_op_release(op);
-        return rc;
-    }
-    if (op->options.timeout_ms != 0) {
-        op->timeout_at_us = ri_clock_us() + op->options.timeout_ms * 1000U;
+        return stopped != 0 ? stopped : rc;
     }
     op->state = RI_OP_COUNT;
     *out = op;
@@ -142,6 +143,8 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
     op->deadline_us = budget_us != 0 ? ri_clock_us() + budget_us : 0;
     op->units = 0;
     int rc = step(op, &op->error);
+    int stopped = ri_meter_error(op->meter, &op->error); /* whatever was made of it */
+    rc = stopped != 0 ? stopped : rc;
     if (rc < 0) {
         op->failed = rc;
         op->state = RI_OP_ENDED;
@@ -171,7 +174,7 @@ ri_call *ri_op_call(rille_op *op)
 
 void ri_op_cancel(rille_op *op)
 {
-    atomic_store_explicit(&op->cancelled, true, memory_order_relaxed);
+    atomic_store_explicit(&op->meter->cancelled, true, memory_order_relaxed);
 }
 
 /* ---- the blocking run ---- */

@@ -8,8 +8,6 @@
 
 #include <assert.h>
 
-#define MEMORY_CHECKS 8U /* memory is summed up once in so many looks at the limits */
-
 void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label)
 {
     ri_stage *stage = ri_arena_alloc(&op->plan_arena, size);
@@ -95,35 +93,9 @@ void ri_stage_reset_chain(ri_stage *last)
     }
 }
 
-static size_t memory_used(const rille_op *op)
-{
-    size_t sum = op->arena.total_bytes + op->plan_arena.total_bytes;
-    for (size_t i = 0; i < op->table_count; i++) {
-        sum += ri_table_bytes(op->tables[i]);
-    }
-    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
-        sum += stage->bytes != NULL ? stage->bytes(stage) : 0;
-    }
-    sum += op->find != NULL ? ri_find_bytes(op->find) : 0;
-    sum += op->ruleset != NULL ? ri_ruleset_bytes(op->ruleset) : 0;
-    return sum;
-}
-
 int ri_check(rille_op *op, rille_err *err)
 {
-    op->checks++;
-    if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
-        return ri_fail(err, RILLE_CANCELLED, "the query was cancelled");
-    }
-    size_t memory_max = op->options.memory_bytes;
-    if (memory_max != 0 && op->checks % MEMORY_CHECKS == 0 && memory_used(op) > memory_max) {
-        return ri_fail(err, RILLE_LIMIT, "the query needs more memory than its limit of %zu bytes", memory_max);
-    }
-    if (op->timeout_at_us != 0 && ri_clock_us() > op->timeout_at_us) {
-        return ri_fail(err, RILLE_TIMEOUT, "the query ran longer than its time limit of %llu ms",
-                       (unsigned long long)op->options.timeout_ms);
-    }
-    return 0;
+    return ri_meter_check(op->meter, err);
 }
 
 /* ---- units of work ---- */
@@ -201,6 +173,7 @@ int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, r
         ri_free(table);
         return rc;
     }
+    ri_table_set_meter(table, op->meter);
     op->tables[op->table_count++] = table;
     *out = table;
     return 0;

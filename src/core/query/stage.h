@@ -16,8 +16,7 @@ struct ri_stage {
     int (*work)(ri_stage *stage, ri_batch **out, rille_err *err);
     void (*reset)(
         ri_stage *stage); /* forget what was in progress; keep what does not depend on the input. May be NULL */
-    void (*destroy)(ri_stage *stage);       /* may be NULL */
-    size_t (*bytes)(const ri_stage *stage); /* beside the operation's arenas and tables; may be NULL */
+    void (*destroy)(ri_stage *stage); /* may be NULL */
     rille_op *op;
     ri_stage *input;
     ri_stage *older; /* of all stages */

@@ -22,6 +22,8 @@
 #include "../base/hash.h"
 
 #define PIECE 256U
+#define PIECE_BYTES (256U * 1024U)
+#define ROW_UNITS 8U /* of work for one value of a row, beside its bytes */
 #define ROWS_MAX INT32_MAX
 #define ROWS_FIRST 64U
 #define SLOTS_FIRST 128U
@@ -43,8 +45,19 @@ int ri_table_init(ri_table *table, uint16_t col_count, bool is_set, rille_err *e
     return 0;
 }
 
+void ri_table_set_meter(ri_table *table, ri_meter *meter)
+{
+    size_t bytes = ri_table_bytes(table);
+    ri_meter_give(table->arena.meter, bytes);
+    table->arena.meter = meter;
+    if (meter != NULL && !ri_meter_take(meter, bytes)) {
+        meter->bytes += bytes; /* refused, but there already */
+    }
+}
+
 void ri_table_deinit(ri_table *table)
 {
+    ri_meter_give(table->arena.meter, ri_table_bytes(table) - table->arena.total_bytes);
     for (uint16_t c = 0; table->cols != NULL && c < table->col_count; c++) {
         ri_free(table->cols[c].words);
         ri_free(table->cols[c].lens);
@@ -82,19 +95,59 @@ size_t ri_table_bytes(const ri_table *table)
     return bytes;
 }
 
+/* ---- portions of work ---- */
+
+/* How many of the rows [from, from + count) to take at once: up to PIECE, and beside the first no more than have
+ * PIECE_BYTES, so that long values cannot make one piece of work large. *units: the work that they are. */
+static uint32_t piece_rows(const ri_vec *const *cols, uint16_t col_count, uint32_t from, uint32_t count, size_t *units)
+{
+    uint32_t rows = count < PIECE ? count : PIECE;
+    bool bytes = false;
+    for (uint16_t c = 0; c < col_count; c++) {
+        bytes = bytes || !ri_type_is_word(cols[c]->type);
+    }
+    *units = (size_t)rows * col_count * ROW_UNITS;
+    for (uint32_t i = 0; bytes && i < rows; i++) {
+        size_t sum = 0;
+        for (uint16_t c = 0; c < col_count; c++) {
+            sum += ri_vec_get(cols[c], from + i).len;
+        }
+        if (i > 0 && *units + sum > PIECE_BYTES) {
+            return i;
+        }
+        *units += sum;
+    }
+    return rows;
+}
+
 /* ---- room ---- */
 
-/* One array of a column at the new capacity; what is not there stays so. False: no memory, the old one is valid. */
-static bool resize(void *array_place, size_t item_size, uint32_t cap)
+/* One array of a table, from the old capacity (0: it is made) to the new one. False: no memory, the old one is valid.
+ * Both may be there for a moment. */
+static bool resize(ri_meter *meter, void *array_place, size_t item_size, uint32_t old_cap, uint32_t cap)
 {
     void *array;
     memcpy(&array, array_place, sizeof array);
+    size_t old_bytes = array != NULL ? old_cap * item_size : 0;
+    if (!ri_meter_take(meter, cap * item_size)) {
+        return false;
+    }
     array = ri_realloc(array, cap * item_size);
+    ri_meter_give(meter, array != NULL ? old_bytes : cap * item_size);
     if (array == NULL) {
         return false;
     }
     memcpy(array_place, &array, sizeof array);
     return true;
+}
+
+/* When one array cannot grow, those before it are larger than the table's cap says. The operation is over then, and
+ * its meter has counted too much, never too little. */
+static bool resize_column(ri_meter *meter, ri_vec *col, uint32_t old_cap, uint32_t cap)
+{
+    return resize(meter, &col->words, sizeof *col->words, old_cap, cap) &&
+           (col->lens == NULL || resize(meter, &col->lens, sizeof *col->lens, old_cap, cap)) &&
+           (col->types == NULL || resize(meter, &col->types, sizeof *col->types, old_cap, cap));
 }
 
 static int reserve_rows(ri_table *table, uint32_t more, rille_err *err)
@@ -111,14 +164,12 @@ static int reserve_rows(ri_table *table, uint32_t more, rille_err *err)
     while (cap < need) {
         cap *= 2;
     }
-    if (table->slots != NULL && !resize(&table->tags, sizeof *table->tags, cap)) {
+    ri_meter *meter = table->arena.meter;
+    if (table->slots != NULL && !resize(meter, &table->tags, sizeof *table->tags, table->cap, cap)) {
         return ri_fail_nomem(err);
     }
     for (uint16_t c = 0; c < table->col_count; c++) {
-        ri_vec *col = &table->cols[c];
-        if (!resize(&col->words, sizeof *col->words, cap) ||
-            (col->lens != NULL && !resize(&col->lens, sizeof *col->lens, cap)) ||
-            (col->types != NULL && !resize(&col->types, sizeof *col->types, cap))) {
+        if (!resize_column(meter, &table->cols[c], table->cap, cap)) {
             return ri_fail_nomem(err);
         }
     }
@@ -131,8 +182,9 @@ static int reserve_kinds(ri_table *table, ri_vec *col, uint8_t type, rille_err *
 {
     bool mixes = type == RI_MIXED || (table->count > 0 && col->type != type);
     bool has_lens = mixes || !ri_type_is_word(type);
-    if ((has_lens && col->lens == NULL && !resize(&col->lens, sizeof *col->lens, table->cap)) ||
-        (mixes && col->types == NULL && !resize(&col->types, sizeof *col->types, table->cap))) {
+    ri_meter *meter = table->arena.meter;
+    if ((has_lens && col->lens == NULL && !resize(meter, &col->lens, sizeof *col->lens, 0, table->cap)) ||
+        (mixes && col->types == NULL && !resize(meter, &col->types, sizeof *col->types, 0, table->cap))) {
         return ri_fail_nomem(err);
     }
     return 0;
@@ -148,7 +200,12 @@ static int grow_slots(ri_table *table, uint32_t more, rille_err *err)
     while (cap < need) {
         cap *= 2;
     }
+    ri_meter *meter = table->arena.meter;
+    if (!ri_meter_take(meter, cap * sizeof *table->slots)) {
+        return ri_fail_nomem(err);
+    }
     uint32_t *slots = ri_alloc_array(cap, sizeof *slots);
+    ri_meter_give(meter, (slots != NULL ? table->slot_cap : cap) * sizeof *slots);
     if (slots == NULL) {
         return ri_fail_nomem(err);
     }
@@ -259,14 +316,15 @@ static int append_piece(ri_table *table, const piece *p, rille_err *err)
 int ri_table_add(ri_table *table, const ri_vec *const *cols, uint32_t count, uint32_t *added, rille_err *err)
 {
     uint32_t before = table->count;
+    piece p = { .cols = cols };
     if (added != NULL) {
         *added = 0;
     }
-    for (uint32_t from = 0; from < count; from += PIECE) {
-        piece p;
-        p.cols = cols;
-        p.count = count - from < PIECE ? count - from : PIECE;
+    for (uint32_t from = 0; from < count; from += p.count) {
+        size_t units = 0;
+        p.count = piece_rows(cols, table->col_count, from, count - from, &units);
         p.picked = 0;
+        RI_TRY(ri_work(table->arena.meter, units, err));
         RI_TRY(reserve_rows(table, p.count, err));
         if (table->slots != NULL) {
             RI_TRY(grow_slots(table, p.count, err));
@@ -356,6 +414,7 @@ int ri_table_index_init_same(ri_table_index *index, const ri_table *table, const
         memcpy(copy + key_count, same, 2U * same_count * sizeof *copy);
     }
     index->table = table;
+    index->meter = table->arena.meter;
     index->key_cols = copy;
     index->key_count = key_count;
     index->same = copy + key_count;
@@ -369,6 +428,7 @@ int ri_table_index_init_same(ri_table_index *index, const ri_table *table, const
 
 void ri_table_index_deinit(ri_table_index *index)
 {
+    ri_meter_give(index->meter, ri_table_index_bytes(index));
     ri_free(index->key_cols);
     ri_free(index->heads);
     ri_free(index->next);
@@ -386,14 +446,17 @@ static uint16_t hashed_keys(const ri_table_index *index)
     return index->key_count < CELLS_ON_STACK ? index->key_count : (uint16_t)CELLS_ON_STACK;
 }
 
-/* Hash of the key columns of PIECE rows at most. */
-static void hash_keys(const ri_table_index *index, uint32_t from, uint32_t count, uint64_t *out)
+/* Hashes of keys, a piece of the rows [from, from + count). Returns how many; 0: the meter refuses the work. */
+static uint32_t hash_piece(const ri_table_index *index, const ri_vec *const *keys, uint32_t from, uint32_t count,
+                           uint64_t *out)
 {
-    const ri_vec *cols[CELLS_ON_STACK];
-    for (uint16_t k = 0; k < hashed_keys(index); k++) {
-        cols[k] = &index->table->cols[index->key_cols[k]];
+    size_t units = 0;
+    uint32_t n = piece_rows(keys, hashed_keys(index), from, count, &units);
+    if (!ri_meter_work(index->meter, units)) {
+        return 0;
     }
-    ri_vec_hash_rows(cols, hashed_keys(index), from, count, out);
+    ri_vec_hash_rows(keys, hashed_keys(index), from, n, out);
+    return n;
 }
 
 static inline size_t slot_of(const ri_table_index *index, uint64_t hash)
@@ -403,7 +466,7 @@ static inline size_t slot_of(const ri_table_index *index, uint64_t hash)
 
 static int reserve_index(ri_table_index *index, uint32_t rows, rille_err *err)
 {
-    if (!RI_GROW(&index->next, &index->next_cap, rows)) {
+    if (!RI_GROW_COUNTED(index->meter, &index->next, &index->next_cap, rows)) {
         return ri_fail_nomem(err);
     }
     if (index->slot_cap > rows) {
@@ -413,7 +476,11 @@ static int reserve_index(ri_table_index *index, uint32_t rows, rille_err *err)
     while (cap <= rows) {
         cap *= 2;
     }
+    if (!ri_meter_take(index->meter, cap * sizeof *index->heads)) {
+        return ri_fail_nomem(err);
+    }
     uint32_t *heads = ri_alloc_array(cap, sizeof *heads);
+    ri_meter_give(index->meter, (heads != NULL ? index->slot_cap : cap) * sizeof *heads);
     if (heads == NULL) {
         return ri_fail_nomem(err);
     }
@@ -444,9 +511,16 @@ int ri_table_index_update(ri_table_index *index, rille_err *err)
     }
     RI_TRY(reserve_index(index, rows, err));
     uint64_t hashes[PIECE];
-    for (uint32_t from = index->count; from < rows; from += PIECE) {
-        uint32_t count = rows - from < PIECE ? rows - from : PIECE;
-        hash_keys(index, from, count, hashes);
+    const ri_vec *cols[CELLS_ON_STACK];
+    for (uint16_t k = 0; k < hashed_keys(index); k++) {
+        cols[k] = &index->table->cols[index->key_cols[k]];
+    }
+    uint32_t count = 0;
+    for (uint32_t from = index->count; from < rows; from += count) {
+        count = hash_piece(index, cols, from, rows - from, hashes);
+        if (count == 0) {
+            return ri_meter_error(index->meter, err);
+        }
         for (uint32_t i = 0; i < count; i++) {
             uint32_t *head = &index->heads[slot_of(index, hashes[i])];
             if (index->same_count > 0 && !belongs(index, from + i)) {
@@ -494,9 +568,13 @@ uint32_t ri_table_index_next(const ri_table_index *index, const ri_vec *const *k
 void ri_table_index_find_rows(const ri_table_index *index, const ri_vec *const *keys, uint32_t count, uint32_t *out)
 {
     uint64_t hashes[PIECE];
-    for (uint32_t from = 0; from < count; from += PIECE) {
-        uint32_t n = count - from < PIECE ? count - from : PIECE;
-        ri_vec_hash_rows(keys, hashed_keys(index), from, n, hashes);
+    uint32_t n = 0;
+    for (uint32_t from = 0; from < count; from += n) {
+        n = hash_piece(index, keys, from, count - from, hashes);
+        if (n == 0) { /* refused: nobody looks at what comes out */
+            memset(out + from, 0xff, (count - from) * sizeof *out);
+            return;
+        }
         for (uint32_t i = 0; i < n; i++) { /* all loads of heads at once, before any chain is followed */
             out[from + i] = index->heads[slot_of(index, hashes[i])];
         }
