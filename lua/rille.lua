@@ -61,7 +61,7 @@ local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = 
 
 local function check_url(where, url)
   if type(url) ~= "string" then
-    raise(("%s: a URL such as \"file:catalog\" was expected, but there is a %s"):format(where, type(url)))
+    raise(("%s: expected a URL such as \"file:catalog\", got %s"):format(where, type(url)))
   end
 end
 
@@ -91,7 +91,7 @@ function M.connect(url, options)
   check_url("rille.connect", url)
   options = check.options("rille.connect", options, CONNECT)
   if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
-    raise("rille.connect: keep_history and schema_flexibility are chosen when a database is made (create = true)")
+    raise("rille.connect: keep_history and schema_flexibility can only be set when the database is created (create = true)")
   end
   return open(url, options.create and "any" or "connect", options)
 end
@@ -106,7 +106,7 @@ function M.db(url, options)
   check_url("rille.db", url)
   options = check.options("rille.db", options, DB)
   if options.commit ~= nil and options.as_of ~= nil then
-    raise "rille.db: commit and as_of both name a point in time: give one of them"
+    raise "rille.db: pass either commit or as_of, not both"
   end
   local conn, message, code = open(url, "connect", options)
   if not conn then return nil, message, code end
@@ -201,7 +201,7 @@ end
 ---@param f fun(report: rille.Report)
 ---@return integer id
 function conn_methods:listen(f)
-  if type(f) ~= "function" then raise("listen: a function was expected") end
+  if type(f) ~= "function" then raise("listen: expected a function") end
   conn_methods.url(self) -- a connection that is open
   local list = listeners[self]
   if not list then
@@ -219,7 +219,7 @@ end
 function conn_methods:unlisten(id)
   local list = listeners[self]
   if not list or type(id) ~= "number" or not list[id] then
-    raise(("unlisten: there is no listener %s"):format(tostring(id)))
+    raise(("unlisten: unknown listener %s"):format(tostring(id)))
   end
   list[id] = nil
   for i, other in ipairs(list.ids) do
@@ -248,7 +248,7 @@ end
 ---@return string? message
 ---@return string? code
 function db_methods:q(query, ...)
-  if type(self) ~= "userdata" then raise "q: a database was expected in front of the colon: db:q(query, ...)" end
+  if type(self) ~= "userdata" then raise "bad self: call db:q(query, ...), not db.q(query, ...)" end
   return run.q(query, self, ...)
 end
 
@@ -289,7 +289,7 @@ function db_methods:count(index, ...) return count(self, index, ...) end
 ---@return string? message
 ---@return string? code
 function db_methods:with(tx_data, ...)
-  if select("#", ...) > 0 then raise "with: it takes transaction data alone, and no options" end
+  if select("#", ...) > 0 then raise "with: expected only transaction data; with takes no options" end
   return with(self, tx_data)
 end
 
@@ -305,7 +305,7 @@ for methods, names in pairs(LATER) do
   for i = 2, #names do
     local name = names[i]
     if methods[name] == nil then
-      methods[name] = function() raise(names[1] .. name .. " is not in this version yet (see README, Status)") end
+      methods[name] = function() raise(names[1] .. name .. " is not supported yet (see \"Status\" in the README)") end
     end
   end
 end

@@ -86,7 +86,7 @@ describe("the public surface", function()
   it("says so where a promised name is not there yet", function()
     local conn = support.people()
     local db = conn:db()
-    local later = "not in this version yet .see README, Status."
+    local later = 'not supported yet .see "Status" in the README.'
     assert.matches("conn:merge is " .. later, support.failure(conn.merge, conn, "other"))
     assert.matches("db:share is " .. later, support.failure(db.share, db))
     assert.matches("rille.adopt is " .. later, support.failure(rille.adopt, "token"))

@@ -130,37 +130,37 @@ describe("errors", function()
     local ages = Q.find(v.e):where { v.e, "person/age", v.a }
     local here = "[%w_./]*spec/[%w_./]+%.lua:%d+: " -- of the one who called, behind tail calls
     local cases = {
-      ["connection was expected in front of the colon"] = function() return conn.transact {} end,
-      ["database was expected in front of the colon"] = function() return db.count "eavt" end,
-      ["query was expected in front of the colon"] = function() return query.run(db) end,
-      ["is no index"] = function() return db:datoms "evat" end,
-      ["transaction data is a list"] = function() return conn:transact() end,
-      ["transact: there is no option \"mta\""] = function() return conn:transact({}, { mta = {} }) end,
-      ["with: .* no options"] = function() return db:with({}, { meta = {} }) end,
-      ["rille.connect: there is no option \"brnch\" .did you mean branch"] = function()
+      ["bad self: expected a connection"] = function() return conn.transact {} end,
+      ["bad self: expected a database"] = function() return db.count "eavt" end,
+      ["bad self: expected a query"] = function() return query.run(db) end,
+      ["unknown index"] = function() return db:datoms "evat" end,
+      ["transaction data must be a list"] = function() return conn:transact() end,
+      ["transact: unknown option \"mta\""] = function() return conn:transact({}, { mta = {} }) end,
+      ["with: .*with takes no options"] = function() return db:with({}, { meta = {} }) end,
+      ["rille.connect: unknown option \"brnch\" .did you mean branch"] = function()
         return rille.connect("mem:x", { brnch = "main" })
       end,
-      ["rille.kw: a string was expected, but there is nothing"] = function() return rille.kw() end,
-      ["rille.bigint: a whole number or its text was expected, but there is nothing"] = function()
+      ["rille.kw: expected a string, got no value"] = function() return rille.kw() end,
+      ["rille.bigint: expected an integer or its text, got nil"] = function()
         return rille.bigint()
       end,
-      ["a nil is no point in time"] = function() return db:as_of() end,
-      ["entid: an ident or a lookup ref"] = function() return db:entid() end,
-      ["supply: a string of bytes was expected"] = function() return op:supply(1) end,
-      ["supply: a number of wanted"] = function() return op:supply(7, "x") end,
-      ["step: a budget"] = function() return op:step {} end,
-      ["column: the number or the name"] = function() return result:column() end,
-      ["listen: a function"] = function() return conn:listen "f" end,
-      ["no listener 7"] = function() return conn:unlisten(7) end,
+      ["a nil is not a point in time"] = function() return db:as_of() end,
+      ["entid: expected an ident or a lookup ref"] = function() return db:entid() end,
+      ["supply: expected a string of bytes"] = function() return op:supply(1) end,
+      ["supply: expected an index into wanted"] = function() return op:supply(7, "x") end,
+      ["step: expected a budget"] = function() return op:step {} end,
+      ["column: expected the number or the name"] = function() return result:column() end,
+      ["listen: expected a function"] = function() return conn:listen "f" end,
+      ["unknown listener 7"] = function() return conn:unlisten(7) end,
       ["rille.fn: a function"] = function() return rille.fn("x", 5) end,
-      ["is no symbol"] = function() return v["a b"] end,
-      ["rille.edn.decode: text was expected"] = function() return rille.edn.decode {} end,
-      ["rille.options: there is no option"] = function() return ages:run({ db = db }, { limt = 1 }) end,
-      ["inputs: variables"] = function() return ages:inputs "x" end,
-      ["Q.each: a variable"] = function() return Q.each "x" end,
+      ["is not a valid symbol"] = function() return v["a b"] end,
+      ["rille.edn.decode: expected text"] = function() return rille.edn.decode {} end,
+      ["rille.options: unknown option"] = function() return ages:run({ db = db }, { limt = 1 }) end,
+      ["inputs: expected variables"] = function() return ages:inputs "x" end,
+      ["Q.each: expected a variable"] = function() return Q.each "x" end,
       ["the query has no input that is a number"] = function() return ages:run { db } end,
       ["the query has no input \"aa\" .did you mean a"] = function() return ages:run { db = db, aa = 1 } end,
-      ["a query as a table: there is no option \"wher\" .did you mean where"] = function()
+      ["a query as a table: unknown option \"wher\" .did you mean where"] = function()
         return rille.prepare { find = { "?x" }, wher = {} }
       end,
       ["the operation is closed"] = function()
@@ -180,7 +180,7 @@ describe("errors", function()
   it("never take a character of EDN for a number", function()
     local char = rille.edn.char "a"
     check("TYPE", "value", db:entid(char))
-    check("TX_SYNTAX", "names no entity", conn:transact { { ["db/id"] = char, ["person/age"] = 5 } })
+    check("TX_SYNTAX", "cannot name an entity", conn:transact { { ["db/id"] = char, ["person/age"] = 5 } })
     check("TYPE", "person/age", conn:transact { { ["person/age"] = char } })
     assert.is_string(support.failure(rille.instant, char))
     assert.is_string(support.failure(rille.bigint, char))

@@ -495,8 +495,8 @@ describe("stepping", function()
       assert.equal("waiting", co())
       local taken = seen
       for _ = 1, 3 do
-        assert.matches("waits for the answer of function spec/step", support.failure(op.step, op))
-        assert.matches("waits for the answer of function spec/step", support.failure(op.run, op))
+        assert.matches("is waiting for the result of function spec/step", support.failure(op.step, op))
+        assert.matches("is waiting for the result of function spec/step", support.failure(op.run, op))
       end
       assert.equal(taken, seen)
       assert.equal("done", co())
@@ -524,7 +524,7 @@ describe("stepping", function()
       for _ = 1, 2 do
         state, message, code = op:step()
         assert.is_nil(state)
-        assert.matches("spec/step.*function is no value", message)
+        assert.matches("spec/step.*function is not a value", message)
         assert.equal("TYPE", code)
       end
       op:close()
@@ -537,7 +537,7 @@ describe("stepping", function()
       op = start(function() return op:step() end)
       local state, message, code = op:step()
       assert.is_nil(state)
-      assert.matches("waits for the answer of function spec/step", message)
+      assert.matches("is waiting for the result of function spec/step", message)
       assert.equal("FUNCTION", code)
       op = start(function()
         op:close()

@@ -25,7 +25,7 @@ TEST(edn_atom__reads_strings)
     fails("\"ab\\q\"", "1:4: unknown escape in a string, expected one of \\n \\t \\r \\b \\f \\\\ \\\" \\uXXXX");
     fails("[\n \"abc\xff\"]", "2:6: byte 0xff in a string is not valid UTF-8");
     fails("\"\xed\xa0\x80\"", "1:2: byte 0xed in a string is not valid UTF-8");
-    fails("\"\\", "1:1: the string that begins here is not closed, expected \" before the end");
+    fails("\"\\", "1:1: unterminated string: expected \" before the end of the text");
 }
 
 /* Quotes, escapes and non-ASCII at every distance from the start and the end: the words of the scan. */
@@ -56,12 +56,12 @@ TEST(edn_atom__reads_characters)
     test_edn_is("[\\u0041 \\u000a \\u0001 \\u \\n \\\\ \\\" \\[ \\] \\; \\, \\#]",
                 "[\\A \\newline \\u0001 \\u \\n \\\\ \\\" \\[ \\] \\; \\, \\#]");
     test_edn_is("[\\\xc3\xa9 \\\xf0\x9f\x98\x80 \\u4e2d]", "[\\\xc3\xa9 \\\xf0\x9f\x98\x80 \\\xe4\xb8\xad]");
-    fails("\\foo", "1:1: unknown character \\foo, expected one like \\a, \\newline or \\u0041");
-    fails("\\u00zz", "1:1: unknown character \\u00zz, expected one like \\a, \\newline or \\u0041");
-    fails("\\ud800", "1:1: \\ud800 is half of a surrogate pair, no character");
-    fails("\\ a", "1:1: \\ is followed by no character, expected \\a, \\newline or \\u0041");
-    fails("\\", "1:1: \\ is followed by no character, expected \\a, \\newline or \\u0041");
-    fails("\\(a", "1:1: \\( is followed by more, expected a space behind it");
+    fails("\\foo", "1:1: unknown character \\foo, expected one such as \\a, \\newline or \\u0041");
+    fails("\\u00zz", "1:1: unknown character \\u00zz, expected one such as \\a, \\newline or \\u0041");
+    fails("\\ud800", "1:1: \\ud800 is half of a surrogate pair, not a character");
+    fails("\\ a", "1:1: expected a character after \\, such as \\a, \\newline or \\u0041");
+    fails("\\", "1:1: expected a character after \\, such as \\a, \\newline or \\u0041");
+    fails("\\(a", "1:1: \\( is followed by other characters, expected white space after it");
     fails("\\\xc3", "1:2: a character is not valid UTF-8");
 }
 
@@ -71,23 +71,23 @@ TEST(edn_atom__reads_names)
         "[a :a a/b :a/b :a.b/c ?x $src % / + - . ... <= * ! & = _ -> x' a#b a:b :1 nil true false nilx]";
     test_edn_is(names, names);
     test_edn_is("[:\xc3\xa9/\xe4\xb8\xad \xc3\xa9]", "[:\xc3\xa9/\xe4\xb8\xad \xc3\xa9]");
-    fails("::a", "1:1: ::a is no keyword, expected one like :a or :a/b");
-    fails(":a::b", "1:1: :a::b is no keyword, expected one like :a or :a/b");
-    fails(":/", "1:1: :/ is no keyword, expected one like :a or :a/b");
-    fails(":a/", "1:1: :a/ is no keyword, expected one like :a or :a/b");
-    fails(":a/b/c", "1:1: :a/b/c is no keyword, expected one like :a or :a/b");
-    fails("[: a]", "1:2: a colon without a name, expected a keyword like :a or :a/b");
-    fails("a/", "1:1: a/ is no symbol, expected one like a or a/b");
-    fails("/a", "1:1: /a is no symbol, expected one like a or a/b");
-    fails(".5", "1:1: .5 is no symbol, expected one like a or a/b");
-    fails("'a", "1:1: 'a is no symbol, expected one like a or a/b");
+    fails("::a", "1:1: ::a is not a valid keyword, expected one such as :a or :a/b");
+    fails(":a::b", "1:1: :a::b is not a valid keyword, expected one such as :a or :a/b");
+    fails(":/", "1:1: :/ is not a valid keyword, expected one such as :a or :a/b");
+    fails(":a/", "1:1: :a/ is not a valid keyword, expected one such as :a or :a/b");
+    fails(":a/b/c", "1:1: :a/b/c is not a valid keyword, expected one such as :a or :a/b");
+    fails("[: a]", "1:2: missing name after the colon, expected a keyword such as :a or :a/b");
+    fails("a/", "1:1: a/ is not a valid symbol, expected one such as a or a/b");
+    fails("/a", "1:1: /a is not a valid symbol, expected one such as a or a/b");
+    fails(".5", "1:1: .5 is not a valid symbol, expected one such as a or a/b");
+    fails("'a", "1:1: 'a is not a valid symbol, expected one such as a or a/b");
     fails("ab\xff", "1:3: byte 0xff in a symbol is not valid UTF-8");
     fails(":ab\xc3", "1:4: byte 0xc3 in a keyword is not valid UTF-8");
     char many[RI_VALUE_INLINE_MAX + 3];
     memset(many, 'a', sizeof many);
     many[0] = ':';
     many[sizeof many - 1] = '\0';
-    test_edn_fails(many, strlen(many), RILLE_LIMIT, "1:1: keyword has 1025 bytes, expected at most 1024");
+    test_edn_fails(many, strlen(many), RILLE_LIMIT, "1:1: keyword is too long: 1025 bytes (the maximum is 1024)");
 }
 
 TEST(edn_atom__reads_integers)
@@ -97,12 +97,12 @@ TEST(edn_atom__reads_integers)
     test_edn_is("[9223372036854775808 -9223372036854775809N]", "[9223372036854775808N -9223372036854775809N]");
     test_edn_is("[999999999999999999 1000000000000000000 -1000000000000000000]",
                 "[999999999999999999 1000000000000000000 -1000000000000000000]");
-    fails("007", "1:1: number 007 begins with 0, expected none in front of other digits");
-    fails("-01", "1:1: number -01 begins with 0, expected none in front of other digits");
-    fails("00", "1:1: number 00 begins with 0, expected none in front of other digits");
-    fails("1/2", "1:1: 1/2 is no number, expected one like 12, -1.5, 1e10, 12N or 1.5M");
-    fails("12ab", "1:1: 12ab is no number, expected one like 12, -1.5, 1e10, 12N or 1.5M");
-    fails("0x1F", "1:1: 0x1F is no number, expected one like 12, -1.5, 1e10, 12N or 1.5M");
+    fails("007", "1:1: number 007 has a leading zero: leave it out");
+    fails("-01", "1:1: number -01 has a leading zero: leave it out");
+    fails("00", "1:1: number 00 has a leading zero: leave it out");
+    fails("1/2", "1:1: 1/2 is not a number, expected one such as 12, -1.5, 1e10, 12N or 1.5M");
+    fails("12ab", "1:1: 12ab is not a number, expected one such as 12, -1.5, 1e10, 12N or 1.5M");
+    fails("0x1F", "1:1: 0x1F is not a number, expected one such as 12, -1.5, 1e10, 12N or 1.5M");
     char digits[RI_DIGITS_MAX + 2];
     memset(digits, '9', sizeof digits);
     digits[sizeof digits - 1] = '\0';
@@ -115,11 +115,11 @@ TEST(edn_atom__reads_floats_and_decimals)
     test_edn_is("[-0.0 0.1 1e300 5e-324 1e-400]", "[0.0 0.1 1e300 5e-324 0.0]");
     test_edn_is("[1.50M 1M -0.0M 1e3M +2.5M]", "[1.5M 1M 0M 1000M 2.5M]");
     test_edn_is("[##Inf ##-Inf ##NaN]", "[##Inf ##-Inf ##NaN]");
-    fails("[ 1e400]", "1:3: float \"1e400\" is too large for a double, expected at most 1.8e308");
-    fails("1.", "1:1: float \"1.\" is not of the form -1.5 or 1.5e10");
-    fails("1.2.3", "1:1: float \"1.2.3\" is not of the form -1.5 or 1.5e10");
-    fails("00.5", "1:1: number 00.5 begins with 0, expected none in front of other digits");
-    fails("1.5N", "1:1: 1.5N is no number, expected one like 12, -1.5, 1e10, 12N or 1.5M");
+    fails("[ 1e400]", "1:3: float \"1e400\" is too large for a double (the maximum is 1.8e308)");
+    fails("1.", "1:1: float \"1.\" is not valid, expected a form such as -1.5 or 1.5e10");
+    fails("1.2.3", "1:1: float \"1.2.3\" is not valid, expected a form such as -1.5 or 1.5e10");
+    fails("00.5", "1:1: number 00.5 has a leading zero: leave it out");
+    fails("1.5N", "1:1: 1.5N is not a number, expected one such as 12, -1.5, 1e10, 12N or 1.5M");
     fails("##Foo", "1:1: unknown ##Foo, expected ##Inf, ##-Inf or ##NaN");
     test_edn_fails("1e5000M", 7, RILLE_LIMIT, "1:1: bigdec has more than 4096 digits");
 }

@@ -63,10 +63,10 @@ TEST(edn_read__wants_exactly_one_form)
     ri_form form;
     rille_err err;
     CHECK_EQ_INT(ri_edn_read(&arena, "", 0, &form, &err), RILLE_SYNTAX);
-    CHECK_EQ_STR(err.message, "1:1: the text is empty, expected a form");
+    CHECK_EQ_STR(err.message, "1:1: the text is empty, expected a value");
     CHECK_EQ_INT(ri_edn_read(&arena, NULL, 0, &form, &err), RILLE_SYNTAX);
     CHECK_EQ_INT(ri_edn_read(&arena, "1\n 2", 4, &form, &err), RILLE_SYNTAX);
-    CHECK_EQ_STR(err.message, "2:2: a second form begins, expected the end of the text");
+    CHECK_EQ_STR(err.message, "2:2: unexpected second value, expected the end of the text");
     CHECK_EQ_INT(form.u.v.type, RI_NIL);
     CHECK_EQ_INT(ri_edn_read(&arena, "1 #_ 2", 6, &form, NULL), RILLE_OK);
     CHECK_EQ_INT(ri_edn_read(&arena, "1 ]", 3, &form, NULL), RILLE_SYNTAX);
@@ -103,35 +103,35 @@ static void fails(const char *text, const char *message)
 TEST(edn_read__names_place_and_cause_of_errors)
 {
     fails("{:b 1\n      :a )", "2:10: unexpected ), expected a value for key :a");
-    fails("{:a 1 )", "1:7: unexpected ), expected } of the map that begins at 1:1");
+    fails("{:a 1 )", "1:7: unexpected ), expected } to close the map that begins at 1:1");
     fails("{:a}", "1:4: unexpected }, expected a value for key :a");
-    fails("{[1]}", "1:5: unexpected }, expected a value for key that is a vector");
-    fails("\n [1 2", "2:6: the text ends here, expected ] of the vector that begins at 2:2");
-    fails("]", "1:1: unexpected ], expected a form");
-    fails("[1 \"ab", "1:4: the string that begins here is not closed, expected \" before the end");
-    fails("{:a 1 :b 2 :a 3}", "1:12: key :a is in the map twice");
-    fails("#{[1] [2] [1]}", "1:11: element that is a vector is in the set twice");
-    fails("#{#{1 2} #{2 1}}", "1:10: element that is a set is in the set twice");
-    fails("#{{1 2 3 4} {3 4 1 2}}", "1:13: element that is a map is in the set twice");
-    fails("^{:a 1} b", "1:1: unexpected ^, metadata is not part of EDN, expected a form");
-    fails("[#_ ]", "1:5: unexpected ], expected a form for #_ to discard");
-    fails("#_", "1:3: the text ends here, expected a form for #_ to discard");
-    fails("(#t )", "1:5: unexpected ), expected a form for the tag #t");
-    fails("#", "1:1: # is followed by none of {, _, # or the name of a tag");
-    fails("#(inc 1)", "1:1: # is followed by none of {, _, # or the name of a tag");
+    fails("{[1]}", "1:5: unexpected }, expected a value for key (a vector)");
+    fails("\n [1 2", "2:6: unexpected end of the text, expected ] to close the vector that begins at 2:2");
+    fails("]", "1:1: unexpected ], expected a value");
+    fails("[1 \"ab", "1:4: unterminated string: expected \" before the end of the text");
+    fails("{:a 1 :b 2 :a 3}", "1:12: duplicate key :a in the map");
+    fails("#{[1] [2] [1]}", "1:11: duplicate element (a vector) in the set");
+    fails("#{#{1 2} #{2 1}}", "1:10: duplicate element (a set) in the set");
+    fails("#{{1 2 3 4} {3 4 1 2}}", "1:13: duplicate element (a map) in the set");
+    fails("^{:a 1} b", "1:1: unexpected ^ (metadata is not part of EDN), expected a value");
+    fails("[#_ ]", "1:5: unexpected ], expected a value to discard after #_");
+    fails("#_", "1:3: unexpected end of the text, expected a value to discard after #_");
+    fails("(#t )", "1:5: unexpected ), expected a value after the tag #t");
+    fails("#", "1:1: unexpected text after #, expected {, _, # or the name of a tag");
+    fails("#(inc 1)", "1:1: unexpected text after #, expected {, _, # or the name of a tag");
     fails("#nil 1", "1:1: a tag cannot be named nil, true or false");
-    fails("[1 \x01]", "1:4: unexpected byte 0x01, expected ] of the vector that begins at 1:1");
-    fails("@a", "1:1: unexpected @, expected a form");
+    fails("[1 \x01]", "1:4: unexpected byte 0x01, expected ] to close the vector that begins at 1:1");
+    fails("@a", "1:1: unexpected @, expected a value");
     fails("#inst 1", "1:7: the tag #inst is not followed by a string, expected a time like "
                      "\"2026-11-22T10:00:00.000-00:00\"");
-    fails("#inst \"x\"", "1:7: \"x\" does not fit the tag #inst, expected a time like "
+    fails("#inst \"x\"", "1:7: \"x\" is not valid after the tag #inst, expected a time like "
                          "\"2026-11-22T10:00:00.000-00:00\"");
     fails("#uuid \"1\"",
-          "1:7: \"1\" does not fit the tag #uuid, expected one like \"123e4567-e89b-12d3-a456-426614174000\"");
+          "1:7: \"1\" is not valid after the tag #uuid, expected one such as \"123e4567-e89b-12d3-a456-426614174000\"");
     fails("[#bytes \"AB==\"]",
-          "1:9: \"AB==\" does not fit the tag #bytes, expected base64 with padding like #bytes \"AQID\"");
+          "1:9: \"AB==\" is not valid after the tag #bytes, expected base64 text with padding, such as #bytes \"AQID\"");
     fails("#bytes 1", "1:8: the tag #bytes is not followed by a string, expected base64 text");
-    test_edn_fails("[\0]", 3, RILLE_SYNTAX, "1:2: unexpected byte 0x00, expected ] of the vector that begins at 1:1");
+    test_edn_fails("[\0]", 3, RILLE_SYNTAX, "1:2: unexpected byte 0x00, expected ] to close the vector that begins at 1:1");
 }
 
 TEST(edn_read__finds_duplicates_in_large_collections)
@@ -159,12 +159,12 @@ TEST(edn_read__finds_duplicates_in_large_collections)
 
 TEST(edn_read__finds_duplicates_that_are_collections_themselves)
 {
-    fails("#{#{1 2} 3 #{2 1}}", "1:12: element that is a set is in the set twice");
-    fails("#{[#{1 [2 #{3 4}]}] [#{[2 #{4 3}] 1}]}", "1:21: element that is a vector is in the set twice");
-    fails("{{:a 1 :b #{1}} 1 {:b #{1} :a 1} 2}", "1:19: key that is a map is in the map twice");
-    fails("#{#t #{1 2} #t #{2 1}}", "1:13: element that is a tag is in the set twice");
-    fails("[{:a {:b #{[1 2] [1 2]}}}]", "1:18: element that is a vector is in the set twice");
-    fails("#{#{1 2} #_ #{2 1} (#{1}) (#{1})}", "1:27: element that is a list is in the set twice");
+    fails("#{#{1 2} 3 #{2 1}}", "1:12: duplicate element (a set) in the set");
+    fails("#{[#{1 [2 #{3 4}]}] [#{[2 #{4 3}] 1}]}", "1:21: duplicate element (a vector) in the set");
+    fails("{{:a 1 :b #{1}} 1 {:b #{1} :a 1} 2}", "1:19: duplicate key (a map) in the map");
+    fails("#{#t #{1 2} #t #{2 1}}", "1:13: duplicate element (a tag) in the set");
+    fails("[{:a {:b #{[1 2] [1 2]}}}]", "1:18: duplicate element (a vector) in the set");
+    fails("#{#{1 2} #_ #{2 1} (#{1}) (#{1})}", "1:27: duplicate element (a list) in the set");
     test_edn_is("#{#{1 2} #_ #{2 1} 3}", "#{#{1 2} 3}");
     test_edn_is("#{[#{1}] (#{1}) #{[1]} #{(1)} #t [1] #u [1]}", "#{[#{1}] (#{1}) #{[1]} #{(1)} #t [1] #u [1]}");
     test_edn_is("{{:a #{1}} 1 {:a #{2}} 1}", "{{:a #{1}} 1, {:a #{2}} 1}");
@@ -221,7 +221,7 @@ TEST(edn_read__bounds_the_nesting)
             len += strlen(openers[i]);
         }
         CHECK_RC(ri_edn_read(&arena, text, len, &form, &test_err), RILLE_LIMIT);
-        CHECK(strstr(test_err.message, "more than 512 deep") != NULL);
+        CHECK(strstr(test_err.message, "the maximum depth is 512") != NULL);
     }
     memset(text, '[', RI_EDN_DEPTH_MAX);
     memset(text + RI_EDN_DEPTH_MAX, ']', RI_EDN_DEPTH_MAX);

@@ -61,10 +61,10 @@ static void refuses(uint64_t t, ri_datom *datoms, size_t count, const char *part
 
 TEST(block__needs_an_id_of_a_transaction_and_datoms)
 {
-    refuses(UINT64_MAX, NULL, 0, "of 0 datoms cannot be");
-    refuses(RI_TX_BASE + 2, NULL, 0, "of 0 datoms cannot be");
+    refuses(UINT64_MAX, NULL, 0, "claims an impossible number of datoms: 0");
+    refuses(RI_TX_BASE + 2, NULL, 0, "claims an impossible number of datoms: 0");
     ri_datom low = { .e = RI_EID_USER, .a = 100, .t = 7, .v = ri_bytes_value(RI_STRING, "x", 1), .added = true };
-    refuses(7, &low, 1, "transaction block 7 of 1 datoms cannot be");
+    refuses(7, &low, 1, "transaction block 7 claims an impossible number of datoms: 1");
 }
 
 TEST(block__has_values_of_the_types_of_their_attributes)
@@ -73,8 +73,8 @@ TEST(block__has_values_of_the_types_of_their_attributes)
     ri_datom text = { .e = RI_EID_USER, .a = 101, .t = t, .v = ri_bytes_value(RI_STRING, "x", 1), .added = true };
     ri_datom number = { .e = RI_EID_USER, .a = 100, .t = t, .v = ri_long(5), .added = true };
     ri_datom good = { .e = RI_EID_USER, .a = 100, .t = t, .v = ri_bytes_value(RI_STRING, "x", 1), .added = true };
-    refuses(t, &text, 1, "gives attribute :r, a ref, a value of type string");
-    refuses(t, &number, 1, "gives attribute :n, a string, a value of type long");
+    refuses(t, &text, 1, "has attribute :r, a ref, with a value of type string");
+    refuses(t, &number, 1, "has attribute :n, a string, with a value of type long");
     rille_conn *conn = open_new();
     CHECK_RC(append(conn, t, &good, 1), 0);
     ri_conn_release(conn);

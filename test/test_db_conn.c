@@ -357,7 +357,7 @@ TEST(conn__says_when_the_head_went_back)
     rille_free(older.bytes);
     rille_db *db = NULL;
     CHECK_RC(ri_conn_db(conn, &db, &test_err), RILLE_IO);
-    CHECK(strstr(test_err.message, "the head went back") != NULL);
+    CHECK(strstr(test_err.message, "the branch head went back") != NULL);
     rille_conn *again = open_conn("mem:older", false);
     expect_qty(again, "a", -1);
     ri_conn_release(again);

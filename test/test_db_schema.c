@@ -145,19 +145,19 @@ TEST(schema__refuses_what_makes_no_attribute)
     const ri_datom no_type[] = { ident_datom(107, "x/y", true), ref_datom(107, RI_A_CARDINALITY, RI_A_CARD_ONE, true) };
     refuses(no_type, 2, "attribute :x/y has no :db/valueType");
     const ri_datom high[] = { ref_datom(RI_EID_USER, RI_A_VALUE_TYPE, RI_A_TYPE_LONG, true) };
-    refuses(high, 1, "(:color/red) is no attribute and cannot become one");
+    refuses(high, 1, "(:color/red) is not an attribute and cannot become one");
     const ri_datom taken[] = { ident_datom(107, "p/name", true) };
-    refuses(taken, 1, "ident :p/name already names entity 100");
+    refuses(taken, 1, "ident :p/name is already the ident of entity 100");
     const ri_datom own[] = { ident_datom(1, "mine/ident", true) };
-    refuses(own, 1, "belongs to the engine");
+    refuses(own, 1, "is built in");
     const ri_datom reserved[] = { ident_datom(107, "db.x/y", true) };
-    refuses(reserved, 1, "are the engine's");
+    refuses(reserved, 1, "are reserved");
     const ri_datom wrong[] = { { .e = 107, .a = RI_A_IDENT, .v = ri_long(1), .added = true } };
     refuses(wrong, 1, "a value of :db/ident cannot be a long");
     const ri_datom type[] = { ident_datom(107, "x/y", true), ref_datom(107, RI_A_VALUE_TYPE, RI_EID_USER, true) };
     refuses(type, 2, ":db/valueType of entity 107 is entity 1048576, expected");
     const ri_datom component[] = { bool_datom(100, RI_A_IS_COMPONENT, true) };
-    refuses(component, 1, "attribute :p/name is a component but no ref");
+    refuses(component, 1, "attribute :p/name: :db/isComponent requires :db/valueType :db.type/ref");
     const ri_datom orphan[] = { bool_datom(RI_EID_USER + 9, RI_A_INDEX, true) };
     refuses(orphan, 1, "but no :db/valueType");
 }

@@ -140,7 +140,7 @@ TEST(verify__finds_a_fact_that_the_log_retracted)
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
     ri_change changes[] = { { &old, false }, { &gone, true } };
     forge(conn, current, 2, changes, 2);
-    expect_damage(conn, "not those of eavt");
+    expect_damage(conn, "not the facts in eavt");
     ri_object_release(hold);
     ri_db_release(db);
     ri_conn_release(conn);
@@ -158,7 +158,7 @@ TEST(verify__finds_retired_datoms_that_never_were)
     fake.x = RI_TX_BASE + 4;
     ri_change more[] = { { &fake, true } };
     forge(conn, retired, 1, more, 1);
-    expect_damage(conn, "the log retracts 1 facts, ret holds 2");
+    expect_damage(conn, "the log retracts 1 facts, but ret contains 2");
     ri_datom gone = { .e = RI_EID_USER + 1, .a = fake.a, .t = RI_TX_BASE + 3, .x = RI_TX_BASE + 4, .added = true };
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
     ri_change other[] = { { &gone, false } };

@@ -80,16 +80,16 @@ end
 function M.options(where, options, known)
   if options == nil then return {} end
   if type(options) ~= "table" then
-    raise(("%s: options are a table, but there is a %s"):format(where, type(options)))
+    raise(("%s: options must be a table, got a %s"):format(where, type(options)))
   end
   for name, value in pairs(options) do
     local wanted = known[name]
     if not wanted then
-      raise(("%s: there is no option %q%s; known are %s"):format(where, tostring(name), M.hint(name, known),
+      raise(("%s: unknown option %q%s; valid options: %s"):format(where, tostring(name), M.hint(name, known),
         M.sorted(known)))
     end
     if not fits(value, wanted) then
-      raise(("%s: option %q must be %s, but it is %s"):format(where, name, expected(wanted),
+      raise(("%s: option %q must be %s, got %s"):format(where, name, expected(wanted),
         type(value) == "string" and ("%q"):format(value) or "a " .. type(value)))
     end
   end

@@ -45,11 +45,11 @@ end
 
 local function check_find(elem)
   if is_var(elem) or (clause.is_clause(elem) and elem.kind == "aggregate") then return end
-  raise("Q.find wants variables such as v.name, or aggregates such as Q.sum(v.qty)")
+  raise("Q.find expects variables such as v.name, or aggregates such as Q.sum(v.qty)")
 end
 
 local function new(shape, elems)
-  if #elems == 0 then raise("Q.find wants at least one variable") end
+  if #elems == 0 then raise("Q.find needs at least one variable") end
   for _, elem in ipairs(elems) do check_find(elem) end
   local empty = { shape = shape, find = elems, sources = {}, clauses = {}, order = {}, withs = {}, declared = {} }
   return setmetatable(empty, query_meta)
@@ -84,7 +84,7 @@ function Query:from(...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     if type(name) ~= "string" or not name:find "^[%a_][%w_-]*$" then
-      raise("from: a source has a name such as \"cat\"")
+      raise("from: expected the name of a source such as \"cat\"")
     end
   end
   return extend(self, "sources", ...)
@@ -100,7 +100,7 @@ function Query:where(...)
   for i = source and 2 or 1, select("#", ...) do
     local item = select(i, ...)
     if type(item) ~= "table" then
-      raise("where: a clause is a table such as {v.p, \"person/name\", v.name}")
+      raise("where: expected a clause such as {v.p, \"person/name\", v.name}")
     end
     query = extend(query, "clauses", { source = source, item = item })
   end
@@ -114,7 +114,7 @@ function Query:filter(...)
   local query = self
   for i = 1, select("#", ...) do
     local item = select(i, ...)
-    if not clause.is_clause(item) then raise("filter: a predicate such as Q.ge(v.age, 18) was expected") end
+    if not clause.is_clause(item) then raise("filter: expected a predicate such as Q.ge(v.age, 18)") end
     query = extend(query, "clauses", { item = item })
   end
   return query
@@ -125,7 +125,7 @@ end
 ---@param call rille.Clause
 ---@return rille.Builder
 function Query:let(binding, call)
-  if not clause.is_clause(call) then raise("let: a call such as Q.call(\"*\", v.a, v.b) was expected") end
+  if not clause.is_clause(call) then raise("let: expected a call such as Q.call(\"*\", v.a, v.b)") end
   return extend(self, "clauses", { item = clause.new { kind = "let", binding = binding, call = call } })
 end
 
@@ -159,7 +159,7 @@ function Query:inputs(...)
   for i = 1, select("#", ...) do
     local item = select(i, ...)
     if not is_var(item) and not (clause.is_clause(item) and item.kind == "input") then
-      raise "inputs: variables such as v.min, Q.each(v.sku) or Q.rows(name, v.a, v.b) were expected"
+      raise "inputs: expected variables such as v.min, Q.each(v.sku) or Q.rows(name, v.a, v.b)"
     end
   end
   return extend(self, "declared", ...)
@@ -196,7 +196,7 @@ end
 local function default_source(query, item)
   if #query.sources == 1 then return query.sources[1] end
   if #query.sources > 1 and not clause.is_clause(item) then
-    error(("where needs the name of a source, one of %s"):format(table.concat(query.sources, ", ")), 0)
+    error(("where: name a source of the query, one of: %s"):format(table.concat(query.sources, ", ")), 0)
   end
   return nil
 end
@@ -304,7 +304,7 @@ local function input_list(query, forms, args)
       names = names or all_names(query, forms)
       if not names[name] then
         for known in pairs(seen) do names[known] = true end
-        error({ misuse = ("the query has no input %s%s; inputs are given by name: {cat = db, min = 10}"):format(
+        error({ misuse = ("the query has no input %s%s; pass inputs by name: {cat = db, min = 10}"):format(
           type(name) == "string" and ("%q"):format(name) or "that is a " .. type(name), check.hint(name, names)) }, 0)
       end
       more[#more + 1] = name
@@ -424,7 +424,7 @@ function Q.row(source, ...) return clause.new { kind = "row", source = source, .
 
 ---In inputs: a variable that takes each value of a list.
 function Q.each(var)
-  if not is_var(var) then raise "Q.each: a variable such as v.sku was expected" end
+  if not is_var(var) then raise "Q.each: expected a variable such as v.sku" end
   return clause.new { kind = "input", name = var.text:sub(2), form = { var, sym "..." } }
 end
 
@@ -482,7 +482,7 @@ end
 function Q.rules_form(branches, shown)
   local out = {}
   for i, branch in ipairs(branches) do
-    if type(branch) ~= "table" then error("a rule is a table or made by Q.define", 0) end
+    if type(branch) ~= "table" then error("expected a rule: a table, or the result of Q.define", 0) end
     out[i] = branch_form(branch, shown)
   end
   return out
@@ -527,7 +527,7 @@ function Q.table_form(query)
     out[#out + 1] = kw(name)
     for _, item in ipairs(items) do out[#out + 1] = item end
   end
-  if query.find == nil then error("a query as a table needs a find", 0) end
+  if query.find == nil then error("a query as a table needs find = {...}", 0) end
   section("find", text_terms(query.find))
   if query.keys then
     local names = {}

@@ -37,10 +37,9 @@ rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
 {
     rl_box *box = box_at(L, arg, class);
     if (box == NULL) {
-        (void)rl_error(L,
-                       arg == 1 ? "a %s was expected in front of the colon, but there is a %s"
-                                : "a %s was expected, but there is a %s",
-                       class->name, rl_typename(L, arg));
+        (void)rl_error(
+            L, arg == 1 ? "bad self: expected a %s, got %s%s (call it as obj:method())" : "expected a %s, got %s%s",
+            class->name, RL_GOT(L, arg));
     }
     return box;
 }
@@ -59,7 +58,7 @@ void *rl_check_free(lua_State *L, int arg, const rl_class *class)
     void *handle = rl_check(L, arg, class);
     const rl_box *box = lua_touserdata(L, arg);
     if (box->holds > 0) {
-        (void)rl_error(L, "the %s is in use further up (this is a finalizer)", class->name);
+        (void)rl_error(L, "the %s is already in use and cannot be used from a finalizer", class->name);
     }
     return handle;
 }
@@ -220,7 +219,7 @@ static bool show_key(lua_State *L, int index, char shown[RL_KEY_SHOWN])
         (void)snprintf(shown, RL_KEY_SHOWN, "%.17g", (double)key);
         return key >= 1 && key < (lua_Number)RL_EXACT_MAX && key == (lua_Number)(int64_t)key;
     } else {
-        (void)snprintf(shown, RL_KEY_SHOWN, "that is a %s", rl_typename(L, index));
+        (void)snprintf(shown, RL_KEY_SHOWN, "(a %s)", rl_typename(L, index));
     }
     return false;
 }
@@ -281,14 +280,14 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
     }
     stray found = count_keys(L, index, len, also, &keys, shown);
     if (found == STRAY_KEY) {
-        return len == 0 ? ri_fail(err, code, "an array was expected, but the table has the key %s", shown)
-                        : ri_fail(err, code, "an array has the key %s besides its elements 1 to %zu", shown, len);
+        return len == 0
+                   ? ri_fail(err, code, "expected an array, but the table has the key %s", shown)
+                   : ri_fail(err, code, "the array has the key %s in addition to its elements 1 to %zu", shown, len);
     }
     if (found == STRAY_NONE && keys == len) {
         return 0;
     }
-    return ri_fail(err, code, "element %zu of an array is nil, but there are elements behind it",
-                   find_gap(L, index, len));
+    return ri_fail(err, code, "array has a hole: element %zu is nil", find_gap(L, index, len));
 }
 
 void rl_note_bytes(lua_State *L, size_t bytes)

@@ -17,9 +17,9 @@ static void release_conn(void *handle)
 static const char *opt_branch(lua_State *L, int arg)
 {
     size_t len;
-    const char *name = lua_isnoneornil(L, arg) ? NULL : rl_check_text(L, arg, "the name of a branch", &len);
+    const char *name = lua_isnoneornil(L, arg) ? NULL : rl_check_text(L, arg, "a branch name", &len);
     if (name != NULL && strlen(name) != len) {
-        (void)rl_error(L, "the name of a branch cannot have a zero byte");
+        (void)rl_error(L, "branch name must not contain a zero byte");
     }
     return name;
 }
@@ -30,7 +30,7 @@ static const char *check_url(lua_State *L)
     size_t len;
     const char *url = rl_check_text(L, 1, "a URL", &len);
     if (strlen(url) != len) {
-        (void)rl_error(L, "a URL cannot have a zero byte");
+        (void)rl_error(L, "a URL must not contain a zero byte");
     }
     return url;
 }
@@ -52,7 +52,7 @@ static int core_open(lua_State *L)
     options.read_flexible = lua_toboolean(L, 6) != 0;
     lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
     if (!(cache_bytes >= 0)) {
-        return rl_error(L, "option \"cache_bytes\" must be a number from 0 on, but it is %f", cache_bytes);
+        return rl_error(L, "option \"cache_bytes\" must be a non-negative number, got %f", cache_bytes);
     }
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     rl_box *box = rl_box_push(L, &rl_class_conn);

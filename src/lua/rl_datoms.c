@@ -72,7 +72,7 @@ static int read_part(lua_State *L, const rl_state *state, int index, char part, 
 static int fail_unindexed(const ri_attr *attr, rille_err *err)
 {
     return ri_fail(err, RILLE_ATTRIBUTE,
-                   "attribute :%s is not in the avet index: give it :db/index true or a :db/unique", attr->ident);
+                   "attribute :%s is not in the avet index: define it with :db/index true or :db/unique", attr->ident);
 }
 
 /* Arguments 3.. are components from the left, without gaps. A nil in front of others is a look-up that failed
@@ -86,12 +86,13 @@ static void check_components(lua_State *L, ri_order order)
     }
     for (int i = 3; i <= last && i < 6; i++) {
         if (lua_isnil(L, i)) {
-            (void)rl_error(L, "component %d (%c) of the %s index is nil, but there are components behind it%s", i - 2,
-                           parts[i - 3], parts, parts[i - 3] == 'e' ? ": did db:entid find the entity?" : "");
+            (void)rl_error(L, "component %d (%c) of the %s index is nil, but later components are not%s", i - 2,
+                           parts[i - 3], parts, parts[i - 3] == 'e' ? " (did db:entid return nil?)" : "");
         }
     }
     if (last > 5) {
-        (void)rl_error(L, "%d components were given, but only the first three of %s can be", last - 2, parts);
+        (void)rl_error(L, "too many components: %d (only the first three of the %s index are supported)", last - 2,
+                       parts);
     }
 }
 
@@ -111,7 +112,7 @@ static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena
         return fail_unindexed(*attr, err);
     }
     if (order == RI_VAET && *attr != NULL && (*attr)->type != RI_REF) {
-        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is no ref", (*attr)->ident);
+        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is not a ref", (*attr)->ident);
     }
     return 0;
 }
@@ -179,7 +180,7 @@ static int scan_step(lua_State *L)
         return 0;
     }
     if (box->holds > 0) {
-        return rl_error(L, "the scan is in use further up (this is a finalizer)");
+        return rl_error(L, "the scan is already in use and cannot be used from a finalizer");
     }
     int rc = next_datom(s, &d, &err);
     if (rc != 0) {
@@ -203,11 +204,11 @@ static ri_order check_order(lua_State *L)
 {
     ri_order order = RI_EAVT;
     if (lua_type(L, 2) != LUA_TSTRING) {
-        (void)rl_error(L, "an index was expected (eavt, aevt, avet or vaet), but there is a %s", rl_typename(L, 2));
+        (void)rl_error(L, "expected an index (eavt, aevt, avet or vaet), got %s%s", RL_GOT(L, 2));
     }
     const char *name = lua_tostring(L, 2);
     if (!find_order(name, &order)) {
-        (void)rl_error(L, "\"%s\" is no index; there are eavt, aevt, avet and vaet", name);
+        (void)rl_error(L, "unknown index \"%s\"; use one of: eavt, aevt, avet, vaet", name);
     }
     return order;
 }
@@ -350,7 +351,7 @@ int rl_db_count(lua_State *L)
     uint64_t count = 0;
     check_components(L, order);
     lua_settop(L, 5);
-    luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    luaL_checkstack(L, 40, "not enough memory"); /* so that nothing below raises: the arena needs no box */
     rl_box *box = rl_hold(L, 1, &rl_class_db);
     const rille_db *db = box->handle;
     ri_arena arena = { 0 };

@@ -70,10 +70,15 @@ static int db_as_of(lua_State *L)
         if (ri_instant_parse(text, len, &t)) {
             return push_db_result(L, box, ri_db_as_of_instant(db, t, &out, &err), &out, &err);
         }
-        return rl_error(L, "\"%s\" is no point in time: give a transaction id, an instant or a commit id", text);
+        return rl_error(L,
+                        "\"%s\" is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
+                        "transaction id or a commit id",
+                        text);
     }
     if (!rl_read_int64(L, state, 2, &t) || t < 0) {
-        return rl_error(L, "a %s is no point in time: give a transaction id, an instant or a commit id",
+        return rl_error(L,
+                        "a %s is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
+                        "transaction id or a commit id",
                         rl_typename(L, 2));
     }
     return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
@@ -161,9 +166,9 @@ static int db_schema(lua_State *L)
 static int db_entid(lua_State *L)
 {
     if (lua_isnone(L, 2)) {
-        return rl_error(L, "entid: an ident or a lookup ref {attribute, value} was expected");
+        return rl_error(L, "entid: expected an ident or a lookup ref {attribute, value}");
     }
-    luaL_checkstack(L, 40, "no room"); /* so that nothing below raises: the arena needs no box */
+    luaL_checkstack(L, 40, "not enough memory"); /* so that nothing below raises: the arena needs no box */
     rl_box *box = rl_hold(L, 1, &rl_class_db);
     ri_arena arena = { 0 };
     uint64_t e;

@@ -27,7 +27,7 @@ static int check_fit(const rl_state *state, const ri_form *form, rille_err *err)
     }
     return ri_fail(
         err, RILLE_UNSUPPORTED,
-        "the text has an integer beyond 2^53, for which this Lua has no exact number; use LuaJIT or Lua 5.4");
+        "the text has an integer beyond 2^53, which this Lua cannot represent exactly: use LuaJIT or Lua 5.4");
 }
 
 /* decode(text) --> the one form */
@@ -105,7 +105,7 @@ static int edn_split(lua_State *L)
 static int edn_encode(lua_State *L)
 {
     if (lua_isnone(L, 1)) {
-        return rl_error(L, "rille.edn.encode: a value was expected (rille.null for nil)");
+        return rl_error(L, "rille.edn.encode: expected a value (use rille.null for nil)");
     }
     rl_temp *temp = rl_temp_push(L);
     rille_err err;

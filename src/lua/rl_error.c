@@ -39,7 +39,7 @@ static void push_where(lua_State *L)
 int rl_error(lua_State *L, const char *format, ...)
 {
     va_list args;
-    luaL_checkstack(L, 6, "no room");
+    luaL_checkstack(L, 6, "not enough memory");
     push_where(L);
     va_start(args, format);
     (void)lua_pushvfstring(L, format, args);
@@ -60,6 +60,11 @@ const char *rl_typename(lua_State *L, int index)
     return name != NULL ? name : luaL_typename(L, index);
 }
 
+const char *rl_article(lua_State *L, int index)
+{
+    return lua_isnoneornil(L, index) ? "" : "a ";
+}
+
 int rl_fail(lua_State *L, const rille_err *err)
 {
     if (err->code == RILLE_MISUSE) {
@@ -75,9 +80,12 @@ const char *rl_check_text(lua_State *L, int arg, const char *what, size_t *len)
 {
     int type = lua_type(L, arg);
     if (type != LUA_TSTRING && type != LUA_TNUMBER) {
-        (void)rl_error(L, "%s was expected, but there is %s", what,
-                       type == LUA_TNONE || type == LUA_TNIL ? "nothing"
-                                                             : lua_pushfstring(L, "a %s", rl_typename(L, arg)));
+        const char *colon = strstr(what, ": ");
+        const char *expected = colon == NULL ? what : colon + 2;
+        const char *article = rl_article(L, arg);
+        const char *name = rl_typename(L, arg);
+        lua_pushlstring(L, what, (size_t)(expected - what)); /* whose call: "rille.kw: " */
+        (void)rl_error(L, "%sexpected %s, got %s%s", lua_tostring(L, -1), expected, article, name);
     }
     return lua_tolstring(L, arg, len);
 }

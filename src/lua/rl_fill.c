@@ -12,7 +12,8 @@
 
 static int too_deep(fill *f)
 {
-    return ri_fail(f->err, RILLE_LIMIT, "transaction data is nested more than %u deep, or contains itself",
+    return ri_fail(f->err, RILLE_LIMIT,
+                   "transaction data is nested too deeply (the maximum depth is %u), or contains itself",
                    FILL_DEPTH_MAX);
 }
 
@@ -41,8 +42,7 @@ int fill_attr(fill *f, int index, const ri_attr **out)
     const char *name = text_at(f, index, &len, &is_keyword);
     *out = NULL;
     if (name == NULL) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "an attribute's name was expected, but there is a %s",
-                       rl_typename(f->L, index));
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "expected the name of an attribute, got %s%s", RL_GOT(f->L, index));
     }
     return ri_tx_attr(f->tx, name, len, out, f->err);
 }
@@ -58,7 +58,7 @@ static int resolve_reverse(fill *f, const char *name, size_t len, const char *sl
     char forward[256];
     size_t before = (size_t)(slash + 1 - name);
     if (len >= sizeof forward) {
-        return ri_fail(f->err, RILLE_ATTRIBUTE, "the attribute's name \"%.60s...\" is too long", name);
+        return ri_fail(f->err, RILLE_ATTRIBUTE, "attribute name \"%.60s...\" is too long", name);
     }
     memcpy(forward, name, before);
     memcpy(forward + before, slash + 2, len - before - 1);
@@ -72,9 +72,10 @@ static int resolve_key(fill *f, int index, fill_slot *out)
     bool is_keyword;
     const char *name = text_at(f, index, &len, &is_keyword);
     if (name == NULL) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX,
-                       "a %s is no key of an entity map: attributes are strings such as \"person/name\"",
-                       rl_typename(f->L, index));
+        return ri_fail(
+            f->err, RILLE_TX_SYNTAX,
+            "a %s is not a key of an entity map: expected the name of an attribute, a string such as \"person/name\"",
+            rl_typename(f->L, index));
     }
     if (len > 0 && name[0] == ':') {
         name++;
@@ -122,7 +123,7 @@ static int lookup_ref(fill *f, int index, ri_ent *out)
         return ri_fail_nomem(f->err);
     }
     if (rl_stray_key(L, index, 2, NULL, shown)) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} has the key %s, too", shown);
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
     }
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
@@ -132,8 +133,8 @@ static int lookup_ref(fill *f, int index, ri_ent *out)
         bool is_id = rl_read_int64(L, f->state, -1, &id) && id > 0;
         v = ri_ref(is_id ? (uint64_t)id : 0);
         rc = is_id ? 0
-                   : ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref by :%s, which is a ref, needs an entity id",
-                             attr->ident);
+                   : ri_fail(f->err, RILLE_TX_SYNTAX,
+                             "a lookup ref by :%s, which is a ref, needs an entity id as its value", attr->ident);
     } else if (rc == 0) {
         rc = rl_read_typed(L, f->state, -1, attr, ri_tx_arena(f->tx), &v, f->err);
     }
@@ -173,7 +174,7 @@ int fill_entity(fill *f, int index, bool string_is_ident, ri_ent *out)
             return ri_tx_temp_number(f->tx, id, out, f->err);
         }
         if (id == 0 || (uint64_t)id > RI_EID_MAX) {
-            return ri_fail(f->err, RILLE_TX_SYNTAX, "%lld is no entity id", (long long)id);
+            return ri_fail(f->err, RILLE_TX_SYNTAX, "%lld is not a valid entity id", (long long)id);
         }
         out->u.id = (uint64_t)id;
         return 0;
@@ -186,13 +187,12 @@ int fill_entity(fill *f, int index, bool string_is_ident, ri_ent *out)
         return lookup_ref(f, index, out);
     }
     if (lua_type(f->L, index) == LUA_TNUMBER) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "the number %.17g is no entity id", (double)lua_tonumber(f->L, index));
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%.17g is not a valid entity id", (double)lua_tonumber(f->L, index));
     }
-    return ri_fail(
-        f->err, RILLE_TX_SYNTAX,
-        "a %s names no entity; expected an id, a tempid (a negative number or a string), an ident or a lookup "
-        "ref {attribute, value}",
-        rl_typename(f->L, index));
+    return ri_fail(f->err, RILLE_TX_SYNTAX,
+                   "a %s cannot name an entity: expected an id, a tempid (a negative number or a string), an ident or "
+                   "a lookup ref {attribute, value}",
+                   rl_typename(f->L, index));
 }
 
 /* ---- values ---- */
@@ -297,7 +297,7 @@ static int add_list(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned 
     if (rl_array(L, index, NULL, &count, RILLE_TYPE, f->err) != 0) {
         ri_err_prefix(f->err, "attribute :%s", attr->ident);
         return count != 0 ? RILLE_TYPE
-                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: a map was given, expected %s %s", attr->ident,
+                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: expected %s %s, got a map", attr->ident,
                                     ri_type_article(attr->type), ri_type_name(attr->type));
     }
     for (size_t i = 1; i <= count; i++) {
@@ -315,8 +315,8 @@ int fill_add(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth)
         return add_one(f, e, attr, index, depth);
     }
     if (!attr->many) {
-        return ri_fail(f->err, RILLE_TYPE, "attribute :%s: a list was given, but it has one value (cardinality one)",
-                       attr->ident);
+        return ri_fail(f->err, RILLE_TYPE,
+                       "attribute :%s: expected one value, got a list: the attribute has cardinality one", attr->ident);
     }
     return add_list(f, e, attr, index, depth, add_one);
 }
@@ -377,8 +377,9 @@ static int fill_map(fill *f, int index, const ri_ent *given, unsigned depth, ri_
         }
         lua_pop(L, 1);
     }
-    return empty && given == NULL ? ri_fail(f->err, RILLE_TX_SYNTAX, "an entity map says nothing: it has no attribute")
-                                  : 0;
+    return empty && given == NULL
+               ? ri_fail(f->err, RILLE_TX_SYNTAX, "the entity map has no attributes: assert at least one")
+               : 0;
 }
 
 static int fill_item(fill *f, int index)
@@ -386,10 +387,9 @@ static int fill_item(fill *f, int index)
     lua_State *L = f->L;
     ri_ent e;
     if (!lua_istable(L, index)) {
-        return ri_fail(
-            f->err, RILLE_TX_SYNTAX,
-            "a %s was given, expected an entity map {[\"person/name\"] = ...} or an operation {\"db/add\", ...}",
-            rl_typename(L, index));
+        return ri_fail(f->err, RILLE_TX_SYNTAX,
+                       "expected an entity map {[\"person/name\"] = ...} or an operation {\"db/add\", ...}, got %s%s",
+                       RL_GOT(L, index));
     }
     lua_rawgeti(L, index, 1);
     bool is_operation = !lua_isnil(L, -1);
@@ -405,7 +405,7 @@ static int fill_list(fill *f, int index)
         if (count == 0) {
             return ri_fail(
                 f->err, RILLE_TX_SYNTAX,
-                "transaction data is a list of entity maps and operations; one map alone must stand in a list, too");
+                "transaction data must be a list of entity maps and operations: wrap a single map in a list");
         }
         ri_err_prefix(f->err, "transaction data");
         return RILLE_TX_SYNTAX;
@@ -428,7 +428,7 @@ int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, r
 {
     fill f = { .L = L, .state = state, .tx = tx, .err = err };
     int top = lua_gettop(L);
-    luaL_checkstack(L, 20, "no room for transaction data");
+    luaL_checkstack(L, 20, "not enough memory for transaction data");
     ri_value id = ri_bytes_value(RI_KEYWORD, "db/id", 5);
     lua_pushliteral(L, "db/id");
     lua_pushliteral(L, ":db/id");

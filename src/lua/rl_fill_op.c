@@ -146,21 +146,21 @@ int fill_operation(fill *f, int index)
     const char *name = name_at(f, lua_gettop(L), &len);
     lua_pop(L, 1);
     if (name == NULL) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "an operation begins with its name, such as \"db/add\"");
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "an operation must begin with its name, such as \"db/add\"");
     }
     const operation *op = find_operation(name, len);
     if (op == NULL && (strcmp(name, "db.fn/call") == 0 || strcmp(name, "db/purge") == 0)) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s is not in this version yet (see README, Status)", name);
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s is not supported yet (see \"Status\" in the README)", name);
     }
     if (op == NULL) {
         return ri_fail(f->err, RILLE_TX_SYNTAX,
-                       "\"%.*s\" is no operation; there are db/add, db/retract, db/retractEntity, "
-                       "db.fn/retractAttribute and db/cas",
+                       "unknown operation \"%.*s\"; use one of: db/add, db/retract, db/retractEntity, "
+                       "db.fn/retractAttribute, db/cas",
                        (int)(len < 80 ? len : 80), name);
     }
     char shown[RL_KEY_SHOWN];
     if (rl_stray_key(L, index, (size_t)op->arg_max + 1, NULL, shown)) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s has at most %d arguments, but the operation has the key %s",
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%s takes at most %d arguments, but the operation has the key %s",
                        op->name, op->arg_max, shown);
     }
     int args = lua_gettop(L) + 1;
@@ -169,7 +169,7 @@ int fill_operation(fill *f, int index)
         bool may_be_nil = i >= op->arg_min || (op->run == run_cas && i == 2);
         if (lua_isnil(L, -1) && !may_be_nil) {
             lua_settop(L, args - 1);
-            return ri_fail(f->err, RILLE_TX_SYNTAX, "%s needs %d arguments; number %d is missing", op->name,
+            return ri_fail(f->err, RILLE_TX_SYNTAX, "%s takes %d arguments, but argument %d is missing", op->name,
                            op->arg_min, i + 1);
         }
     }

@@ -94,7 +94,7 @@ static void push_tagged(lua_State *L, const ri_form *form)
 
 void rl_push_form(lua_State *L, const ri_form *form)
 {
-    luaL_checkstack(L, 10, "EDN is nested too deep");
+    luaL_checkstack(L, 10, "the EDN is nested too deeply");
     switch ((ri_form_kind)form->kind) {
     case RI_FORM_VALUE:
     case RI_FORM_CHAR:
@@ -187,7 +187,8 @@ static int read_map(reader *r, int index, unsigned depth, ri_form *out)
     qsort(items, count, 2 * sizeof *items, entry_cmp);
     for (uint32_t i = 1; i < count; i++) {
         if (form_cmp(&items[2 * (size_t)i - 2], &items[2 * (size_t)i]) == 0) {
-            return ri_fail(r->err, RILLE_TYPE, "a map has two keys that are one in EDN (such as 5 and 5LL)");
+            return ri_fail(r->err, RILLE_TYPE,
+                           "duplicate key: two keys of a map are the same in EDN (such as 5 and 5LL)");
         }
     }
     out->kind = RI_FORM_MAP;
@@ -230,7 +231,7 @@ static int read_set(reader *r, int index, unsigned depth, ri_form *out)
     qsort(sorted, count, sizeof *sorted, entry_cmp);
     for (uint32_t i = 1; i < count; i++) {
         if (form_cmp(&sorted[i - 1], &sorted[i]) == 0) {
-            return ri_fail(r->err, RILLE_TYPE, "a set has an element twice");
+            return ri_fail(r->err, RILLE_TYPE, "duplicate element in a set");
         }
     }
     return 0;
@@ -251,7 +252,7 @@ static int read_tagged(reader *r, int index, unsigned depth, ri_form *out)
     items[0].u.v = ri_bytes_value(RI_SYMBOL, tag, len);
     lua_pop(L, 1); /* the table keeps it */
     if (!good) {
-        return ri_fail(r->err, RILLE_TYPE, "the tag of a tagged form must be the text of a symbol");
+        return ri_fail(r->err, RILLE_TYPE, "the tag of a tagged value must be valid as a symbol");
     }
     rl_raw_field(L, index, "value");
     int rc = read_form(r, lua_gettop(L), depth, &items[1]);
@@ -267,7 +268,8 @@ static int read_table(reader *r, int index, unsigned depth, ri_form *out)
 {
     lua_State *L = r->L;
     if (depth >= RI_EDN_DEPTH_MAX || !lua_checkstack(L, 10)) {
-        return ri_fail(r->err, RILLE_LIMIT, "data is nested more than %d deep, or contains itself", RI_EDN_DEPTH_MAX);
+        return ri_fail(r->err, RILLE_LIMIT,
+                       "the data is nested too deeply (the maximum depth is %d), or contains itself", RI_EDN_DEPTH_MAX);
     }
     const void *meta = NULL;
     if (lua_getmetatable(L, index)) {

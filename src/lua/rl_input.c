@@ -21,17 +21,17 @@ typedef struct reader {
 
 static int wrong(const reader *r, int index, const char *expected)
 {
-    return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): %s was expected, but there is a %s", r->number, r->name,
-                   expected, rl_typename(r->L, index));
+    return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): expected %s, got %s%s", r->number, r->name, expected,
+                   RL_GOT(r->L, index));
 }
 
 /* The bytes of the value are in batch_arena until its rows are in the table. */
 static int read_cell(const reader *r, int index, ri_value *out)
 {
-    int rc = lua_isnil(r->L, index) ? ri_fail(r->err, RILLE_INPUT, "there is a nil")
+    int rc = lua_isnil(r->L, index) ? ri_fail(r->err, RILLE_INPUT, "expected a value, got nil")
                                     : rl_read_value(r->L, r->state, index, &r->op->batch_arena, out, r->err);
     if (rc == 0 && out->type == RI_NIL) {
-        rc = ri_fail(r->err, RILLE_INPUT, "there is a null, which is no value");
+        rc = ri_fail(r->err, RILLE_INPUT, "expected a value, got null");
     }
     return rc;
 }
@@ -54,12 +54,12 @@ static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, u
         return 0;
     }
     if (!lua_istable(L, row)) {
-        return ri_fail(r->err, RILLE_INPUT, "a row was expected, but there is a %s", rl_typename(L, row));
+        return ri_fail(r->err, RILLE_INPUT, "expected a row, got %s%s", RL_GOT(L, row));
     }
     size_t width;
     RI_TRY(rl_array(L, row, NULL, &width, RILLE_INPUT, r->err));
     if (width != form->width) {
-        return ri_fail(r->err, RILLE_INPUT, "it has %zu values, expected %u", width, (unsigned)form->width);
+        return ri_fail(r->err, RILLE_INPUT, "expected %u values, got %zu", (unsigned)form->width, width);
     }
     for (uint16_t c = 0; c < form->width; c++) {
         lua_rawgeti(L, row, c + 1);
@@ -156,8 +156,7 @@ static int read_rows(const reader *r, int index, uint16_t width_if_empty, ri_tab
 {
     size_t width = width_of(r->L, index);
     if (width > UINT16_MAX / 2) {
-        return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): rows of %zu columns are too wide", r->number, r->name,
-                       width);
+        return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): too many columns: %zu", r->number, r->name, width);
     }
     shape rows = { (uint16_t)(width == 0 ? width_if_empty : width), false };
     return read_table(r, index, &rows, out);
@@ -326,7 +325,7 @@ static int read_input(reader *r, int index, const ri_in *in, ri_input *out)
     case RI_IN_BINDING:
         return read_binding(r, index, &in->binding, out);
     }
-    return ri_fail(r->err, RILLE_INTERNAL, "input %zu is of no known kind", r->number);
+    return ri_fail(r->err, RILLE_INTERNAL, "input %zu has an unknown kind", r->number);
 }
 
 int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,

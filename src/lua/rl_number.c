@@ -78,7 +78,7 @@ static int fail_unfit(lua_State *L, int64_t i)
 {
     ri_value v = ri_long(i);
     char shown[96];
-    return rl_error(L, "the integer %s has no exact number in this Lua; use LuaJIT or Lua 5.4 to read it",
+    return rl_error(L, "this Lua cannot represent the integer %s exactly: use LuaJIT or Lua 5.4 to read it",
                     ri_value_show(shown, sizeof shown, &v));
 }
 
@@ -219,12 +219,13 @@ int rl_read_number(lua_State *L, const rl_state *state, int index, ri_value *out
         return 0;
     }
     if (lua_type(L, index) != LUA_TNUMBER) {
-        return ri_fail(err, RILLE_TYPE, "a cdata is no value; only int64_t and uint64_t up to 2^63-1 are");
+        return ri_fail(err, RILLE_TYPE,
+                       "a cdata is not a value: only int64_t, and uint64_t up to 2^63-1, are supported");
     }
 #endif
     lua_Number n = lua_tonumber(L, index);
     if (n != n) {
-        return ri_fail(err, RILLE_TYPE, "NaN is no value");
+        return ri_fail(err, RILLE_TYPE, "NaN is not a value");
     }
     *out = ri_double((double)n);
     return 0;

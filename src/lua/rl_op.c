@@ -43,7 +43,7 @@ void rl_op_release(void *handle)
  * skipped (rl_op_fetch counts), so with several one blob is asked for at a time. */
 static int get_blob(rl_op *op, const ri_value *stub, ri_blob **blob, rille_err *err)
 {
-    int rc = ri_fail(err, RILLE_NOTFOUND, "the bytes of a long value are in none of the databases of the query");
+    int rc = ri_fail(err, RILLE_NOTFOUND, "no database of the query contains the bytes of this long value");
     for (size_t i = op->store_skip; i < op->db_count; i++) {
         rc = ri_db_blob(op->dbs[i], stub, &op->blob_io, blob, err);
         if (rc == 0) {
@@ -138,7 +138,7 @@ int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err)
         return op->failure.code;
     }
     if (call != NULL && op->called < call->rows) {
-        return ri_fail(err, RILLE_MISUSE, "the operation waits for the answer of function %s", call->name);
+        return ri_fail(err, RILLE_MISUSE, "the operation is waiting for the result of function %s", call->name);
     }
     op->blob_need = false;
     if (op->unresolved) {
@@ -246,7 +246,7 @@ static uint64_t check_budget(lua_State *L)
     }
     lua_Number budget = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : NAN;
     if (budget != budget) {
-        (void)rl_error(L, "step: a budget in microseconds was expected, but there is a %s",
+        (void)rl_error(L, "step: expected a budget in microseconds, got %s",
                        lua_type(L, 2) == LUA_TNUMBER ? "NaN" : rl_typename(L, 2));
     }
     if (budget == 0 || budget >= 1e15) {
@@ -321,7 +321,7 @@ static int op_supply(lua_State *L)
     rille_err err;
     size_t wants = rl_op_io(op)->want_count;
     if (!is_number || i < 1 || (uint64_t)i > wants) {
-        return rl_error(L, "supply: a number of wanted() was expected, of which there are %d now", (int)wants);
+        return rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
     }
     if (ri_io_supply(rl_op_io(op), (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
         return rl_fail(L, &err);
@@ -431,7 +431,7 @@ static rl_op *check_calling(lua_State *L, ri_call **call)
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     *call = ri_op_call(op->op);
     if (*call == NULL) {
-        (void)rl_error(L, "the query does not wait for a function");
+        (void)rl_error(L, "the query is not waiting for a function");
     }
     return op;
 }
@@ -441,7 +441,7 @@ static rl_op *check_row_of_call(lua_State *L, ri_call **call)
 {
     rl_op *op = check_calling(L, call);
     if (op->called >= (*call)->rows) {
-        (void)rl_error(L, "all rows of the call have their results");
+        (void)rl_error(L, "all rows of the call already have their results");
     }
     return op;
 }
@@ -564,10 +564,10 @@ static int core_add_function(lua_State *L)
     size_t len;
     const char *name = rl_check_text(L, 1, "rille.fn: a name", &len);
     if (!ri_name_valid(RI_SYMBOL, (const uint8_t *)name, len)) {
-        return rl_error(L, "\"%s\" cannot be the name of a function: it is no symbol", name);
+        return rl_error(L, "\"%s\" cannot be the name of a function: it is not valid as a symbol", name);
     }
     if (ri_builtin_find(name) != NULL || ri_agg_find(name) != NULL) {
-        return rl_error(L, "\"%s\" is a function of rille itself", name);
+        return rl_error(L, "\"%s\" is a built-in function: use a different name", name);
     }
     if (state->functions == NULL) {
         return rl_error(L, "function %s cannot be registered: the Lua state is being closed", name);

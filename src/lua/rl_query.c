@@ -16,7 +16,7 @@ static void release_query(void *handle)
 static int core_parse(lua_State *L)
 {
     size_t len;
-    const char *text = rl_check_text(L, 1, "query text", &len);
+    const char *text = rl_check_text(L, 1, "the text of a query", &len);
     rl_box *box = rl_box_push(L, &rl_class_query);
     rille_query *query;
     rille_err err;

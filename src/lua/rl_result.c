@@ -119,8 +119,7 @@ static int result_column(lua_State *L)
     bool named = lua_type(L, 2) == LUA_TSTRING;
     int64_t number = 0;
     if (!named && !rl_read_int64(L, rl_state_of(L), 2, &number)) {
-        return rl_error(L, "column: the number or the name of a column was expected, but there is %s",
-                        lua_isnoneornil(L, 2) ? "nothing" : lua_pushfstring(L, "a %s", rl_typename(L, 2)));
+        return rl_error(L, "column: expected the number or the name of a column, got %s%s", RL_GOT(L, 2));
     }
     rl_box *box = rl_hold(L, 1, &rl_class_result);
     const rl_result *result = box->handle;
@@ -134,8 +133,8 @@ static int result_column(lua_State *L)
     }
     rl_let_go(box);
     if (!found) {
-        return named ? rl_error(L, "the result has no column \"%s\"", lua_tostring(L, 2))
-                     : rl_error(L, "the result has no column %d; it has %d", (int)number, width);
+        return named ? rl_error(L, "unknown column \"%s\"", lua_tostring(L, 2))
+                     : rl_error(L, "unknown column %d: the result has %d", (int)number, width);
     }
     return 1;
 }
@@ -292,7 +291,7 @@ static int iterate_step(lua_State *L)
             return push_next(L, box);
         }
         if (box->holds > 0) {
-            return rl_error(L, "the operation is in use further up (this is a finalizer)");
+            return rl_error(L, "the operation is already in use and cannot be used from a finalizer");
         }
         rc = rl_op_advance(op, &err);
         if (rc != RILLE_ROWS) {
@@ -301,7 +300,7 @@ static int iterate_step(lua_State *L)
         rl_op_note(L, box); /* finalizers may close it, or take its rows */
     }
     if (rc == RILLE_CALL) {
-        rc = ri_fail(&err, RILLE_QUERY, "the query calls the function %s of Lua", ri_op_call(op->op)->name);
+        rc = ri_fail(&err, RILLE_QUERY, "the query calls the Lua function %s", ri_op_call(op->op)->name);
     }
     size_t read_bytes = op->read_bytes;
     box->handle = NULL;

@@ -70,8 +70,7 @@ static int read_source(lua_State *L, rl_temp *temp, ri_form *form, source *out, 
     }
     if (!lua_istable(L, 2)) {
         return ri_fail(err, RILLE_MISUSE,
-                       "transaction data is a list of maps and operations, or EDN text, but there is a %s",
-                       rl_typename(L, 2));
+                       "transaction data must be a list of maps and operations, or EDN text, got %s%s", RL_GOT(L, 2));
     }
     out->index = 2;
     return 0;
@@ -195,7 +194,7 @@ static int report_index(lua_State *L)
         return 0;
     }
     if (db->handle == NULL) {
-        return rl_error(L, "tx_data was first asked for after db_after was closed");
+        return rl_error(L, "tx_data is not available: db_after was closed before the first use of tx_data");
     }
     const ri_block *block = box->handle;
     const rille_db *after = db->handle;

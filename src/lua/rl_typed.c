@@ -40,11 +40,10 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
         if (rl_read_int64(L, state, index, &id) && id > 0) {
             *out = ri_schema_attr_by_id(db->schema, (uint64_t)id);
         }
-        return *out != NULL ? 0
-                            : ri_fail(err, RILLE_ATTRIBUTE,
-                                      "an attribute's name such as \"person/name\" was expected, "
-                                      "but there is a %s",
-                                      rl_typename(L, index));
+        return *out != NULL
+                   ? 0
+                   : ri_fail(err, RILLE_ATTRIBUTE,
+                             "expected the name of an attribute such as \"person/name\", got %s%s", RL_GOT(L, index));
     }
     *out = ri_schema_attr(db->schema, name, len);
     return *out != NULL ? 0 : ri_schema_unknown(db->schema, NULL, name, len, err);
@@ -56,12 +55,12 @@ static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *e
         char shown[40];
         (void)ri_double_format(shown, (double)lua_tonumber(L, index));
         return ri_fail(err, RILLE_TYPE,
-                       "attribute :%s: the number %.17g is no exact whole number, expected a long (beyond 2^53 give an "
-                       "integer, or rille.bigint)",
+                       "attribute :%s: %.17g is not an exact integer, expected a long (beyond 2^53, use an integer or "
+                       "rille.bigint)",
                        attr->ident, (double)lua_tonumber(L, index));
     }
-    return ri_fail(err, RILLE_TYPE, "attribute :%s: a %s was given, expected %s %s", attr->ident, rl_typename(L, index),
-                   ri_type_article(attr->type), ri_type_name(attr->type));
+    return ri_fail(err, RILLE_TYPE, "attribute :%s: expected %s %s, got %s%s", attr->ident, ri_type_article(attr->type),
+                   ri_type_name(attr->type), RL_GOT(L, index));
 }
 
 /* Numbers as a FLOATS value in the arena. */
@@ -82,7 +81,7 @@ static int read_floats(lua_State *L, int index, const ri_attr *attr, ri_arena *a
         float f = is_number ? (float)lua_tonumber(L, -1) : 0;
         lua_pop(L, 1);
         if (!is_number || f != f) {
-            return ri_fail(err, RILLE_TYPE, "attribute :%s: element %zu is no number", attr->ident, i + 1);
+            return ri_fail(err, RILLE_TYPE, "attribute :%s: element %zu is not a number", attr->ident, i + 1);
         }
         uint32_t bits;
         memcpy(&bits, &f, sizeof bits);
@@ -152,7 +151,7 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
         return 0;
     }
     if (in.type == RI_NIL) {
-        return ri_fail(err, RILLE_TYPE, "attribute :%s: nil is no value, expected %s %s", attr->ident,
+        return ri_fail(err, RILLE_TYPE, "attribute :%s: nil is not a value, expected %s %s", attr->ident,
                        ri_type_article(attr->type), attr->type == RI_NIL ? "value" : ri_type_name(attr->type));
     }
     return ri_attr_convert(attr, &in, false, arena, out, err);
@@ -177,7 +176,7 @@ int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err)
 static int missing(const ri_attr *attr, const ri_value *v, rille_err *err)
 {
     char shown[100];
-    return ri_fail(err, RILLE_ENTITY_MISSING, "there is no entity whose :%s is %s", attr->ident,
+    return ri_fail(err, RILLE_ENTITY_MISSING, "no entity matches the lookup ref [:%s %s]", attr->ident,
                    ri_value_show(shown, sizeof shown, v));
 }
 
@@ -200,20 +199,21 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
     const ri_attr *attr;
     ri_value v;
     if (depth >= LOOKUP_DEPTH_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "lookup refs are nested more than %u deep", LOOKUP_DEPTH_MAX);
+        return ri_fail(err, RILLE_LIMIT, "lookup refs are nested too deeply (the maximum depth is %u)",
+                       LOOKUP_DEPTH_MAX);
     }
     char shown[RL_KEY_SHOWN];
     if (!lua_checkstack(L, 6)) {
         return ri_fail_nomem(err);
     }
     if (rl_stray_key(L, index, 2, NULL, shown)) {
-        return ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} has the key %s, too", shown);
+        return ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
     }
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
     int rc = rl_read_attr(L, state, -2, db, &attr, err);
     if (rc == 0 && attr->unique == RI_UNIQUE_NO) {
-        rc = ri_fail(err, RILLE_TX_SYNTAX, "attribute :%s cannot be looked up: it is not unique", attr->ident);
+        rc = ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref needs a unique attribute, and :%s is not unique", attr->ident);
     }
     if (rc == 0 && attr->type == RI_REF) {
         uint64_t e;
@@ -240,7 +240,7 @@ static int read_entity(lua_State *L, const rl_state *state, int index, const ril
     *out = 0;
     if (rl_read_int64(L, state, index, &id)) {
         if (id <= 0 || (uint64_t)id > RI_EID_MAX) {
-            return ri_fail(err, RILLE_ENTITY_MISSING, "%lld is no entity id", (long long)id);
+            return ri_fail(err, RILLE_ENTITY_MISSING, "%lld is not a valid entity id", (long long)id);
         }
         *out = (uint64_t)id;
         return 0;
@@ -250,15 +250,13 @@ static int read_entity(lua_State *L, const rl_state *state, int index, const ril
     }
     const char *name = name_at(L, state, index, &len);
     if (name == NULL) {
-        return ri_fail(err, RILLE_TYPE,
-                       "an entity id, an ident or a lookup ref {attribute, value} was expected, but there "
-                       "is a %s",
-                       rl_typename(L, index));
+        return ri_fail(err, RILLE_TYPE, "expected an entity id, an ident or a lookup ref {attribute, value}, got %s%s",
+                       RL_GOT(L, index));
     }
     *out = ri_schema_ident(db->schema, name, len);
     return *out != 0 ? 0
-                     : ri_fail(err, RILLE_ENTITY_MISSING, "there is no entity with the ident :%.*s",
-                               (int)(len < 100 ? len : 100), name);
+                     : ri_fail(err, RILLE_ENTITY_MISSING, "no entity has the ident :%.*s", (int)(len < 100 ? len : 100),
+                               name);
 }
 
 int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, ri_arena *arena, uint64_t *out,

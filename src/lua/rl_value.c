@@ -33,13 +33,12 @@ static int read_string(lua_State *L, int index, ri_value *out, rille_err *err)
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
     if (len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "a string of %zu bytes is too long; at most %u are possible", len,
-                       RI_VALUE_BYTES_MAX);
+        return ri_fail(err, RILLE_LIMIT, "string is too long: %zu bytes (the maximum is %u)", len, RI_VALUE_BYTES_MAX);
     }
     size_t good = ri_utf8_span((const uint8_t *)text, len);
     if (good != len) {
         return ri_fail(err, RILLE_TYPE,
-                       "a string is not valid UTF-8 (byte %zu is 0x%02x); rille.bytes(s) makes a value of any bytes",
+                       "a string is not valid UTF-8 (byte %zu is 0x%02x): use rille.bytes(s) for arbitrary bytes",
                        good + 1, (unsigned)(uint8_t)text[good]);
     }
     *out = ri_bytes_value(RI_STRING, text, len);
@@ -74,7 +73,7 @@ static int read_any(lua_State *L, const rl_state *state, int index, unsigned dep
             return 0;
         }
         if (boxed != NULL) {
-            return ri_fail(err, RILLE_TYPE, "a character of EDN is no value of a database");
+            return ri_fail(err, RILLE_TYPE, "an EDN character is not a value");
         }
         break;
     }
@@ -85,13 +84,13 @@ static int read_any(lua_State *L, const rl_state *state, int index, unsigned dep
         return 0;
     }
     }
-    return ri_fail(err, RILLE_TYPE, "a %s is no value of a database", rl_typename(L, index));
+    return ri_fail(err, RILLE_TYPE, "a %s is not a value", rl_typename(L, index));
 }
 
 static int read_tuple(lua_State *L, const rl_state *state, int index, unsigned depth, ri_buf *buf, rille_err *err)
 {
     if (depth >= RI_TUPLE_DEPTH_MAX || !lua_checkstack(L, 8)) {
-        return ri_fail(err, RILLE_LIMIT, "tuples are nested more than %d deep", RI_TUPLE_DEPTH_MAX);
+        return ri_fail(err, RILLE_LIMIT, "tuples are nested too deeply (the maximum depth is %d)", RI_TUPLE_DEPTH_MAX);
     }
     size_t count;
     index = rl_absindex(L, index);
@@ -191,7 +190,7 @@ void rl_push_id(lua_State *L, uint64_t id)
 static void push_tuple(lua_State *L, const ri_value *v)
 {
     ri_reader r = ri_reader_of(v->as.p, v->len);
-    luaL_checkstack(L, 4, "tuples are nested too deep");
+    luaL_checkstack(L, 4, "tuples are nested too deeply");
     lua_newtable(L);
     for (int i = 1; ri_reader_left(&r) > 0 && !r.bad; i++) {
         ri_value element = ri_value_read(&r);

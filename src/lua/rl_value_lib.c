@@ -102,7 +102,7 @@ static void push_text(lua_State *L, const rl_value *value, bool colon)
     case RI_TUPLE:
     case RI_FLOATS:
     case RI_TYPE_COUNT:
-        lua_pushliteral(L, "(not at hand)");
+        lua_pushliteral(L, "(not available)");
         return;
     }
 }
@@ -111,7 +111,7 @@ static const rl_value *check_value(lua_State *L, int arg)
 {
     const rl_value *value = rl_value_test(L, rl_state_of(L), arg);
     if (value == NULL) {
-        (void)rl_error(L, "a value of rille was expected, but there is a %s", rl_typename(L, arg));
+        (void)rl_error(L, "expected a rille value, got %s%s", RL_GOT(L, arg));
     }
     return value;
 }
@@ -212,7 +212,7 @@ static int value_concat(lua_State *L)
         if (value != NULL) {
             push_text(L, value, true);
         } else {
-            (void)rl_check_text(L, i, "text behind ..", NULL);
+            (void)rl_check_text(L, i, "text after ..", NULL);
             lua_pushvalue(L, i);
         }
     }
@@ -262,7 +262,7 @@ static int make_name(lua_State *L, ri_type type, const char *what)
         len--;
     }
     if (!ri_name_valid(type, (const uint8_t *)text, len)) {
-        return rl_error(L, "\"%s\" is no %s", text, ri_type_name((uint8_t)type));
+        return rl_error(L, "\"%s\" is not a valid %s", text, ri_type_name((uint8_t)type));
     }
     ri_value v = ri_bytes_value(type, text, len);
     rl_push_boxed(L, &v, RI_FORM_VALUE);
@@ -292,7 +292,8 @@ static int make_uuid(lua_State *L)
         size_t len;
         const char *text = rl_check_text(L, 1, "rille.uuid: text", &len);
         if (!ri_uuid_parse(text, len, uuid)) {
-            return rl_error(L, "\"%s\" is no UUID such as \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"", text);
+            return rl_error(L, "\"%s\" is not a UUID, expected one such as \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"",
+                            text);
         }
     }
     ri_value v = ri_bytes_value(RI_UUID, uuid, sizeof uuid);
@@ -312,8 +313,8 @@ static int make_instant(lua_State *L)
         const char *text = rl_check_text(L, 1, "rille.instant: milliseconds or text", &len);
         if (lua_type(L, 1) != LUA_TSTRING || !ri_instant_parse(text, len, &ms)) {
             return rl_error(L,
-                            "\"%s\" is no instant: whole milliseconds since 1970 or text such as "
-                            "\"2026-11-22T10:00:00.000Z\"",
+                            "\"%s\" is not an instant: expected integer milliseconds since 1970, or text such as "
+                            "\"2026-11-22T10:00:00Z\" (UTC)",
                             text);
         }
     }
@@ -330,7 +331,7 @@ static int make_bytes(lua_State *L)
     size_t len;
     const char *bytes = rl_check_text(L, 1, "rille.bytes: a string", &len);
     if (len > RI_VALUE_BYTES_MAX) {
-        return rl_error(L, "a value of bytes has at most %d bytes", (int)RI_VALUE_BYTES_MAX);
+        return rl_error(L, "bytes are too long (the maximum is %d)", (int)RI_VALUE_BYTES_MAX);
     }
     ri_value v = ri_bytes_value(RI_BYTES, bytes, len);
     rl_push_boxed(L, &v, RI_FORM_VALUE);
@@ -365,7 +366,7 @@ static int make_bigint(lua_State *L)
 {
     return is_already(L, RI_BIGINT) || is_already(L, RI_LONG)
                ? 1
-               : make_number(L, ri_integer_parse, "rille.bigint: a whole number or its text");
+               : make_number(L, ri_integer_parse, "rille.bigint: an integer or its text");
 }
 
 static int make_bigdec(lua_State *L)

@@ -29,7 +29,7 @@ void ri_blake2b(uint8_t out[RI_HASH_SIZE], const void *bytes, size_t len)
     (void)crypto_generichash(out, RI_HASH_SIZE, bytes, len, NULL, 0);
 }
 
-_Static_assert(sizeof(ri_blake2b_state) >= sizeof(crypto_generichash_state), "room for the state of libsodium");
+_Static_assert(sizeof(ri_blake2b_state) >= sizeof(crypto_generichash_state), "memory for the state of libsodium");
 
 void ri_blake2b_init(ri_blake2b_state *state)
 {

@@ -340,8 +340,8 @@ uint64_t ri_number_hash(const ri_value *v)
 
 static int fail_number(rille_err *err, const char *what, const char *text, size_t len, const char *expected)
 {
-    return ri_fail(err, RILLE_TYPE, "%s \"%.*s%s\" is not of the form %s", what, (int)(len < 40 ? len : 40), text,
-                   len > 40 ? "..." : "", expected);
+    return ri_fail(err, RILLE_TYPE, "%s \"%.*s%s\" is not valid, expected the form %s", what,
+                   (int)(len < 40 ? len : 40), text, len > 40 ? "..." : "", expected);
 }
 
 static int fail_size(rille_err *err, const char *what)

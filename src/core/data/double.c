@@ -253,13 +253,13 @@ int ri_double_parse(const char *text, size_t len, double *out, rille_err *err)
     if (!parse_plain(text + sign_len, text + len, &bits)) {
         ri_decimal decimal;
         if (!ri_decimal_scan(text, len, &decimal)) {
-            return ri_fail(err, RILLE_TYPE, "float \"%.*s\" is not of the form -1.5 or 1.5e10",
+            return ri_fail(err, RILLE_TYPE, "float \"%.*s\" is not valid, expected a form such as -1.5 or 1.5e10",
                            (int)(len < 40 ? len : 40), text);
         }
         bits = round_decimal(decimal);
     }
     if (bits >= BITS_INFINITE) {
-        return ri_fail(err, RILLE_TYPE, "float \"%.*s\" is too large for a double, expected at most 1.8e308",
+        return ri_fail(err, RILLE_TYPE, "float \"%.*s\" is too large for a double (the maximum is 1.8e308)",
                        (int)(len < 40 ? len : 40), text);
     }
     *out = from_bits(bits | (negative && bits != 0 ? UINT64_C(1) << 63 : 0));

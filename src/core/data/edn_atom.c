@@ -108,8 +108,7 @@ static const uint8_t *read_escape(ri_edn_state *s, const uint8_t *p, const uint8
     const char *letter = memchr(letters, *p, sizeof letters - 1);
     if (letter == NULL) {
         return ri_edn_fail(s, p - 1, RILLE_SYNTAX,
-                           "unknown escape in a string, expected one of "
-                           "\\n \\t \\r \\b \\f \\\\ \\\" \\uXXXX");
+                           "unknown escape in a string, expected one of \\n \\t \\r \\b \\f \\\\ \\\" \\uXXXX");
     }
     *out = (uint8_t)meanings[letter - letters];
     return p + 1;
@@ -189,11 +188,12 @@ const uint8_t *ri_edn_string(ri_edn_state *s, const uint8_t *p, ri_form *out)
     uint64_t seen = 0;
     const uint8_t *quote = find_quote(text, s->end, &escapes, &seen);
     if (quote == NULL) {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "the string that begins here is not closed, expected \" before the end");
+        return ri_edn_fail(s, p, RILLE_SYNTAX, "unterminated string: expected \" before the end of the text");
     }
     size_t len = (size_t)(quote - text);
     if (len > RI_VALUE_BYTES_MAX) {
-        return ri_edn_fail(s, p, RILLE_LIMIT, "string has %zu bytes, expected at most %u", len, RI_VALUE_BYTES_MAX);
+        return ri_edn_fail(s, p, RILLE_LIMIT, "string is too long: %zu bytes (the maximum is %u)", len,
+                           RI_VALUE_BYTES_MAX);
     }
     if ((seen & HIGHS) != 0) {
         size_t valid = ri_utf8_span(text, len);
@@ -245,13 +245,14 @@ const uint8_t *ri_edn_char(ri_edn_state *s, const uint8_t *p, ri_form *out)
 {
     const uint8_t *text = p + 1;
     if (text == s->end || *text <= ' ') {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "\\ is followed by no character, expected \\a, \\newline or \\u0041");
+        return ri_edn_fail(s, p, RILLE_SYNTAX, "expected a character after \\, such as \\a, \\newline or \\u0041");
     }
     size_t len = token_len(s, text);
     if (len == 0) {
         len = 1; /* a bracket, a quote ... */
         if (token_len(s, text + 1) > 0) {
-            return ri_edn_fail(s, p, RILLE_SYNTAX, "\\%c is followed by more, expected a space behind it", *text);
+            return ri_edn_fail(s, p, RILLE_SYNTAX,
+                               "\\%c is followed by other characters, expected white space after it", *text);
         }
     }
     size_t first = *text < 0x80 ? 1 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
@@ -264,11 +265,12 @@ const uint8_t *ri_edn_char(ri_edn_state *s, const uint8_t *p, ri_form *out)
     } else if (len == 5 && *text == 'u' && hex4(text + 1, s->end) != UINT32_MAX) {
         c = hex4(text + 1, s->end);
         if (c >= 0xd800 && c < 0xe000) {
-            return ri_edn_fail(s, p, RILLE_SYNTAX, "\\u%04x is half of a surrogate pair, no character", (unsigned)c);
+            return ri_edn_fail(s, p, RILLE_SYNTAX, "\\u%04x is half of a surrogate pair, not a character", (unsigned)c);
         }
     } else if (!named_char(text, len, &c)) {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "unknown character \\%.*s, expected one like \\a, \\newline or \\u0041",
-                           shown_len(len), (const char *)text);
+        return ri_edn_fail(s, p, RILLE_SYNTAX,
+                           "unknown character \\%.*s, expected one such as \\a, \\newline or \\u0041", shown_len(len),
+                           (const char *)text);
     }
     out->kind = RI_FORM_CHAR;
     out->u.v = (ri_value){ { .u = c }, 0, RI_LONG };
@@ -286,13 +288,14 @@ static const uint8_t *fail_name(ri_edn_state *s, const uint8_t *at, ri_type type
         return ri_edn_fail(s, p + valid, RILLE_SYNTAX, "byte 0x%02x in a %s is not valid UTF-8", p[valid], what);
     }
     if (len == 0) {
-        return ri_edn_fail(s, at, RILLE_SYNTAX, "a colon without a name, expected a keyword like :a or :a/b");
+        return ri_edn_fail(s, at, RILLE_SYNTAX, "missing name after the colon, expected a keyword such as :a or :a/b");
     }
     if (len > RI_VALUE_INLINE_MAX) {
-        return ri_edn_fail(s, at, RILLE_LIMIT, "%s has %zu bytes, expected at most %u", what, len, RI_VALUE_INLINE_MAX);
+        return ri_edn_fail(s, at, RILLE_LIMIT, "%s is too long: %zu bytes (the maximum is %u)", what, len,
+                           RI_VALUE_INLINE_MAX);
     }
-    return ri_edn_fail(s, at, RILLE_SYNTAX, "%s%.*s is no %s, expected one like %sa or %sa/b", colon, shown_len(len),
-                       (const char *)p, what, colon, colon);
+    return ri_edn_fail(s, at, RILLE_SYNTAX, "%s%.*s is not a valid %s, expected one such as %sa or %sa/b", colon,
+                       shown_len(len), (const char *)p, what, colon, colon);
 }
 
 /* The bytes of a name; *plain says that its inner bytes are beyond doubt: ASCII, no colon, at most one slash and that
@@ -370,7 +373,7 @@ const uint8_t *ri_edn_symbolic(ri_edn_state *s, const uint8_t *p, ri_form *out)
 
 static const uint8_t *fail_number(ri_edn_state *s, const uint8_t *p, size_t len)
 {
-    return ri_edn_fail(s, p, RILLE_SYNTAX, "%.*s is no number, expected one like 12, -1.5, 1e10, 12N or 1.5M",
+    return ri_edn_fail(s, p, RILLE_SYNTAX, "%.*s is not a number, expected one such as 12, -1.5, 1e10, 12N or 1.5M",
                        shown_len(len), (const char *)p);
 }
 
@@ -406,8 +409,8 @@ static const uint8_t *read_long_number(ri_edn_state *s, const uint8_t *p, ri_for
     bool floating = suffix != 'M' && suffix != 'N' && is_float(p, len);
     int rc;
     if (digits[0] == '0' && len > sign_len + 1 && (ri_char_class[digits[1]] & RI_CHAR_DIGIT) != 0) {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "number %.*s begins with 0, expected none in front of other digits",
-                           shown_len(len), (const char *)p);
+        return ri_edn_fail(s, p, RILLE_SYNTAX, "number %.*s has a leading zero: leave it out", shown_len(len),
+                           (const char *)p);
     }
     if (floating) {
         double d;
@@ -449,7 +452,7 @@ const uint8_t *ri_edn_number(ri_edn_state *s, const uint8_t *p, ri_form *out)
 static int fail_tag(ri_edn_state *s, const uint8_t *at, const char *tag, const ri_form *form, const char *expected)
 {
     if (ri_form_is(form, RI_STRING)) {
-        (void)ri_edn_fail(s, at, RILLE_SYNTAX, "\"%.*s\" does not fit the tag #%s, expected %s",
+        (void)ri_edn_fail(s, at, RILLE_SYNTAX, "\"%.*s\" is not valid after the tag #%s, expected %s",
                           shown_len(form->u.v.len), (const char *)form->u.v.as.p, tag, expected);
     } else {
         (void)ri_edn_fail(s, at, RILLE_SYNTAX, "the tag #%s is not followed by a string, expected %s", tag, expected);
@@ -467,7 +470,7 @@ static int read_bytes_tag(ri_edn_state *s, const uint8_t *at, ri_form *form)
     }
     size_t len = ri_base64_decode(bytes, text.as.p, text.len);
     if (len == SIZE_MAX) {
-        return fail_tag(s, at, "bytes", form, "base64 with padding like #bytes \"AQID\"");
+        return fail_tag(s, at, "bytes", form, "base64 text with padding, such as #bytes \"AQID\"");
     }
     form->u.v = ri_bytes_value(RI_BYTES, bytes, len);
     return 0;
@@ -481,7 +484,7 @@ int ri_edn_builtin_tag(ri_edn_state *s, const ri_value *tag, const uint8_t *at, 
     if (is_text(tag->as.p, tag->len, "inst")) {
         int64_t ms;
         if (!ri_instant_parse(text, len, &ms)) {
-            return fail_tag(s, at, "inst", form, "a time like \"2026-11-22T10:00:00.000-00:00\"");
+            return fail_tag(s, at, "inst", form, "a time such as \"2026-11-22T10:00:00Z\" (UTC)");
         }
         form->u.v = ri_word(RI_INSTANT, (uint64_t)ms);
         return 0;
@@ -489,7 +492,7 @@ int ri_edn_builtin_tag(ri_edn_state *s, const ri_value *tag, const uint8_t *at, 
     if (is_text(tag->as.p, tag->len, "uuid")) {
         uint8_t uuid[16];
         if (!ri_uuid_parse(text, len, uuid)) {
-            return fail_tag(s, at, "uuid", form, "one like \"123e4567-e89b-12d3-a456-426614174000\"");
+            return fail_tag(s, at, "uuid", form, "one such as \"123e4567-e89b-12d3-a456-426614174000\"");
         }
         const uint8_t *copy = ri_arena_copy(s->reader->arena, uuid, sizeof uuid);
         if (copy == NULL) {

@@ -80,7 +80,7 @@ static void describe_item(const ri_form *form, char *out, size_t size)
     if (form->kind == RI_FORM_VALUE) {
         (void)ri_value_show(out, size, &form->u.v);
     } else {
-        (void)snprintf(out, size, "that is a %s", kind_name(form->kind));
+        (void)snprintf(out, size, "(a %s)", kind_name(form->kind));
     }
 }
 
@@ -88,7 +88,7 @@ static void describe_item(const ri_form *form, char *out, size_t size)
 static void describe_expected(const ri_edn_state *s, char *out, size_t size)
 {
     if (s->frame == NO_FRAME) {
-        (void)snprintf(out, size, "expected a form");
+        (void)snprintf(out, size, "expected a value");
         return;
     }
     const ri_edn_reader *reader = s->reader;
@@ -96,10 +96,10 @@ static void describe_expected(const ri_edn_state *s, char *out, size_t size)
     size_t item_count = reader->stack_count - s->frame - 1;
     char item[100];
     if (marker->kind == KIND_DISCARD) {
-        (void)snprintf(out, size, "expected a form for #_ to discard");
+        (void)snprintf(out, size, "expected a value to discard after #_");
     } else if (marker->kind == RI_FORM_TAGGED) {
         const ri_value *tag = &marker[1].u.v;
-        (void)snprintf(out, size, "expected a form for the tag #%.*s", (int)tag->len, (const char *)tag->as.p);
+        (void)snprintf(out, size, "expected a value after the tag #%.*s", (int)tag->len, (const char *)tag->as.p);
     } else if (marker->kind == RI_FORM_MAP && item_count % 2 != 0) {
         describe_item(&reader->stack[reader->stack_count - 1], item, sizeof item);
         (void)snprintf(out, size, "expected a value for key %s", item);
@@ -107,7 +107,7 @@ static void describe_expected(const ri_edn_state *s, char *out, size_t size)
         unsigned line;
         unsigned column;
         ri_edn_position(reader->text, reader->len, marker->offset, &line, &column);
-        (void)snprintf(out, size, "expected %c of the %s that begins at %u:%u", closer_of(marker->kind),
+        (void)snprintf(out, size, "expected %c to close the %s that begins at %u:%u", closer_of(marker->kind),
                        kind_name(marker->kind), line, column);
     }
 }
@@ -117,13 +117,13 @@ static const uint8_t *fail_unexpected(ri_edn_state *s, const uint8_t *at)
     char expected[200];
     describe_expected(s, expected, sizeof expected);
     if (at == s->end) {
-        return ri_edn_fail(s, at, RILLE_SYNTAX, "the text ends here, %s", expected);
+        return ri_edn_fail(s, at, RILLE_SYNTAX, "unexpected end of the text, %s", expected);
     }
     if (*at <= ' ' || *at >= 0x7f) {
         return ri_edn_fail(s, at, RILLE_SYNTAX, "unexpected byte 0x%02x, %s", *at, expected);
     }
     if (*at == '^') {
-        return ri_edn_fail(s, at, RILLE_SYNTAX, "unexpected ^, metadata is not part of EDN, %s", expected);
+        return ri_edn_fail(s, at, RILLE_SYNTAX, "unexpected ^ (metadata is not part of EDN), %s", expected);
     }
     return ri_edn_fail(s, at, RILLE_SYNTAX, "unexpected %c, %s", *at, expected);
 }
@@ -162,7 +162,8 @@ static uint32_t place_of_next(const ri_edn_state *s)
 static bool open_frame(ri_edn_state *s, const uint8_t *at, uint8_t kind)
 {
     if (s->depth == RI_EDN_DEPTH_MAX) {
-        (void)ri_edn_fail(s, at, RILLE_LIMIT, "forms nest more than %d deep", RI_EDN_DEPTH_MAX);
+        (void)ri_edn_fail(s, at, RILLE_LIMIT, "the text is nested too deeply (the maximum depth is %d)",
+                          RI_EDN_DEPTH_MAX);
         return false;
     }
     ri_form *marker = next_slot(s);
@@ -204,7 +205,7 @@ static const uint8_t *fail_duplicate(ri_edn_state *s, uint8_t kind, const ri_for
 {
     char item[100];
     describe_item(&items[index], item, sizeof item);
-    return ri_edn_fail(s, s->start + items[index].offset, RILLE_SYNTAX, "%s %s is in the %s twice",
+    return ri_edn_fail(s, s->start + items[index].offset, RILLE_SYNTAX, "duplicate %s %s in the %s",
                        kind == RI_FORM_MAP ? "key" : "element", item, kind_name(kind));
 }
 
@@ -294,7 +295,7 @@ static const uint8_t *open_dispatch(ri_edn_state *s, const uint8_t *p)
     }
     bool letter = (uint8_t)((next | 0x20) - 'a') < 26 || next >= 0x80;
     if (!letter) {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "# is followed by none of {, _, # or the name of a tag");
+        return ri_edn_fail(s, p, RILLE_SYNTAX, "unexpected text after #, expected {, _, # or the name of a tag");
     }
     if (!open_frame(s, p, RI_FORM_TAGGED)) {
         return NULL;
@@ -407,7 +408,8 @@ int ri_edn_next(ri_edn_reader *reader, ri_form *out, rille_err *err)
 {
     *out = (ri_form){ .u.v = ri_nil() };
     if (reader->len >= RI_EDN_TEXT_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "EDN text has %zu bytes, expected less than %u", reader->len, RI_EDN_TEXT_MAX);
+        return ri_fail(err, RILLE_LIMIT, "the EDN text is too long: %zu bytes (it must be less than %u)", reader->len,
+                       RI_EDN_TEXT_MAX);
     }
     const uint8_t *start = (const uint8_t *)(reader->text == NULL ? "" : reader->text);
     ri_edn_state s = { reader, start, start + reader->len, err, 0, NO_FRAME, 0 };
@@ -435,7 +437,7 @@ int ri_edn_read(ri_arena *arena, const char *text, size_t len, ri_form *out, ril
     ri_edn_init(&reader, arena, text, len, false);
     int rc = ri_edn_next(&reader, out, err);
     if (rc == RILLE_DONE) {
-        rc = ri_fail(err, RILLE_SYNTAX, "1:1: the text is empty, expected a form");
+        rc = ri_fail(err, RILLE_SYNTAX, "1:1: the text is empty, expected a value");
     }
     if (rc == 0) {
         ri_form more;
@@ -444,7 +446,8 @@ int ri_edn_read(ri_arena *arena, const char *text, size_t len, ri_form *out, ril
             unsigned line;
             unsigned column;
             ri_edn_position(text, len, more.offset, &line, &column);
-            rc = ri_fail(err, RILLE_SYNTAX, "%u:%u: a second form begins, expected the end of the text", line, column);
+            rc = ri_fail(err, RILLE_SYNTAX, "%u:%u: unexpected second value, expected the end of the text", line,
+                         column);
         }
         rc = rc == RILLE_DONE ? 0 : rc;
     }

@@ -68,8 +68,8 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
     if (rc == RILLE_DONE || (rc == 0 && d.a != RI_A_META_BASE)) {
         rc = ri_base_new_empty(db->base->db_id, db->base->keep_history, db->base->read_flexible, out, err);
     } else if (rc == 0 && d.v.len != RI_META_KEY_SIZE) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the entry of base %llu has %u bytes, not %u", (unsigned long long)d.e,
-                     d.v.len, RI_META_KEY_SIZE);
+        rc = ri_fail(err, RILLE_CORRUPT, "the entry of base %llu is %u bytes long, expected %u",
+                     (unsigned long long)d.e, d.v.len, RI_META_KEY_SIZE);
     } else if (rc == 0) {
         RI_FETCHING(rc, &io, ri_store_get_blob(db->store, d.v.as.p + 8, &io, &blob, err), err)
         if (rc == 0) {
@@ -165,7 +165,8 @@ static int replay_log(const rille_db *source, uint64_t after, uint64_t until, re
 static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
 {
     if (!db->base->keep_history) {
-        return ri_fail(err, RILLE_NOTFOUND, "transaction %llu is gone: the database keeps no history",
+        return ri_fail(err, RILLE_NOTFOUND,
+                       "transaction %llu is no longer available: the database does not keep history",
                        (unsigned long long)t);
     }
     ri_base *base;
@@ -223,8 +224,8 @@ int ri_db_as_of_t(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
 {
     *out = NULL;
     if (t < RI_TX_BASE) {
-        return ri_fail(err, RILLE_NOTFOUND, "%llu is no transaction id: the first one is %llu", (unsigned long long)t,
-                       (unsigned long long)RI_TX_BASE);
+        return ri_fail(err, RILLE_NOTFOUND, "%llu is not a transaction id: the first one is %llu",
+                       (unsigned long long)t, (unsigned long long)RI_TX_BASE);
     }
     if (t >= db->t) {
         *out = ri_db_retain(db);
@@ -248,7 +249,7 @@ int ri_db_as_of_instant(rille_db *db, int64_t instant, rille_db **out, rille_err
     int rc = find_datom(db, RI_AVET, &cut, true, &arena, &d, err);
     ri_arena_deinit(&arena);
     if (rc == RILLE_DONE || (rc == 0 && d.a != RI_A_TX_INSTANT)) {
-        return ri_fail(err, RILLE_NOTFOUND, "that instant lies before the first transaction");
+        return ri_fail(err, RILLE_NOTFOUND, "the instant is before the first transaction");
     }
     return rc != 0 ? rc : ri_db_as_of_t(db, d.e, out, err);
 }
@@ -295,7 +296,7 @@ int ri_db_as_of_commit(rille_db *db, const uint8_t commit[RI_HASH_SIZE], rille_d
     if (rc == RILLE_DONE) {
         char hex[2 * RI_HASH_SIZE + 1];
         ri_hex(hex, commit, RI_HASH_SIZE);
-        return ri_fail(err, RILLE_NOTFOUND, "commit %s is not in the history of this value", hex);
+        return ri_fail(err, RILLE_NOTFOUND, "commit %s is not in the history of this database value", hex);
     }
     return rc != 0 ? rc : ri_db_as_of_t(db, t, out, err);
 }

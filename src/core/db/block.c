@@ -199,8 +199,8 @@ int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *k
     if (!header_good || !body_matches(p, size)) {
         return is_torn(cell, *pos, len, header_good ? &size : NULL)
                    ? RILLE_DONE
-                   : ri_fail(err, RILLE_CORRUPT, "head is damaged at byte %zu of %zu: restore it from a copy", *pos,
-                             len);
+                   : ri_fail(err, RILLE_CORRUPT,
+                             "the branch head is corrupt at byte %zu of %zu: restore it from a backup", *pos, len);
     }
     *kind = (ri_frame_kind)p[4];
     *body = p + RI_FRAME_HEADER;
@@ -240,7 +240,7 @@ int ri_block_write(ri_block *block, ri_buf *out, rille_err *err)
     ri_buf_put_varint(&body, block->count);
     int rc = write_leaves(block, &body, err);
     if (rc == 0 && body.len > UINT32_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "transaction of %zu bytes is too large for one block", body.len);
+        rc = ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", body.len);
     }
     size_t before = out->len;
     if (rc == 0) {
@@ -269,7 +269,8 @@ static int read_leaf(ri_block *block, const uint8_t *bytes, size_t len, uint64_t
     const ri_node *node = (const ri_node *)(const void *)object;
     int rc = 0;
     if (node->order != RI_LOG || node->level != 0 || node->count > left) {
-        rc = ri_fail(err, RILLE_CORRUPT, "transaction block %llu holds a foreign leaf", (unsigned long long)block->t);
+        rc = ri_fail(err, RILLE_CORRUPT, "transaction block %llu contains a leaf of another tree",
+                     (unsigned long long)block->t);
     }
     if (rc == 0 && !RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
         rc = ri_fail_nomem(err);
@@ -294,17 +295,17 @@ static int read_body(ri_block *block, ri_reader *in, rille_err *err)
     block->t = ri_read_u64(in);
     block->parent_count = ri_read_u8(in);
     if (block->parent_count > RI_PARENTS_MAX) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block has %u parents, at most %u are possible",
+        return ri_fail(err, RILLE_CORRUPT, "transaction block has %u parents, but the maximum is %u",
                        block->parent_count, RI_PARENTS_MAX);
     }
     const uint8_t *parents = ri_read_bytes(in, (size_t)block->parent_count * RI_HASH_SIZE);
     const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
     uint64_t count = ri_read_varint(in);
     if (in->bad) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block is damaged in its header");
+        return ri_fail(err, RILLE_CORRUPT, "the header of a transaction block is corrupt");
     }
     if (block->t < RI_TX_BASE || block->t > RI_EID_MAX || count == 0) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu of %llu datoms cannot be",
+        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu claims an impossible number of datoms: %llu",
                        (unsigned long long)block->t, (unsigned long long)count);
     }
     memcpy(block->parents, parents, (size_t)block->parent_count * RI_HASH_SIZE);
@@ -317,7 +318,7 @@ static int read_body(ri_block *block, ri_reader *in, rille_err *err)
         RI_TRY(read_leaf(block, bytes, len, count - block->count, err));
     }
     if (ri_reader_left(in) != 0) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu has %zu bytes too many",
+        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu has %zu unexpected bytes at its end",
                        (unsigned long long)block->t, ri_reader_left(in));
     }
     ri_block_commit_id(block);

@@ -256,8 +256,8 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
 
 int ri_conn_busy(const rille_conn *conn, rille_err *err)
 {
-    return ri_fail(err, RILLE_BUSY, "%s: other writers were first %d times in a row", ri_conn_url(conn),
-                   RI_COMMIT_TRIES_MAX);
+    return ri_fail(err, RILLE_BUSY, "%s: gave up after %d attempts because other writers kept committing first",
+                   ri_conn_url(conn), RI_COMMIT_TRIES_MAX);
 }
 
 static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, rille_err *err)

@@ -110,14 +110,13 @@ static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_e
 static int check_progress(const rille_db *before, const rille_db *after, rille_err *err)
 {
     if (before != NULL && memcmp(before->base->db_id, after->base->db_id, sizeof after->base->db_id) != 0) {
-        return ri_fail(err, RILLE_NOTFOUND,
-                       "the database was dropped and another one made in its place: connect again");
+        return ri_fail(err, RILLE_NOTFOUND, "the database was dropped and recreated: reconnect");
     }
     if (before != NULL && after->t < before->t) {
         return ri_fail(err, RILLE_IO,
-                       "the head went back from transaction %llu to %llu: a commit that was seen before it was synced "
-                       "has failed (disk full?), or an older copy took its place: connect again, and restore it from "
-                       "a copy if transactions are missing",
+                       "the branch head went back from transaction %llu to %llu: a commit failed before it was synced "
+                       "(is the disk full?), or the head was replaced by an older copy: reconnect, and restore it from "
+                       "a backup if transactions are missing",
                        (unsigned long long)before->t, (unsigned long long)after->t);
     }
     return 0;
@@ -144,7 +143,7 @@ static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
         torn_len = fresh->raw_len;
         ri_seen_deinit(fresh);
     }
-    return ri_fail(err, RILLE_IO, "the head reads differently each time");
+    return ri_fail(err, RILLE_IO, "the branch head keeps changing while it is read: try again");
 }
 
 int ri_conn_refresh(rille_conn *conn, rille_err *err)
@@ -263,18 +262,21 @@ static int find_or_create(rille_conn *conn, const ri_conn_options *options, rill
 {
     int rc = ri_conn_refresh(conn, err);
     if (rc == 0 && options->must_create) {
-        return ri_fail(err, RILLE_EXISTS, "there is a database already: connect to it, or drop it first");
+        return ri_fail(err, RILLE_EXISTS, "the database already exists: connect to it, or drop it first");
     }
     if (rc != RILLE_NOTFOUND) {
         return rc;
     }
     RI_TRY(ri_store_check_heads(conn->store, err));
     if (!options->create && !options->must_create) {
-        return ri_fail(err, RILLE_NOTFOUND, "no database on branch %s: create it first", conn->branch);
+        return ri_fail(
+            err, RILLE_NOTFOUND,
+            "there is no database on branch %s",
+            conn->branch);
     }
     rc = create_head(conn, options, err);
     if (rc == RILLE_CONFLICT && options->must_create) {
-        return ri_fail(err, RILLE_EXISTS, "another process has just created this database");
+        return ri_fail(err, RILLE_EXISTS, "the database already exists: another process has just created it");
     }
     return rc == 0 || rc == RILLE_CONFLICT ? ri_conn_refresh(conn, err) : rc;
 }
@@ -287,7 +289,7 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
     ri_mutex_init(&conn->state);
     conn->durability = options->durability;
     if (strlen(branch) == 0 || strlen(branch) >= sizeof conn->branch) {
-        return ri_fail(err, RILLE_MISUSE, "branch name has %zu bytes, 1 to %zu are possible", strlen(branch),
+        return ri_fail(err, RILLE_MISUSE, "branch name is %zu bytes long; it must be 1 to %zu bytes", strlen(branch),
                        sizeof conn->branch - 1);
     }
     memcpy(conn->branch, branch, strlen(branch));

@@ -30,7 +30,8 @@ static int check_text(const ri_attr *attr, const ri_value *in, rille_err *err)
         return RILLE_OK;
     }
     return ri_fail(err, RILLE_TYPE,
-                   "attribute :%s: a string of %lu bytes is not UTF-8 from byte %lu on (bytes need :db.type/bytes)",
+                   "attribute :%s: the string of %lu bytes is not valid UTF-8 at byte %lu: store arbitrary bytes as "
+                   ":db.type/bytes",
                    attr->ident, (unsigned long)in->len, (unsigned long)valid);
 }
 
@@ -38,7 +39,7 @@ static int check_text(const ri_attr *attr, const ri_value *in, rille_err *err)
 static int check_same(const ri_attr *attr, const ri_value *in, rille_err *err)
 {
     if (in->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "attribute :%s: a value of %lu bytes is too long, at most %u are possible",
+        return ri_fail(err, RILLE_LIMIT, "attribute :%s: the value is too long: %lu bytes (the maximum is %u)",
                        attr->ident, (unsigned long)in->len, RI_VALUE_BYTES_MAX);
     }
     if (in->type == RI_STRING) {
@@ -92,7 +93,7 @@ static int to_word(const ri_attr *attr, const ri_value *in, bool strict, ri_valu
             break;
         }
         if (!long_to_double(in->as.i, &d)) {
-            return refuse(attr, in, "no double equals it", err);
+            return refuse(attr, in, "no double is exactly equal to it", err);
         }
         *out = ri_double(d);
         return RILLE_OK;
@@ -101,7 +102,7 @@ static int to_word(const ri_attr *attr, const ri_value *in, bool strict, ri_valu
             break;
         }
         if (i <= 0 || (uint64_t)i > RI_EID_MAX) {
-            return refuse(attr, in, "entity ids are positive and below 2^53", err);
+            return refuse(attr, in, "entity ids are between 1 and 2^53 - 1", err);
         }
         *out = ri_ref((uint64_t)i);
         return RILLE_OK;
@@ -117,7 +118,7 @@ static int to_word(const ri_attr *attr, const ri_value *in, bool strict, ri_valu
             *out = ri_word(RI_INSTANT, (uint64_t)i);
             return RILLE_OK;
         }
-        return refuse(attr, in, "give whole milliseconds since 1970 or text like 2026-11-22T10:00:00Z", err);
+        return refuse(attr, in, "use integer milliseconds since 1970 or text such as 2026-11-22T10:00:00Z", err);
     case RI_NIL:
     case RI_BOOL:
     case RI_BIGINT:
@@ -145,7 +146,7 @@ static int to_name(const ri_attr *attr, const ri_value *in, ri_value *out, rille
         name.len--;
     }
     if (!ri_name_valid((ri_type)attr->type, name.as.p, name.len)) {
-        return refuse(attr, in, "it cannot be read back as one", err);
+        return refuse(attr, in, "EDN cannot write it as one", err);
     }
     *out = name;
     return RILLE_OK;
@@ -157,10 +158,10 @@ static int to_bigint(const ri_attr *attr, const ri_value *in, ri_arena *arena, r
     size_t digits = in->len > 0 && text[0] == '-' ? 1 : 0;
     for (size_t i = digits; i < in->len; i++) {
         if (text[i] < '0' || text[i] > '9') {
-            return refuse(attr, in, "it is no integer", err);
+            return refuse(attr, in, "it is not an integer", err);
         }
     }
-    return digits == in->len ? refuse(attr, in, "it is no integer", err)
+    return digits == in->len ? refuse(attr, in, "it is not an integer", err)
                              : ri_integer_parse(arena, text, in->len, out, err);
 }
 
@@ -180,7 +181,7 @@ static int to_bigdec(const ri_attr *attr, const ri_value *in, ri_arena *arena, r
     if (ri_decimal_parse(arena, from, len, out, &ignored) == RILLE_OK) {
         return RILLE_OK;
     }
-    return ignored.code == RILLE_NOMEM ? ri_fail_nomem(err) : refuse(attr, in, "it is no decimal number", err);
+    return ignored.code == RILLE_NOMEM ? ri_fail_nomem(err) : refuse(attr, in, "it is not a decimal number", err);
 }
 
 /* Types whose values are bytes. */
@@ -195,7 +196,7 @@ static int to_bytes(const ri_attr *attr, const ri_value *in, ri_arena *arena, ri
     case RI_UUID: {
         uint8_t uuid[16];
         if (!text || !ri_uuid_parse((const char *)in->as.p, in->len, uuid)) {
-            return refuse(attr, in, "expected text like 123e4567-e89b-12d3-a456-426614174000", err);
+            return refuse(attr, in, "use text such as 123e4567-e89b-12d3-a456-426614174000", err);
         }
         *out = ri_bytes_value(RI_UUID, ri_arena_copy(arena, uuid, sizeof uuid), sizeof uuid);
         return out->as.p == NULL ? ri_fail_nomem(err) : RILLE_OK;

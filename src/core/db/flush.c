@@ -131,7 +131,7 @@ static int find_assertion(flush *f, const ri_datom *d, uint64_t *t, rille_err *e
     ri_io_deinit(&io);
     if (rc == 0 && !is_there) {
         return ri_fail(err, RILLE_CORRUPT,
-                       "transaction %llu retracts a fact of entity %llu, attribute %u, that nothing asserted",
+                       "transaction %llu retracts a fact of entity %llu, attribute %u, that was never asserted",
                        (unsigned long long)d->t, (unsigned long long)d->e, d->a);
     }
     return rc;

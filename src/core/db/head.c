@@ -225,8 +225,10 @@ static int read_body(ri_reader *in, ri_base *base, rille_err *err)
 {
     uint8_t version = ri_read_u8(in);
     if (!in->bad && version != RI_FORMAT_VERSION) {
-        return ri_fail(err, RILLE_FORMAT, "stored format version is %u, this build reads %u: use a newer rille",
-                       version, RI_FORMAT_VERSION);
+        return ri_fail(
+            err, RILLE_FORMAT,
+            "the database has format version %u, but this version of rille supports %u: use a newer version of rille",
+            version, RI_FORMAT_VERSION);
     }
     uint8_t flags = ri_read_u8(in);
     base->keep_history = (flags & FLAG_HISTORY) != 0;
@@ -244,7 +246,8 @@ static int read_body(ri_reader *in, ri_base *base, rille_err *err)
     RI_TRY(read_segments(in, base, err));
     RI_TRY(read_schema(in, base, err));
     if (in->bad || ri_reader_left(in) != 0) {
-        return ri_fail(err, RILLE_CORRUPT, "base record of the head is damaged: restore the head from a copy");
+        return ri_fail(err, RILLE_CORRUPT,
+                       "the base record of the branch head is corrupt: restore the head from a backup");
     }
     return 0;
 }
@@ -300,8 +303,8 @@ static int check_counters(const ri_base *base, const ri_schema *schema, rille_er
         return 0;
     }
     return ri_fail(err, RILLE_CORRUPT,
-                   "base record of the head counts on from transaction %llu, entity %llu, attribute %llu, which "
-                   "cannot be: restore the head from a copy",
+                   "the base record of the branch head has impossible counters (transaction %llu, entity %llu, "
+                   "attribute %llu): restore the head from a backup",
                    (unsigned long long)base->t, (unsigned long long)base->next_e, (unsigned long long)base->next_attr);
 }
 
@@ -395,7 +398,7 @@ static int check_types(const ri_block *block, const ri_schema *schema, rille_err
             attr = ri_schema_attr_by_id(schema, d->a);
         }
         if (attr != NULL && !ri_attr_fits(attr, d->v.type)) {
-            return ri_fail(err, RILLE_CORRUPT, "transaction %llu gives attribute :%s, a %s, a value of type %s",
+            return ri_fail(err, RILLE_CORRUPT, "transaction %llu has attribute :%s, a %s, with a value of type %s",
                            (unsigned long long)block->t, attr->ident, ri_type_name(attr->type),
                            ri_type_name(d->v.type));
         }
@@ -442,7 +445,7 @@ int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, 
     int rc;
     while ((rc = ri_frame_next(bytes, len, pos, &kind, &body, &body_len, err)) == 0) {
         if (kind != RI_FRAME_TX) {
-            return ri_fail(err, RILLE_CORRUPT, "a second base record stands at byte %zu of the head", *pos);
+            return ri_fail(err, RILLE_CORRUPT, "the branch head has a second base record at byte %zu", *pos);
         }
         ri_block *block;
         RI_TRY(ri_block_read(body, body_len, &block, err));
@@ -475,7 +478,7 @@ static int replay_segments(rille_db *db, rille_err *err)
             size_t pos = 0;
             rc = ri_head_replay(db, blob->bytes, blob->len, &pos, err);
             if (rc == 0 && (pos != blob->len || db->t != base->segments[i].t_last)) {
-                rc = ri_fail(err, RILLE_CORRUPT, "segment %u of the head is cut short at byte %zu", i, pos);
+                rc = ri_fail(err, RILLE_CORRUPT, "segment %u of the branch head is truncated at byte %zu", i, pos);
             }
             ri_object_release(&blob->object);
         }
@@ -497,8 +500,8 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
         return first;
     }
     if (first != 0 || kind != RI_FRAME_BASE) {
-        return ri_fail(err, RILLE_CORRUPT, "head of branch %s (%zu bytes) does not begin with a base record", branch,
-                       len);
+        return ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not begin with a base record",
+                       branch, len);
     }
     ri_base *base;
     RI_TRY(ri_base_read(body, body_len, &base, err));
@@ -511,7 +514,8 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
         rc = ri_head_replay(db, cell, len, &pos, err);
     }
     if (rc == 0 && db->t == 0) {
-        rc = ri_fail(err, RILLE_CORRUPT, "head of branch %s (%zu bytes) holds no transaction", branch, len);
+        rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
+                     len);
     }
     ri_base_release(base);
     if (rc != 0) {

@@ -426,7 +426,7 @@ int ri_schema_read(const uint8_t *bytes, size_t len, ri_schema **out, rille_err 
     uint8_t flexible = ri_read_u8(&r);
     uint64_t count = ri_read_varint_max(&r, ri_reader_left(&r) / ATTR_BYTES_MIN);
     if (r.bad || flexible > 1) {
-        return ri_fail(err, RILLE_CORRUPT, "the stored schema is damaged");
+        return ri_fail(err, RILLE_CORRUPT, "the stored schema is corrupt");
     }
     ri_schema *schema = schema_alloc(flexible == 1, RI_OWN_ATTR_COUNT + (size_t)count);
     if (schema == NULL) {
@@ -444,5 +444,5 @@ int ri_schema_read(const uint8_t *bytes, size_t len, ri_schema **out, rille_err 
         }
     }
     ri_schema_release(schema);
-    return nomem ? ri_fail_nomem(err) : ri_fail(err, RILLE_CORRUPT, "the stored schema is damaged");
+    return nomem ? ri_fail_nomem(err) : ri_fail(err, RILLE_CORRUPT, "the stored schema is corrupt");
 }

@@ -116,8 +116,8 @@ static int check_datom(const ri_datom *d, rille_err *err)
     }
     if (d->e < RI_EID_ATTR) {
         const char *ident = ri_own_ident(d->e);
-        return ri_fail(err, RILLE_SCHEMA, "entity %u (:%s) belongs to the engine: its :%s cannot be changed",
-                       (unsigned)d->e, ident == NULL ? "?" : ident, ri_own_ident(d->a));
+        return ri_fail(err, RILLE_SCHEMA, "entity %u (:%s) is built in: its :%s cannot be changed", (unsigned)d->e,
+                       ident == NULL ? "?" : ident, ri_own_ident(d->a));
     }
     return RILLE_OK;
 }
@@ -132,16 +132,15 @@ static int assert_ident(builder *b, props *p, const ri_datom *d, rille_err *err)
     const char *text = (const char *)d->v.as.p;
     int shown = (int)(d->v.len < 80 ? d->v.len : 80);
     if (is_reserved(d->v.as.p, d->v.len)) {
-        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s: names that begin with db/ and db. are the engine's", shown,
-                       text);
+        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s: names that begin with db/ or db. are reserved", shown, text);
     }
     if (d->v.len > RI_VALUE_INLINE_MAX) {
-        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s... has %u bytes, at most %u are possible", shown, text, d->v.len,
-                       RI_VALUE_INLINE_MAX);
+        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s... is too long: %u bytes (the maximum is %u)", shown, text,
+                       d->v.len, RI_VALUE_INLINE_MAX);
     }
     uint64_t holder = ri_schema_ident(b->schema, text, d->v.len);
     if (holder != 0 && holder != d->e) {
-        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s already names entity %llu", shown, text,
+        return ri_fail(err, RILLE_SCHEMA, "ident :%.*s is already the ident of entity %llu", shown, text,
                        (unsigned long long)holder);
     }
     const char *kept;
@@ -241,20 +240,21 @@ static int check_attr(const builder *b, const props *p, uint64_t e, rille_err *e
 {
     const ri_attr *attr = &p->attr;
     if (attr->ident == NULL) {
-        return ri_fail(err, RILLE_SCHEMA, "attribute %llu has no :db/ident: an attribute needs a name",
+        return ri_fail(err, RILLE_SCHEMA, "attribute %llu has no :db/ident: add one, such as :person/name",
                        (unsigned long long)e);
     }
     if (e >= RI_EID_USER) {
         return ri_fail(err, RILLE_SCHEMA,
-                       "entity %llu (:%s) is no attribute and cannot become one: define it under a tempid",
+                       "entity %llu (:%s) is not an attribute and cannot become one: define the attribute with a "
+                       "tempid or without :db/id",
                        (unsigned long long)e, attr->ident);
     }
     if (!p->typed && !b->schema->read_flexible) {
-        return ri_fail(err, RILLE_SCHEMA, "attribute :%s has no :db/valueType: give one, such as :db.type/string",
+        return ri_fail(err, RILLE_SCHEMA, "attribute :%s has no :db/valueType: add one, such as :db.type/string",
                        attr->ident);
     }
     if (attr->component && attr->type != RI_REF) {
-        return ri_fail(err, RILLE_SCHEMA, "attribute :%s is a component but no ref: :db/isComponent needs :db.type/ref",
+        return ri_fail(err, RILLE_SCHEMA, "attribute :%s: :db/isComponent requires :db/valueType :db.type/ref",
                        attr->ident);
     }
     return RILLE_OK;
@@ -268,8 +268,10 @@ static int finish_entity(builder *b, const props *p, uint64_t e, rille_err *err)
         return put_attr(b, attr) ? RILLE_OK : ri_fail_nomem(err);
     }
     if (attr->unique != RI_UNIQUE_NO || attr->index || attr->component || attr->no_history) {
-        return ri_fail(err, RILLE_SCHEMA, "entity %llu%s%s has properties of an attribute, but no :db/valueType",
-                       (unsigned long long)e, attr->ident == NULL ? "" : " :", attr->ident == NULL ? "" : attr->ident);
+        return ri_fail(
+            err, RILLE_SCHEMA,
+            "entity %llu%s%s has properties of an attribute, but no :db/valueType: add one, such as :db.type/string",
+            (unsigned long long)e, attr->ident == NULL ? "" : " :", attr->ident == NULL ? "" : attr->ident);
     }
     if (p->known) {
         drop_attr(b, e);

@@ -80,13 +80,13 @@ static int make_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **o
 {
     if (len > RI_VALUE_INLINE_MAX || !ri_name_valid(RI_KEYWORD, (const uint8_t *)ident, len)) {
         return ri_fail(err, RILLE_ATTRIBUTE,
-                       "\"%.*s\" cannot be the name of an attribute: expected one like person/name",
+                       "\"%.*s\" cannot be the name of an attribute: expected a name such as person/name",
                        (int)(len < 80 ? len : 80), ident);
     }
     uint64_t id = tx->db->next_attr + tx->made_count;
     if (id >= RI_EID_USER) {
-        return ri_fail(err, RILLE_LIMIT, "attribute :%.*s is one too many: a database has at most %llu", (int)len,
-                       ident, (unsigned long long)(RI_EID_USER - RI_EID_ATTR));
+        return ri_fail(err, RILLE_LIMIT, "cannot add attribute :%.*s: a database can have at most %llu attributes",
+                       (int)len, ident, (unsigned long long)(RI_EID_USER - RI_EID_ATTR));
     }
     const char *text = ri_arena_text(&tx->arena, ident, len);
     ri_attr *attr = ri_arena_alloc(&tx->arena, sizeof *attr);
@@ -152,7 +152,9 @@ int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, ri
 static int new_temp(ri_tx *tx, uint8_t given, ri_ent *out, rille_err *err)
 {
     if (tx->temp_count == UINT32_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "a transaction has at most %lu new entities", (unsigned long)UINT32_MAX);
+        return ri_fail(err, RILLE_LIMIT,
+                       "too many new entities in one transaction (the maximum is %lu): split the transaction",
+                       (unsigned long)UINT32_MAX);
     }
     if (tx->temp_count == tx->temp_cap && !RI_GROW(&tx->temps, &tx->temp_cap, tx->temp_count + 1)) {
         return ri_fail_nomem(err);
@@ -247,7 +249,7 @@ int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err
     if (e == 0) {
         *out = (ri_ent){ RI_ENT_ID, { 0 } };
         const char *nearest = nearest_ident(tx->schema, ident, len);
-        return ri_fail(err, RILLE_ENTITY_MISSING, "ident :%.*s names no entity%s%s%s", (int)(len < 80 ? len : 80),
+        return ri_fail(err, RILLE_ENTITY_MISSING, "no entity has the ident :%.*s%s%s%s", (int)(len < 80 ? len : 80),
                        ident, nearest == NULL ? "" : " (did you mean :", nearest == NULL ? "" : nearest,
                        nearest == NULL ? "" : "?)");
     }
@@ -262,11 +264,10 @@ static int check_id(ri_tx *tx, uint64_t e, bool makes, rille_err *err)
     bool user = e >= RI_EID_USER && e < RI_TX_BASE;
     bool unused = e < RI_EID_ATTR ? ri_schema_ident_of(tx->schema, e) == NULL : e >= db->next_attr && e < RI_EID_USER;
     if (unused || (e >= RI_TX_BASE && e > db->t)) {
-        return ri_fail(
-            err, RILLE_ENTITY_MISSING,
-            "entity id %llu was never given out: use one that was, a tempid (a negative number or a string), or "
-            "one from %llu on",
-            (unsigned long long)e, (unsigned long long)RI_EID_USER);
+        return ri_fail(err, RILLE_ENTITY_MISSING,
+                       "unknown entity id %llu: use the id of an existing entity, a tempid (a negative number or a "
+                       "string), or an id of %llu or greater",
+                       (unsigned long long)e, (unsigned long long)RI_EID_USER);
     }
     if (user && makes && e > tx->e_max) {
         tx->e_max = e;
@@ -291,7 +292,7 @@ static int ent_word(ri_tx *tx, ri_ent e, uint8_t use, uint64_t *word, rille_err 
         *word = TX_SELF;
         return RILLE_OK;
     }
-    return ri_fail(err, RILLE_MISUSE, "an entity of no known kind");
+    return ri_fail(err, RILLE_MISUSE, "unknown kind of entity");
 }
 
 /* ---- values ---- */
@@ -299,11 +300,11 @@ static int ent_word(ri_tx *tx, ri_ent e, uint8_t use, uint64_t *word, rille_err 
 static int long_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, bool copy, tx_op *op, rille_err *err)
 {
     if (v->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "attribute :%s: a value of %lu bytes is too long, at most %u are possible",
+        return ri_fail(err, RILLE_LIMIT, "attribute :%s: the value is too long: %lu bytes (the maximum is %u)",
                        attr->ident, (unsigned long)v->len, RI_VALUE_BYTES_MAX);
     }
     if (v->type != RI_STRING && v->type != RI_BYTES) {
-        return ri_fail(err, RILLE_LIMIT, "attribute :%s: a %s of %lu bytes is too long, at most %u are possible",
+        return ri_fail(err, RILLE_LIMIT, "attribute :%s: the %s is too long: %lu bytes (the maximum is %u)",
                        attr->ident, ri_type_name(v->type), (unsigned long)v->len, RI_VALUE_INLINE_MAX);
     }
     tx_long *stub = ri_arena_alloc(&tx->arena, sizeof *stub);
@@ -352,8 +353,9 @@ int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
     *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
     if (attr->unique == RI_UNIQUE_NO) {
         char shown[100];
-        return ri_fail(err, RILLE_TX_SYNTAX, "lookup ref [:%s %s]: the attribute is not unique (give it a :db/unique)",
-                       attr->ident, ri_value_show(shown, sizeof shown, v));
+        return ri_fail(err, RILLE_TX_SYNTAX,
+                       "lookup ref [:%s %s]: the attribute is not unique (define it with :db/unique)", attr->ident,
+                       ri_value_show(shown, sizeof shown, v));
     }
     tx_op op = { .code = 0 };
     RI_TRY(take_value(tx, attr, v, TAKE_COPY, &op, err));
@@ -372,7 +374,9 @@ int ri_tx_push(ri_tx *tx, const tx_op *op, rille_err *err)
 {
     if (tx->item_count == tx->item_cap) {
         if (tx->item_count == ITEM_COUNT_MAX) {
-            return ri_fail(err, RILLE_LIMIT, "a transaction has at most %lu items", (unsigned long)ITEM_COUNT_MAX);
+            return ri_fail(err, RILLE_LIMIT,
+                           "too many items in one transaction (the maximum is %lu): split the transaction",
+                           (unsigned long)ITEM_COUNT_MAX);
         }
         if (!RI_GROW(&tx->items, &tx->item_cap, tx->item_count + 1)) {
             return ri_fail_nomem(err);
@@ -413,8 +417,8 @@ static int ref_op(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, tx_kind ki
     bool adds = kind == TX_ADD;
     if (attr->type != RI_REF) {
         return ri_fail(err, RILLE_TYPE, "attribute :%s: its values are %s%s, so it cannot refer to an entity",
-                       attr->ident, attr->type == RI_NIL ? "of any plain type" : ri_type_name(attr->type),
-                       attr->type == RI_NIL ? " (define it as :db.type/ref first)" : "s");
+                       attr->ident, attr->type == RI_NIL ? "untyped values" : ri_type_name(attr->type),
+                       attr->type == RI_NIL ? " (define it with :db.type/ref first)" : "s");
     }
     *op = (tx_op){ .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | (uint32_t)kind };
     RI_TRY(ent_word(tx, e, adds ? TEMP_SUBJECT : 0, &op->e, err));

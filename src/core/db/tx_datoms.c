@@ -124,7 +124,7 @@ static int two_values(tx_resolver *r, const group *g, const ri_value *a, const r
     char first[100];
     char second[100];
     return ri_fail(r->err, RILLE_TX_CONFLICT,
-                   "attribute :%s of %s is given two values, %s and %s, but has cardinality one", g->attr->ident,
+                   "attribute :%s of %s would have two values, %s and %s, but it has cardinality one", g->attr->ident,
                    ri_tx_show_entity(r, g->e, entity, sizeof entity), ri_value_show(first, sizeof first, a),
                    ri_value_show(second, sizeof second, b));
 }
@@ -145,7 +145,7 @@ static int cas_failed(tx_resolver *r, const group *g, const ri_value *old_v, con
     char value[100];
     return ri_fail(r->err, RILLE_TX_CAS, "attribute :%s of %s is %s, expected %s", g->attr->ident,
                    ri_tx_show_entity(r, g->e, entity, sizeof entity),
-                   found == NULL           ? "not that"
+                   found == NULL           ? "a different value"
                    : found->type == RI_NIL ? "absent"
                                            : ri_value_show(value, sizeof value, found),
                    old_v->type == RI_NIL ? "none" : ri_value_show(expected, sizeof expected, old_v));
@@ -496,8 +496,7 @@ static int retract_datom(expansion *x, const ri_datom *d, bool outgoing)
     tx_resolver *r = x->r;
     const ri_attr *attr = ri_schema_attr_by_id(r->tx->schema, d->a);
     if (attr == NULL) {
-        return ri_fail(r->err, RILLE_CORRUPT,
-                       "entity %llu has a value of attribute %lu, which the schema does not know",
+        return ri_fail(r->err, RILLE_CORRUPT, "entity %llu has a value of attribute %lu, which is not in the schema",
                        (unsigned long long)d->e, (unsigned long)d->a);
     }
     if (!RI_GROW(&r->ops, &r->op_cap, r->op_count + 1)) {
@@ -562,9 +561,9 @@ int ri_tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count
     for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
         char shown[TX_SHOW_SIZE];
         rc = can_go(entities[i]) ? expand_later(&x, entities[i])
-                                 : ri_fail(r->err, RILLE_SCHEMA, "%s cannot be retracted: it %s",
+                                 : ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s",
                                            ri_tx_show_entity(r, entities[i], shown, sizeof shown),
-                                           entities[i] < RI_EID_ATTR ? "belongs to the engine" : "is a transaction");
+                                           entities[i] < RI_EID_ATTR ? "is built in" : "is a transaction");
     }
     if (rc == RILLE_OK) {
         rc = expand(&x);

@@ -2,7 +2,7 @@
  *
  * Transaction data as EDN: entity maps and operations -> items.
  *
- *   data      [form ...] or (form ...)                 nil forms are skipped; nil is no value
+ *   data      [form ...] or (form ...)                 nil forms are skipped; nil is not a value
  *   map       {:db/id entity, attribute value, attribute [value ...], :ns/_attribute entity ...}
  *   operation [:db/add e a v]  [:db/retract e a v?]  [:db/retractEntity e]  [:db.fn/retractAttribute e a]
  *             [:db/cas e a old new]
@@ -158,7 +158,7 @@ static int write_floats(filler *f, const ri_attr *attr, const ri_form *form, ri_
         } else if (ri_form_is(item, RI_DOUBLE) || (item->kind == RI_FORM_DOUBLE && item->u.v.as.d == item->u.v.as.d)) {
             d = item->u.v.as.d;
         } else {
-            return wrong_type(f, attr, form, ", which holds numbers only");
+            return wrong_type(f, attr, form, ": expected only numbers in it");
         }
         float narrow = (float)d;
         uint32_t bits;
@@ -177,7 +177,7 @@ static int sequence_value(filler *f, const ri_attr *attr, const ri_form *form, r
         rc = ri_fail_nomem(f->err);
     }
     if (rc == RILLE_OK && bytes.len > RI_VALUE_INLINE_MAX) {
-        rc = ri_fail(f->err, RILLE_LIMIT, "attribute :%s: a %s of %zu bytes is too long, at most %u are possible",
+        rc = ri_fail(f->err, RILLE_LIMIT, "attribute :%s: the %s is too long: %zu bytes (the maximum is %u)",
                      attr->ident, ri_type_name(attr->type), bytes.len, RI_VALUE_INLINE_MAX);
     }
     if (rc == RILLE_OK) {
@@ -208,7 +208,7 @@ static int value_of(filler *f, const ri_attr *attr, const ri_form *form, ri_valu
         return wrong_type(f, attr, form, collection && !attr->many ? ": the attribute has cardinality one" : "");
     }
     if (form->u.v.type == RI_NIL) {
-        return wrong_type(f, attr, form, ": to take a value away, use :db/retract");
+        return wrong_type(f, attr, form, ": to remove a value, use :db/retract");
     }
     RI_TRY(ri_attr_convert(attr, &form->u.v, true, ri_tx_arena(f->tx), out, f->err));
     *copy = !ri_type_is_word(out->type) && out->as.p == form->u.v.as.p;
@@ -327,7 +327,7 @@ static int refuse_nil(const filler *f, const ri_attr *attr, const ri_form *form)
     return !ri_form_is(form, RI_NIL)
                ? RILLE_OK
                : ri_fail(f->err, RILLE_TX_SYNTAX,
-                         "attribute :%s: nil is no value: leave the attribute out, or take a value away by :db/retract",
+                         "attribute :%s: nil is not a value: omit the attribute, or remove a value with :db/retract",
                          attr->ident);
 }
 
@@ -387,7 +387,8 @@ static int map_entity(filler *f, const ri_form *map, ri_ent *out)
 static int fill_map(filler *f, const ri_form *map, ri_ent *out)
 {
     if (f->depth == RI_EDN_DEPTH_MAX) {
-        return ri_fail(f->err, RILLE_LIMIT, "entity maps are nested over %d deep", RI_EDN_DEPTH_MAX);
+        return ri_fail(f->err, RILLE_LIMIT, "entity maps are nested too deeply (the maximum depth is %d)",
+                       RI_EDN_DEPTH_MAX);
     }
     RI_TRY(map_entity(f, map, out));
     f->depth++;

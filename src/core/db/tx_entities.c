@@ -113,7 +113,7 @@ static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uin
     char temp[TX_SHOW_SIZE];
     const ri_attr *attr = tx_attr(r->tx, key->slot);
     return ri_fail(r->err, RILLE_TX_UPSERT,
-                   "%s is entity %llu by another identity attribute, but :%s %s belongs to entity %llu",
+                   "%s is entity %llu because of another identity attribute, but :%s %s belongs to entity %llu",
                    show_temp(r->tx, root, temp, sizeof temp), (unsigned long long)r->tx->temps[root].e, attr->ident,
                    ri_value_show(value, sizeof value, &key->v), (unsigned long long)e);
 }
@@ -373,7 +373,7 @@ int ri_tx_bind_entities(tx_resolver *r)
 static int missing_lookup(tx_resolver *r, const tx_lookup *lookup)
 {
     char value[100];
-    return ri_fail(r->err, RILLE_ENTITY_MISSING, "lookup ref [:%s %s] names no entity",
+    return ri_fail(r->err, RILLE_ENTITY_MISSING, "no entity matches the lookup ref [:%s %s]",
                    tx_attr(r->tx, lookup->slot)->ident, ri_value_show(value, sizeof value, &lookup->v));
 }
 
@@ -382,19 +382,19 @@ static int number_root(tx_resolver *r, uint32_t root)
     tx_temp *temp = &r->tx->temps[root];
     if ((temp->flags & TEMP_ATTRIBUTE) != 0) {
         if (r->next_attr >= RI_EID_USER) {
-            return ri_fail(r->err, RILLE_LIMIT, "a database has at most %llu attributes",
+            return ri_fail(r->err, RILLE_LIMIT, "too many attributes: a database can have at most %llu",
                            (unsigned long long)(RI_EID_USER - RI_EID_ATTR));
         }
         temp->e = r->next_attr++;
     } else if ((temp->flags & TEMP_SUBJECT) != 0) {
         if (r->next_e >= RI_TX_BASE) {
-            return ri_fail(r->err, RILLE_LIMIT, "the ids of entities are used up: the next one would be %llu",
+            return ri_fail(r->err, RILLE_LIMIT, "the database has no more entity ids: the next one would be %llu",
                            (unsigned long long)r->next_e);
         }
         temp->e = r->next_e++;
     } else if ((temp->flags & TEMP_VALUE) != 0) {
         char shown[TX_SHOW_SIZE];
-        return ri_fail(r->err, RILLE_TX_SYNTAX, "%s is used only as a value: say something of it, too",
+        return ri_fail(r->err, RILLE_TX_SYNTAX, "%s is only used as a value: assert at least one attribute of it",
                        show_temp(r->tx, root, shown, sizeof shown));
     }
     return RILLE_OK;
@@ -444,9 +444,9 @@ static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
     char first[TX_SHOW_SIZE];
     char second[TX_SHOW_SIZE];
     const tx_key *head = &r->keys[key->head];
-    return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s: %s is %s %s and cannot also be given to %s: it is unique",
+    return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s is unique: %s is %s %s, so %s cannot have it too",
                    tx_attr(r->tx, key->slot)->ident, ri_value_show(value, sizeof value, &key->v),
-                   other == head->holder ? "already held by" : "given to",
+                   other == head->holder ? "already the value of" : "also asserted of",
                    ri_tx_show_entity(r, other, first, sizeof first), ri_tx_show_entity(r, e, second, sizeof second));
 }
 

@@ -28,8 +28,8 @@ static int check_instant(tx_resolver *r, uint64_t e, const tx_op *item)
         char before[40];
         given[ri_instant_format(given, item->v.as.i)] = '\0';
         before[ri_instant_format(before, r->db->instant)] = '\0';
-        return ri_fail(r->err, RILLE_TX_SYNTAX,
-                       "attribute :db/txInstant %s lies before that of the last transaction, %s", given, before);
+        return ri_fail(r->err, RILLE_TX_SYNTAX, "attribute :db/txInstant: %s is before the last transaction, %s", given,
+                       before);
     }
     r->instant = item->v.as.i;
     r->instant_given = true;
@@ -39,10 +39,11 @@ static int check_instant(tx_resolver *r, uint64_t e, const tx_op *item)
 static int not_an_entity(tx_resolver *r, const tx_op *item)
 {
     if (tx_op_kind(item) == TX_RETRACT_ENTITY) {
-        return ri_fail(r->err, RILLE_TX_SYNTAX, "a tempid that names no existing entity cannot be retracted");
+        return ri_fail(r->err, RILLE_TX_SYNTAX, "cannot retract a tempid that does not resolve to an existing entity");
     }
     return ri_fail(r->err, RILLE_TX_SYNTAX,
-                   "attribute :%s cannot be retracted from, or with, a tempid that names no entity",
+                   "attribute :%s: cannot retract a value of, or a reference to, a tempid that does not resolve to an "
+                   "existing entity",
                    tx_attr(r->tx, tx_op_slot(item))->ident);
 }
 
@@ -168,8 +169,8 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     }
     if (block_uses(r->block, before->id)) {
         return ri_fail(r->err, RILLE_SCHEMA,
-                       "attribute :%s: its %s cannot change in the transaction that gives it values", before->ident,
-                       property);
+                       "attribute :%s: its %s cannot change in a transaction that also asserts values of it",
+                       before->ident, property);
     }
     uint64_t count = 0;
     ri_bound from = ri_bound_a(before->id, false);
@@ -234,7 +235,7 @@ static int fill_tempids(tx_resolver *r, ri_tx_result *out)
 static int resolve(tx_resolver *r, ri_tx_result *out)
 {
     if (r->t > RI_EID_MAX) {
-        return ri_fail(r->err, RILLE_LIMIT, "the ids of transactions are used up: the next one would be %llu",
+        return ri_fail(r->err, RILLE_LIMIT, "the database has no more transaction ids: the next one would be %llu",
                        (unsigned long long)r->t);
     }
     RI_TRY(ri_tx_bind_entities(r));

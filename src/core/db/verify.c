@@ -89,7 +89,7 @@ static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
     int rc;
     RI_FETCHING(rc, &v->io, ri_store_get_blob(v->db->store, ri_stub_addr(&d->v), &v->io, &blob, err), err)
     if (rc == 0 && blob->len != ri_stub_len(&d->v)) {
-        rc = ri_fail(err, RILLE_CORRUPT, "long value of entity %llu has %zu bytes, %llu are expected",
+        rc = ri_fail(err, RILLE_CORRUPT, "long value of entity %llu is %zu bytes long, expected %llu",
                      (unsigned long long)d->e, blob->len, (unsigned long long)ri_stub_len(&d->v));
     }
     v->report->blobs++;
@@ -147,15 +147,13 @@ static int check_counts(const ri_base *base, const expected *want, rille_err *er
     for (int order = RI_EAVT; order <= RI_VAET; order++) {
         uint64_t count = base->tree[order].count;
         if (count != want->count[order]) {
-            return ri_fail(err, RILLE_CORRUPT, "%s holds %llu datoms, %llu are expected",
-                           ri_order_name((ri_order)order), (unsigned long long)count,
-                           (unsigned long long)want->count[order]);
+            return ri_fail(err, RILLE_CORRUPT, "%s contains %llu datoms, expected %llu", ri_order_name((ri_order)order),
+                           (unsigned long long)count, (unsigned long long)want->count[order]);
         }
     }
     if (want->e_max >= base->next_e || want->attr_max >= base->next_attr) {
         return ri_fail(err, RILLE_CORRUPT,
-                       "the base counts on from entity %llu and attribute %llu, but %llu and %llu "
-                       "are taken",
+                       "the base's next entity is %llu and its next attribute %llu, but %llu and %llu are already used",
                        (unsigned long long)base->next_e, (unsigned long long)base->next_attr,
                        (unsigned long long)want->e_max, (unsigned long long)want->attr_max);
     }
@@ -180,7 +178,7 @@ static int check_schema(verify *v, const expected *want, rille_err *err)
             rc = ri_fail_nomem(err);
         } else if (expected_bytes.len != found_bytes.len ||
                    memcmp(expected_bytes.p, found_bytes.p, found_bytes.len) != 0) {
-            rc = ri_fail(err, RILLE_CORRUPT, "the schema of the base is not what its facts say");
+            rc = ri_fail(err, RILLE_CORRUPT, "the schema of the base does not match its facts");
         }
     }
     ri_buf_deinit(&expected_bytes);
@@ -283,7 +281,7 @@ static int check_retired(verify *v, uint64_t retractions, rille_err *err)
 {
     uint64_t count = v->db->base->tree[RI_RET].count;
     if (count != retractions) {
-        return ri_fail(err, RILLE_CORRUPT, "the log retracts %llu facts, ret holds %llu",
+        return ri_fail(err, RILLE_CORRUPT, "the log retracts %llu facts, but ret contains %llu",
                        (unsigned long long)retractions, (unsigned long long)count);
     }
     return walk(v, RI_RET, visit_retired, NULL, err);
@@ -301,11 +299,11 @@ static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
         rc = ri_fail(err, RILLE_CORRUPT, "the log does not lead to the base's commit");
     }
     if (rc == 0 && log.live != v->db->base->tree[RI_EAVT].count) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, eavt holds %llu", (unsigned long long)log.live,
-                     (unsigned long long)v->db->base->tree[RI_EAVT].count);
+        rc = ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, but eavt contains %llu",
+                     (unsigned long long)log.live, (unsigned long long)v->db->base->tree[RI_EAVT].count);
     }
     if (rc == 0 && log.hash_sum != hash_sum) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the facts that the log leaves are not those of eavt");
+        rc = ri_fail(err, RILLE_CORRUPT, "the facts that the log leaves are not the facts in eavt");
     }
     return rc == 0 ? check_retired(v, log.retractions, err) : rc;
 }
@@ -343,7 +341,7 @@ static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *er
         rc = ri_base_read(blob->bytes, blob->len, &base, err);
     }
     if (rc == 0 && base->t != d->e) {
-        rc = ri_fail(err, RILLE_CORRUPT, "retained base %llu calls itself %llu", (unsigned long long)d->e,
+        rc = ri_fail(err, RILLE_CORRUPT, "retained base %llu is stored as base %llu", (unsigned long long)d->e,
                      (unsigned long long)base->t);
     }
     if (rc == 0) {
