@@ -117,12 +117,10 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
 bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN]);
 /* What the value is, for messages: "string", "rille.connection". */
 const char *rl_typename(lua_State *L, int index);
-/* "a " before the name of a type in a message; "" before nil and "no value". */
+/* "a " before that name; "" before nil and "no value". RL_GOT: two arguments for "got %s%s". */
 const char *rl_article(lua_State *L, int index);
-/* Two arguments for "got %s%s". */
 #define RL_GOT(L, index) rl_article((L), (index)), rl_typename((L), (index))
-/* Raises an error at the line of the program that called rille. Formats of lua_pushfstring. Does not return; the int is
- * for `return rl_error(...)`. */
+/* Raises an error at the line of the program that called rille. Formats of lua_pushfstring. The int is for return. */
 _Noreturn int rl_error(lua_State *L, const char *format, ...);
 /* Text (numbers are, too) at `arg`; else an error that names what was wanted: "rille.kw: a string". */
 const char *rl_check_text(lua_State *L, int arg, const char *what, size_t *len);
