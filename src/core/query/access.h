@@ -75,5 +75,9 @@ ri_var ri_first_probe_var(const ri_stage *last);
 /* Sorts keys, taking rows along; the arrays may be swapped with the other two. (order.c) */
 void ri_sort_words(ri_meter *meter, uint64_t **keys, uint32_t **rows, uint64_t **keys_other, uint32_t **rows_other,
                    uint32_t n);
+/* Sorts row numbers by a comparison; equal ones stay in order. The arrays may be swapped. (order.c) */
+typedef int ri_cmp_rows(const void *context, uint32_t a, uint32_t b);
+int ri_sort_rows(ri_meter *meter, uint32_t **rows, uint32_t **other, uint32_t n, ri_cmp_rows *cmp, const void *context,
+                 rille_err *err);
 
 #endif

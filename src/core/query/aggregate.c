@@ -268,9 +268,7 @@ static int add_moments(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, u
 /* Is a nearer to what is asked for (the smallest, the largest) than b? */
 bool ri_agg_better(const ri_agg *agg, const ri_value *a, const ri_value *b)
 {
-    ri_value plain_a = ri_plain(*a);
-    ri_value plain_b = ri_plain(*b);
-    int order = ri_value_cmp(&plain_a, &plain_b);
+    int order = ri_query_cmp(a, b);
     return agg->kind == AGG_MIN ? order < 0 : order > 0;
 }
 

@@ -58,7 +58,7 @@ static int sort_values(ri_meter *meter, ri_value *values, size_t n, rille_err *e
             size_t j = mid;
             size_t high = n - mid < width ? n : mid + width;
             for (size_t k = low; k < high && ok; k++) {
-                bool left = i < mid && (j >= high || ri_value_cmp(&from[i], &from[j]) <= 0);
+                bool left = i < mid && (j >= high || ri_query_cmp(&from[i], &from[j]) <= 0);
                 to[k] = left ? from[i++] : from[j++];
                 ok = ri_meter_work(meter, SORT_UNITS + to[k].len);
             }

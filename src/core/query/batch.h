@@ -63,9 +63,16 @@ void ri_vec_hash_rows(const ri_vec *const *cols, uint16_t col_count, uint32_t fr
 /* What is equal in a query: also a REF and a LONG of the same number, 1 and 1.0, a long text and its stub. Numbers and
  * short values cost as ri_value_cmp does; text against a stub that it may be hashes the text. */
 bool ri_same_value(const ri_value *a, const ri_value *b);
+/* An order in which exactly what is the same value is equal: that of ri_value_cmp, but a long text is where its stub
+ * is. */
+int ri_query_cmp(const ri_value *a, const ri_value *b);
 /* ri_same_value for rows. */
 bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
+/* The same in form, too: 1 is not 1.0. An entity id and its number are, and a text and its stub. */
+bool ri_vec_same_form(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
 int ri_vec_cmp(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
+/* Orders what is equal by its form: the simplest type first. */
+int ri_vec_cmp_form(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row);
 
 /* ---- tables (table.c): growing columns that own what they hold; results, hash relations of rules, inputs ---- */
 
@@ -78,6 +85,7 @@ typedef struct ri_table {
     uint32_t *slots; /* sets: hash index over all columns, row + 1 or 0. Else NULL */
     uint32_t *tags;  /* sets: 32 bits of hash a row, cap of them */
     size_t slot_cap;
+    bool exact; /* set by the owner of a set: rows that are equal but in form (1 and 1.0) are two */
 } ri_table;
 
 int ri_table_init(ri_table *table, uint16_t col_count, bool is_set, rille_err *err);

@@ -44,6 +44,7 @@ typedef struct ri_plan_input {
     uint16_t count;
     ri_varset bound; /* columns of the first stage */
     ri_varset live;  /* needed after the last clause */
+    ri_varset given; /* of `bound`: what is bound in every plan */
     double rows;     /* estimate of what comes in */
     bool one_row;    /* what comes in is exactly one row */
     bool origin;
@@ -58,11 +59,16 @@ void ri_outer_vars(const ri_clause *clause, ri_varset *out);
 bool ri_clause_filters(const ri_clause *clause);
 /* Order: order[i] = index of the clause to run i-th; est[i] rows after it. Arrays of `count`. */
 int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err);
+/* Is a clause that can fail written after this one? */
+bool ri_fails_after(rille_op *op, const ri_plan_input *in, uint16_t clause);
 /* Appends stages for clauses order[from..to) to *last. bound is updated; live: after order[to - 1]. */
 int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order, const double *est, uint16_t from,
                    uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err);
 /* Both. */
 int ri_plan_body(rille_op *op, const ri_plan_input *in, ri_stage **last, rille_err *err);
+/* Appends a stage for numbers of several forms among the variables that are bound now and were not before. */
+int ri_plan_forms(rille_op *op, const ri_plan_input *in, const ri_varset *before, const ri_varset *after,
+                  ri_stage **last, rille_err *err);
 /* Rows that come of one row of the input. in: what is bound is in `bound`. */
 double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
                       double rows);
@@ -108,7 +114,11 @@ struct rille_op {
     ri_op_options options;
     ri_source *sources;
     uint16_t source_count;
-    ri_scope scope; /* of the query */
+    ri_scope scope;               /* of the query */
+    ri_value *fixed;              /* its fixed variables */
+    struct ri_var_info *var_info; /* types.h: of the variables of the query, then of each branch of the rules */
+    uint32_t *branch_vars;        /* where those of a branch begin */
+    bool *rule_fails;             /* by branch: has its rule a call that can fail? */
     ri_rules rules;
     ri_in_column *in_cols; /* of inputs with more or less than one row */
     uint16_t in_col_count;
@@ -134,6 +144,7 @@ struct rille_op {
     uint32_t row_count;
     uint64_t deadline_us;  /* 0: none */
     uint32_t fanouts_left; /* see ri_plan_fanout */
+    uint64_t order_state;  /* of options.order_seed */
     uint32_t units;        /* begun in this step */
     bool begun;            /* the unit of work before the first stage runs */
     uint8_t state;         /* ri_op_state */

@@ -9,43 +9,8 @@
  * The set is left out where the planner proves that rows are distinct. Rows are given as slices of the set's or the
  * batch's columns; nothing is copied but stubs, in whose place the whole values come.
  */
-#include "exec.h"
-
-typedef enum find_phase { FIND_PULL, FIND_GIVE, FIND_NEXT_RESULTS, FIND_DONE } find_phase;
-
-struct ri_find {
-    rille_op *op;
-    find_phase phase;
-    uint16_t elem_count;
-    uint16_t col_count;  /* elements and :with */
-    ri_var *vars;        /* of the columns */
-    const ri_vec **cols; /* projected, of the batch at hand */
-    ri_vec *slices;      /* what is new */
-    ri_vec *consts;      /* fixed variables */
-    ri_vec *copies;      /* results of aggregates */
-    ri_vec *wholes;      /* with whole values in place of stubs */
-    ri_vec *given;       /* what op->rows points to */
-    ri_table *set;       /* NULL: rows are distinct anyway */
-    ri_table *result;    /* ordered: all rows */
-    bool aggregates;
-    ri_agg **aggs; /* by element; NULL: a variable */
-    ri_table *groups;
-    ri_table_index group_index;
-    const ri_vec **group_cols;
-    uint16_t group_col_count;
-    uint32_t group_count;
-    uint32_t *group_of;
-    uint32_t at; /* next result row to give */
-    uint32_t result_count;
-    uint32_t *order;    /* sorted rows of result */
-    size_t order_bytes; /* of it, and of its double while it is made */
-    uint32_t count;     /* rows in slices */
-    bool begun;         /* a unit of work was begun and is not done */
-    uint16_t unstubbed; /* elements done */
-    int64_t offset_left;
-    int64_t limit_left; /* -1: none */
-    ri_arena arena;     /* bytes of what is given */
-};
+#include "find.h"
+#include "types.h"
 
 void ri_find_live(const rille_op *op, ri_varset *live)
 {
@@ -65,12 +30,14 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->vars = ri_arena_array(arena, n + 1U, sizeof *find->vars);
     find->cols = ri_arena_array(arena, n + 1U, sizeof *find->cols);
     find->group_cols = ri_arena_array(arena, n + 1U, sizeof *find->group_cols);
-    ri_vec *vecs = ri_arena_array(arena, 5U * (n + 1U), sizeof *vecs);
+    ri_vec *vecs = ri_arena_array(arena, 6U * (n + 1U), sizeof *vecs);
+    find->plain = ri_arena_array(arena, n + 1U, sizeof *find->plain);
     find->aggs = ri_arena_array(arena, n + 1U, sizeof(ri_agg *));
-    if (find->vars == NULL || find->cols == NULL || find->group_cols == NULL || vecs == NULL || find->aggs == NULL) {
+    if (find->vars == NULL || find->cols == NULL || find->group_cols == NULL || vecs == NULL || find->aggs == NULL ||
+        find->plain == NULL) {
         return false;
     }
-    memset(vecs, 0, 5U * (n + 1U) * sizeof *vecs);
+    memset(vecs, 0, 6U * (n + 1U) * sizeof *vecs);
     for (uint16_t i = 0; i <= n; i++) {
         find->aggs[i] = NULL;
     }
@@ -79,6 +46,7 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->copies = vecs + 2 * (n + 1);
     find->given = vecs + 3 * (n + 1);
     find->wholes = vecs + 4 * (n + 1);
+    find->plains = vecs + 5 * (n + 1);
     return true;
 }
 
@@ -140,19 +108,26 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     for (uint16_t i = 0; i < find->col_count; i++) {
         find->vars[i] = i < query->find_count ? query->find[i].var : query->with[i - query->find_count];
         ri_varset_add(&vars, find->vars[i]);
+        ri_types types = ri_var_types(op, &op->scope, find->vars[i]);
+        find->plain[i] = (types & RI_TYPES_NUMBER & ~RI_TYPES_ONE(RI_REF)) != 0;
     }
     RI_TRY(find_aggregates(find, err));
-    if (!ri_plan_distinct(op, &vars)) {
-        RI_TRY(ri_op_table(op, find->col_count, true, &find->set, err));
-    }
     bool ordered = query->order_count > 0;
-    if (ordered && (find->aggregates || find->set == NULL)) {
-        RI_TRY(ri_op_table(op, find->aggregates ? find->elem_count : find->col_count, false, &find->result, err));
-    } else if (ordered) {
-        find->result = find->set;
-    }
     find->limit_left = option_or(op->options.limit, query->limit);
     find->offset_left = option_or(op->options.offset, query->offset);
+    if (!ri_plan_distinct(op, &vars)) {
+        RI_TRY(ri_op_table(op, find->col_count, true, &find->set, err));
+        bool all = find->aggregates || ordered || find->limit_left < 0; /* else any rows will do */
+        for (uint16_t i = 0; all && i < find->col_count; i++) {
+            find->mixed = find->mixed || ri_var_loose(op, &op->scope, find->vars[i]);
+        }
+        find->set->exact = find->mixed;
+    }
+    if (ordered && (find->aggregates || find->set == NULL)) {
+        RI_TRY(ri_op_table(op, find->aggregates ? find->elem_count : find->col_count, false, &find->result, err));
+    } else if (ordered || (find->mixed && !find->aggregates)) {
+        find->result = find->set;
+    }
     find->phase = FIND_PULL;
     *out = find;
     return 0;
@@ -174,13 +149,25 @@ void ri_find_release(ri_find *find)
 
 /* ---- taking a batch in ---- */
 
-static ri_vec slice_of(const ri_vec *vec, uint32_t from)
+/* A column with entity ids as numbers. */
+static int project_plain(ri_find *find, uint16_t i, const ri_vec *vec, uint32_t count, rille_err *err)
 {
-    ri_vec slice = *vec;
-    slice.words += from;
-    slice.lens = slice.lens == NULL ? NULL : slice.lens + from;
-    slice.types = slice.types == NULL ? NULL : slice.types + from;
-    return slice;
+    ri_vec *plain = &find->plains[i];
+    uint8_t *types = plain->types;
+    if (types == NULL) {
+        types = ri_arena_alloc(&find->op->plan_arena, RI_BATCH_ROWS);
+    }
+    if (types == NULL) {
+        return ri_fail_nomem(err);
+    }
+    *plain = *vec;
+    plain->types = types;
+    plain->type = vec->type == RI_REF ? (uint8_t)RI_LONG : vec->type;
+    for (uint32_t row = 0; vec->type == RI_MIXED && row < count; row++) {
+        types[row] = vec->types[row] == RI_REF ? (uint8_t)RI_LONG : vec->types[row];
+    }
+    find->cols[i] = plain;
+    return 0;
 }
 
 static int project(ri_find *find, const ri_batch *batch, rille_err *err)
@@ -189,7 +176,11 @@ static int project(ri_find *find, const ri_batch *batch, rille_err *err)
     for (uint16_t i = 0; i < find->col_count; i++) {
         ri_var var = find->vars[i];
         if (!ri_varset_has(&scope->is_fixed, var)) {
-            find->cols[i] = &batch->cols[var];
+            const ri_vec *vec = &batch->cols[var];
+            find->cols[i] = vec;
+            if (find->plain[i] && (vec->type == RI_REF || vec->type == RI_MIXED)) {
+                RI_TRY(project_plain(find, i, vec, batch->count, err));
+            }
             continue;
         }
         ri_vec *vec = &find->consts[i];
@@ -215,7 +206,7 @@ static int take_batch(ri_find *find, const ri_batch *batch, rille_err *err)
         RI_TRY(ri_table_add(find->set, find->cols, batch->count, &find->count, err));
     }
     for (uint16_t i = 0; i < find->col_count; i++) {
-        find->slices[i] = find->set != NULL ? slice_of(&find->set->cols[i], from) : *find->cols[i];
+        find->slices[i] = find->set != NULL ? ri_find_slice(&find->set->cols[i], from) : *find->cols[i];
     }
     return 0;
 }
@@ -259,7 +250,7 @@ static int find_groups(ri_find *find, rille_err *err)
     return 0;
 }
 
-static int aggregate(ri_find *find, rille_err *err)
+int ri_find_aggregate(ri_find *find, rille_err *err)
 {
     if (find->count == 0) {
         return 0;
@@ -279,7 +270,7 @@ static int group_results(ri_find *find, uint32_t from, uint32_t n, rille_err *er
     uint16_t col = 0;
     for (uint16_t i = 0; i < find->elem_count; i++) {
         if (find->aggs[i] == NULL) {
-            find->slices[i] = slice_of(&find->groups->cols[col++], from);
+            find->slices[i] = ri_find_slice(&find->groups->cols[col++], from);
             continue;
         }
         ri_vec *vec = &find->copies[i];
@@ -296,82 +287,14 @@ static int group_results(ri_find *find, uint32_t from, uint32_t n, rille_err *er
     return 0;
 }
 
-/* ---- order ---- */
-
-#define SORT_UNITS 16U /* of work for a comparison, beside the bytes compared */
-
-static uint32_t shorter(const ri_vec *col, uint32_t a, uint32_t b)
-{
-    uint32_t len_a = ri_vec_get(col, a).len;
-    uint32_t len_b = ri_vec_get(col, b).len;
-    return len_a < len_b ? len_a : len_b;
-}
-
-static int cmp_rows(const ri_find *find, uint32_t a, uint32_t b)
-{
-    const rille_query *query = find->op->query;
-    for (uint16_t i = 0; i < query->order_count; i++) {
-        const ri_vec *col = &find->result->cols[query->order_by[i].elem];
-        int c = ri_vec_cmp(col, a, col, b);
-        (void)ri_meter_work(find->op->meter, ri_type_is_word(col->type) ? 0 : shorter(col, a, b));
-        if (c != 0) {
-            return query->order_by[i].desc ? -c : c;
-        }
-    }
-    return 0;
-}
-
-static int merge(const ri_find *find, const uint32_t *in, uint32_t *out, uint32_t low, uint32_t mid, uint32_t high,
-                 rille_err *err)
-{
-    uint32_t i = low;
-    uint32_t j = mid;
-    for (uint32_t k = low; k < high; k++) {
-        bool left = i < mid && (j >= high || cmp_rows(find, in[i], in[j]) <= 0);
-        out[k] = left ? in[i++] : in[j++];
-        RI_TRY(ri_work(find->op->meter, SORT_UNITS, err));
-    }
-    return 0;
-}
-
-/* Merge sort, stable. */
-static int sort_result(ri_find *find, rille_err *err)
-{
-    uint32_t n = find->result->count;
-    size_t bytes = ((size_t)n + 1) * sizeof *find->order;
-    if (!ri_meter_take(find->op->meter, 2 * bytes)) {
-        return ri_meter_error(find->op->meter, err);
-    }
-    find->order_bytes = 2 * bytes;
-    find->order = ri_alloc(bytes);
-    uint32_t *other = ri_alloc(bytes);
-    if (find->order == NULL || other == NULL) {
-        ri_free(other);
-        return ri_fail_nomem(err);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        find->order[i] = i;
-    }
-    int rc = 0;
-    for (uint64_t width = 1; width < n && rc == 0; width *= 2) {
-        for (uint64_t low = 0; low < n && rc == 0; low += 2 * width) {
-            uint64_t mid = low + width < n ? low + width : n;
-            uint64_t high = mid + width < n ? mid + width : n;
-            rc = merge(find, find->order, other, (uint32_t)low, (uint32_t)mid, (uint32_t)high, err);
-        }
-        uint32_t *swap = find->order;
-        find->order = other;
-        other = swap;
-    }
-    ri_free(other);
-    ri_meter_give(find->op->meter, bytes);
-    find->order_bytes = bytes;
-    return rc;
-}
+/* ---- results ---- */
 
 /* All is in: prepares what is given. */
 static int end_of_input(ri_find *find, rille_err *err)
 {
+    if (find->mixed) {
+        RI_TRY(ri_find_collapse(find, err));
+    }
     find->at = 0;
     find->result_count = find->aggregates ? find->group_count : 0;
     if (find->result != NULL && find->aggregates) {
@@ -388,7 +311,7 @@ static int end_of_input(ri_find *find, rille_err *err)
     }
     if (find->result != NULL) {
         find->result_count = find->result->count;
-        RI_TRY(sort_result(find, err));
+        RI_TRY(ri_find_sort(find, find->result->count, err));
     }
     find->phase = FIND_NEXT_RESULTS;
     return 0;
@@ -424,7 +347,7 @@ static void cut(ri_find *find)
     find->offset_left -= skip;
     find->count -= skip;
     for (uint16_t i = 0; i < find->elem_count && skip > 0; i++) {
-        find->slices[i] = slice_of(&find->slices[i], skip);
+        find->slices[i] = ri_find_slice(&find->slices[i], skip);
     }
     if (find->limit_left >= 0) {
         find->count = (int64_t)find->count < find->limit_left ? find->count : (uint32_t)find->limit_left;
@@ -458,8 +381,11 @@ static int pull(ri_find *find, rille_err *err)
     }
     RI_TRY(rc);
     RI_TRY(take_batch(find, batch, err));
+    if (find->mixed) {
+        return 0;
+    }
     if (find->aggregates) {
-        return aggregate(find, err);
+        return ri_find_aggregate(find, err);
     }
     if (find->result != NULL) {
         return find->set != NULL ? 0 : ri_table_add(find->result, find->cols, find->count, NULL, err);

@@ -188,6 +188,7 @@ int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err
     op->in_rows = 1;
     op->in_distinct = true;
     op->scope.fixed = fixed;
+    op->fixed = fixed;
     for (size_t i = 0; i < count; i++) {
         RI_TRY(bind_one(op, i, &inputs[i], fixed, err));
     }

@@ -62,3 +62,35 @@ void ri_sort_words(ri_meter *meter, uint64_t **keys, uint32_t **rows, uint64_t *
         *rows_other = r;
     }
 }
+
+#define SORT_UNITS 16U /* of work for a comparison, beside the bytes compared */
+
+static int merge(const uint32_t *in, uint32_t *out, uint64_t low, uint64_t mid, uint64_t high, ri_cmp_rows *cmp,
+                 const void *context, ri_meter *meter, rille_err *err)
+{
+    uint64_t i = low;
+    uint64_t j = mid;
+    for (uint64_t k = low; k < high; k++) {
+        bool left = i < mid && (j >= high || cmp(context, in[i], in[j]) <= 0);
+        out[k] = left ? in[i++] : in[j++];
+        RI_TRY(ri_work(meter, SORT_UNITS, err));
+    }
+    return 0;
+}
+
+/* Merge sort, stable. */
+int ri_sort_rows(ri_meter *meter, uint32_t **rows, uint32_t **other, uint32_t n, ri_cmp_rows *cmp, const void *context,
+                 rille_err *err)
+{
+    for (uint64_t width = 1; width < n; width *= 2) {
+        for (uint64_t low = 0; low < n; low += 2 * width) {
+            uint64_t mid = low + width < n ? low + width : n;
+            uint64_t high = mid + width < n ? mid + width : n;
+            RI_TRY(merge(*rows, *other, low, mid, high, cmp, context, meter, err));
+        }
+        uint32_t *swap = *rows;
+        *rows = *other;
+        *other = swap;
+    }
+    return 0;
+}

@@ -4,7 +4,7 @@
  *
  * LIVENESS. A stage makes and passes on only columns that a later stage or :find needs.
  */
-#include "exec.h"
+#include "types.h"
 
 /* ---- small stages ---- */
 
@@ -300,6 +300,9 @@ static int sub_chain(const build *b, const ri_clause *clauses, uint16_t count, c
             ri_varset_add(&joined, b->clause->join_vars[i]);
         }
     }
+    ri_varset given = { { 0 } }; /* a not has all of them bound, an or what it needs */
+    RI_TRY(ri_clause_required(b->clause, &b->op->rules, &given) != 0 ? ri_fail_nomem(err) : 0);
+    ri_varset_intersect(&given, &joined);
     *feed = ri_feed_new(b->op, b->in->scope, &joined);
     if (*feed == NULL) {
         return ri_fail_nomem(err);
@@ -311,6 +314,7 @@ static int sub_chain(const build *b, const ri_clause *clauses, uint16_t count, c
                          .count = count,
                          .bound = joined,
                          .live = *live,
+                         .given = given,
                          .rows = b->rows < RI_BATCH_ROWS ? b->rows : RI_BATCH_ROWS,
                          .one_row = b->one_row,
                          .origin = true,
@@ -384,6 +388,53 @@ static int clause_stage(const build *b, ri_stage **last, rille_err *err)
     return ri_fail(err, RILLE_INTERNAL, "a clause of kind %u outside or", b->clause->kind);
 }
 
+/* Does the clause give the variables of a joined class in one form already? */
+static bool gives_one_form(const build *b)
+{
+    ri_pattern *p = NULL;
+    uint16_t at;
+    switch ((ri_clause_kind)b->clause->kind) {
+    case RI_CLAUSE_PATTERN:
+        if (ri_pattern_source(b->op, b->in->scope, b->clause, &at, NULL) != 0 || b->op->sources[at].db == NULL ||
+            ri_pattern_resolve(b->op, b->in->scope, b->clause, &p, NULL) != 0 || p->attr == NULL) {
+            return false;
+        }
+        return p->attr->type != RI_NIL && p->attr->type != RI_TUPLE &&
+               ri_types_within(RI_TYPES_ONE(p->attr->type) & RI_TYPES_NUMBER, RI_TYPES_INTEGER);
+    case RI_CLAUSE_RULE:
+    case RI_CLAUSE_OR:
+    case RI_CLAUSE_AND:
+    case RI_CLAUSE_NOT:
+    case RI_CLAUSE_PRED:
+        return true; /* by their bodies */
+    case RI_CLAUSE_FUNC:
+        break;
+    }
+    return false;
+}
+
+int ri_plan_forms(rille_op *op, const ri_plan_input *in, const ri_varset *before, const ri_varset *after,
+                  ri_stage **last, rille_err *err)
+{
+    ri_varset vars = { { 0 } };
+    for (ri_var var = 0; var < in->scope->var_count; var++) {
+        if (ri_varset_has(after, var) && !ri_varset_has(before, var) && ri_var_one_form(op, in->scope, var)) {
+            ri_varset_add(&vars, var);
+        }
+    }
+    if (ri_varset_empty(&vars)) {
+        return 0;
+    }
+    ri_stage *input = *last;
+    *last = ri_form_stage_new(op, in->scope, input, &vars, after, in->origin);
+    if (*last == NULL) {
+        return ri_fail_nomem(err);
+    }
+    (*last)->depth = in->depth;
+    (*last)->est_rows = input->est_rows;
+    return 0;
+}
+
 int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order, const double *est, uint16_t from,
                    uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err)
 {
@@ -410,6 +461,9 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
         ri_clause_provides(clause, &after);
         ri_varset_subtract(&after, &in->scope->is_fixed);
         ri_varset_intersect(&after, &b.live);
+        if (!gives_one_form(&b)) {
+            RI_TRY(ri_plan_forms(op, in, bound, &after, last, err));
+        }
         *bound = after;
         one_row = one_row && ri_clause_filters(clause);
     }

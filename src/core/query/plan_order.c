@@ -6,10 +6,14 @@
  * among those that share a variable with what is bound (a cross product only when nothing else is left). By (B2) of
  * bind.h this never gets stuck.
  *
+ * AS WRITTEN. A clause that can fail on some row (plan_total.c) waits for all clauses that are written before it: it
+ * sees only rows that they leave. "Before" is the order in which the clauses would run as they are written, each as soon
+ * as its variables are bound. That order itself is always allowed, so that nothing gets stuck by this either.
+ *
  * ATTRIBUTES. In attribute position a name is as good as an id, elsewhere they differ. So that the answer does not
  * depend on the order, a pattern waits for the clauses that may give its attribute variable as a name.
  */
-#include "exec.h"
+#include "types.h"
 
 ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
 {
@@ -47,6 +51,74 @@ static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *
     }
     return ri_varset_within(&required, known);
 }
+
+/* ---- the order as written ---- */
+
+typedef struct written {
+    uint16_t *rank; /* by clause: its place in the order as written */
+    bool *may_fail; /* by clause */
+} written;
+
+/* The first clause as written that can run; `count`: none can. */
+static uint16_t first_ready(const rille_op *op, const ri_plan_input *in, const bool *done, const ri_varset *known)
+{
+    uint16_t i = 0;
+    while (i < in->count && (done[i] || !ready(op, &in->clauses[i], known))) {
+        i++;
+    }
+    return i;
+}
+
+/* What does not depend on the plan is known at the start: inputs, and what has to come from outside. */
+static int find_written(rille_op *op, const ri_plan_input *in, written *out, rille_err *err)
+{
+    out->rank = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->rank);
+    out->may_fail = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->may_fail);
+    bool *done = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *done);
+    if (out->rank == NULL || out->may_fail == NULL || done == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(done, 0, in->count + 1U);
+    ri_varset known = ri_known_vars(in->scope, &in->given);
+    int rc = ri_body_required(in->clauses, in->count, &op->rules, &known);
+    if (rc != 0) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t at = 0; at < in->count; at++) {
+        uint16_t next = first_ready(op, in, done, &known);
+        for (uint16_t i = 0; next == in->count; i++) { /* against (B2) */
+            next = done[i] ? next : i;
+        }
+        done[next] = true;
+        out->rank[next] = at;
+        out->may_fail[next] = ri_clause_may_fail(op, in->scope, &in->clauses[next]);
+        ri_clause_provides(&in->clauses[next], &known);
+    }
+    return 0;
+}
+
+bool ri_fails_after(rille_op *op, const ri_plan_input *in, uint16_t clause)
+{
+    written w;
+    bool found = find_written(op, in, &w, NULL) != 0; /* no memory: sure is sure */
+    for (uint16_t i = 0; !found && i < in->count; i++) {
+        found = w.may_fail[i] && w.rank[i] > w.rank[clause];
+    }
+    return found;
+}
+
+/* Is there nothing that it has to wait for? */
+static bool allowed(const ri_plan_input *in, const written *w, const bool *done, uint16_t clause)
+{
+    for (uint16_t i = 0; w->may_fail[clause] && i < in->count; i++) {
+        if (!done[i] && w->rank[i] < w->rank[clause]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the choice ---- */
 
 typedef struct choice {
     uint16_t clause;
@@ -119,12 +191,29 @@ static void find_waits(rille_op *op, const ri_plan_input *in, const bool *done, 
     }
 }
 
-static void consider(rille_op *op, const ri_plan_input *in, uint16_t i, const ri_varset *bound, double rows,
-                     choice *best)
+/* In tests, an order by chance or the order as written instead of the cheapest. */
+static void consider_any(rille_op *op, const written *w, uint16_t i, choice *best)
+{
+    double fanout = w->rank[i];
+    if (op->options.order_seed != RI_ORDER_AS_WRITTEN) {
+        op->order_state = op->order_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        fanout = (double)(op->order_state >> 33);
+    }
+    if (!best->found || fanout < best->fanout) {
+        *best = (choice){ i, fanout, true, true };
+    }
+}
+
+static void consider(rille_op *op, const ri_plan_input *in, const written *w, uint16_t i, const ri_varset *bound,
+                     double rows, choice *best)
 {
     const ri_clause *clause = &in->clauses[i];
     ri_varset known = ri_known_vars(in->scope, bound);
     if (!ready(op, clause, &known)) {
+        return;
+    }
+    if (op->options.order_seed != 0) {
+        consider_any(op, w, i, best);
         return;
     }
     ri_varset vars = { { 0 } };
@@ -150,14 +239,16 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
         return ri_fail_nomem(err);
     }
     memset(done, 0, in->count);
+    written w;
+    RI_TRY(find_written(op, in, &w, err));
     for (uint16_t at = 0; at < in->count; at++) {
         choice best = { 0, 0, false, false };
         RI_TRY(ri_check(op, err));
         find_waits(op, in, done, &bound, waits);
         for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
             for (uint16_t i = 0; i < in->count; i++) {
-                if (!done[i] && waits[i] == (all == 1)) {
-                    consider(op, in, i, &bound, rows, &best);
+                if (!done[i] && waits[i] == (all == 1) && allowed(in, &w, done, i)) {
+                    consider(op, in, &w, i, &bound, rows, &best);
                 }
             }
         }

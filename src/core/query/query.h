@@ -21,6 +21,7 @@ typedef struct ri_input {
     const ri_form *rules; /* borrowed until the op is made */
 } ri_input;
 
+#define RI_ORDER_AS_WRITTEN UINT64_MAX
 typedef struct ri_op_options {
     uint64_t timeout_ms; /* 0: none */
     size_t memory_bytes; /* 0: none */
@@ -28,6 +29,8 @@ typedef struct ri_op_options {
                             operation has its own, with the two limits above */
     int64_t limit;       /* -1: as in the query */
     int64_t offset;      /* -1: as in the query */
+    /* For tests: not 0: clauses run in any order that is allowed, chosen by this number, or in that as written. */
+    uint64_t order_seed;
     /* Is this name a function of the host? Unknown ones are RILLE_QUERY. May be NULL. */
     bool (*has_function)(void *context, const char *name);
     /* For tests, may be NULL: asked at the beginning of each unit of work, true interrupts the step there. */

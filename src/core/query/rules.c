@@ -3,6 +3,7 @@
  * Rules at run time: demand, fixpoints, and the call as a stage. rules.h has the idea.
  */
 #include "rules.h"
+#include "types.h"
 
 /* ---- calls ---- */
 
@@ -35,7 +36,11 @@ int ri_call_args(rille_op *op, const ri_scope *scope, const ri_clause *call, uin
             if (!ri_vec_init(&bufs[n], &op->plan_arena, RI_BATCH_ROWS)) {
                 return ri_fail_nomem(err);
             }
-            ri_vec_fill(&bufs[n], RI_BATCH_ROWS, value);
+            ri_value form = *value;
+            if (ri_param_one_form(op, call, i) && !ri_simplest(&form, &op->plan_arena)) {
+                return ri_fail_nomem(err);
+            }
+            ri_vec_fill(&bufs[n], RI_BATCH_ROWS, &form);
         }
         cols[n] = &bufs[n];
         n++;

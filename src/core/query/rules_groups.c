@@ -189,6 +189,7 @@ int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint
         pred->bound_count = (uint16_t)(pred->bound_count + ri_mask_has(mask, i));
     }
     RI_TRY(ri_op_table(op, pred->arity, true, &pred->answers, err));
+    pred->answers->exact = true;
     ri_ruleset *set = op->ruleset;
     if (set->preds_last != NULL) {
         set->preds_last->next = pred;

@@ -79,6 +79,9 @@ static ri_plan_input body_input(const ri_pred_plan *plan, const ri_rule_body *b)
         if (bound) {
             ri_varset_add(&in.bound, b->branch->params[i]);
         }
+        if (b->branch->needs[i]) {
+            ri_varset_add(&in.given, b->branch->params[i]);
+        }
         if (!bound || !plan->pred->tail) {
             ri_varset_add(&in.live, b->branch->params[i]);
         }
@@ -153,6 +156,7 @@ static int make_cut(ri_pred_plan *plan, const ri_rule_body *b, uint16_t at, cons
         }
     }
     RI_TRY(ri_op_table(op, out->count, true, &out->prefix, err));
+    out->prefix->exact = true;
     return ri_pred_get(op, b->scope, call, ri_call_mask(b->scope, call, bound), &out->callee, err);
 }
 
@@ -333,14 +337,27 @@ static int general_body(ri_pred_plan *plan, ri_rule_body *b, rille_err *err)
 
 /* ---- planning ---- */
 
+/* A call that can fail and is written after the recursive call sees only rows for which that has answers. */
+static bool calls_can_wait(const ri_pred_plan *plan)
+{
+    for (ri_rule_body *b = plan->bodies; b != NULL; b = b->next) {
+        ri_plan_input in = body_input(plan, b);
+        if (b->tail_call >= 0 && ri_fails_after(plan->op, &in, (uint16_t)b->tail_call)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int plan_pred(rille_op *op, ri_pred *pred, rille_err *err)
 {
     ri_pred_plan plan = { .op = op, .pred = pred };
     RI_TRY(ri_rule_bodies(&plan, err));
     plan.step = ri_closure_step(&plan);
-    pred->tail = plan.step != NULL || ri_find_tail_calls(&plan);
+    pred->tail = plan.step != NULL || (ri_find_tail_calls(&plan) && calls_can_wait(&plan));
     uint16_t cols = (uint16_t)(pred->tail ? 2 * pred->bound_count : pred->bound_count);
     RI_TRY(ri_op_table(op, cols, true, &pred->demand, err));
+    pred->demand->exact = true;
     for (ri_rule_body *b = plan.bodies; b != NULL; b = b->next) {
         if (plan.step != NULL && b != plan.step) {
             continue;

@@ -7,7 +7,7 @@
  *   RUN    pull batches through :find
  *   ENDED  done, or failed: the same answer for ever
  */
-#include "exec.h"
+#include "types.h"
 
 static void drop_plan(rille_op *op)
 {
@@ -89,6 +89,8 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
 
 static int make_plan(rille_op *op, rille_err *err)
 {
+    op->order_state = op->options.order_seed;
+    RI_TRY(ri_plan_types(op, err));
     RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
     ri_stage *last = ri_input_stage_new(op);
     if (last == NULL) {
@@ -102,7 +104,10 @@ static int make_plan(rille_op *op, rille_err *err)
     for (uint16_t i = 0; i < op->in_col_count; i++) {
         ri_varset_add(&in.bound, op->in_cols[i].var);
     }
+    in.given = in.bound;
     ri_find_live(op, &in.live);
+    const ri_varset none = { { 0 } };
+    RI_TRY(ri_plan_forms(op, &in, &none, &in.bound, &last, err));
     RI_TRY(ri_plan_body(op, &in, &last, err));
     RI_TRY(ri_ruleset_plan(op, err));
     op->last = last;

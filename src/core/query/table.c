@@ -9,7 +9,7 @@
  *     heads, next     slot -> newest row + 1 -> next older row + 1 with the same slot -> 0
  *
  * Invariants:
- * (N1) A set holds no two rows whose columns are pairwise ri_vec_eq.
+ * (N1) A set holds no two rows whose columns are pairwise ri_vec_eq (an exact set: ri_vec_same_form).
  * (N2) slot_cap is 0 or a power of two, and at least twice the rows of a set (of an index: at least the rows).
  * (N3) cols[c].lens exists once a row with bytes, or of mixed type, is in the column; types once it is RI_MIXED.
  * (N4) An index knows the rows [0, count) of its table, in chains from the newest to the oldest (but those that fail
@@ -239,7 +239,9 @@ static bool row_equals(const ri_table *table, const piece *p, uint32_t row, uint
     bool stored = row < table->count;
     uint32_t other = stored ? row : p->rows[row - table->count];
     for (uint16_t c = 0; c < table->col_count; c++) {
-        if (!ri_vec_eq(stored ? &table->cols[c] : p->cols[c], other, p->cols[c], candidate)) {
+        const ri_vec *col = stored ? &table->cols[c] : p->cols[c];
+        if (!ri_vec_eq(col, other, p->cols[c], candidate) ||
+            (table->exact && ri_vec_cmp_form(col, other, p->cols[c], candidate) != 0)) {
             return false;
         }
     }

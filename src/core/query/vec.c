@@ -237,6 +237,57 @@ bool ri_same_value(const ri_value *a, const ri_value *b)
     return ri_value_eq(&x, &y);
 }
 
+static bool is_text(uint8_t type, uint8_t other)
+{
+    return type == other && (type == RI_STRING || type == RI_BYTES);
+}
+
+/* Texts and stubs, of which one at least is long: by the prefix, short ones first, then by length and hash. */
+static int cmp_long_texts(const ri_value *a, const ri_value *b)
+{
+    bool long_a = ri_type_is_stub(a->type) || is_long_text(a);
+    bool long_b = ri_type_is_stub(b->type) || is_long_text(b);
+    uint32_t shared = RI_STUB_PREFIX;
+    shared = !long_a && a->len < shared ? a->len : shared;
+    shared = !long_b && b->len < shared ? b->len : shared;
+    int order = shared > 0 ? memcmp(a->as.p, b->as.p, shared) : 0;
+    if (order != 0 || !long_a || !long_b) {
+        return order != 0 ? order : (int)long_a - (int)long_b;
+    }
+    uint64_t len_a = ri_type_is_stub(a->type) ? ri_stub_len(a) : a->len;
+    uint64_t len_b = ri_type_is_stub(b->type) ? ri_stub_len(b) : b->len;
+    if (len_a != len_b || (is_text(a->type, b->type) && memcmp(a->as.p, b->as.p, a->len) == 0)) {
+        return ri_cmp_u64(len_a, len_b);
+    }
+    uint8_t stubs[2][RI_STUB_SIZE];
+    const ri_value *given[2] = { a, b };
+    for (unsigned i = 0; i < 2; i++) {
+        if (ri_type_is_stub(given[i]->type)) {
+            memcpy(stubs[i], given[i]->as.p, RI_STUB_SIZE);
+        } else {
+            ri_stub_write(stubs[i], given[i]->as.p, given[i]->len);
+        }
+    }
+    return memcmp(stubs[0], stubs[1], RI_STUB_SIZE);
+}
+
+static bool same_class_text(const ri_value *a, const ri_value *b)
+{
+    bool string_a = a->type == RI_STRING || a->type == RI_STRING_BLOB;
+    bool string_b = b->type == RI_STRING || b->type == RI_STRING_BLOB;
+    bool bytes_a = a->type == RI_BYTES || a->type == RI_BYTES_BLOB;
+    bool bytes_b = b->type == RI_BYTES || b->type == RI_BYTES_BLOB;
+    return (string_a && string_b) || (bytes_a && bytes_b);
+}
+
+int ri_query_cmp(const ri_value *a, const ri_value *b)
+{
+    ri_value x = ri_plain(*a);
+    ri_value y = ri_plain(*b);
+    bool long_text = ri_type_is_stub(x.type) || ri_type_is_stub(y.type) || is_long_text(&x) || is_long_text(&y);
+    return long_text && same_class_text(&x, &y) ? cmp_long_texts(&x, &y) : ri_value_cmp(&x, &y);
+}
+
 bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
 {
     ri_value va = ri_plain(ri_vec_get(a, a_row));
@@ -250,9 +301,26 @@ bool ri_vec_eq(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
     return ri_same_value(&va, &vb);
 }
 
+int ri_vec_cmp_form(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
+{
+    ri_value va = ri_plain(ri_vec_get(a, a_row));
+    ri_value vb = ri_plain(ri_vec_get(b, b_row));
+    if (va.type != vb.type) {
+        bool numbers = ri_type_is_number(va.type) && ri_type_is_number(vb.type);
+        return numbers ? (int)va.type - (int)vb.type : 0;
+    }
+    uint32_t shared = va.len < vb.len ? va.len : vb.len; /* the numbers inside a tuple, by their types in its bytes */
+    return va.type == RI_TUPLE && shared > 0 ? memcmp(va.as.p, vb.as.p, shared) : 0;
+}
+
+bool ri_vec_same_form(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
+{
+    return ri_vec_eq(a, a_row, b, b_row) && ri_vec_cmp_form(a, a_row, b, b_row) == 0;
+}
+
 int ri_vec_cmp(const ri_vec *a, uint32_t a_row, const ri_vec *b, uint32_t b_row)
 {
     ri_value va = ri_plain(ri_vec_get(a, a_row));
     ri_value vb = ri_plain(ri_vec_get(b, b_row));
-    return ri_value_cmp(&va, &vb);
+    return ri_query_cmp(&va, &vb);
 }
