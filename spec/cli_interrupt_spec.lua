@@ -26,7 +26,7 @@ kill -INT "$pid" 2>/dev/null
 looks=0
 until case $(cut -d' ' -f3 "/proc/$pid/stat" 2>/dev/null) in Z | '') true ;; *) false ;; esac; do
   looks=$((looks + 1))
-  [ $looks -lt 1500 ] || kill -KILL "$pid" # a minute or more: it does not end
+  [ $looks -lt 3000 ] || kill -KILL "$pid" # two minutes or more: it does not end
   sleep 0.04
 done
 wait "$pid"
@@ -112,5 +112,39 @@ describe("Ctrl-C", function()
     ends({ ticks = 30 }, "transact", url, support.file("many.edn", table.concat(many, "\n")))
     assert.equal("[1]\n", sum())
     assert.equal(0, (command.run("verify", url)))
+  end)
+
+  -- $1: a pipe to read first; $2: how the query runs.
+  local CLEANING = [=[
+    local pipe, how = ...
+    assert(io.open(pipe)):read "*a"
+    if how ~= "rows" then rille.fn("same", function(x) return x end) end
+    local list = {}
+    for i = 1, 1000 do list[i] = i end
+    local long = "[:find (count ?a) . :in [?a ...] [?b ...] [?c ...] [?d ...] "
+      .. ":where [(+ ?a ?b) ?x] [(+ ?c ?d) ?y] [(+ ?x ?y) ?z]" .. (how == "call" and "" or " [(< ?z 0)]")
+    local fine, why = pcall(function()
+      if how == "q" then
+        rille.q(long .. "]", list, list, list, list)
+      elseif how == "rows" then
+        for _ in rille.rows(long .. "]", list, list, list, list) do error "a row" end
+      elseif how == "explain" then
+        rille.explain(long .. "]", list, list, list, list)
+      else
+        rille.q(long .. " [(same ?z) ?s] [(< ?s 0)]]", list, list, list, list)
+      end
+    end)
+    io.stderr:write(how, " ended: ", tostring(fine), "\n")
+    error(why, 0)
+  ]=]
+
+  it("is an error of Lua's in a script, within a query, too", function()
+    local script = support.file("clean.lua", CLEANING)
+    for _, how in ipairs { "q", "rows", "explain", "call" } do
+      local pipe = support.path "start"
+      local code, err = interrupted({ holds = "query", pipe = pipe, ticks = 20 }, "run", script, pipe, how)
+      assert.equal(how .. " ended: false\n", err)
+      assert.equal(SIGINT_EXIT, code)
+    end
   end)
 end)

@@ -34,6 +34,15 @@ function M.loadfile(path)
   return loadfile(path)
 end
 
+---A function that LuaJIT does not compile: machine code calls no hooks.
+---@generic F
+---@param f F
+---@return F
+function M.interpreted(f)
+  if M.is_jit then rawget(_G, "jit").off(f) end
+  return f
+end
+
 ---Is it the error by which the interpreter ends a program at Ctrl-C? What catches errors passes this one on.
 ---@param message any
 ---@return boolean

@@ -64,6 +64,7 @@ end
 local function answer_call(op)
   local name, rows = op:_call()
   local fine, ok, message, code = pcall(call_rows, op, functions[name], rows)
+  if not fine and compat.is_interrupt(ok) then error(ok, 0) end
   if not fine then
     message = ("function %s: %s"):format(name, tostring(ok))
     op:_fail(message)
@@ -143,9 +144,14 @@ end
 ---@return string? code
 function query_methods:start(...) return start(self, ...) end
 
-local function run(op)
+-- A query runs in slices of time. Between them Lua calls its hooks, and so an interpreter can end it at Ctrl-C.
+local SLICE_US = 50000
+local function nothing() end
+
+local run = compat.interpreted(function(op)
   while true do
     local ok, value, code = run_op(op)
+    while ok == "again" do ok, value, code = run_op(op) end
     if ok == "call" then
       local fine
       fine, value, code = answer_call(op)
@@ -159,7 +165,7 @@ local function run(op)
       return nil, value, code
     end
   end
-end
+end)
 
 ---Runs a prepared query to its end.
 ---@param ... any inputs
@@ -172,9 +178,9 @@ function query_methods:run(...)
   return run(op)
 end
 
-local function next_row(op)
+local next_row = compat.interpreted(function(op)
   while op:count() == 0 do
-    local state, message = step_op(op)
+    local state, message = step_op(op, SLICE_US)
     if state == "done" then
       op:close()
       return nil
@@ -189,14 +195,14 @@ local function next_row(op)
     end
   end
   return op:_next()
-end
+end)
 
 ---Iterates over the rows of a prepared query while it runs: several values a row, no table. Raises errors.
 ---@param ... any inputs
 function query_methods:rows(...)
   local op, message = start(self, ...)
   if not op then raise(message) end
-  if next(functions) == nil then return op:_iterate(), nil, nil, op end
+  if next(functions) == nil then return op:_iterate(nothing), nil, nil, op end
   return next_row, op, nil, op
 end
 
@@ -210,7 +216,7 @@ function query_methods:explain(...)
   if not op then return nil, message, code end
   local state
   repeat
-    state, message, code = step_op(op)
+    state, message, code = step_op(op, SLICE_US)
     if state == "need" then
       state, message, code = op:fetch()
     elseif state == "call" then
@@ -223,6 +229,7 @@ function query_methods:explain(...)
   if not text then return nil, message, code end
   return text
 end
+compat.interpreted(query_methods.explain)
 
 -- ---- operations ----
 

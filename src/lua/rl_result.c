@@ -275,7 +275,8 @@ int rl_op_next(lua_State *L)
     return rl_op_left(op) > 0 ? push_next(L, lua_touserdata(L, 1)) : 0;
 }
 
-/* Upvalue 1: the box of the op. Closes it at the end. */
+/* Upvalue 1: the box of the op. Closes it at the end. Upvalue 2: a function of Lua that does nothing, but for the hooks
+ * that Lua calls then; a hook may raise an error, or close the op. */
 static int iterate_step(lua_State *L)
 {
     rl_box *box = lua_touserdata(L, lua_upvalueindex(1));
@@ -293,11 +294,15 @@ static int iterate_step(lua_State *L)
         if (box->holds > 0) {
             return rl_error(L, "the operation is already in use and cannot be used from a finalizer");
         }
-        rc = rl_op_advance(op, &err);
-        if (rc != RILLE_ROWS) {
+        rc = rl_op_advance(op, ri_clock_us() + RL_SLICE_US, &err);
+        if (rc != RILLE_ROWS && rc != RILLE_AGAIN) {
             break;
         }
         rl_op_note(L, box); /* finalizers may close it, or take its rows */
+        if (rc == RILLE_AGAIN) {
+            lua_pushvalue(L, lua_upvalueindex(2));
+            lua_call(L, 0, 0);
+        }
     }
     if (rc == RILLE_CALL) {
         rc = ri_fail(&err, RILLE_QUERY, "the query calls the Lua function %s", ri_op_call(op->op)->name);
@@ -310,11 +315,12 @@ static int iterate_step(lua_State *L)
     return rc < 0 ? rl_error(L, "%s", err.message) : 0;
 }
 
-/* _iterate() --> iterator over all rows; for queries that call no function of Lua */
+/* _iterate(nothing) --> iterator over all rows; for queries that call no function of Lua */
 int rl_op_iterate(lua_State *L)
 {
     (void)rl_check(L, 1, &rl_class_op);
-    lua_settop(L, 1);
-    lua_pushcclosure(L, iterate_step, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_pushcclosure(L, iterate_step, 2);
     return 1;
 }
