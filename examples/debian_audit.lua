@@ -18,6 +18,7 @@ local usage = [[
   --keep           keep the databases in build/demo, and use them again until their sources change
   --dir DIR        the same in that directory; without either they are removed in the end
   --sample         use the sample in examples/data, even where there is a Debian system
+  --missing        print the files that apt's indexes lack for this program, one on each line, and end
   --check          answer everything once more with plain loops over Lua tables, and compare
   --help]]
 
@@ -54,7 +55,8 @@ end
 
 local function read_options(words)
   local options, takes = {}, { ["--package"] = "package", ["--since"] = "since", ["--dir"] = "dir" }
-  local flags = { ["--keep"] = "keep", ["--sample"] = "sample", ["--check"] = "check", ["--help"] = "help" }
+  local flags = { ["--keep"] = "keep", ["--sample"] = "sample", ["--check"] = "check",
+    ["--missing"] = "missing", ["--help"] = "help" }
   local i = 1
   while words[i] do
     local word = words[i]
@@ -78,6 +80,10 @@ end
 local options = read_options(arg or {})
 if options.help then
   print("usage: rille run examples/debian_audit.lua [OPTION...]\n" .. usage)
+  return
+end
+if options.missing then
+  for _, index in ipairs(debian.missing() or {}) do print(index.path) end
   return
 end
 

@@ -46,25 +46,91 @@ end
 
 -- ---- sources ----
 
--- Indexes of the system's release and of its security archive; nil, why: there are none to use.
-function M.system()
-  local source = { kind = "system", main = {}, security = {}, status = "/var/lib/dpkg/status", log = {} }
-  if not exists(source.status) then return nil, "there is no " .. source.status end
-  source.native = output("dpkg --print-architecture 2>/dev/null")[1] or "amd64"
-  for _, path in ipairs(output("ls -1 /var/lib/apt/lists/*_Packages* 2>/dev/null")) do
+local LISTS = "/var/lib/apt/lists"
+
+local function has_content(path)
+  local file = io.open(path)
+  if not file then return false end
+  local size = file:seek("end")
+  file:close()
+  return (size or 0) > 0
+end
+
+-- What is installed below `root`: the indexes of the release (main) and of its security archive, as apt fetched them.
+local function find_indexes(root, native)
+  local found = { main = {}, security = {} }
+  for _, path in ipairs(output("ls -1 " .. quoted(root .. LISTS) .. "/*_Packages* 2>/dev/null")) do
     local release, architecture = path:match("_dists_(.-)_[^_]+_binary%-(%w+)_Packages")
-    if architecture == source.native then
+    if architecture == native and has_content(path) then
       if path:find("security", 1, true) then
-        table.insert(source.security, path)
+        table.insert(found.security, path)
       elseif not release:find("-", 1, true) then -- not bookworm-updates, bookworm-backports ...
-        table.insert(source.main, path)
+        table.insert(found.main, path)
       end
     end
   end
-  if #source.main == 0 or #source.security == 0 then
-    return nil, "apt has no package indexes here (apt-get update fetches them)"
+  return found
+end
+
+-- The codename of the release, such as "bookworm"; "*" when the system does not say.
+local function codename(root)
+  local file = io.open(root .. "/etc/os-release")
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  return ("\n" .. text):match('\nVERSION_CODENAME="?([%w-]+)') or "*"
+end
+
+-- The file that apt would fetch for "main" or "security"; nil: none of its sources has it.
+local function planned(native, kind)
+  local command = "apt-get indextargets --format '$(ARCHITECTURE) $(FILENAME)' 'Created-By: Packages' 2>/dev/null"
+  for _, line in ipairs(output(command)) do
+    local architecture, path = line:match("^(%S+) (.+)$")
+    local release = path and path:match("_dists_(.-)_[^_]+_binary%-")
+    local is_security = path and path:find("security", 1, true) ~= nil
+    if architecture == native and release and is_security == (kind == "security")
+      and (is_security or not release:find("-", 1, true)) then
+      return path
+    end
   end
-  for _, path in ipairs { "/var/log/dpkg.log.1", "/var/log/dpkg.log" } do
+  return nil
+end
+
+local TITLES = { main = "the release", security = "the security archive" }
+
+-- The index files that a system lacks, as {{kind =, path =, why =}, ...}, and nil, those that it has, its architecture;
+-- or nil, why: it is not a Debian system. root: its directory ("" or nil: this one).
+function M.missing(root, native)
+  root = root or ""
+  if not exists(root .. "/var/lib/dpkg/status") then return nil, "there is no " .. root .. "/var/lib/dpkg/status" end
+  native = native or output("dpkg --print-architecture 2>/dev/null")[1] or "amd64"
+  local found, missing = find_indexes(root, native), {}
+  for _, kind in ipairs { "main", "security" } do
+    if #found[kind] == 0 then
+      local release = codename(root) .. (kind == "security" and "-security" or "")
+      local known = root == "" and planned(native, kind)
+      local path = known or ("%s%s/*_dists_%s_main_binary-%s_Packages"):format(root, LISTS, release, native)
+      local why = ("apt's index of %s is missing: %s"):format(TITLES[kind], path)
+      if known == nil then why = ("%s (no source in /etc/apt has %s)"):format(why, release) end
+      missing[#missing + 1] = { kind = kind, path = path, why = why }
+    end
+  end
+  return missing, nil, found, native
+end
+
+-- Indexes of the system's release and of its security archive; nil, why: there are none to use.
+function M.system(root, native)
+  root = root or ""
+  local missing, why, found
+  missing, why, found, native = M.missing(root, native)
+  if not missing then return nil, why end
+  if #missing > 0 then
+    local reasons = {}
+    for i, each in ipairs(missing) do reasons[i] = each.why end
+    return nil, table.concat(reasons, "; ") .. "; to fetch what is missing, run as root: apt-get update"
+  end
+  local source = { kind = "system", native = native, main = found.main, security = found.security,
+    status = root .. "/var/lib/dpkg/status", log = {} }
+  for _, path in ipairs { root .. "/var/log/dpkg.log.1", root .. "/var/log/dpkg.log" } do
     if exists(path) then table.insert(source.log, path) end
   end
   return source
