@@ -320,7 +320,7 @@ TEST(file__waits_for_no_fifo)
     uint64_t offset;
     uint64_t len;
     char hex[2 * RI_HASH_SIZE + 1];
-    (void)alarm(60);
+    (void)alarm(600);
     REQUIRE_RC(open_file(dir.path, true, &store), RILLE_OK);
     make_fifo(dir.path, "/.tmp-0123456789abcdef"); /* for the sweep */
     make_fifo(dir.path, "/packs/.tmp-0123456789abcdef");
