@@ -66,8 +66,10 @@ local function check_url(where, url)
 end
 
 local function open(url, mode, options)
-  return core.open(url, mode, options.branch, options.durability, options.keep_history,
+  local conn, message, code = core.open(url, mode, options.branch, options.durability, options.keep_history,
     options.schema_flexibility == "read", options.cache_bytes)
+  if code == "NOTFOUND" and options.branch == nil then message = message .. check.CREATE end
+  return conn, message, code
 end
 
 ---Makes a new database and connects to it.

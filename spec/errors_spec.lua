@@ -152,7 +152,7 @@ describe("errors", function()
       ["column: expected the number or the name"] = function() return result:column() end,
       ["listen: expected a function"] = function() return conn:listen "f" end,
       ["unknown listener 7"] = function() return conn:unlisten(7) end,
-      ["rille.fn: a function"] = function() return rille.fn("x", 5) end,
+      ["rille.fn: expected a function, got a number"] = function() return rille.fn("x", 5) end,
       ["is not a valid symbol"] = function() return v["a b"] end,
       ["rille.edn.decode: expected text"] = function() return rille.edn.decode {} end,
       ["rille.options: unknown option"] = function() return ages:run({ db = db }, { limt = 1 }) end,

@@ -141,4 +141,46 @@ describe("messages", function()
     other:close()
     assert.equal("rille connection (closed)", tostring(other))
   end)
+
+  it("name the option that creates a database", function()
+    local remedy = "; rille.connect(url, {create = true}) creates a database"
+    for _, kind in ipairs { "mem", "file" } do
+      for _, f in ipairs { rille.connect, rille.db, rille.branches } do says(remedy, f(support.plain_url(kind))) end
+    end
+    local _, message = rille.connect(conn:url(), { branch = "other" }) -- that does not create a branch
+    assert.is_nil(message:find("create = true", 1, true), message)
+  end)
+
+  it("name rille.options where a table of options is an input", function()
+    local hint = "; if the last input is for options, pass rille.options{%s = ...}"
+    local all, one = "[:find ?n :where [_ :person/name ?n]]", "[:find ?n :in $ ?n :where [_ :person/name ?n]]"
+    says("the query takes 1 input", rille.q(all, db, { limit = 3 }))
+    says(hint:format "limit", rille.q(all, db, { limit = 3, "x" }))
+    says(hint:format "timeout_ms", rille.q(one, db, "Ann", { timeout_ms = 3, limt = 1 }))
+    says(hint:format "offset", rille.explain(one, db, { offset = 3 }))
+    local _, message = rille.q(all, db, { lim = 3 })
+    assert.is_nil(message:find("rille.options", 1, true), message)
+  end)
+
+  it("say what was passed instead of a query, a function or rules", function()
+    for text, f in pairs {
+      ["expected a query (EDN text, a query of rille.query, or a table), got rille database mem:"] = function()
+        return rille.q(db, "[:find ?n :where [_ :person/name ?n]]")
+      end,
+      ["got a number (pass the inputs after the query)"] = function() return rille.prepare(5) end,
+      ["rille.fn: expected a name, got a function"] = function() return rille.fn(print) end,
+      ["rille.fn: expected a function, got nil"] = function() return rille.fn "f" end,
+      ["rille.rules: expected text or a table, got a number"] = function() return rille.rules(5) end,
+      ["rille.options: option \"limit\" must be a non-negative integer, got 1.5"] = function()
+        return rille.options { limit = 1.5 }
+      end,
+      ["rille.options: option \"timeout_ms\" must be a non-negative number, got -1"] = function()
+        return rille.options { timeout_ms = -1 }
+      end,
+    } do
+      local message = support.failure(f)
+      assert.is_truthy(message:find(text, 1, true), message)
+    end
+    says("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a map", rille.rules "{}")
+  end)
 end)

@@ -112,8 +112,8 @@ local function forbidden(dir, target)
     return dir ~= "src/core/store" and "backends are seen by src/core/store only" or nil
   end
   local from, to = RANK[dir], RANK[target_dir]
-  if not to then return "it belongs to no layer" end
-  return to > from and ("%s lies above %s"):format(target_dir, dir) or nil
+  if not to then return "it does not belong to a layer" end
+  return to > from and ("layer %s is above %s"):format(target_dir, dir) or nil
 end
 
 local function check_include(path, number, name)
@@ -136,7 +136,7 @@ local function check_includes(path, lines)
     local name = line:match('^%s*#%s*include%s+"([^"]+)"')
     if name then
       if first and own and read(dirname(path) .. "/" .. own .. ".h") and name ~= own .. ".h" then
-        report(path, number, 'the first include of %s.c is "%s.h", so that the header stands alone', own, own)
+        report(path, number, 'the first include of %s.c must be "%s.h", so that the header needs no other', own, own)
       end
       check_include(path, number, name)
     end
@@ -157,7 +157,7 @@ local function check_sizes(path, lines)
     if line == "{" then start = number
     elseif start and line:sub(1, 1) == "}" then
       if number - start - 1 > FUNCTION_LINES_MAX then
-        report(path, start, "a function of %d lines; at most %d", number - start - 1, FUNCTION_LINES_MAX)
+        report(path, start, "function is %d lines long (the maximum is %d)", number - start - 1, FUNCTION_LINES_MAX)
       end
       start = nil
     end
@@ -184,7 +184,7 @@ local function check_words(path, text, lines)
     for _, mark in ipairs(MARKS) do
       if line:find("%f[%w]" .. mark .. "%f[%W]") then report(path, number, "unfinished: %s", mark) end
     end
-    if line:find("[ \t]$") then report(path, number, "blanks at the end of the line") end
+    if line:find("[ \t]$") then report(path, number, "white space at the end of the line") end
   end
 end
 
@@ -227,7 +227,7 @@ for _, path in ipairs(sources) do
   local text = read(path)
   local lines, code = lines_of(text), lines_of(code_only(text))
   if not RANK[dirname(path)] and dirname(path) ~= BACKENDS then
-    report(path, 1, "lies in a folder that is no layer")
+    report(path, 1, "this folder is not a layer")
   else
     check_includes(path, lines)
   end

@@ -6,6 +6,9 @@ local raise = require("rille.core").raise
 
 local M = {}
 
+-- What a message about a database that is not there ends with.
+M.CREATE = "; rille.connect(url, {create = true}) creates a database"
+
 -- Edits between two short words (Wagner and Fischer).
 local function distance(a, b)
   local row = {}
@@ -47,6 +50,13 @@ end
 function M.hint(name, known, prefix)
   local nearest = type(name) == "string" and M.nearest(name, known)
   return nearest and (" (did you mean %s%s?)"):format(prefix or "", nearest) or ""
+end
+
+---What a value is, for "expected X, got Y": "nil", "a table".
+---@param value any
+---@return string
+function M.kind(value)
+  return value == nil and "nil" or "a " .. type(value)
 end
 
 ---The names in alphabetical order, as text.

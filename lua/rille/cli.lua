@@ -37,7 +37,9 @@ end
 -- What rille.connect or rille.db returned. A missing database gets the remedy of the command line, not that of Lua.
 local function must_open(options, value, message, code)
   if value then return value end
-  local remedy = code == "NOTFOUND" and (usage.remedies[options.command] or usage.remedies.all) or ""
+  if message:sub(-#check.CREATE) == check.CREATE then message = message:sub(1, -#check.CREATE - 1) end
+  local remedy = ""
+  if code == "NOTFOUND" and not options.branch then remedy = usage.remedies[options.command] or usage.remedies.all end
   stop(FAILED, "%s [%s]%s", message, code, remedy)
 end
 

@@ -215,7 +215,7 @@ end
 ---@return string? message
 ---@return string? code "SYNTAX"
 function M.parse(text, options)
-  if type(text) ~= "string" then raise("rille.csv_parse: expected text, got a " .. type(text)) end
+  if type(text) ~= "string" then raise("rille.csv_parse: expected text, got " .. check.kind(text)) end
   options = check.options("rille.csv", options, OPTIONS)
   local separator = separator_of(options)
   local rows, columns, plan = {}, {}, nil
@@ -263,7 +263,7 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "PERMISSION", "IO", "SYNTAX"
 function M.read(path, options)
-  if type(path) ~= "string" then raise("rille.csv: expected a path, got a " .. type(path)) end
+  if type(path) ~= "string" then raise("rille.csv: expected a path, got " .. check.kind(path)) end
   local text, why, why_code = M.slurp(path)
   if not text then return nil, why, why_code end
   local rows, message, code = M.parse(text, options)

@@ -20,7 +20,7 @@ local start_op, step_op, run_op = query_methods._start, op_methods._step, op_met
 local options_meta = { __name = "rille.options" }
 local OPTIONS = { timeout_ms = "number", memory_bytes = "number", limit = "number", offset = "number" }
 
----Options of one run, given behind the inputs.
+---Options of one run, passed after the inputs.
 ---@param options {timeout_ms: number?, memory_bytes: number?, limit: integer?, offset: integer?}
 ---@return rille.Options
 function M.options(options)
@@ -29,8 +29,8 @@ function M.options(options)
   for name, value in pairs(options) do
     local is_part = (name == "limit" or name == "offset") and value % 1 ~= 0 and value ~= math.huge
     if value < 0 or value ~= value or is_part then
-      raise(("rille.options: option %q must be a %s from 0 on, but it is %s"):format(name,
-        is_part and "whole number" or "number", tostring(value)))
+      raise(("rille.options: option %q must be a non-negative %s, got %s"):format(name,
+        is_part and "integer" or "number", tostring(value)))
     end
     copy[name] = value
   end
@@ -46,8 +46,8 @@ local functions = core.functions -- by name; they belong to the Lua state
 ---@param name string
 ---@param f fun(...): any
 function M.fn(name, f)
-  if type(name) ~= "string" then raise("rille.fn: a name was expected") end
-  if type(f) ~= "function" then raise("rille.fn: a function was expected") end
+  if type(name) ~= "string" then raise("rille.fn: expected a name, got " .. check.kind(name)) end
+  if type(f) ~= "function" then raise("rille.fn: expected a function, got " .. check.kind(f)) end
   core.add_function(name)
   functions[name] = f
 end
@@ -91,8 +91,8 @@ local function parse(query)
     if not fine then return nil, tostring(form), "QUERY" end
     return core.parse_form(form)
   end
-  raise(("a query is EDN text, a query of rille.query, or a table, but there is %s (the inputs come behind it)"):format(
-    type(query) == "userdata" and tostring(query) or "a " .. type(query)))
+  raise(("expected a query (EDN text, a query of rille.query, or a table), got %s (pass the inputs after the query)"
+    ):format(type(query) == "userdata" and tostring(query) or check.kind(query)))
 end
 
 ---A query parsed once, to be run often. Its methods: run, rows, start, explain, text, columns, inputs, close.
@@ -128,13 +128,23 @@ local function start_with(prepared, options, inputs, n)
     unpack(inputs, 1, n))
 end
 
+-- The outcome of a start; with a hint when the last input looks like options that rille.options did not make.
+local function with_hint(last, op, message, code)
+  if op ~= nil or getmetatable(last) ~= nil then return op, message, code end
+  for _, name in ipairs { "limit", "memory_bytes", "offset", "timeout_ms" } do
+    if last[name] ~= nil then
+      return nil, ("%s; if the last input is for options, pass rille.options{%s = ...}"):format(message, name), code
+    end
+  end
+  return op, message, code
+end
+
 local function start(prepared, ...)
   local n = select("#", ...)
   local last = n > 0 and (select(n, ...)) or nil
-  if type(last) == "table" and getmetatable(last) == options_meta then
-    return start_with(prepared, last, { ... }, n - 1)
-  end
-  return start_op(prepared, nil, nil, nil, nil, ...)
+  if type(last) ~= "table" then return start_op(prepared, nil, nil, nil, nil, ...) end
+  if getmetatable(last) == options_meta then return start_with(prepared, last, { ... }, n - 1) end
+  return with_hint(last, start_op(prepared, nil, nil, nil, nil, ...))
 end
 
 ---Begins to run a prepared query; to be stepped by hosts with an event loop.
@@ -324,11 +334,12 @@ function M.rules(rules)
     local form, message, code = edn.decode(rules)
     if form == nil then return nil, message, code end
     if edn.type(form) ~= "vector" then
-      return nil, "rules are a vector: [[(name ?a ?b) clause ...] ...]", "SYNTAX"
+      return nil, ("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a %s"):format(
+        edn.type(form)), "SYNTAX"
     end
     return setmetatable(form, rules_meta)
   end
-  if type(rules) ~= "table" then raise("rille.rules: text or a table was expected") end
+  if type(rules) ~= "table" then raise("rille.rules: expected text or a table, got " .. check.kind(rules)) end
   local fine, form = pcall(Q.rules_form, rules)
   if not fine then raise("rille.rules: " .. tostring(form)) end
   shown_rules[form] = Q.rules_form(rules, true)
@@ -364,7 +375,9 @@ local function by_name(builder, args)
 end
 
 local function begin(builder, args, options)
-  if type(args) ~= "table" then raise("inputs are given by name: {cat = db, min = 10}") end
+  if type(args) ~= "table" then
+    raise("expected inputs by name, such as {cat = db, min = 10}, got " .. check.kind(args))
+  end
   if options ~= nil and getmetatable(options) ~= options_meta then options = M.options(options) end
   local fine, prepared, inputs, n = pcall(by_name, builder, args)
   if not fine then
