@@ -151,6 +151,8 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
     int stopped = ri_meter_error(op->meter, &op->error); /* whatever was made of it */
     rc = stopped != 0 ? stopped : rc;
     if (rc < 0) {
+        op->rows = NULL;
+        op->row_count = 0;
         op->failed = rc;
         op->state = RI_OP_ENDED;
         return ended(op, err);
