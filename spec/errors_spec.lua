@@ -206,6 +206,6 @@ describe("errors", function()
       os.getenv "RILLE_TEST_LUA" or "lua5.4", path, url)))
     local text = pipe:read "*a"
     pipe:close()
-    assert.matches("^IO\t[^\n]*cannot be read: close what is not needed[^\n]*ulimit %-n[^\n]*: [^\n:]+\n$", text)
+    assert.matches("^IO\t[^\n]*cannot read [^\n]*: close some files[^\n]*ulimit %-n[^\n]*: [^\n:]+\n$", text)
   end)
 end)

@@ -95,7 +95,7 @@ describe("messages", function()
         ["deferred:https://u:secret@h/p?a=secret"] = "https://h/p" } do
         local _, message, code = f(url)
         assert.equal("UNSUPPORTED", code)
-        assert.equal(1, (message:find(shown .. ": this build of rille has no backend for", 1, true)))
+        assert.equal(1, (message:find(shown .. ": this build of rille does not support", 1, true)))
         assert.is_nil(message:find("secret", 1, true))
       end
     end

@@ -39,15 +39,15 @@ TEST(file__tells_a_damaged_marker_from_another_format)
         int code;
         const char *says;
     } cases[] = {
-        { "rille database\nformat 1\nx", 25, RILLE_CORRUPT, "format 1\\nx\", expected" },
+        { "rille database\nformat 1\nx", 25, RILLE_CORRUPT, "format 1\\nx\": restore" },
         { "rille database\nformat 1\n\0", 25, RILLE_CORRUPT, "format 1\\n\\x00\"" },
-        { "rille database\nformat 1", 23, RILLE_CORRUPT, "format 1\", expected" },
+        { "rille database\nformat 1", 23, RILLE_CORRUPT, "got \"rille database\\nformat 1\": restore" },
         { "rille database\nformat \x1b[2J\n", 27, RILLE_CORRUPT, "format \\x1b[2J\\n" },
-        { "rille database\nformat \n", 23, RILLE_CORRUPT, "damaged" },
+        { "rille database\nformat \n", 23, RILLE_CORRUPT, "is corrupt" },
         { "rille database\nformat 1\n12345678901234567890123456789012345678901234567890", 74, RILLE_CORRUPT,
-          "damaged" },
-        { "rille database\nformat 1\ndropping\nx", 34, RILLE_CORRUPT, "damaged" },
-        { "rille database\nformat 12\nmore", 29, RILLE_FORMAT, "has format 12, " },
+          "is corrupt" },
+        { "rille database\nformat 1\ndropping\nx", 34, RILLE_CORRUPT, "is corrupt" },
+        { "rille database\nformat 12\nmore", 29, RILLE_FORMAT, "uses storage format 12, " },
         { "rille database\nformat 123456789012345678901234567890\n", 53, RILLE_FORMAT, "newer" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -251,12 +251,13 @@ TEST(file__tells_readers_that_the_database_was_dropped)
         CHECK(i == 1 || mkdir(test_join(path.text, "/.tmp-0123", "").text, 0755) == 0); /* stops it */
         CHECK(drop_it(path.text) == RILLE_OK || i == 0);
         CHECK_RC(test_check_tree(store, &root, 1, 3, 100, &test_err), RILLE_NOTFOUND);
-        CHECK(strstr(test_err.message, path.text) != NULL && strstr(test_err.message, "it was dropped") != NULL);
+        CHECK(strstr(test_err.message, path.text) != NULL &&
+              strstr(test_err.message, "the database was dropped") != NULL);
         CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_NOTFOUND);
-        CHECK(strstr(test_err.message, "it was dropped") != NULL);
+        CHECK(strstr(test_err.message, "the database was dropped") != NULL);
         rille_revision none = { { 0 } };
         CHECK_RC(swap_text(store, &none, "base", 0), RILLE_NOTFOUND);
-        CHECK(strstr(test_err.message, "it was dropped") != NULL);
+        CHECK(strstr(test_err.message, "the database was dropped") != NULL);
         ri_store_release(store);
         test_dir_remove(dir.path);
     }

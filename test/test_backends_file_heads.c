@@ -203,14 +203,15 @@ static int reads_what_it_may_not(const char *path, rlim_t unused)
     if (test_check_tree(store, &secret, 1, 3, 100, &test_err) != RILLE_PERMISSION) {
         return 2;
     }
-    bool says_all = strstr(test_err.message, hex) != NULL && strstr(test_err.message, "right to read") != NULL &&
+    bool says_all = strstr(test_err.message, hex) != NULL &&
+                    strstr(test_err.message, "check its permissions") != NULL &&
                     strstr(test_err.message, strerror(EACCES)) != NULL;
     ri_noderef stray = secret; /* is looked for in all footers */
     memset(stray.pack, 1, sizeof stray.pack);
     if (!says_all || test_check_tree(store, &stray, 1, 3, 100, &test_err) != RILLE_PERMISSION) {
         return 3;
     }
-    says_all = strstr(test_err.message, hex) != NULL && strstr(test_err.message, "right to read") != NULL &&
+    says_all = strstr(test_err.message, hex) != NULL && strstr(test_err.message, "check its permissions") != NULL &&
                strstr(test_err.message, strerror(EACCES)) != NULL;
     ri_store_release(store);
     return says_all ? 0 : 4;
@@ -237,7 +238,7 @@ TEST(file__says_why_an_object_cannot_be_read)
     REQUIRE_RC(open_file(dir.path, false, &store), RILLE_OK);
     CHECK_RC(test_check_tree(store, &secret, 1, 3, 100, &test_err), RILLE_IO);
     CHECK(strstr(test_err.message, hex) != NULL && strstr(test_err.message, strerror(ELOOP)) != NULL);
-    CHECK(strstr(test_err.message, "restore it from a copy") != NULL);
+    CHECK(strstr(test_err.message, "restore it from a backup") != NULL);
     ri_store_release(store);
     test_dir_remove(dir.path);
 }
@@ -252,7 +253,7 @@ static int creates_where_it_may_not_write(const char *path, rlim_t unused)
     if (open_file(path, true, &store) != RILLE_PERMISSION) {
         return 1;
     }
-    return strstr(test_err.message, path) != NULL && strstr(test_err.message, "right to write") != NULL ? 0 : 2;
+    return strstr(test_err.message, path) != NULL && strstr(test_err.message, "check the permissions") != NULL ? 0 : 2;
 }
 
 TEST(file__refuses_to_create_where_it_may_not_write)
@@ -329,13 +330,13 @@ TEST(file__waits_for_no_fifo)
     make_fifo(dir.path, test_join("/packs/", hex, ".pack").text);
     REQUIRE_RC(open_file(dir.path, false, &fresh), RILLE_OK);
     CHECK_RC(test_check_tree(fresh, &root, 1, 3, 100, &test_err), RILLE_CORRUPT);
-    CHECK(strstr(test_err.message, hex) != NULL && strstr(test_err.message, "is no file") != NULL);
+    CHECK(strstr(test_err.message, hex) != NULL && strstr(test_err.message, "is not a regular file") != NULL);
     make_fifo(dir.path, "/heads/main");
     CHECK_RC(ri_store_head_read(fresh, "main", &head, &test_err), RILLE_CORRUPT);
-    CHECK(strstr(test_err.message, "heads/main is no file") != NULL);
+    CHECK(strstr(test_err.message, "heads/main is not a regular file") != NULL);
     make_fifo(dir.path, "/lock");
     CHECK_RC(swap_text(fresh, &revision, "base+1", 4), RILLE_CORRUPT);
-    CHECK(strstr(test_err.message, "\"lock\" in it is no file") != NULL);
+    CHECK(strstr(test_err.message, "\"lock\" is not a regular file") != NULL);
     ri_store_release(fresh);
     make_fifo(dir.path, "/rille");
     CHECK_RC(open_file(dir.path, false, &fresh), RILLE_FOREIGN);

@@ -310,7 +310,7 @@ TEST(lmdb__tells_a_file_without_bytes_from_a_creation_that_died)
     CHECK(truncate(data.text, 0) == 0);
     for (int create = 0; create < 2; create++) {
         CHECK_RC(open_lmdb(path.text, create == 1, &store), RILLE_CORRUPT);
-        CHECK(strstr(test_err.message, "restore it from a copy") != NULL);
+        CHECK(strstr(test_err.message, "restore it from a backup") != NULL);
     }
     CHECK(unlink(test_join(path.text, "/lock.mdb", "").text) == 0);
     CHECK_RC(open_lmdb(path.text, false, &store), RILLE_NOTFOUND);

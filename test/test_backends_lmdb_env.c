@@ -142,10 +142,10 @@ TEST(lmdb_env__says_that_a_lost_map_needs_a_reopening)
     refuse_big_maps(1); /* asked for, and taken by somebody else meanwhile */
     CHECK_RC(write_much(store, 1), RILLE_IO);
     refuse_big_maps(UINT32_MAX);
-    CHECK(strstr(test_err.message, "open it again") != NULL);
+    CHECK(strstr(test_err.message, "reconnect") != NULL);
     CHECK_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_IO);
     CHECK_RC(test_set_head(store, "side", "small", 5, NULL, &test_err), RILLE_IO);
-    CHECK(strstr(test_err.message, "open it again") != NULL);
+    CHECK(strstr(test_err.message, "reconnect") != NULL);
     CHECK_EQ_INT(ri_store_size_bytes(store), 0);
     ri_store_release(store);
     REQUIRE_RC(open_lmdb(path.text, false, &store), RILLE_OK);
@@ -376,25 +376,25 @@ TEST(lmdb_env__says_what_a_user_may_not_do)
         return; /* only root can become somebody else */
     }
     CHECK(chmod(dir.path, 0755) == 0 && mkdir(path.text, 0755) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, true, "right to write to the directory"), RILLE_PERMISSION);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "create the database first"), RILLE_NOTFOUND);
+    CHECK_EQ_INT(open_as_stranger(path.text, true, "check the permissions of the directory"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "{create = true}"), RILLE_NOTFOUND);
     REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
     CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
     ri_store_release(store);
     CHECK(chmod(path.text, 0) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and to search it"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "check the read and search permissions"), RILLE_PERMISSION);
     CHECK(chmod(path.text, 0444) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, true, "right to read and to search it"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, true, "check the read and search permissions"), RILLE_PERMISSION);
     CHECK(chmod(path.text, 0755) == 0 && chmod(data.text, 0644) == 0 && chmod(lock.text, 0644) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and write it"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "check its permissions"), RILLE_PERMISSION);
     CHECK(chmod(data.text, 0666) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read and write it"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "check its permissions"), RILLE_PERMISSION);
     CHECK(chmod(data.text, 0600) == 0 && chmod(lock.text, 0666) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "right to read it"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "check its permissions"), RILLE_PERMISSION);
     CHECK(chmod(data.text, 0444) == 0);
     CHECK_EQ_INT(open_as_stranger(path.text, false, ""), RILLE_OK);
     CHECK(unlink(lock.text) == 0);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "write to the directory"), RILLE_PERMISSION);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "check the permissions of the directory"), RILLE_PERMISSION);
     test_dir_remove(dir.path);
 }
 
@@ -459,7 +459,7 @@ TEST(lmdb_env__lets_readers_open_a_file_that_ends_before_free_pages)
     CHECK(chmod(data.text, 0444) == 0 && chmod(lock.text, 0666) == 0);
     CHECK_EQ_INT(open_as_stranger(path.text, false, ""), RILLE_OK);
     CHECK(truncate(data.text, 3L * 4096) == 0); /* no page of the tree is there any more */
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "restore it from a copy"), RILLE_CORRUPT);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "restore it from a backup"), RILLE_CORRUPT);
     test_dir_remove(dir.path);
 }
 

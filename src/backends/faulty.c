@@ -297,7 +297,7 @@ int ri_backend_faulty_wrap_text(const rille_backend *inner, const char *plan, si
             inner->ops->close(inner->self);
             *out = (rille_backend){ 0 };
             return ri_fail(err, RILLE_SYNTAX,
-                           "store URL: faulty: wants FAULT/SLOT/AT such as io/put/3 before the semicolon");
+                           "store URL: faulty: expects FAULT/SLOT/AT, such as io/put/3, before the semicolon");
         }
     }
     return wrap(inner, NULL, &own, out, err);

@@ -24,7 +24,7 @@
 const char *ri_file_remedy(int errnum)
 {
     bool forbidden = errnum == EACCES || errnum == EPERM || errnum == EROFS;
-    return forbidden ? " (give this user the right to write to it, or name another one)" : "";
+    return forbidden ? " (check the permissions, or use another directory)" : "";
 }
 
 int ri_file_fail(const file_db *db, const char *doing, const char *path, int errnum, rille_err *err)
@@ -33,8 +33,8 @@ int ri_file_fail(const file_db *db, const char *doing, const char *path, int err
         return ri_fail_nomem(err);
     }
     if (errnum == RI_DISK_NO_FILE) {
-        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s is no file (a FIFO, a directory ...): restore it from a copy",
-                       db->path, path);
+        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s is not a regular file: restore it from a backup", db->path,
+                       path);
     }
     return ri_fail_errno(err, errnum, "file:%s: cannot %s %s", db->path, doing, path);
 }
@@ -155,19 +155,19 @@ static int judge_unmarked(const file_db *db, rille_err *err)
     dir_contents contents = { 0 };
     int errnum = look_around(db, &contents);
     if (errnum != 0) {
-        return ri_fail_errno(err, errnum, "file:%s: cannot look into the directory", db->path);
+        return ri_fail_errno(err, errnum, "file:%s: cannot read the directory", db->path);
     }
     if (contents.strange == 0) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no database in the directory (create it first)",
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no database in the directory" RI_REMEDY_CREATE,
                        db->path);
     }
     if (contents.lmdb) {
-        return ri_fail(err, RILLE_FOREIGN, "file:%s holds an LMDB database, not a rille directory (is it lmdb:%s?)",
+        return ri_fail(err, RILLE_FOREIGN, "file:%s: the directory contains an LMDB database; did you mean lmdb:%s?",
                        db->path, db->path);
     }
     return ri_fail(err, RILLE_FOREIGN,
                    "file:%s: the directory has files but no \"" FILE_MARKER_NAME
-                   "\" among them: it is no rille database (name a new or an empty directory)",
+                   "\", so it is not a rille database (use a new or empty directory)",
                    db->path);
 }
 
@@ -211,7 +211,7 @@ bool ri_file_is_dropped(const file_db *db)
 
 int ri_file_fail_dropped(const file_db *db, rille_err *err)
 {
-    return ri_fail(err, RILLE_NOTFOUND, "file:%s: it was dropped", db->path);
+    return ri_fail(err, RILLE_NOTFOUND, "file:%s: the database was dropped", db->path);
 }
 
 /* The number of another format, which ends its line; NULL: it is none. */
@@ -240,7 +240,10 @@ static void show_marker(char *out, size_t size, const marker_text *text)
 static int judge_marker(const file_db *db, const marker_text *text, rille_err *err)
 {
     if (strncmp(text->bytes, MARKER_BEGIN, sizeof MARKER_BEGIN - 1) != 0) {
-        return ri_fail(err, RILLE_FOREIGN, "file:%s: the file \"" FILE_MARKER_NAME "\" in it is not rille's", db->path);
+        return ri_fail(err, RILLE_FOREIGN,
+                       "file:%s: its file \"" FILE_MARKER_NAME
+                       "\" was not written by rille (use a new or empty directory)",
+                       db->path);
     }
     if (text->len == sizeof MARKER_TEXT - 1 && memcmp(text->bytes, MARKER_TEXT, text->len) == 0) {
         return RILLE_OK;
@@ -248,14 +251,16 @@ static int judge_marker(const file_db *db, const marker_text *text, rille_err *e
     const char *other = other_format(text);
     if (other != NULL) {
         int len = (int)strcspn(other, "\n");
-        return ri_fail(err, RILLE_FORMAT, "file:%s has format %.*s, this rille reads format 1 (use a newer rille)",
+        return ri_fail(err, RILLE_FORMAT,
+                       "file:%s: the database uses storage format %.*s, but this version of rille supports format 1: "
+                       "use a newer version of rille",
                        db->path, len < 20 ? len : 20, other);
     }
     char shown[MARKER_BYTES_MAX + 1];
     show_marker(shown, sizeof shown, text);
     return ri_fail(err, RILLE_CORRUPT,
-                   "file:%s: the file \"" FILE_MARKER_NAME "\" in it is damaged: it is \"%s\", expected \"rille "
-                   "database\\nformat 1\\n\": restore it from a copy",
+                   "file:%s: its file \"" FILE_MARKER_NAME
+                   "\" is corrupt: expected \"rille database\\nformat 1\\n\", got \"%s\": restore it from a backup",
                    db->path, shown);
 }
 
@@ -380,7 +385,7 @@ static int file_drop(void *self, rille_err *err)
     int errnum = drop_all(db);
     ri_file_unlock(db);
     if (errnum != 0) {
-        return ri_fail_errno(err, errnum, "file:%s: cannot remove all of the database", db->path);
+        return ri_fail_errno(err, errnum, "file:%s: cannot remove the database completely", db->path);
     }
     remove_dir(db);
     return RILLE_OK;
@@ -510,16 +515,15 @@ static int open_dir(file_db *db, bool create, rille_err *err)
     int errnum;
     if (create && mkdir(db->path, 0777) != 0 && errno != EEXIST) {
         errnum = errno;
-        return ri_fail_errno(err, errnum, "file:%s: cannot make the directory%s", db->path,
-                             errnum == ENOENT ? " (its parent is missing)" : "");
+        return ri_fail_errno(err, errnum, "file:%s: cannot create the directory%s", db->path,
+                             errnum == ENOENT ? " (its parent directory does not exist)" : "");
     }
     db->dir = ri_disk_open(AT_FDCWD, db->path, O_RDONLY | O_DIRECTORY, &errnum);
     if (db->dir >= 0) {
         return RILLE_OK;
     }
     if (errnum == ENOENT) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no such directory (create the database first)",
-                       db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no such directory" RI_REMEDY_CREATE, db->path);
     }
     if (errnum == ENOTDIR) {
         return ri_fail(err, RILLE_FOREIGN, "file:%s is not a directory", db->path);

@@ -44,7 +44,7 @@ static int path_of(const file_db *db, const char *branch, head_path *out, rille_
 {
     size_t len = strlen(branch);
     if (len == 0 || len > FILE_BRANCH_LEN_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "file:%s: the name of a branch has %zu bytes, 1 to %d are possible", db->path,
+        return ri_fail(err, RILLE_LIMIT, "file:%s: branch name is %zu bytes long; it must be 1 to %d bytes", db->path,
                        len, FILE_BRANCH_LEN_MAX);
     }
     static const char digits[] = "0123456789ABCDEF";
@@ -141,8 +141,7 @@ int ri_file_lock(file_db *db, rille_err *err)
     if (errnum != 0) {
         ri_mutex_unlock(&db->swap_lock);
         if (errnum == RI_DISK_NO_FILE) {
-            return ri_fail(err, RILLE_CORRUPT,
-                           "file:%s: \"" FILE_LOCK_NAME "\" in it is no file (a FIFO, a directory ...): remove it",
+            return ri_fail(err, RILLE_CORRUPT, "file:%s: its \"" FILE_LOCK_NAME "\" is not a regular file: remove it",
                            db->path);
         }
         if (errnum == ENOENT && ri_file_is_dropped(db)) { /* the directory too */
@@ -274,8 +273,8 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
         return ri_file_fail(db, "read", path, errno, err);
     }
     if ((uint64_t)info.st_size > FILE_HEAD_BYTES_MAX) {
-        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s has %llu bytes, a head is never that long", db->path, path,
-                       (unsigned long long)info.st_size);
+        return ri_fail(err, RILLE_CORRUPT, "file:%s: %s is %llu bytes long, which is too long for a branch head",
+                       db->path, path, (unsigned long long)info.st_size);
     }
     size_t len = (size_t)info.st_size;
     uint8_t *bytes = ri_alloc(len);
@@ -331,7 +330,7 @@ static int replace_head(const file_db *db, const char *path, const uint8_t *byte
  * nothing was committed. */
 static int fail_unknown(const file_db *db, const char *path, int errnum, rille_err *err)
 {
-    (void)ri_fail_errno(err, errnum, "file:%s: it is unknown whether %s holds the commit (read it again to find out)",
+    (void)ri_fail_errno(err, errnum, "file:%s: it is unknown whether %s contains the commit: read it again to find out",
                         db->path, path);
     if (err != NULL) {
         err->code = RILLE_IO;
@@ -459,8 +458,8 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
         rc = memcmp(&swap->expected, &found, sizeof found) == 0 ? RILLE_OK : RILLE_CONFLICT;
     }
     if (rc == RILLE_OK && swap->kept_len > (uint64_t)info.st_size) {
-        rc = ri_fail(err, RILLE_MISUSE, "file:%s: %zu kept bytes of a head of %lld", db->path, swap->kept_len,
-                     (long long)info.st_size);
+        rc = ri_fail(err, RILLE_MISUSE, "file:%s: cannot keep %zu bytes of a branch head of %lld bytes", db->path,
+                     swap->kept_len, (long long)info.st_size);
     }
     if (rc != RILLE_OK) {
         release_open(*open);

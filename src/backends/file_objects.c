@@ -304,7 +304,7 @@ int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err 
     for (size_t i = 0; i < count; i++) {
         object_path path;
         if (!path_of(&puts[i].object, &path)) {
-            return ri_fail(err, RILLE_MISUSE, "file:%s keeps nodes in packs, not one by one", db->path);
+            return ri_fail(err, RILLE_MISUSE, "file:%s: nodes are stored in packs, not as single objects", db->path);
         }
         int errnum = write_object(db, &puts[i], path.text);
         if (errnum != 0) {

@@ -68,7 +68,7 @@ int ri_lmdb_check_format_row(const ri_lmdb_txn *txn)
 int ri_lmdb_fail_write(const lmdb_db *db, const char *doing, int code, rille_err *err)
 {
     if (code == MDB_NOTFOUND) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: it was dropped", db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: the database was dropped", db->path);
     }
     return ri_lmdb_fail(db->path, doing, code, err);
 }
@@ -262,15 +262,18 @@ static int check_format(const lmdb_db *db, rille_err *err)
         return ri_lmdb_fail(db->path, "read the format", code, err);
     }
     if (ours) {
-        return format == FORMAT
-                   ? RILLE_OK
-                   : ri_fail(err, RILLE_FORMAT, "lmdb:%s has format %u, this rille reads format %u (use a newer rille)",
-                             db->path, (unsigned)format, FORMAT);
+        return format == FORMAT ? RILLE_OK
+                                : ri_fail(err, RILLE_FORMAT,
+                                          "lmdb:%s: the database uses storage format %u, but this version of rille "
+                                          "supports format %u: use a newer version of rille",
+                                          db->path, (unsigned)format, FORMAT);
     }
     return stat.ms_entries == 0
-               ? ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: the environment is empty (create the database first)", db->path)
+               ? ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no database in the directory" RI_REMEDY_CREATE,
+                         db->path)
                : ri_fail(err, RILLE_FOREIGN,
-                         "lmdb:%s holds somebody else's LMDB database (name a new or an empty directory)", db->path);
+                         "lmdb:%s: this LMDB environment was not created by rille (use a new or empty directory)",
+                         db->path);
 }
 
 static int lmdb_drop(void *self, rille_err *err)

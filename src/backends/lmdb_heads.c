@@ -26,7 +26,7 @@ static int key_of_head(const lmdb_db *db, const char *branch, head_key *out, ril
 {
     size_t len = strlen(branch);
     if (len == 0 || len > BRANCH_LEN_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "lmdb:%s: the name of a branch has %zu bytes, 1 to %d are possible", db->path,
+        return ri_fail(err, RILLE_LIMIT, "lmdb:%s: branch name is %zu bytes long; it must be 1 to %d bytes", db->path,
                        len, BRANCH_LEN_MAX);
     }
     memcpy(out->bytes, "h/", 2);
@@ -223,8 +223,9 @@ int ri_lmdb_head_swap(void *self, const rille_head_swap *swap, rille_revision *r
     swap_args args = { .swap = swap, .key = &key };
     int code = ri_lmdb_write(env, swap_step, &args, swap->durable);
     if (code == RI_LMDB_STOP) {
-        return args.rc == RILLE_CONFLICT ? RILLE_CONFLICT
-                                         : ri_fail(err, args.rc, "lmdb:%s: more bytes kept than a head has", db->path);
+        return args.rc == RILLE_CONFLICT
+                   ? RILLE_CONFLICT
+                   : ri_fail(err, args.rc, "lmdb:%s: cannot keep more bytes than the branch head has", db->path);
     }
     if (code != 0) {
         return ri_lmdb_fail_write(db, "write a head", code, err);

@@ -63,7 +63,7 @@ void ri_lmdb_place_remove_dir(const ri_lmdb_place *place)
 static int fail_dir(const char *path, const char *doing, int errnum, rille_err *err)
 {
     return ri_fail_errno(err, errnum, "lmdb:%s: cannot %s the directory%s", path, doing,
-                         errnum == EACCES ? " (give this user the right to read and to search it)" : "");
+                         errnum == EACCES ? " (check the read and search permissions)" : "");
 }
 
 static int open_dir(const char *path, bool create, int *out, rille_err *err)
@@ -71,14 +71,14 @@ static int open_dir(const char *path, bool create, int *out, rille_err *err)
     int errnum;
     struct stat info;
     if (create && mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
-        return ri_fail_errno(err, errno, "lmdb:%s: cannot make the directory", path);
+        return ri_fail_errno(err, errno, "lmdb:%s: cannot create the directory", path);
     }
     *out = ri_disk_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, &errnum);
     if (*out >= 0) {
         return RILLE_OK;
     }
     if (errnum == ENOENT) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no such directory (create the database first)", path);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no such directory" RI_REMEDY_CREATE, path);
     }
     if (errnum == ENOTDIR && stat(path, &info) == 0) {
         return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
@@ -131,7 +131,8 @@ static int prepare(ri_lmdb_place *place, rille_err *err)
     int code = ri_disk_walk(place->dir, ".", find_other_file, &has_others);
     if (code == 0 && has_others) {
         return ri_fail(err, RILLE_FOREIGN,
-                       "lmdb:%s: the directory has files but no data.mdb: name a new or an empty directory",
+                       "lmdb:%s: the directory has files but no data.mdb, so it is not a rille database: use a new or "
+                       "empty directory",
                        place->path);
     }
     code = code == 0 ? ri_lmdb_place_remove(place, RI_LMDB_LOCK_NAME, &place->lock) : code;
@@ -143,8 +144,8 @@ static int check_kind(const ri_lmdb_place *place, const char *name, const ri_lmd
 {
     return !file->there || file->is_file
                ? RILLE_OK
-               : ri_fail(err, RILLE_FOREIGN, "lmdb:%s: %s is not a file (name a new or an empty directory)",
-                         place->path, name);
+               : ri_fail(err, RILLE_FOREIGN, "lmdb:%s: %s is not a file (use a new or empty directory)", place->path,
+                         name);
 }
 
 static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
@@ -152,14 +153,14 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     int code = ri_lmdb_file_find(place->dir, RI_LMDB_DATA_NAME, &place->data);
     code = code == 0 ? ri_lmdb_file_find(place->dir, RI_LMDB_LOCK_NAME, &place->lock) : code;
     if (code != 0) {
-        return fail_dir(place->path, "look into", code, err);
+        return fail_dir(place->path, "read", code, err);
     }
     RI_TRY(check_kind(place, RI_LMDB_DATA_NAME, &place->data, err));
     RI_TRY(check_kind(place, RI_LMDB_LOCK_NAME, &place->lock, err));
     if (place->data.there && place->data.len == 0 && place->lock.there) {
         return ri_fail(err, RILLE_CORRUPT,
-                       "lmdb:%s: data.mdb has no bytes, it was cut short (restore it from a copy, or remove it and "
-                       "lock.mdb to begin anew)",
+                       "lmdb:%s: data.mdb is empty: it was truncated (restore it from a backup, or remove it and "
+                       "lock.mdb to start again)",
                        place->path);
     }
     place->data.there = place->data.there && place->data.len > 0; /* (P2) */
@@ -168,7 +169,8 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     }
     return create
                ? prepare(place, err)
-               : ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no data.mdb (create the database first)", place->path);
+               : ri_fail(err, RILLE_NOTFOUND,
+                         "lmdb:%s: there is no database in the directory (no data.mdb)" RI_REMEDY_CREATE, place->path);
 }
 
 int ri_lmdb_place_fail_forbidden(const ri_lmdb_place *place, int errnum, rille_err *err)
@@ -176,23 +178,20 @@ int ri_lmdb_place_fail_forbidden(const ri_lmdb_place *place, int errnum, rille_e
     const char *path = place->path;
     if (!place->data.there) {
         return ri_fail_errno(err, errnum,
-                             "lmdb:%s: cannot make data.mdb and lock.mdb (give this user the right to write to the "
-                             "directory, or name another one)",
+                             "lmdb:%s: cannot create data.mdb and lock.mdb (check the permissions of the directory, or "
+                             "use another directory)",
                              path);
     }
     if (faccessat(place->dir, RI_LMDB_DATA_NAME, R_OK, AT_EACCESS) != 0) {
-        return ri_fail_errno(err, errnum, "lmdb:%s: cannot read data.mdb (give this user the right to read it)", path);
+        return ri_fail_errno(err, errnum, "lmdb:%s: cannot read data.mdb (check its permissions)", path);
     }
     if (!place->lock.there) {
-        return ri_fail_errno(err, errnum,
-                             "lmdb:%s: cannot make lock.mdb, which readers need too (give this user the right to write "
-                             "to the directory)",
-                             path);
+        return ri_fail_errno(
+            err, errnum,
+            "lmdb:%s: cannot create lock.mdb, which readers need too (check the permissions of the directory)", path);
     }
     return ri_fail_errno(err, errnum,
-                         "lmdb:%s: cannot write to lock.mdb, which readers need too (give this user the right to read "
-                         "and write it)",
-                         path);
+                         "lmdb:%s: cannot write to lock.mdb, which readers need too (check its permissions)", path);
 }
 
 int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_err *err)
@@ -203,7 +202,8 @@ int ri_lmdb_place_lock(const char *path, bool create, ri_lmdb_place *out, rille_
         RI_TRY(try_lock(out, create, &gone, err));
     }
     if (gone) {
-        return ri_fail(err, RILLE_BUSY, "lmdb:%s: others remove and make the directory all the time, try again", path);
+        return ri_fail(err, RILLE_BUSY,
+                       "lmdb:%s: other processes keep removing and recreating the directory: try again", path);
     }
     int rc = look_into(out, create, err);
     if (rc != RILLE_OK) {

@@ -32,40 +32,39 @@ int ri_lmdb_fail(const char *path, const char *doing, int code, rille_err *err)
         return ri_fail_nomem(err);
     case MDB_MAP_FULL:
     case ENOSPC:
-        return ri_fail(err, RILLE_FULL, "lmdb:%s: cannot %s: no room (disk or map is full)", path, doing);
+        return ri_fail(err, RILLE_FULL, "lmdb:%s: cannot %s: the disk or the map is full", path, doing);
     case ENOENT:
         return ri_fail(
             err, RILLE_NOTFOUND,
-            "lmdb:%s: cannot %s: its files were removed or replaced; what was open on them is lost with them", path,
+            "lmdb:%s: cannot %s: its files were removed or replaced: close all connections to it and reconnect", path,
             doing);
     case MDB_NOTFOUND:
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: cannot %s: nothing there", path, doing);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: cannot %s: not found", path, doing);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-        return ri_fail(err, RILLE_CORRUPT, "lmdb:%s: cannot %s: the database is damaged, restore it from a copy", path,
-                       doing);
+        return ri_fail(err, RILLE_CORRUPT, "lmdb:%s: cannot %s: the database is corrupt: restore it from a backup",
+                       path, doing);
     case MDB_INVALID:
         return ri_fail(err, RILLE_FOREIGN, "lmdb:%s: data.mdb is not an LMDB file", path);
     case MDB_VERSION_MISMATCH:
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s was written by another version of LMDB", path);
+        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s: data.mdb was written by a different version of LMDB", path);
     case MDB_INCOMPATIBLE:
     case MDB_BAD_DBI:
-        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s holds somebody else's LMDB database", path);
+        return ri_fail(err, RILLE_FOREIGN, "lmdb:%s: this LMDB environment was not created by rille", path);
     case MDB_READERS_FULL:
-        return ri_fail(err, RILLE_BUSY, "lmdb:%s: %d readers are there already, no more are possible", path,
-                       RI_LMDB_READERS_MAX);
+        return ri_fail(err, RILLE_BUSY, "lmdb:%s: too many readers: the limit is %d", path, RI_LMDB_READERS_MAX);
     case NO_ADDRESS_SPACE:
         return ri_fail(err, RILLE_FULL,
                        "lmdb:%s: cannot %s: this process has no address space for a larger map (raise its limit: "
                        "ulimit -v)",
                        path, doing);
     case ENV_IS_DEAD:
-        return ri_fail(err, RILLE_IO,
-                       "lmdb:%s: cannot %s: its map was lost when it was to grow: close all connections to it in this "
-                       "process and open it again",
-                       path, doing);
+        return ri_fail(
+            err, RILLE_IO,
+            "lmdb:%s: cannot %s: the map could not grow: close all connections to it in this process and reconnect",
+            path, doing);
     case MDB_PANIC:
-        return ri_fail(err, RILLE_IO, "lmdb:%s: an earlier write failed badly: close the database and open it again",
+        return ri_fail(err, RILLE_IO, "lmdb:%s: an earlier write failed: close all connections to it and reconnect",
                        path);
     default:
         return code > 0 ? ri_fail_errno(err, code, "lmdb:%s: cannot %s", path, doing)

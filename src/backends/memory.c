@@ -170,7 +170,7 @@ static int memory_get_many(void *self, rille_get *gets, size_t count, rille_err 
 
 static int fail_dropped(const memory_db *db, rille_err *err)
 {
-    return ri_fail(err, RILLE_NOTFOUND, "mem:%s: it was dropped", db->name);
+    return ri_fail(err, RILLE_NOTFOUND, "mem:%s: the database was dropped", db->name);
 }
 
 static int memory_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
@@ -296,7 +296,8 @@ static int write_head(memory_db *db, memory_head *head, const rille_head_swap *s
 {
     size_t kept = swap->kept_len;
     if (kept > head->len || kept > swap->cell_len) {
-        return ri_fail(err, RILLE_MISUSE, "mem:%s: %zu kept bytes of a head of %zu", db->name, kept, head->len);
+        return ri_fail(err, RILLE_MISUSE, "mem:%s: cannot keep %zu bytes of a branch head of %zu bytes", db->name, kept,
+                       head->len);
     }
     if (!RI_GROW(&head->cell, &head->cap, swap->cell_len)) {
         return ri_fail_nomem(err);
@@ -510,7 +511,7 @@ static int reach_db(const char *name, bool create, memory_db **out, rille_err *e
         }
     }
     if (!create && !is_private) {
-        return ri_fail(err, RILLE_NOTFOUND, "mem:%s: this process has no such database (create it first)", name);
+        return ri_fail(err, RILLE_NOTFOUND, "mem:%s: this process has no database of that name" RI_REMEDY_CREATE, name);
     }
     memory_db *db = new_db(name);
     if (db == NULL) {

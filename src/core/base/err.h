@@ -23,6 +23,9 @@ int ri_fail(rille_err *err, int code, const char *format, ...) RI_PRINTF(3, 4);
 /* The same for a failed system call: picks PERMISSION, FULL, NOTFOUND, NOMEM or IO by errno and appends its text. */
 int ri_fail_errno(rille_err *err, int errnum, const char *format, ...) RI_PRINTF(3, 4);
 
+/* The end of a message about a database that does not exist. In Lua's notation; C has rille_options.create. */
+#define RI_REMEDY_CREATE " (to create it, connect with {create = true})"
+
 /* "out of memory", without formatting. */
 int ri_fail_nomem(rille_err *err);
 

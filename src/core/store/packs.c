@@ -137,7 +137,7 @@ static int check_pack(ri_store *store, const uint8_t *id, rille_err *err)
     int rc = read_range(store, id, 0, 0, &bytes, &len, err);
     if (rc != RILLE_OK) {
         return rc == RILLE_NOMEM ? ri_fail_nomem(err)
-                                 : ri_fail(err, rc, "%s: pack %s cannot be read", ri_store_url(store), hex);
+                                 : ri_fail(err, rc, "%s: cannot read pack %s", ri_store_url(store), hex);
     }
     ri_blake2b(hash, bytes, len);
     bool good =
@@ -146,7 +146,8 @@ static int check_pack(ri_store *store, const uint8_t *id, rille_err *err)
         ri_pack_read_footer(bytes + footer_offset, len - (size_t)footer_offset, footer_offset, &footer) == RILLE_OK;
     ri_free(bytes);
     return good ? RILLE_OK
-                : ri_fail(err, RILLE_CORRUPT, "%s: pack %s is not what its name says: restore it from a copy",
+                : ri_fail(err, RILLE_CORRUPT,
+                          "%s: pack %s is corrupt (it does not match its name): restore it from a backup",
                           ri_store_url(store), hex);
 }
 

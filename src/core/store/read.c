@@ -198,15 +198,15 @@ int ri_store_fail_read(const ri_store *store, const char *what, int rc, int errn
 {
     const char *remedy = "";
     if (rc == RILLE_PERMISSION) {
-        remedy = " (give this user the right to read it)";
+        remedy = " (check its permissions)";
     } else if (errnum == EMFILE || errnum == ENFILE) {
-        remedy = ": close what is not needed, or allow more open files (ulimit -n)";
+        remedy = ": close some files, or raise the limit of open files (ulimit -n)";
     } else if (rc == RILLE_IO) {
-        remedy = " (check the disk, or restore it from a copy)";
+        remedy = " (check the disk, or restore it from a backup)";
     }
     bool explains = errnum != 0 && ri_fail_errno(NULL, errnum, "%s", "") == rc;
-    return explains ? ri_fail_errno(err, errnum, "%s: %s cannot be read%s", store->url, what, remedy)
-                    : ri_fail(err, rc, "%s: %s cannot be read%s", store->url, what, remedy);
+    return explains ? ri_fail_errno(err, errnum, "%s: cannot read %s%s", store->url, what, remedy)
+                    : ri_fail(err, rc, "%s: cannot read %s%s", store->url, what, remedy);
 }
 
 /* Says what happened to a want, when nothing has said it yet. A backend gives a range only a code: `errnum` is what its
@@ -221,16 +221,16 @@ static int fail_want(ri_store *store, const ri_want *want, int rc, int errnum, r
     }
     want_name name = name_of(want);
     if (rc == RILLE_CORRUPT && errnum == ENXIO) { /* what opens no FIFO, socket or directory */
-        return ri_fail(err, rc,
-                       "%s: %s cannot be read: %s is no file (a FIFO, a directory ...): restore it from a copy",
-                       store->url, name.text, place_of(store, want).text);
+        return ri_fail(err, rc, "%s: cannot read %s: %s is not a regular file: restore it from a backup", store->url,
+                       name.text, place_of(store, want).text);
     }
     if (rc == RILLE_CORRUPT) {
-        return ri_fail(err, rc, "%s: %s is damaged (its bytes do not match its address): restore it from a copy",
+        return ri_fail(err, rc, "%s: %s is corrupt (its bytes do not match its address): restore it from a backup",
                        store->url, name.text);
     }
     if (rc == RILLE_NOTFOUND) {
-        return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?)", store->url, name.text);
+        return ri_fail(err, rc, "%s: %s is missing (was it deleted, or not copied?): restore it from a backup",
+                       store->url, name.text);
     }
     want_name place = place_of(store, want);
     char what[2 * sizeof name.text + 4];
@@ -364,7 +364,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
         return RILLE_OK;
     }
     if (ri_addr_is_zero(ref->addr)) {
-        return ri_fail(err, RILLE_CORRUPT, "%s: a reference names no node (its address is zero)", store->url);
+        return ri_fail(err, RILLE_CORRUPT, "%s: a reference to a node is empty (its address is zero)", store->url);
     }
     if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
         return ri_io_want(io, store, ref, decode, err);

@@ -96,7 +96,7 @@ static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_bac
     case RI_SCHEME_FAULTY:
         break;
     }
-    return ri_fail(err, RILLE_UNSUPPORTED, "%s: this build of rille has no backend for %s:; it supports %s", url->shown,
+    return ri_fail(err, RILLE_UNSUPPORTED, "%s: this build of rille does not support %s:; it supports %s", url->shown,
                    ri_scheme_name(url->scheme), ri_url_supported());
 }
 
@@ -328,7 +328,7 @@ int ri_store_check_heads(ri_store *store, rille_err *err)
         return RILLE_OK;
     }
     return ri_fail(err, RILLE_CORRUPT,
-                   "%s: the head of the database is missing, though its data is there: restore heads/main from a copy, "
+                   "%s: the branch head is missing, although there are data files: restore heads/main from a backup, "
                    "or drop the database",
                    store->url);
 }

@@ -98,7 +98,7 @@ static int parse_params(const char *text, ri_url *out, rille_err *err)
         size_t len = strcspn(text, "&");
         const char *equals = memchr(text, '=', len);
         if (equals == NULL || equals == text) {
-            return ri_fail(err, RILLE_SYNTAX, "store URL: a parameter after ? is not of the form key=value");
+            return ri_fail(err, RILLE_SYNTAX, "store URL: a parameter after ? must have the form key=value");
         }
         if (out->param_count == RI_URL_PARAMS_MAX) {
             return ri_fail(err, RILLE_SYNTAX, "store URL: more than %d parameters", RI_URL_PARAMS_MAX);

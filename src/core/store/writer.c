@@ -87,7 +87,7 @@ int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
 {
     *out = NULL;
     if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "%s cannot be written", store->url);
+        return ri_fail(err, RILLE_READONLY, "cannot write %s", store->url);
     }
     ri_writer *writer = ri_alloc_zero(sizeof *writer);
     if (writer == NULL) {
@@ -368,11 +368,11 @@ int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, 
     *out = (ri_noderef){ 0 };
     RI_TRY(check_open(writer, err));
     if (writer->sealed) {
-        return ri_fail(err, RILLE_MISUSE, "%s: a node comes after the writer was sealed", writer->store->url);
+        return ri_fail(err, RILLE_MISUSE, "%s: a node was added after the writer was sealed", writer->store->url);
     }
     if (len > RI_NODE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "%s: a node of %zu bytes is above the limit of %zu", writer->store->url, len,
-                       RI_NODE_BYTES_MAX);
+        return ri_fail(err, RILLE_LIMIT, "%s: a node is too long: %zu bytes (the maximum is %zu)", writer->store->url,
+                       len, RI_NODE_BYTES_MAX);
     }
     uint8_t addr[RI_HASH_SIZE];
     ri_blake2b(addr, bytes, len);
@@ -408,8 +408,8 @@ int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint
     memset(addr, 0, RI_HASH_SIZE);
     RI_TRY(check_open(writer, err));
     if (len > RI_BLOB_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "%s: a value of %zu bytes is above the limit of %zu", writer->store->url, len,
-                       RI_BLOB_BYTES_MAX);
+        return ri_fail(err, RILLE_LIMIT, "%s: a value is too long: %zu bytes (the maximum is %zu)", writer->store->url,
+                       len, RI_BLOB_BYTES_MAX);
     }
     uint8_t hash[RI_HASH_SIZE];
     ri_blake2b(hash, bytes, len);
@@ -529,7 +529,7 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
 {
     *revision = (rille_revision){ 0 };
     if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "%s cannot be written", store->url);
+        return ri_fail(err, RILLE_READONLY, "cannot write %s", store->url);
     }
     if (writer == NULL) {
         return ri_store_swap_head(store, swap, revision, err);

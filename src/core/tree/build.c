@@ -43,7 +43,7 @@ int ri_builder_add(ri_builder *builder, const ri_datom *d, rille_err *err)
 {
     ri_chunker *chunker = &builder->chunker;
     if (chunker->n > 0 && ri_datom_cmp(chunker->order, &chunker->rows[chunker->n - 1], d) >= 0) {
-        return ri_fail(err, RILLE_INTERNAL, "datoms for the tree %s came out of order: e %llu, a %u after e %llu, a %u",
+        return ri_fail(err, RILLE_INTERNAL, "datoms for the tree %s are out of order: e %llu, a %u after e %llu, a %u",
                        ri_order_name(chunker->order), (unsigned long long)d->e, (unsigned)d->a,
                        (unsigned long long)chunker->rows[chunker->n - 1].e, (unsigned)chunker->rows[chunker->n - 1].a);
     }

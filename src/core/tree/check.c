@@ -53,7 +53,7 @@ static int check_bytes(check *c, const ri_noderef *ref, const ri_node *node)
     uint8_t addr[RI_HASH_SIZE];
     ri_blake2b(addr, node->bytes, node->len);
     if (memcmp(addr, ref->addr, RI_HASH_SIZE) != 0) {
-        return wrong(c, ref, node->level, "its bytes have another address");
+        return wrong(c, ref, node->level, "its bytes do not match its address");
     }
     int rc = ri_node_check(node, c->err);
     if (rc != RILLE_OK) {
@@ -80,7 +80,7 @@ static int check_bytes(check *c, const ri_noderef *ref, const ri_node *node)
     rc = ri_node_encode(c->encoder, c->order, node->level, c->rows, node->count, counts, addrs, &c->bytes, c->err);
     ri_free(counts);
     if (rc == RILLE_OK && (c->bytes.len != node->len || memcmp(c->bytes.p, node->bytes, node->len) != 0)) {
-        return wrong(c, ref, node->level, "it is not encoded in the one way that its rows have");
+        return wrong(c, ref, node->level, "it does not have the canonical encoding of its rows");
     }
     return rc;
 }
@@ -96,20 +96,20 @@ static int check_leaf(check *c, const ri_noderef *ref, const ri_node *leaf, cons
     } else {
         const ri_datom *last = c->last_rows;
         if (ri_datom_cmp(c->order, last, &rows[0]) >= 0) {
-            return wrong(c, ref, 0, "its first datom is not above the last one of the leaf before");
+            return wrong(c, ref, 0, "its first datom is not greater than the last one of the previous leaf");
         }
         ri_datom shortest = ri_separator(c->order, last, &rows[0]);
         if (!ri_separator_same(separator, &shortest)) {
             return wrong(c, ref, 0, "its separator is not the shortest one");
         }
         if (!ri_leaf_closes(c->limits, c->order, c->last_counts[0], c->last_key_bytes, &rows[0])) {
-            return wrong(c, ref, 0, "the leaf before it does not close there");
+            return wrong(c, ref, 0, "the previous leaf should not end there");
         }
     }
     uint64_t key_bytes = 0;
     for (uint32_t i = 0; i < leaf->count; i++) {
         if (i > 0 && ri_leaf_closes(c->limits, c->order, i, key_bytes, &rows[i])) {
-            return wrong(c, ref, 0, "it goes on where it should close");
+            return wrong(c, ref, 0, "it continues where it should end");
         }
         key_bytes += ri_row_key_bytes(&rows[i]);
     }
@@ -125,15 +125,15 @@ static int check_leaf(check *c, const ri_noderef *ref, const ri_node *leaf, cons
 static int check_branch(check *c, const ri_noderef *ref, const ri_node *node, const ri_datom *separator)
 {
     if (!ri_separator_same(separator, &c->rows[0])) {
-        return wrong(c, ref, node->level, "its first separator is not the one its parent has");
+        return wrong(c, ref, node->level, "its first separator differs from its parent's");
     }
     if (c->last_counts[node->level] > 0 &&
         !ri_branch_closes(c->limits, c->order, c->last_counts[node->level], &c->rows[0])) {
-        return wrong(c, ref, node->level, "the branch before it does not close there");
+        return wrong(c, ref, node->level, "the previous branch should not end there");
     }
     for (uint32_t i = 1; i < node->count; i++) {
         if (ri_branch_closes(c->limits, c->order, i, &c->rows[i])) {
-            return wrong(c, ref, node->level, "it goes on where it should close");
+            return wrong(c, ref, node->level, "it continues where it should end");
         }
     }
     return RILLE_OK;

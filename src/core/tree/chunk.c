@@ -227,7 +227,7 @@ int ri_chunker_put(ri_chunker *chunker, unsigned level, const ri_datom *separato
                    uint64_t count, bool old, rille_err *err)
 {
     if (level > RI_TREE_HEIGHT_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "a tree of more than %d levels", RI_TREE_HEIGHT_MAX);
+        return ri_fail(err, RILLE_LIMIT, "the tree has more than %d levels", RI_TREE_HEIGHT_MAX);
     }
     ri_level *to = &chunker->levels[level];
     RI_ASSERT(to->n < RI_NODE_ROWS_MAX);

@@ -148,7 +148,7 @@ static int put_dict(const ri_dict_entry *entries, uint32_t count, uint64_t *numb
     }
     if (total > RI_NODE_BYTES_MAX) {
         return ri_fail(err, RILLE_LIMIT,
-                       "values of %llu bytes do not fit into one node of at most %zu: use smaller ones",
+                       "values of %llu bytes do not fit into one node (the maximum is %zu bytes): use smaller values",
                        (unsigned long long)total, (size_t)RI_NODE_BYTES_MAX);
     }
     ri_buf_put_varint(out, count);

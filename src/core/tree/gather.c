@@ -23,12 +23,12 @@ static int gather(gatherer *g, const ri_noderef *ref, unsigned level_max)
     ri_object *object;
     if (g->left-- == 0) {
         g->left = 0;
-        return ri_fail(g->err, RILLE_CORRUPT, "a tree has more branches than its datoms can need");
+        return ri_fail(g->err, RILLE_CORRUPT, "the tree has more branches than its datoms can need");
     }
     RI_TRY(ri_store_get(g->store, ref, ri_node_decode, g->io, &object, g->err));
     const ri_node *node = (const ri_node *)(const void *)object;
     bool level_good = node->level >= 1 && node->level <= level_max;
-    int rc = level_good ? 0 : ri_fail(g->err, RILLE_CORRUPT, "a branch lies on the wrong level");
+    int rc = level_good ? 0 : ri_fail(g->err, RILLE_CORRUPT, "a branch is on the wrong level");
     bool needs = false;
     for (uint32_t i = 0; rc >= 0 && node->level > 1 && i < node->count; i++) {
         rc = gather(g, &node->children[i], node->level - 1U);

@@ -9,8 +9,9 @@
 int ri_tree_check_height(const ri_tree *tree, rille_err *err)
 {
     if (tree->height == 0 || tree->height > RI_TREE_HEIGHT_MAX || tree->order >= RI_ORDER_COUNT) {
-        return ri_fail(err, RILLE_CORRUPT, "the record of a tree says order %u, height %u; height must be 1 to %d",
-                       tree->order, tree->height, RI_TREE_HEIGHT_MAX);
+        return ri_fail(err, RILLE_CORRUPT,
+                       "the record of a tree has order %u and height %u, but the height must be 1 to %d", tree->order,
+                       tree->height, RI_TREE_HEIGHT_MAX);
     }
     return RILLE_OK;
 }
@@ -27,7 +28,7 @@ int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigne
         char addr[2 * RI_HASH_SIZE + 1];
         ri_hex(addr, ref->addr, RI_HASH_SIZE);
         int rc = ri_fail(err, RILLE_CORRUPT,
-                         "node %s is of tree %s, level %u, and has a count of %llu datoms; what refers to it says %s, "
+                         "node %s is of tree %s, level %u, with %llu datoms, but the reference to it has tree %s, "
                          "level %u, %llu datoms",
                          addr, ri_order_name((ri_order)node->order), node->level, (unsigned long long)found,
                          ri_order_name(order), level, (unsigned long long)datoms);

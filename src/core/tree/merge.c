@@ -144,7 +144,7 @@ static int open_pending(merge *m)
     RI_TRY(get_node(m, &ref, 0, datoms, &leaf));
     int rc = leaf->count <= m->chunker.limits.leaf_max
                  ? hold(m, leaf)
-                 : ri_fail(m->err, RILLE_CORRUPT, "a leaf has %u rows, at most %u are possible", (unsigned)leaf->count,
+                 : ri_fail(m->err, RILLE_CORRUPT, "a leaf has %u rows, but the maximum is %u", (unsigned)leaf->count,
                            (unsigned)m->chunker.limits.leaf_max);
     if (rc == RILLE_OK) {
         rc = ri_chunker_begin(&m->chunker, &separator, m->err); /* closes nothing: all above is as it was (K1) */
@@ -506,7 +506,7 @@ int ri_tree_merge_limits(ri_store *store, const ri_tree *tree, const ri_change *
     }
     for (size_t i = 1; i < count; i++) {
         if (ri_datom_cmp((ri_order)tree->order, changes[i - 1].d, changes[i].d) >= 0) {
-            return ri_fail(err, RILLE_INTERNAL, "changes of the tree %s came out of order",
+            return ri_fail(err, RILLE_INTERNAL, "changes of the tree %s are out of order",
                            ri_order_name((ri_order)tree->order));
         }
     }

@@ -370,8 +370,9 @@ static int corrupt(const ri_decode_input *input, const char *what, rille_err *er
         ri_hex(addr, input->self->addr, RI_HASH_SIZE);
     }
     ri_free(input->bytes);
-    return ri_fail(err, RILLE_CORRUPT, "node %s is damaged: %s of its %zu bytes make no sense; restore it from a copy",
-                   addr, what, input->len);
+    return ri_fail(err, RILLE_CORRUPT,
+                   "node %s is corrupt: %s of its %zu bytes cannot be decoded: restore it from a backup", addr, what,
+                   input->len);
 }
 
 /* The block of a node, with room for what most nodes need. */
@@ -401,9 +402,10 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     uint32_t group_count = (uint32_t)ri_read_varint_max(&in, count);
     if (!in.bad && (magic ^ RI_NODE_MAGIC) < 16 && magic != RI_NODE_MAGIC) {
         ri_free(input->bytes);
-        return ri_fail(err, RILLE_FORMAT,
-                       "a node has format version %u, this build reads version %u: use a newer rille", magic % 16,
-                       RI_NODE_MAGIC % 16);
+        return ri_fail(
+            err, RILLE_FORMAT,
+            "a node has format version %u, but this version of rille supports %u: use a newer version of rille",
+            magic % 16, RI_NODE_MAGIC % 16);
     }
     if (in.bad || magic != RI_NODE_MAGIC || order >= RI_ORDER_COUNT || level > RI_TREE_HEIGHT_MAX || group_count == 0) {
         return corrupt(input, "the head", err);

@@ -263,9 +263,8 @@ int ri_node_encode(ri_encoder *encoder, ri_order order, unsigned level, const ri
         return ri_fail_nomem(err);
     }
     if (out->len - start > RI_NODE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT,
-                       "a node of %u rows needs %zu bytes, at most %zu are possible: use smaller values", (unsigned)n,
-                       out->len - start, (size_t)RI_NODE_BYTES_MAX);
+        return ri_fail(err, RILLE_LIMIT, "a node of %u rows needs %zu bytes (the maximum is %zu): use smaller values",
+                       (unsigned)n, out->len - start, (size_t)RI_NODE_BYTES_MAX);
     }
     return RILLE_OK;
 }

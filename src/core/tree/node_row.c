@@ -231,7 +231,7 @@ int ri_node_check(const ri_node *node, rille_err *err)
     for (uint32_t i = 1; i < node->count; i++) {
         ri_node_datom(node, i, &d);
         if (ri_datom_cmp((ri_order)node->order, &last, &d) >= 0) {
-            return ri_fail(err, RILLE_CORRUPT, "row %u of %u is not above the row before it", (unsigned)i,
+            return ri_fail(err, RILLE_CORRUPT, "row %u of %u is not greater than the previous row", (unsigned)i,
                            (unsigned)node->count);
         }
         last = d;
