@@ -5,6 +5,7 @@
 local rille = require "rille"
 local support = require "spec.support.init"
 local naive = require "spec.support.naive"
+local notations = require "spec.support.notations"
 local random_query = require "spec.support.random_query"
 
 local unpack = table.unpack or unpack
@@ -55,12 +56,12 @@ local function maps_of(source, from, to)
       if name ~= "id" then
         local list = {}
         for j, v in ipairs(values) do
-          if type(v) == "table" then
+          if type(v) == "table" and v.ref then
             v = v.ref >= from and v.ref <= to and "e" .. v.ref or { "item/id", v.ref }
           end
-          list[j] = name == "db/ident" and rille.kw(v) or v
+          list[j] = name == "db/ident" and rille.kw(v) or notations.to_lua(v)
         end
-        if #list == 1 then map[name] = list[1] else map[name] = list end
+        if #list == 1 and name ~= "item/tus" then map[name] = list[1] else map[name] = list end
       end
     end
     maps[#maps + 1] = map
@@ -101,20 +102,25 @@ local function model_of(source, db, e_of)
       if a == "db/ident" then idents[v.text] = e end
     end
   end
-  return naive.db(rows, { idents = idents, attr_ids = idents })
+  local function having(clause)
+    local set = {}
+    for _, ident in ipairs(assert(rille.q(("[:find [?i ...] :where %s [?a :db/ident ?i]]"):format(clause), db))) do
+      set[ident.text] = true
+    end
+    return set
+  end
+  return naive.db(rows, { idents = idents, attr_ids = idents, refs = having "[?a :db/valueType :db.type/ref]",
+    unique = having "[?a :db/unique _]" })
 end
 
 -- Names of entities and attributes, for the engine and for the model.
 local function add_names(case, engine, model, e_of)
-  engine["?who"], model["?who"], engine["?at"], model["?at"] = {}, {}, {}, {}
-  for i, who in ipairs(case.who) do
-    local e = who.id and e_of(who.id)
-    engine["?who"][i] = e or who.ident and rille.kw(who.ident) or rille.edn.decode(("[:item/id %d]"):format(who.lookup))
-    model["?who"][i] = e or who.ident and naive.kw(who.ident) or naive.tuple { naive.kw "item/id", who.lookup }
-  end
-  for i, at in ipairs(case.at) do
-    engine["?at"][i] = at.text or rille.kw(at.kw)
-    model["?at"][i] = at.text or naive.kw(at.kw)
+  for name, list in pairs { ["?who"] = case.who, ["?at"] = case.at, ["?val"] = case.val } do
+    engine[name], model[name] = {}, {}
+    for i, item in ipairs(list) do
+      local value = item.id and e_of(item.id) or item.value
+      engine[name][i], model[name][i] = notations.to_lua(value), value
+    end
   end
 end
 

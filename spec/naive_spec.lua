@@ -8,7 +8,7 @@ local people = naive.db({
   { 2, "name", "bob", 100 }, { 2, "age", 20, 101 }, { 2, "friend", 3, 101 },
   { 3, "name", "cid", 102 }, { 3, "friend", 4, 102 }, { 3, "tag", naive.kw "x/y", 102 },
   { 4, "name", "dan", 102 }, { 4, "age", 20.5, 102 }, { 4, "friend", 3, 102 },
-}, { idents = { ["the/cid"] = 3 } })
+}, { idents = { ["the/cid"] = 3 }, refs = { friend = true } })
 
 local function rows(query, ...) return naive.serialise(naive.q(query, ...).rows) end
 local function lines(...) return table.concat({ ... }, "\n") end
@@ -94,6 +94,33 @@ describe("the naive evaluator", function()
       rows("[:find ?e ?t :in $ [[?a ?t]] :where [?e :age ?a]]", people, { { 30, "x" }, { 20, "y" }, { 7, "z" } }))
   end)
 
+  it("takes constants and inputs by their position and the attribute", function()
+    local kw, tuple = naive.kw, naive.tuple
+    local db = naive.db({
+      { 1, "id", 7 }, { 1, "pair", tuple { kw "id", 7 } }, { 1, "word", kw "the/two" }, { 1, "text", "the/two" },
+      { 2, "id", 8 }, { 2, "to", 1 }, { 3, "to", 2 }, { 3, "pair", tuple { "id", 7 } },
+    }, { idents = { ["the/two"] = 2 }, refs = { to = true }, unique = { id = true } })
+    local function es(clause, ...) return rows(("[:find ?e :in $ [?v ...] :where %s]"):format(clause), db, ...) end
+    local function both(attr, text, value, expected)
+      assert.equal(expected, es(("[?e %s %s]"):format(attr, text), { 0 }))
+      assert.equal(expected, es(("[?e %s ?v]"):format(attr), { value, -1 }))
+    end
+    both(":pair", "[:id 7]", tuple { kw "id", 7 }, "[1]")
+    both(":pair", '["id" 7]', tuple { "id", 7 }, "[3]")
+    both(":to", "[:id 7]", tuple { kw "id", 7 }, "[2]")
+    both(":to", '["id" 7]', tuple { "id", 7 }, "[2]")
+    both(":to", "[:pair 7]", tuple { kw "pair", 7 }, "")
+    both(":to", ":the/two", kw "the/two", "[3]")
+    both(":to", '":the/two"', ":the/two", "[3]")
+    both(":word", ":the/two", kw "the/two", "[1]")
+    both(":text", ":the/two", kw "the/two", "")
+    both(":text", '"the/two"', "the/two", "[1]")
+    both("_", "[:id 7]", tuple { kw "id", 7 }, "[1]\n[2]")
+    both("_", ":the/two", kw "the/two", "[1]\n[3]")
+    both("_", '"the/two"', "the/two", "[1]")
+    assert.equal("[8]", rows('[:find ?i :where ["the/two" "id" ?i]]', db))
+  end)
+
   it("knows names of entities and attributes in inputs, and only there", function()
     local kw, tuple = naive.kw, naive.tuple
     local who = { kw "the/cid", tuple { kw "name", "bob" }, 4 }
@@ -163,11 +190,13 @@ describe("the naive evaluator", function()
     for seed = 1, 150 do
       local case = random_query.case(seed)
       local function db(source)
-        return naive.db(random_query.rows(source, function(id) return 1000 + id end))
+        return naive.db(random_query.rows(source, function(id) return 1000 + id end),
+          { refs = random_query.refs, unique = { ["item/id"] = true } })
       end
       local values = { ["$"] = db(case.sources[1]), ["$b"] = db(case.sources[2]), ["$r"] = naive.rel(case.relation),
         ["%"] = case.rules, ["?min"] = case.min,
-        ["?who"] = { naive.tuple { naive.kw "item/id", 1 }, 1002 }, ["?at"] = { "item/n", naive.kw "item/m" } }
+        ["?who"] = { naive.tuple { naive.kw "item/id", 1 }, 1002 }, ["?val"] = { "red", 1 },
+        ["?at"] = { "item/n", naive.kw "item/m" } }
       local inputs = {}
       for i, name in ipairs(case.inputs) do inputs[i] = values[name] end
       local ok, result = pcall(naive.q, case.query, (table.unpack or unpack)(inputs))

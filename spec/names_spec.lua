@@ -5,6 +5,7 @@
 local rille = require "rille"
 local support = require "spec.support.init"
 
+local unpack = table.unpack or unpack -- luacheck: ignore 113
 local v, Q, kw = rille.vars(), rille.query, rille.kw
 local UUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
@@ -346,6 +347,33 @@ describe("constants", function()
     assert.same({ id.c }, given("who/a", -5))
     assert.same({ id.c, id.e }, given({ kw "red", 1 }, -5))
     assert.same({ id.c, id.d }, given("who/a", ":who/a"))
+  end)
+
+  it("mean the same for a variable attribute, however many values an input gives it", function()
+    local function code_or(query, ...)
+      local result, _, code = rille.q(query, db, ...)
+      return code or sorted(result)
+    end
+    local values = { { "nope", 1 }, { "n", "a" }, { kw "nope", 1 }, "who/a", ":who/a", kw "who/a", { "id", 1 },
+      { "id", 3 } }
+    for _, attr in ipairs { "up", "tu", "n", "k" } do
+      for _, value in ipairs(values) do
+        local where = attr .. show(value)
+        local one = code_or("[:find [?x ...] :in $ ?a ?v :where [?x ?a ?v]]", attr, value)
+        assert.is_table(one, where)
+        for form, inputs in pairs {
+          ["[?a ...] ?v"] = { { attr, "uid" }, value },
+          ["?a [?v ...]"] = { attr, { value, -7 } },
+          ["[?a ...] [?v ...]"] = { { attr, "uid" }, { value, -7 } },
+          ["[[?a ?v]]"] = { { { attr, value }, { "uid", 0 } } },
+        } do
+          local query = ("[:find [?x ...] :in $ %s :where [?x ?a ?v]]"):format(form)
+          assert.same(one, code_or(query, unpack(inputs)), form .. where)
+        end
+        assert.same(one, code_or("[:find [?x ...] :in $ % ?a ?v :where (has ?x ?a ?v)]",
+          "[[(has ?x ?a ?v) [?x ?a ?v]]]", attr, value), where)
+      end
+    end
   end)
 
   it("are plain in rows of a source, in arguments of functions and in defaults", function()

@@ -22,6 +22,19 @@ local sym, kw = core.sym, core.kw
 local clause_meta = { __name = "rille.clause" }
 clause_meta.__index = clause_meta
 
+---The same clause on another source: `Q.rule("below", v.a, v.b):on("stock")`.
+---@param source string
+---@return rille.Clause
+function clause_meta:on(source)
+  if self.kind ~= "group" and self.kind ~= "rule" and self.kind ~= "row" or type(source) ~= "string" then
+    core.raise "on: expected the name of a source, for a rule call, a row, not_, or_ or and_"
+  end
+  local copy = {}
+  for key, value in pairs(self) do copy[key] = value end
+  copy.source = source
+  return setmetatable(copy, clause_meta)
+end
+
 ---@return rille.Clause
 function M.new(fields) return setmetatable(fields, clause_meta) end
 
@@ -117,16 +130,19 @@ local function list_form(items, from, source, how)
   return edn.list(out)
 end
 
--- Is it {{">=", "?a", "?b"}} or {{"+", "?a", 1}, "?sum"}, and not a pattern whose entity is a lookup ref? Where both are
--- possible, as in {{"id", 5}, "?a"}, it is a call, unless the name has a namespace or a colon: {{":id", 5}, "?a"}.
+-- Is it {{">=", "?a", "?b"}} or {{"+", "?a", 1}, "?sum"}, and not a pattern whose entity is a lookup ref? What has a
+-- variable is a call. {{"id", 5}, "?a"} can be both: it is a call, unless the name has a namespace or a colon, as in
+-- {{":id", 5}, "?a"}.
 local function is_call_form(items)
-  local head = items[1]
-  if not is_plain_table(head) or type(head[1]) ~= "string" or head[1]:find "^:" or #items > 2 then return false end
-  local binding = items[2]
-  if type(binding) == "string" and not is_symbol(binding) then return false end
-  local value = head[2]
-  local is_pair = #head == 2 and not (type(value) == "string" and is_symbol(value))
-  return not (is_pair and head[1]:find "/.")
+  local head, binding = items[1], items[2]
+  if not is_plain_table(head) or type(head[1]) ~= "string" or head[1]:find "^:" or is_symbol(head[1]) then
+    return false
+  end
+  for i = 2, #head do
+    if type(head[i]) == "string" and is_symbol(head[i]) or core.value_type(head[i]) == "symbol" then return true end
+  end
+  if #items > 2 or type(binding) == "string" and not is_symbol(binding) then return false end
+  return #head ~= 2 or not head[1]:find "/."
 end
 
 -- {">=", "?a", "?b"} as the first element: a predicate or function

@@ -125,8 +125,7 @@ end
 ---@param call rille.Clause
 ---@return rille.Builder
 function Query:let(binding, call)
-  if not clause.is_clause(call) then raise("let: expected a call such as Q.call(\"*\", v.a, v.b)") end
-  return extend(self, "clauses", { item = clause.new { kind = "let", binding = binding, call = call } })
+  return extend(self, "clauses", { item = Q.let(binding, call) })
 end
 
 ---Rows that differ only in these variables count as several for aggregates.
@@ -412,7 +411,18 @@ Q.not_join = join_group "not-join"
 ---Like Q.or_, seeing only the variables listed first.
 Q.or_join = join_group "or-join"
 
----Calls a rule: `Q.rule("ancestor", v.a, v.b)`.
+---Binds what a function gives, as a clause: inside Q.or_ and its kin, and in rules.
+---@param binding any a variable, {v.x, "..."}, {v.x, v.y} or {{v.x, v.y}}
+---@param call rille.Clause
+---@return rille.Clause
+function Q.let(binding, call)
+  if not clause.is_clause(call) or call.kind ~= "call" then
+    raise("let: expected a call such as Q.call(\"*\", v.a, v.b)")
+  end
+  return clause.new { kind = "let", binding = binding, call = call }
+end
+
+---Calls a rule: `Q.rule("ancestor", v.a, v.b)`; on another source, `Q.rule("ancestor", v.a, v.b):on("stock")`.
 ---@param name string
 ---@return rille.Clause
 function Q.rule(name, ...) return clause.new { kind = "rule", name = name, ... } end
@@ -493,14 +503,15 @@ end
 local SECTIONS = { find = "any", keys = "table", ["in"] = "any", with = "any", where = "table", order_by = "any",
   limit = "number", offset = "number" }
 
-local function text_terms(items)
+-- calls: {"count", "?x"} is an aggregate.
+local function text_terms(items, calls)
   if type(items) ~= "table" then items = { items } end
   local out = {}
   for i, x in ipairs(items) do
     if type(x) == "table" and getmetatable(x) == nil then
-      local inner = text_terms(x)
+      local inner = text_terms(x, calls)
       local head = x[1]
-      local is_aggregate = type(head) == "string" and head:find "^%a"
+      local is_aggregate = calls and type(head) == "string" and head:find "^%a"
       if is_aggregate then inner[1] = sym(head) end
       out[i] = is_aggregate and edn.list(inner) or inner
     else
@@ -528,7 +539,7 @@ function Q.table_form(query)
     for _, item in ipairs(items) do out[#out + 1] = item end
   end
   if query.find == nil then error("a query as a table needs find = {...}", 0) end
-  section("find", text_terms(query.find))
+  section("find", text_terms(query.find, true))
   if query.keys then
     local names = {}
     for i, name in ipairs(query.keys) do names[i] = sym(name) end
@@ -540,7 +551,7 @@ function Q.table_form(query)
   local how = has_rules(query["in"]) and TABLE_WITH_RULES or TABLE
   for i, item in ipairs(query.where or {}) do forms[i] = clause.to_edn(item, nil, how) end
   section("where", forms)
-  if query.order_by then section("order-by", { text_terms(query.order_by) }) end
+  if query.order_by then section("order-by", { text_terms(query.order_by, true) }) end
   if query.limit then section("limit", { query.limit }) end
   if query.offset then section("offset", { query.offset }) end
   return out

@@ -5,7 +5,8 @@
 --
 --   local result = naive.q(text, input...)        -- inputs follow :in, as for rille.q
 --   naive.db(rows, options)      a database: rows {e, "attr/name", v, tx, added}. options: idents = {["a/b"] = entity},
---                                attr_ids = {["a/b"] = number}: what a variable in attribute position is bound to
+--                                attr_ids = {["a/b"] = number}: what a variable in attribute position is bound to;
+--                                refs = {["a/b"] = true}, unique: attributes that are such (without unique: all)
 --   naive.rel(rows)              a relation: rows of any width
 --   naive.host(functions)        functions of the host by name, as an additional last input
 --   % is text; ?x a value; [?x ...] a list; [?x ?y] a row; [[?x ?y]] a list of rows.
@@ -16,8 +17,9 @@
 -- An error of a function is thrown as a table {code = "TYPE" ...}; so is one that the binder must find: code "QUERY".
 --
 -- Names: ctx.named holds the variables that inputs gave, and parameters of rules that were given one of those or a
--- constant. Their keywords are idents, and their tuples lookup refs, where a database wants an entity; a keyword or
--- string in attribute position is the attribute's name, whatever gave it.
+-- constant. In entity position, and where a datom's attribute is a ref, their keywords and strings are idents, and
+-- their pairs lookup refs; but strings are text where the pattern does not say the attribute. Everywhere else they are
+-- what they are. A keyword or string in attribute position is the attribute's name, whatever gave it.
 --
 -- Bindings of variables are called an env: name -> value. A body is a list of clauses and maps a list of envs to
 -- another.
@@ -99,62 +101,72 @@ end
 
 -- ---- patterns ----
 
-local function attr_name(v) return type(v) == "table" and v.name or v end
+local function is_name(v) return is_tag(v, "kw") or type(v) == "string" end
+
+local function attr_name(v)
+  if type(v) == "string" then return (v:gsub("^:", "")) end
+  return type(v) == "table" and v.name or v
+end
+
+local named_entity
 
 -- The entity of a lookup ref, or nil.
-local function look_up(db, attr, value)
+local function look_up(db, attr, value, only)
+  local name = attr_name(attr)
+  if db.options.unique and not db.options.unique[name] then return nil end
+  if (db.options.refs or {})[name] then value = named_entity(db, value, only) end
   for _, row in ipairs(db.rows) do
-    if row[2] == attr_name(attr) and equal(row[3], value) then return row[1] end
+    if value ~= nil and row[2] == name and equal(row[3], value) then return row[1] end
   end
 end
 
-local function is_lookup(form) return is_tag(form, "vector") and #form == 2 and is_tag(form[1], "kw") end
-
--- What a constant in e or v position may equal: itself, and the entity it names.
-local function match_constant(db, form, position, value)
-  if position == 2 then return value == attr_name(form) end
-  if (position == 1 or position == 3) and is_lookup(form) then
-    local e = look_up(db, form[1], constant(form[2]))
-    return e ~= nil and equal(e, value)
+-- The entity that a value is or names, or nil. only: nothing else can be meant.
+named_entity = function(db, value, only)
+  if is_tag(value, "kw") or only and type(value) == "string" then return (db.options.idents or {})[attr_name(value)] end
+  if is_tag(value, "tuple") then
+    if #value == 2 and is_name(value[1]) then return look_up(db, value[1], value[2], only) end
+    return nil
   end
-  if is_tag(form, "kw") and (position == 1 or position == 3) then
-    local e = (db.options.idents or {})[form.name]
-    if e ~= nil and equal(e, value) then return true end
-  end
-  return equal(constant(form), value)
+  return type(value) == "number" and value or nil
 end
 
--- What a bound variable may equal where it may be a name.
-local function match_name(db, value, position, stored)
+-- Do names of entities count at a position of a row? The value's by its attribute.
+local function names_count(db, position, row)
+  return position == 1 or position == 4 or position == 3 and (db.options.refs or {})[row[2]] == true
+end
+
+-- Does what a value names stand at a position of a row? known: the pattern says the attribute.
+local function match_name(db, value, position, row, known)
   if position == 2 then
-    return attr_name(value) == stored or equal(value, (db.options.attr_ids or {})[stored] or stored)
+    return attr_name(value) == row[2] or equal(value, (db.options.attr_ids or {})[row[2]] or row[2])
   end
-  if is_tag(value, "kw") then
-    local e = (db.options.idents or {})[value.name]
-    return e ~= nil and equal(e, stored)
-  end
-  if is_tag(value, "tuple") and #value == 2 and is_tag(value[1], "kw") then
-    local e = look_up(db, value[1], value[2])
-    return e ~= nil and equal(e, stored)
-  end
-  return false
+  if not names_count(db, position, row) then return false end
+  local e = named_entity(db, value, position ~= 3 or known)
+  return e ~= nil and row[position] ~= nil and equal(e, row[position])
+end
+
+local function match_constant(db, form, position, row, known, value)
+  local v = constant(form)
+  if position == 2 or names_count(db, position, row) then return match_name(db, v, position, row, known) end
+  return equal(v, value)
 end
 
 local function match_row(ctx, source, env, terms, row)
   local is_db = source.tag == "db"
+  local known = terms[2] ~= nil and not is_var(terms[2]) and not is_blank(terms[2])
   for i, term in ipairs(terms) do
     local value = row[i]
     if is_db and i == 5 and value == nil then value = true end
     if value == nil then value = NIL end
     local bound = is_db and i <= 4 and is_var(term) and env[term.name]
-    local is_named = bound and (i == 2 or ctx.named[term.name]) and match_name(source, bound, i, value)
+    local is_named = bound and (i == 2 or ctx.named[term.name]) and match_name(source, bound, i, row, known)
     if is_var(term) and not is_named then
       if is_db and i == 2 then value = (source.options.attr_ids or {})[value] or value end
       env = bind(env, term, value)
       if not env then return nil end
     elseif not is_var(term) and not is_blank(term) then
       local fits
-      if is_db then fits = match_constant(source, term, i, value)
+      if is_db then fits = match_constant(source, term, i, row, known, value)
       else fits = equal(constant(term), value) end
       if not fits then return nil end
     end
@@ -184,7 +196,7 @@ local function entity(ctx, db, env, arg)
   local e = argument(env, arg)
   if is_var(arg) and not ctx.named[arg.name] then return e end
   for _, row in ipairs(db.rows) do
-    if equal(row[1], e) or match_name(db, e, 1, row[1]) then return row[1] end
+    if match_name(db, e, 1, row, true) then return row[1] end
   end
   return NIL
 end

@@ -10,14 +10,22 @@
 --   random_query.rows(source, e_of)   -> the rows {e, attr, v} of the naive evaluator; e_of: id -> entity id
 --   case.relation  rows {number, string} for $r
 --   case.rules, case.query, case.inputs
---                  text, text, and the names of the inputs in order: "$", "$b", "$r", "%", "?min", "?who", "?at"
+--                  text, text, and the names of the inputs in order: "$", "$b", "$r", "%", "?min", "?who", "?at",
+--                  "?val"
 --   case.min       the value of ?min
---   case.who       for [?who ...], entities of $ by name: {ident = text} | {lookup = id} | {id = id}
---   case.at        for [?at ...], names of attributes: {text = } | {kw = }
+--   case.who       for [?who ...], entities of $ by name: {value = v} | {id = id}
+--   case.at        for [?at ...], names of attributes: {value = v}
+--   case.val       for [?val ...], what may be a name or not: {value = v}
+--
+-- Values are those of the naive evaluator: keywords and tuples are marked.
 --
 -- Queries ask for what can be: every variable is bound by a pattern, comparisons see one type, and clauses hang
 -- together, so that results stay small. Entities are named by lookup refs, never by numbers.
+local edn = require "spec.support.edn_lite"
+local base = require "spec.support.naive_functions"
+
 local M = {}
+local kw, tuple = edn.kw, base.tuple
 
 local A, MODULUS = 16807, 2147483647
 
@@ -58,13 +66,48 @@ local ATTRS = {
   { ident = "item/on", type = "boolean" },
   { ident = "item/up", type = "ref" },
   { ident = "item/likes", type = "ref", many = true },
+  { ident = "item/kw", type = "keyword" },
+  { ident = "item/tu", type = "tuple" },
+  { ident = "item/tus", type = "tuple", many = true },
 }
+M.refs = { ["item/up"] = true, ["item/likes"] = true }
+
+local WORDS = { "who/1", "who/2", "who/3", "item/n", "red" }
+
+-- Pairs that could be lookup refs, and other tuples.
+local function some_tuple(rng, count)
+  local id = 1 + rng:below(count)
+  local roll = rng:below(7)
+  if roll == 0 then return tuple {} end
+  if roll == 1 then return tuple { id, tuple { 2, "a" } } end
+  if roll == 2 then return tuple { "item/id", id } end
+  if roll == 3 then return tuple { kw "red", 1 } end
+  if roll == 4 then return tuple { "red", 1 } end
+  return tuple { kw "item/id", id }
+end
+
+-- A value that names an entity, by an ident or a lookup ref.
+local function name_of(rng, id)
+  return rng:pick { kw("who/" .. id), "who/" .. id, ":who/" .. id, tuple { kw "item/id", id }, tuple { "item/id", id },
+    tuple { ":item/id", id }, tuple { kw "db/ident", kw("who/" .. id) } }
+end
+
+-- Anything: names, pairs, texts, numbers.
+local function odd_value(rng, count)
+  local roll = rng:below(6)
+  if roll == 0 then return rng:pick { "who/1", "red", ":who/2", "item/n" } end
+  if roll == 1 then return rng:below(8) - 1 end
+  if roll == 2 then return kw(rng:pick(WORDS)) end
+  return name_of(rng, 1 + rng:below(count))
+end
 
 local function value(rng, attr, count)
   if attr.type == "long" then return rng:below(8) - 1 end
   if attr.type == "double" then return (rng:below(12) - 2) / 2 end
   if attr.type == "string" then return rng:pick(TEXTS) end
   if attr.type == "boolean" then return rng:chance(50) end
+  if attr.type == "keyword" then return kw(rng:pick(WORDS)) end
+  if attr.type == "tuple" then return some_tuple(rng, count) end
   return { ref = rng:below(count) + 1 }
 end
 
@@ -77,7 +120,7 @@ local function entities(rng)
         local values, seen = {}, {}
         for _ = 1, attr.many and 1 + rng:below(3) or 1 do
           local v = value(rng, attr, count)
-          local k = tostring(type(v) == "table" and v.ref or v)
+          local k = type(v) == "table" and v.ref or base.key(v)
           if not seen[k] then
             seen[k] = true
             values[#values + 1] = v
@@ -96,7 +139,7 @@ function M.rows(source, e_of)
   for _, e in ipairs(source.entities) do
     for _, attr in ipairs(ATTRS) do
       for _, v in ipairs(e[attr.ident] or {}) do
-        if type(v) == "table" then v = e_of(v.ref) end
+        if type(v) == "table" and v.ref then v = e_of(v.ref) end
         rows[#rows + 1] = { e_of(e.id), attr.ident, v }
       end
     end
@@ -143,16 +186,22 @@ function Gen:var(kind, fresh_percent)
 end
 
 local function literal(v)
-  if type(v) == "string" then return ('"%s"'):format(v) end
+  if type(v) == "string" or type(v) == "table" then return base.key(v) end
   if type(v) == "number" and v ~= math.floor(v) then return ("%.1f"):format(v) end
   return type(v) == "number" and ("%d"):format(v) or tostring(v)
 end
 
-local function prefix(source) return source == "$" and "" or source .. " " end
+-- What a pattern or a call on a source begins with: nothing on the one that is meant without a name.
+function Gen:prefix(source) return source == self.default and "" or source .. " " end
+
+-- An entity of the source by a name.
+function Gen:name(source) return literal(name_of(self.rng, 1 + self.rng:below(#self.entities[source]))) end
 
 function Gen:constant(attr, source)
-  if attr.type == "ref" then return ("[:item/id %d]"):format(1 + self.rng:below(#self.entities[source])) end
-  local v = value(self.rng, attr, 1)
+  local count = #self.entities[source]
+  if self.rng:chance(12) then return literal(odd_value(self.rng, count)) end
+  if attr.type == "ref" then return self:name(source) end
+  local v = value(self.rng, attr, count)
   if attr.type == "double" then return ("%.1f"):format(v) end
   return literal(v)
 end
@@ -163,17 +212,20 @@ function Gen:kind_of(attr, source) return attr.type == "ref" and "e" .. source o
 function Gen:pattern(source, fresh, entity)
   local rng = self.rng
   local attr = rng:pick(ATTRS)
-  entity = entity or self:var("e" .. source, 15)
+  entity = entity or rng:chance(5) and self:name(source) or self:var("e" .. source, 15)
   local v
   if rng:chance(4) then -- any attribute: of any type, so nothing else may use the variable
     v = rng:chance(50) and self:constant(attr, source) or rng:chance(40) and self:known("e" .. source)
       or self:new_var("any")
-    return ("[%s%s _ %s]"):format(prefix(source), entity, v)
+    return ("[%s%s _ %s]"):format(self:prefix(source), entity, v)
   end
-  if rng:chance(14) then v = self:constant(attr, source)
+  if rng:chance(4) then
+    self.uses_val = true
+    v = "?val"
+  elseif rng:chance(14) then v = self:constant(attr, source)
   elseif rng:chance(10) then v = "_"
   else v = self:var(self:kind_of(attr, source), fresh) end
-  return ("[%s%s :%s %s]"):format(prefix(source), entity, attr.ident, v)
+  return ("[%s%s :%s %s]"):format(self:prefix(source), entity, attr.ident, v)
 end
 
 function Gen:source() return self.two and self.rng:chance(35) and "$b" or "$" end
@@ -213,6 +265,7 @@ function Gen:fn()
   if roll == 3 then
     return ("[(ground [%d %d 3]) [%s ...]]"):format(rng:below(4), rng:below(8), self:var("long", 50))
   end
+  if e and rng:chance(25) then e = self:name("$") end
   if roll == 4 and e then return ("[(get-else $ %s :item/n -7) %s]"):format(e, self:var("long", 60)) end
   if roll == 5 and e then return ("[(missing? $ %s :%s)]"):format(e, rng:pick(ATTRS).ident) end
   return nil
@@ -241,14 +294,20 @@ function Gen:negation()
   local e = self:known("e" .. source)
   if not e then return nil end
   local joins = rng:chance(40)
-  return self:inside(joins and { "e" .. source, e } or nil, function()
+  local outer = self.default
+  local on = rng:chance(30) and source ~= outer and source .. " " or ""
+  local clause = self:inside(joins and { "e" .. source, e } or nil, function()
+    if on ~= "" then self.default = source end
     local body = { self:pattern(source, 60, e) }
     if rng:chance(40) then body[2] = self:pattern(source, 60) end
     if rng:chance(25) then body[#body + 1] = self:predicate() end
+    if rng:chance(15) then body[#body + 1] = self:rule() end
     local text = table.concat(body, " ")
-    if joins then return ("(not-join [%s] %s)"):format(e, text) end
-    return ("(not %s)"):format(text)
+    if joins then return ("(%snot-join [%s] %s)"):format(on, e, text) end
+    return ("(%snot %s)"):format(on, text)
   end)
+  self.default = outer
+  return clause
 end
 
 function Gen:disjunction()
@@ -259,8 +318,8 @@ function Gen:disjunction()
     local v = self:var(attrs[1] == "item/n" and "long" or "e" .. source, 60)
     local branches = {}
     for i = 1, 2 + rng:below(2) do
-      local p = ("[%s%s :%s %s]"):format(prefix(source), e, rng:pick(attrs), v)
-      if rng:chance(25) then p = ("(and %s [%s%s :item/id _])"):format(p, prefix(source), e) end
+      local p = ("[%s%s :%s %s]"):format(self:prefix(source), e, rng:pick(attrs), v)
+      if rng:chance(25) then p = ("(and %s [%s%s :item/id _])"):format(p, self:prefix(source), e) end
       branches[i] = p
     end
     return ("(or %s)"):format(table.concat(branches, " "))
@@ -280,7 +339,7 @@ end
 function Gen:rule()
   local rng, source = self.rng, self:source()
   local kind = "e" .. source
-  local pre = source == "$" and "" or "$b "
+  local pre = self:prefix(source)
   local a = self:known(kind)
   local roll = rng:below(7)
   self.uses_rules = true
@@ -292,7 +351,8 @@ function Gen:rule()
     return ("(%s%s %s)"):format(pre, rng:pick({ "top", "loner", "even", "odd" }), self:var(kind, 30))
   end
   local name = rng:pick({ "reach", "reach", "near", "peer", "hop" })
-  return ("(%s%s %s %s)"):format(pre, name, a or self:var(kind, 0), self:var(kind, 50))
+  a = rng:chance(15) and self:name(source) or a or self:var(kind, 0)
+  return ("(%s%s %s %s)"):format(pre, name, a, self:var(kind, 50))
 end
 
 function Gen:relation()
@@ -317,7 +377,7 @@ function Gen:body()
     self.uses_who = true
     self.vars["e$"] = { "?who" }
   end
-  add(self:pattern("$", 80))
+  add(self:pattern("$", 80, self:var("e$", 15)))
   for _ = 1, rng:below(3) do add(self:pattern(self:source(), 50)) end
   if rng:chance(20) then add(self:relation()) end
   if rng:chance(25) then add(self:disjunction()) end
@@ -337,7 +397,7 @@ end
 -- unbound, so only variables of the outermost scope are asked for, and each of them is bound by what made it.
 function Gen:find()
   local rng, all, numbers = self.rng, {}, {}
-  for _, kind in ipairs({ "e$", "e$b", "long", "double", "string", "boolean" }) do
+  for _, kind in ipairs({ "e$", "e$b", "long", "double", "string", "boolean", "keyword", "tuple" }) do
     for _, name in ipairs(self.vars[kind] or {}) do
       all[#all + 1] = name
       if kind == "long" or kind == "double" then numbers[name] = true end
@@ -369,7 +429,7 @@ end
 function M.case(seed)
   local rng = M.rng(seed)
   local case = { seed = seed, schema = {}, sources = {}, relation = {}, inputs = { "$" }, min = rng:below(4),
-    who = {}, at = {} }
+    who = {}, at = {}, val = {} }
   for i, attr in ipairs(ATTRS) do
     case.schema[i] = { ident = attr.ident, type = attr.type, many = attr.many, unique = attr.unique,
       index = rng:chance(40) }
@@ -379,24 +439,26 @@ function M.case(seed)
   for i = 1, rng:below(12) do case.relation[i] = { rng:below(8) - 1, rng:pick(TEXTS) } end
   for i = 1, rng:below(5) do
     local id = 1 + rng:below(#case.sources[1].entities)
-    case.who[i] = rng:pick({ { ident = "who/" .. id }, { lookup = id }, { id = id } })
+    case.who[i] = rng:chance(25) and { id = id } or { value = name_of(rng, id) }
   end
   for i = 1, 1 + rng:below(3) do
     local ident = rng:pick({ "item/n", "item/m", "item/id" })
-    case.at[i] = rng:pick({ { text = ident }, { kw = ident } })
+    case.at[i] = { value = rng:pick({ ident, ":" .. ident, kw(ident) }) }
   end
+  for i = 1, 1 + rng:below(4) do case.val[i] = { value = odd_value(rng, #case.sources[1].entities) } end
   case.rules = ("[%s %s [(hop ?a ?b) %s]]"):format(rng:pick(RULES), MORE_RULES, rng:pick(HOPS))
-  local gen = setmetatable({ rng = rng, vars = {}, count = 0, two = rng:chance(35),
+  local gen = setmetatable({ rng = rng, vars = {}, count = 0, default = "$", two = rng:chance(35),
     entities = { ["$"] = case.sources[1].entities, ["$b"] = case.sources[2].entities } }, Gen)
   local clauses = table.concat(gen:body(), " ")
   local find, with, tail = gen:find()
   local used = { ["$b"] = gen.two, ["$r"] = gen.uses_relation, ["%"] = gen.uses_rules, ["?min"] = gen.uses_min,
-    ["?who"] = gen.uses_who, ["?at"] = gen.uses_at }
+    ["?who"] = gen.uses_who, ["?at"] = gen.uses_at, ["?val"] = gen.uses_val }
   local forms = { "$" }
-  for _, input in ipairs({ "$b", "$r", "%", "?min", "?who", "?at" }) do
+  for _, input in ipairs({ "$b", "$r", "%", "?min", "?who", "?at", "?val" }) do
     if used[input] then
       case.inputs[#case.inputs + 1] = input
-      forms[#forms + 1] = (input == "?who" or input == "?at") and ("[%s ...]"):format(input) or input
+      local is_list = input == "?who" or input == "?at" or input == "?val"
+      forms[#forms + 1] = is_list and ("[%s ...]"):format(input) or input
     end
   end
   case.query = ("[:find %s%s :in %s :where %s%s]"):format(find, with, table.concat(forms, " "), clauses, tail)

@@ -268,7 +268,7 @@ static int resolve_value(rille_op *op, ri_pattern *p, const ri_value *value, ril
     p->has[RI_POS_V] = true;
     if (p->attr != NULL && p->attr->type == RI_REF) {
         uint64_t e = 0;
-        RI_TRY(ri_name_entity(op, p->db, value, true, &e, err));
+        RI_TRY(ri_name_entity(op, p->db, value, !ri_pattern_either(p), &e, err));
         p->v = ri_ref(e);
         p->v_is_ref = true;
         p->nothing = p->nothing || e == 0;

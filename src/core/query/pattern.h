@@ -92,6 +92,12 @@ static inline bool ri_pattern_names(const ri_pattern *p, unsigned pos)
 {
     return pos == RI_POS_V ? p->attr == NULL || p->attr->type == RI_REF : pos == RI_POS_E || pos == RI_POS_T;
 }
+/* Can a value at v be a name and itself? Where the text does not say the attribute: a variable may stand for any, also
+ * where an input gives it one value. */
+static inline bool ri_pattern_either(const ri_pattern *p)
+{
+    return p->term_count <= RI_POS_A || p->terms[RI_POS_A].kind != RI_TERM_CONST;
+}
 /* RILLE_QUERY: it has no source, or more terms than a datom has parts. */
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
 /* The entity whose id a value is; 0: none. */

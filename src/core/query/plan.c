@@ -114,7 +114,7 @@ static bool name_kind(const build *b, const ri_pattern *p, unsigned pos, ri_var 
         *kind = named || is_input(b, var) ? RI_NAME_GIVEN_ATTR : RI_NAME_ATTR;
         return true;
     }
-    if (pos == RI_POS_V && p->attr == NULL) {
+    if (pos == RI_POS_V && ri_pattern_either(p)) {
         *kind = RI_NAME_EITHER;
     }
     return named && ri_pattern_names(p, pos);
