@@ -118,6 +118,24 @@ describe("the query builder", function()
     conn:close()
   end)
 
+  it("defines rules with repeated and unused parameters", function()
+    local conn = support.people()
+    local rules = rille.rules {
+      Q.define("same", v.a, v.a):where { v._, "person/age", v.a },
+      Q.define("named", v.p, v.n, v.unused):where { v.p, "person/name", v.n },
+    }
+    assert.equal("[[(same ?a ?a) [_ :person/age ?a]] [(named ?p ?n ?unused) [?p :person/name ?n]]]", tostring(rules))
+    local q = Q.find_list(v.n):where({ v.p, "person/age", v.x }, Q.rule("same", v.x, v.y),
+      Q.rule("named", v.p, v.n, v.y))
+    local names = assert(q:run { db = conn:db(), rules = rules })
+    local every = assert(rille.q("[:find [?n ...] :where [?p :person/name ?n] [?p :person/age]]", conn:db()))
+    table.sort(names)
+    table.sort(every)
+    assert.same(every, names)
+    assert.is_true(#names > 0)
+    conn:close()
+  end)
+
   it("calls rules", function()
     local conn, report = support.people()
     local rules = rille.rules {

@@ -42,6 +42,8 @@ static const char rules[] =
     " [(late ?a ?x) [?a :s ?x]] [(late ?a ?x) [?a :up ?b] (late ?b ?x) [?b :l ?n] [(quot 1 ?n) ?q]]"
     " [(never ?a ?x) [?a :id ?x] [?a :id 77]]"
     " [(never ?a ?x) [?a :up ?b] (never ?b ?x) [?b :l ?n] [(quot 1 ?n) ?q]]"
+    " [(same ?n ?n) [_ :l ?n]] [(same ?n ?n) [(> ?n 1)]] [(mute ?e ?u) [?e :d ?n] [(< ?n 2)]]"
+    " [(mute ?e ?u) [?e :up ?f] (mute ?f ?u) [?f :l ?u]] [(self ?e ?n ?e) [?e :li ?n]]"
     " [(down ?n ?m) [(identity ?n) ?m]] [(down ?n ?m) [(> ?n 0)] [(- ?n 1) ?k] (down ?k ?m)]]";
 
 /* %e: an entity, %n: a number, %s: a string, %k: a small constant; each a variable of a few. */
@@ -102,6 +104,11 @@ static const char *const clauses[] = {
     "(walk [:id 2] %n)",
     "(late %e %s)",
     "(down %n %n)",
+    "(same %n %n)",
+    "(same %n %k)",
+    "(mute %e %n)",
+    "(mute %e %k)",
+    "(self %e %n %e)",
     "[(= %n ?in)]",
     "[%e :d ?in]",
     "(even ?in)",

@@ -143,6 +143,59 @@ TEST(rules__close_no_step_that_knows_the_other_end)
     world_deinit(&w);
 }
 
+/* Each is bound in turn, and nothing but the calls tells which. */
+static void parameter_cases(world *w)
+{
+    with_rules(w, "[[(same ?x ?x) [_ :age ?x]]"
+                  " [(three ?x ?y ?x) [?e :age ?x] [?e :name ?y]]"
+                  " [(is ?x ?x) [(>= ?x 2)]] [(must [?x] ?x) [?e :age ?x]]"
+                  " [(or-age ?x ?unused) [?e :age ?x]] [(or-age ?x ?y) [?e :age ?y] [(identity 100) ?x]]"
+                  " [(none ?x ?u) [?x :parent ?y] (not [?y :age])] [(none ?x ?u) [?x :parent ?y] (none ?y ?u)]"
+                  " [(tail ?x ?u ?y) [?x :parent ?y]] [(tail ?x ?u ?y) [?x :parent ?z] (tail ?z ?u ?y)]"
+                  " [(loop ?x ?x) [?x :name]] [(loop ?x ?y) [?x :parent ?z] (loop ?z ?y)]"
+                  " [(left ?x ?x) [?x :name]] [(left ?x ?y) (left ?x ?z) [?z :parent ?y]]"
+                  " [(all ?x ?y) [?e :age ?x]] [(all ?x ?x) [(> ?x 3)]]]");
+    EXPECT(w, "[:find ?a ?b :in $ % :where (same ?a ?b)]", "[1 1] [2 2] [5 5]");
+    EXPECT(w, "[:find ?a :in $ % :where (same ?a ?a)]", "[1] [2] [5]");
+    EXPECT(w, "[:find ?a :in $ % :where (same ?a 2)]", "[2]");
+    EXPECT(w, "[:find ?a :in $ % :where (same 2 ?a)]", "[2]");
+    EXPECT(w, "[:find ?a :in $ % :where (same 2 3) [?e :age ?a]]", "");
+    EXPECT(w, "[:find ?a ?b :in $ % :where [?e :age ?a] [(+ ?a 3) ?b] (same ?a ?b)]", "");
+    EXPECT(w, "[:find ?a ?b :in $ % :where [?e :age ?a] [(ground [1 5 7]) [?b ...]] (same ?a ?b)]", "[1 1] [5 5]");
+    EXPECT(w, "[:find ?a ?n ?b :in $ % :where (three ?a ?n ?b)]", "[1 \"a\" 1] [2 \"b\" 2] [5 \"e\" 5]");
+    EXPECT(w, "[:find ?n :in $ % :where (three _ ?n 2)]", "[\"b\"]");
+    EXPECT(w, "[:find ?b :in $ % :where [?e :age ?a] (is ?a ?b)]", "[2] [5]");
+    EXPECT(w, "[:find ?b :in $ % :where [?e :age ?a] (is ?b ?a)]", "[2] [5]");
+    EXPECT(w, "[:find ?b :in $ % :where (is ?b 3)]", "[3]");
+    EXPECT(w, "[:find ?b :in $ % :where (is _ 3) [?e :age ?b]]", "[1] [2] [5]");
+    EXPECT(w, "[:find ?b :in $ % :where [?e :age ?a] (must ?a ?b)]", "[1] [2] [5]");
+    EXPECT(w, "[:find ?x :in $ % :where (or-age ?x 5)]", "[100] [1] [2] [5]");
+    EXPECT(w, "[:find ?x :in $ % :where (or-age ?x 7)]", "[1] [2] [5]");
+    EXPECT(w, "[:find ?n ?u :in $ % :where [(ground [:k \"s\"]) [?u ...]] (none ?x ?u) [?x :name ?n]]",
+           "[\"d\" \"s\"] [\"d\" :k] [\"e\" \"s\"] [\"e\" :k] [\"f\" \"s\"] [\"f\" :k]");
+    EXPECT(w, "[:find ?m :in $ % :where [?e :name \"e\"] (tail ?e 1 ?y) [?y :name ?m]]",
+           "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+    EXPECT(w, "[:find ?n :in $ % :where (tail ?x 1 ?y) [?y :age 1] [?x :name ?n]]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"]");
+    EXPECT(w, "[:find ?m :in $ % :where [?e :name \"d\"] (loop ?e ?y) [?y :name ?m]]",
+           "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+    EXPECT(w, "[:find ?m :in $ % :where [?e :name \"d\"] (loop ?y ?e) [?y :name ?m]]", "[\"d\"] [\"e\"]");
+    EXPECT(w, "[:find ?m :in $ % :where [?e :name \"d\"] (left ?e ?y) [?y :name ?m]]",
+           "[\"a\"] [\"b\"] [\"c\"] [\"d\"]");
+    EXPECT(w, "[:find (count ?m) :in $ % :where (left ?x ?y) [?x :name ?m] [?y :name]]", "[7]");
+    EXPECT(w, "[:find ?x ?y :in $ % :where [(ground [4 5]) [?y ...]] [(ground [4 5]) [?x ...]] (all ?x ?y)]",
+           "[4 4] [5 4] [5 5]");
+    /* a parameter that nothing binds */
+    EXPECT_ERROR(w, "[:find ?x :in $ % :where (or-age ?x ?y)]", RILLE_QUERY, "(or-age ?x ?y) needs variable ?y");
+    EXPECT_ERROR(w, "[:find ?x :in $ % :where (or-age ?x _)]", RILLE_QUERY, "argument 2 must not be _");
+    EXPECT_ERROR(w, "[:find ?x :in $ % :where (is ?x ?y)]", RILLE_QUERY, "(is ?x ?y) needs variable ?x");
+    EXPECT_ERROR(w, "[:find ?x :in $ % :where (must ?x 5)]", RILLE_QUERY, "(must ?x 5) needs variable ?x");
+}
+
+TEST(rules__take_unused_and_repeated_parameters)
+{
+    in_all_modes(parameter_cases);
+}
+
 TEST(rules__refuse_what_rests_on_its_own_negation)
 {
     world w;
@@ -431,6 +484,7 @@ TEST(rules__survive_every_failing_allocation)
 }
 
 TEST_MAIN(rules__close_a_relation_however_they_are_written, rules__recur_mutually_negate_and_compute,
-          rules__close_no_step_that_knows_the_other_end, rules__refuse_what_rests_on_its_own_negation,
-          rules__run_on_the_source_they_are_called_with, rules__give_the_closure_of_random_graphs,
-          rules__close_a_graph_of_many_batches, rules__survive_every_failing_allocation)
+          rules__close_no_step_that_knows_the_other_end, rules__take_unused_and_repeated_parameters,
+          rules__refuse_what_rests_on_its_own_negation, rules__run_on_the_source_they_are_called_with,
+          rules__give_the_closure_of_random_graphs, rules__close_a_graph_of_many_batches,
+          rules__survive_every_failing_allocation)

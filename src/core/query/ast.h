@@ -51,6 +51,7 @@ typedef struct ri_binding { /* ?x | [?x ...] | [?x _ ?y] | [[?x ?y]] */
 typedef struct ri_clause {
     uint8_t kind;       /* ri_clause_kind */
     bool explicit_join; /* NOT/OR: -join form */
+    bool implicit;      /* FUNC: not written: makes two parameters of a rule equal */
     uint16_t source;    /* PATTERN, RULE: which source; NOT/OR carry their default down while parsing */
     uint32_t offset;
     ri_term *terms; /* PATTERN: up to 5 (or columns); PRED/FUNC/RULE: arguments */
@@ -79,7 +80,10 @@ typedef struct ri_rule_branch { /* one (rule) definition: all branches of a name
     uint16_t var_count;
     bool *attrs; /* a parameter each: does it stand in attribute position, here or in a rule that it is passed to? The
                     same for all branches of a name */
-    bool *needs; /* a parameter each: must it be bound? The required ones, and those that the bodies of this rule
+    uint16_t *same; /* a parameter each: the first that is written as the same variable. From the second on, each has a
+                       variable of its own and two implicit clauses, which bind each to the other */
+    uint16_t *either; /* the same where all branches of the name agree: one of them bound is as good as all */
+    bool *needs;      /* a parameter each: must it be bound? The required ones, and those that the bodies of this rule
                     only use (predicates, not), found by the binder. The same for all branches of a name */
 } ri_rule_branch;
 

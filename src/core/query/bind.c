@@ -95,11 +95,28 @@ void ri_clause_provides(const ri_clause *clause, ri_varset *out)
 
 /* ---- required ---- */
 
-static void rule_required(const ri_clause *clause, const ri_rules *rules, ri_varset *out)
+/* Is another argument known that is the same variable in every head? Not where brackets say that each must be. */
+static bool known_by_another(const ri_clause *call, const ri_rule_branch *branch, uint16_t at, const ri_varset *bound)
+{
+    for (uint16_t i = branch->required_count; at >= branch->required_count && i < branch->param_count; i++) {
+        const ri_term *term = &call->terms[i];
+        bool known =
+            term->kind == RI_TERM_VAR ? bound != NULL && ri_varset_has(bound, term->var) : term->kind != RI_TERM_BLANK;
+        if (i != at && branch->either[i] == branch->either[at] && known) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void rule_required(const ri_clause *clause, const ri_rules *rules, const ri_varset *bound, ri_varset *out)
 {
     const ri_rule_branch *branch = rules == NULL ? NULL : ri_rules_find(rules, clause->name);
-    for (uint16_t i = 0; branch != NULL && i < clause->term_count && i < branch->param_count; i++) {
-        if (clause->terms[i].kind == RI_TERM_VAR && branch->needs[i]) {
+    if (branch == NULL || branch->param_count != clause->term_count) {
+        return; /* told by check_calls */
+    }
+    for (uint16_t i = 0; i < clause->term_count; i++) {
+        if (clause->terms[i].kind == RI_TERM_VAR && branch->needs[i] && !known_by_another(clause, branch, i, bound)) {
             ri_varset_add(out, clause->terms[i].var);
         }
     }
@@ -120,6 +137,15 @@ static int or_required(const ri_clause *clause, const ri_rules *rules, ri_varset
     return 0;
 }
 
+int ri_clause_required_with(const ri_clause *clause, const ri_rules *rules, const ri_varset *bound, ri_varset *out)
+{
+    if (clause->kind == RI_CLAUSE_RULE) {
+        rule_required(clause, rules, bound, out);
+        return 0;
+    }
+    return ri_clause_required(clause, rules, out);
+}
+
 int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset *out)
 {
     switch ((ri_clause_kind)clause->kind) {
@@ -130,7 +156,7 @@ int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset
         add_terms(clause, out);
         return 0;
     case RI_CLAUSE_RULE:
-        rule_required(clause, rules, out);
+        rule_required(clause, rules, NULL, out);
         return 0;
     case RI_CLAUSE_NOT:
         add_vars(clause->join_vars, clause->join_count, out);
@@ -161,6 +187,8 @@ void ri_clause_attrs(const ri_clause *clause, const ri_rules *rules, ri_varset *
 
 /* A clause that waits for its turn. */
 typedef struct waiting {
+    const ri_clause *call; /* of a rule; NULL: it is none */
+    const ri_rules *rules;
     ri_varset required;
     ri_varset provides;
     bool done;
@@ -172,6 +200,8 @@ static int waiting_new(const ri_clause *body, uint16_t count, const ri_rules *ru
     int rc = list == NULL ? RILLE_NOMEM : 0;
     for (uint16_t i = 0; rc == 0 && i < count; i++) {
         ri_clause_provides(&body[i], &list[i].provides);
+        list[i].call = body[i].kind == RI_CLAUSE_RULE ? &body[i] : NULL;
+        list[i].rules = rules;
         rc = ri_clause_required(&body[i], rules, &list[i].required);
     }
     if (rc != 0) {
@@ -182,6 +212,16 @@ static int waiting_new(const ri_clause *body, uint16_t count, const ri_rules *ru
     return rc;
 }
 
+static bool can_run(const waiting *clause, const ri_varset *bound)
+{
+    ri_varset required = { { 0 } };
+    if (ri_varset_within(&clause->required, bound) || clause->call == NULL) {
+        return ri_varset_within(&clause->required, bound);
+    }
+    rule_required(clause->call, clause->rules, bound, &required);
+    return ri_varset_within(&required, bound);
+}
+
 /* Runs every clause that can run, until none can; the first that cannot, or `count`. */
 static uint16_t run_all(waiting *list, uint16_t count, ri_varset *bound)
 {
@@ -190,7 +230,7 @@ static uint16_t run_all(waiting *list, uint16_t count, ri_varset *bound)
         progress = false;
         blocked = count;
         for (uint16_t i = count; i-- > 0;) {
-            if (!list[i].done && ri_varset_within(&list[i].required, bound)) {
+            if (!list[i].done && can_run(&list[i], bound)) {
                 ri_varset_union(bound, &list[i].provides);
                 list[i].done = true;
                 progress = true;
@@ -430,12 +470,13 @@ static int check_inside(const ri_bind_scope *scope, const ri_clause *clause, con
 }
 
 /* _ is no value: it cannot stand where a rule needs one. */
-static int check_blanks(const ri_bind_scope *scope, const ri_clause *clause)
+static int check_blanks(const ri_bind_scope *scope, const ri_clause *clause, const ri_varset *bindable)
 {
     bool is_call = clause->kind == RI_CLAUSE_RULE && scope->rules != NULL;
     const ri_rule_branch *branch = is_call ? ri_rules_find(scope->rules, clause->name) : NULL;
     for (uint16_t i = 0; branch != NULL && i < clause->term_count && i < branch->param_count; i++) {
-        if (clause->terms[i].kind == RI_TERM_BLANK && branch->needs[i]) {
+        if (clause->terms[i].kind == RI_TERM_BLANK && branch->needs[i] &&
+            !known_by_another(clause, branch, i, bindable)) {
             char show[80];
             show_clause(scope, clause, show);
             return fail_clause(
@@ -457,7 +498,7 @@ int ri_bind_check(const ri_bind_scope *scope, const ri_clause *body, uint16_t co
         if (body[i].kind == RI_CLAUSE_NOT || body[i].kind == RI_CLAUSE_OR) {
             RI_TRY(check_inside(scope, &body[i], &bindable));
         }
-        RI_TRY(check_blanks(scope, &body[i]));
+        RI_TRY(check_blanks(scope, &body[i], &bindable));
     }
     waiting *list;
     RI_TRY(waiting_new(body, count, scope->rules, &list));

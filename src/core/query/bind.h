@@ -72,6 +72,8 @@ void ri_clause_vars(const ri_clause *clause, ri_varset *out);
 void ri_clause_provides(const ri_clause *clause, ri_varset *out);
 /* Must be bound before it can run. `rules` say what calls need; NULL: calls need nothing. 0 or RILLE_NOMEM. */
 int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset *out);
+/* The same when some variables are bound: of parameters that are the same variable, one is enough. */
+int ri_clause_required_with(const ri_clause *clause, const ri_rules *rules, const ri_varset *bound, ri_varset *out);
 /* Stand in attribute position: see ri_rule_branch.attrs. rules NULL: calls do not count. */
 void ri_clause_attrs(const ri_clause *clause, const ri_rules *rules, ri_varset *out);
 /* What must be bound from outside so that all clauses of a body can run in some order. */

@@ -150,32 +150,21 @@ static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
             }
             branch->needs = first->needs;
             branch->attrs = first->attrs;
+            branch->either = first->either;
+            for (uint16_t p = 0; p < branch->param_count; p++) {
+                branch->either[p] = branch->same[p] == branch->either[p] ? branch->either[p] : p;
+            }
             continue;
         }
         branch->needs = ri_arena_array(arena, branch->param_count, sizeof *branch->needs);
         branch->attrs = ri_arena_array(arena, branch->param_count, sizeof *branch->attrs);
-        if (branch->needs == NULL || branch->attrs == NULL) {
+        branch->either = ri_arena_copy(arena, branch->same, branch->param_count * sizeof *branch->either);
+        if (branch->needs == NULL || branch->attrs == NULL || branch->either == NULL) {
             return ri_fail_nomem(err);
         }
         for (uint16_t p = 0; p < branch->param_count; p++) {
             branch->attrs[p] = false;
             branch->needs[p] = p < branch->required_count;
-        }
-    }
-    return 0;
-}
-
-/* Every parameter that is not required must at least occur in the body. */
-static int check_params(const ri_rule_branch *branch, rille_err *err)
-{
-    ri_varset used = { { 0 } };
-    for (uint16_t i = 0; i < branch->body_count; i++) {
-        ri_clause_vars(&branch->body[i], &used);
-    }
-    for (uint16_t p = branch->required_count; p < branch->param_count; p++) {
-        if (!ri_varset_has(&used, branch->params[p])) {
-            return ri_fail(err, RILLE_QUERY, "rule %s: parameter %s is not used in any clause of its body",
-                           branch->name, branch->var_names[branch->params[p]]);
         }
     }
     return 0;
@@ -216,7 +205,6 @@ int ri_bind_rules(ri_rules *rules, const rille_query *query, ri_arena *arena, ri
         ri_rule_branch *branch = &rules->branches[i];
         ri_bind_scope scope = scope_of_branch(branch, query, rules, err);
         ri_varset params = params_of(branch, false);
-        RI_TRY(check_params(branch, err));
         RI_TRY(check_calls(&scope, branch->body, branch->body_count));
         RI_TRY(with_message(ri_bind_joins(&scope, arena, branch->body, branch->body_count, &params), err));
     }

@@ -2,6 +2,10 @@
  *
  * Rules: a vector of definitions, [(name ?a ?b) clause...] or [(name [?must] ?b) clause...]. Several definitions of one
  * name are its branches. Each definition has variables of its own.
+ *
+ * A variable that is written at several places of a head is one parameter for each, and clauses that are not written
+ * make them equal: [(same ?a ?a) ...] is [(same ?a ?b) [(identity ?a) ?b] [(identity ?b) ?a] ...]. They
+ * come first: no call in the body sees arguments that differ.
  */
 #include "bind.h"
 #include "functions.h"
@@ -14,6 +18,75 @@ static int fail_definition(const ri_parser *parser, const ri_form *form)
     char show[RI_SHOW_SIZE];
     return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is not a rule: expected [(name ?a ?b) clause ...]",
                          ri_form_show(show, form));
+}
+
+/* A variable that is there already gets another number, under the same name. */
+static int parse_param(ri_parser *parser, const ri_form *form, uint16_t at, ri_rule_branch *out)
+{
+    RI_TRY(ri_parse_var(parser, form, &out->params[at]));
+    out->same[at] = 0;
+    while (out->params[out->same[at]] != out->params[at]) {
+        out->same[at]++;
+    }
+    if (out->same[at] == at) {
+        return 0;
+    }
+    if (parser->var_count == RI_QUERY_VARS_MAX) {
+        return ri_parse_fail(parser, RILLE_LIMIT, form, "too many variables (the maximum is %d): split the rule",
+                             RI_QUERY_VARS_MAX);
+    }
+    parser->var_names[parser->var_count] = parser->var_names[out->params[at]];
+    out->params[at] = parser->var_count++;
+    return 0;
+}
+
+/* [(identity ?from) ?to] */
+static int make_equal(const ri_parser *parser, ri_var from, ri_var to, ri_clause *out)
+{
+    ri_term *term = ri_arena_array(parser->arena, 1, sizeof *term);
+    ri_var *var = ri_arena_array(parser->arena, 1, sizeof *var);
+    if (term == NULL || var == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    *term = (ri_term){ .kind = RI_TERM_VAR, .var = from, .offset = UINT32_MAX };
+    *var = to;
+    *out = (ri_clause){ .kind = RI_CLAUSE_FUNC,
+                        .implicit = true,
+                        .source = RI_SOURCE_DEFAULT,
+                        .offset = UINT32_MAX,
+                        .terms = term,
+                        .term_count = 1,
+                        .name = "identity",
+                        .binding = { var, 1, RI_BIND_SCALAR } };
+    return 0;
+}
+
+/* Puts the clauses that make parameters of one name equal before the others. */
+static int equal_params(const ri_parser *parser, ri_rule_branch *branch)
+{
+    uint16_t more = 0;
+    for (uint16_t i = 0; i < branch->param_count; i++) {
+        more = (uint16_t)(more + (branch->same[i] != i ? 2 : 0));
+    }
+    if (more == 0) {
+        return 0;
+    }
+    ri_clause *body = ri_arena_array(parser->arena, (size_t)branch->body_count + more, sizeof *body);
+    if (body == NULL) {
+        return ri_fail_nomem(parser->err);
+    }
+    memcpy(body + more, branch->body, branch->body_count * sizeof *body);
+    uint16_t at = 0;
+    for (uint16_t i = 0; i < branch->param_count; i++) {
+        ri_var first = branch->params[branch->same[i]];
+        if (branch->same[i] != i) {
+            RI_TRY(make_equal(parser, first, branch->params[i], &body[at++]));
+            RI_TRY(make_equal(parser, branch->params[i], first, &body[at++]));
+        }
+    }
+    branch->body = body;
+    branch->body_count = (uint16_t)(branch->body_count + more);
+    return 0;
 }
 
 /* head: (name ?a ?b) or (name [?a] ?b) */
@@ -29,15 +102,18 @@ static int parse_head(ri_parser *parser, const ri_form *head, ri_rule_branch *ou
     if (total == 0 || total > RI_QUERY_VARS_MAX) {
         return ri_parse_fail(parser, RILLE_SYNTAX, head, "expected 1 to %d parameters", RI_QUERY_VARS_MAX);
     }
-    ri_form *all = ri_arena_array(parser->arena, total, sizeof *all);
-    if (all == NULL) {
+    out->params = ri_arena_array(parser->arena, total, sizeof *out->params);
+    out->same = ri_arena_array(parser->arena, total, sizeof *out->same);
+    if (out->params == NULL || out->same == NULL) {
         return ri_fail_nomem(parser->err);
     }
     for (uint32_t i = 0; i < total; i++) {
-        all[i] = i < required.count ? required.p[i] : items.p[i - required.count];
+        const ri_form *form = i < required.count ? &required.p[i] : &items.p[i - required.count];
+        RI_TRY(parse_param(parser, form, (uint16_t)i, out));
     }
     out->required_count = (uint16_t)required.count;
-    return ri_parse_vars(parser, (ri_items){ all, total }, "the head", &out->params, &out->param_count);
+    out->param_count = (uint16_t)total;
+    return 0;
 }
 
 static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *out)
@@ -74,6 +150,7 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
         return ri_parse_fail(parser, RILLE_SYNTAX, form, "the rule needs at least one clause after its head");
     }
     RI_TRY(ri_parse_body(parser, body, RI_SOURCE_DEFAULT, 1, &out->body, &out->body_count));
+    RI_TRY(equal_params(parser, out));
     out->var_names = ri_arena_copy(parser->arena, names, parser->var_count * sizeof *names);
     if (out->var_names == NULL) {
         return ri_fail_nomem(parser->err);

@@ -45,7 +45,7 @@ bool ri_clause_filters(const ri_clause *clause)
 static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *known)
 {
     ri_varset required = { { 0 } };
-    ri_clause_required(clause, &op->rules, &required);
+    ri_clause_required_with(clause, &op->rules, known, &required);
     if (clause->kind == RI_CLAUSE_NOT || clause->kind == RI_CLAUSE_PRED) {
         ri_outer_vars(clause, &required);
     }

@@ -211,6 +211,11 @@ static int walk_body(const walk *w, const ri_clause *body, uint16_t count, rille
         } else if (clause->kind == RI_CLAUSE_RULE) {
             walk_call(w, clause);
         }
+        if (clause->implicit) { /* two names of one parameter */
+            unite(w->op->var_info, w->base + clause->terms[0].var, w->base + clause->binding.vars[0]);
+            w->op->var_info[w->base + clause->terms[0].var].joined = true;
+            continue;
+        }
         for (uint16_t v = 0; v < clause->binding.var_count; v++) {
             add_place(w, clause->binding.vars[v], ri_call_types(clause));
         }

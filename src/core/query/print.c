@@ -76,8 +76,10 @@ static void put_binding(const printer *p, const ri_binding *binding)
 static void put_body(const printer *p, const ri_clause *body, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++) {
-        ri_buf_put_text(p->out, " ");
-        put_clause(p, &body[i]);
+        if (!body[i].implicit) {
+            ri_buf_put_text(p->out, " ");
+            put_clause(p, &body[i]);
+        }
     }
 }
 
