@@ -126,6 +126,22 @@ expect '; failed: longctest '
 last "6 passed, 2 failed"
 code 143
 
+# What busted itself tells while it runs.
+if busted=$(command -v busted) && command -v lua5.4 >/dev/null; then
+    cat >"$dir/five_spec.lua" <<'SPEC'
+describe("five", function()
+  it("passes", function() end)
+  it("fails", function() assert.is_true(false) end)
+  it("raises an error", function() error "oh" end)
+  pending("comes later")
+  it("passes, too", function() end)
+end)
+SPEC
+    (cd "$dir" && RILLE_TALLY=$dir/tally lua5.4 "$busted" -o "$source_dir/tools/busted_tally.lua" five_spec.lua >/dev/null)
+    out=$(tr '\n' , <"$dir/tally")
+    last "1 0,0 1,0 1,0 0,1 0,"
+fi
+
 # Every step is listed.
 run --list
 while read -r step; do
