@@ -165,20 +165,52 @@ end
 -- ---- connections ----
 
 local TRANSACT = { meta = "table" }
-local listeners = setmetatable({}, { __mode = "k" }) -- conn -> {[id] = function, ids = {id, ...}, last = id}
+-- conn -> {[id] = function, ids = {id ...}, last = id, queue = {[first..last_news] = news}, owner = coroutine}
+local listeners = setmetatable({}, { __mode = "k" })
+local MAIN = {} -- stands for the main coroutine where Lua has no object for it
 
-local function tell(conn, report)
-  local list = listeners[conn]
-  if not list then return end
-  local failed, why = false, nil
-  local ids = {}
-  for i, id in ipairs(list.ids) do ids[i] = id end -- a listener may end itself or others
-  for _, id in ipairs(ids) do
-    local f = list[id]
-    if f then
-      local fine, message = pcall(f, report)
-      if not fine and not failed then failed, why = true, message end
+-- Is some function further up the stack delivering? A coroutine that was left in the middle of a listener is not.
+local function is_delivering(list)
+  local owner = list.owner
+  if owner == nil or owner == MAIN then return owner == MAIN end
+  local status = coroutine.status(owner)
+  return status == "running" or status == "normal"
+end
+
+-- The next listener to be called, and the report it hears of.
+local function next_call(list)
+  while list.first <= list.last_news do
+    local news = list.queue[list.first]
+    news.told = news.told + 1
+    local id = news.ids[news.told]
+    if id == nil then
+      list.queue[list.first] = nil
+      list.first = list.first + 1
+    elseif list[id] then -- it may have ended meanwhile
+      return list[id], news.report
     end
+  end
+end
+
+-- Every listener hears of transactions in the order of their commits: what a listener transacts is queued, and delivered
+-- by the outermost transact once all have heard of the transaction before it.
+local function tell(list, report)
+  local news = { report = report, ids = {}, told = 0 }
+  for i, id in ipairs(list.ids) do news.ids[i] = id end -- those that listen now
+  list.last_news = list.last_news + 1
+  list.queue[list.last_news] = news
+  local me = coroutine.running() or MAIN
+  local failed, why = false, nil
+  while not is_delivering(list) do
+    list.owner = me
+    local f, heard = next_call(list)
+    if not f then
+      list.owner = nil
+      break
+    end
+    local fine, message = pcall(f, heard)
+    if not fine and not failed then failed, why = true, message end
+    if list.owner == me then list.owner = nil end
   end
   if failed then error(why, 0) end
 end
@@ -194,12 +226,13 @@ function conn_methods:transact(tx_data, options)
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
   local report, message, code = transact(self, tx_data, meta)
   if not report then return nil, message, code end
-  if listeners[self] then tell(self, report) end
+  local list = listeners[self]
+  if list then tell(list, report) end
   return report
 end
 
----Calls f(report) after each transaction of this connection. An error of f does not undo the commit; it is raised by
----transact once all listeners were called.
+---Calls f(report) after each transaction of this connection, in the order of the commits. An error of f does not undo
+---the commit; it is raised by the outermost transact once all listeners were called.
 ---@param f fun(report: rille.Report)
 ---@return integer id
 function conn_methods:listen(f)
@@ -207,7 +240,7 @@ function conn_methods:listen(f)
   conn_methods.url(self) -- a connection that is open
   local list = listeners[self]
   if not list then
-    list = { last = 0, ids = {} }
+    list = { last = 0, ids = {}, queue = {}, first = 1, last_news = 0 }
     listeners[self] = list
   end
   list.last = list.last + 1
