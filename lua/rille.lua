@@ -192,8 +192,8 @@ local function next_call(list)
   end
 end
 
--- Every listener hears of transactions in the order of their commits: what a listener transacts is queued, and delivered
--- by the outermost transact once all have heard of the transaction before it.
+-- Every listener hears of transactions in the order of their commits: what a listener transacts is queued, and
+-- delivered by the outermost transact once all have heard of the transaction before it.
 local function tell(list, report)
   local news = { report = report, ids = {}, told = 0 }
   for i, id in ipairs(list.ids) do news.ids[i] = id end -- those that listen now

@@ -282,6 +282,108 @@ describe("transact", function()
     free:close()
   end)
 
+  it("names the transaction among the tempids when it was named", function()
+    local report = assert(conn:transact { { ["db/id"] = "datomic.tx", ["db/doc"] = "x" }, { ["person/name"] = "Eve" } })
+    assert.same({ ["datomic.tx"] = report.tx }, report.tempids)
+    report = assert(conn:transact { { ["db/id"] = "y", ["person/name"] = "Eve", ["person/friend"] = "db/current-tx" } })
+    assert.equal(report.tx, report.tempids["db/current-tx"])
+    assert.is_number(report.tempids.y)
+    report = assert(conn:transact [=[ [[:db/add "datomic.tx" :db/doc "x"] [:db/add :db/current-tx :db/doc "x"]] ]=])
+    assert.same({ ["datomic.tx"] = report.tx, ["db/current-tx"] = report.tx }, report.tempids)
+    assert.same({}, assert(conn:transact({}, { meta = { ["db/doc"] = "x" } })).tempids)
+  end)
+
+  it("retracts components with the attribute that refers to them", function()
+    local component = { ["db/isComponent"] = true, ["db/cardinality"] = "db.cardinality/many" }
+    assert(conn:transact { attr("c/part", "ref", component), attr("c/one", "ref", { ["db/isComponent"] = true }) })
+    local t = assert(conn:transact {
+      { ["db/id"] = "a", ["person/name"] = "A", ["c/part"] = {
+        { ["db/id"] = "b", ["person/name"] = "B", ["c/one"] = { ["db/id"] = "c", ["person/name"] = "C" } },
+        { ["db/id"] = "d", ["person/name"] = "D", ["c/part"] = "a" }, -- a circle
+      }, ["person/friend"] = "e" },
+      { ["db/id"] = "e", ["person/name"] = "E", ["person/friend"] = { "b", "c" } },
+    }).tempids
+    local function left(report)
+      local all = {}
+      for _, name in ipairs { "a", "b", "c", "d", "e" } do
+        all[#all + 1] = name .. report.db_after:count("eavt", t[name])
+      end
+      return table.concat(all, " ")
+    end
+    local db = conn:db()
+    for _, op in ipairs { "db.fn/retractAttribute", "db/retractAttribute" } do
+      assert.equal("a0 b0 c0 d0 e1", left(assert(db:with { { op, t.a, "c/part" } }))) -- d, a part, has a as a part
+      assert.equal("a4 b1 c0 d2 e2", left(assert(db:with { { op, t.b, "c/one" } })))
+      assert.equal("a3 b2 c1 d2 e3", left(assert(db:with { { op, t.a, "person/friend" } })))
+      assert.equal(left(assert(db:with { { op, t.a, "c/part" } })),
+        left(assert(db:with(("[[:%s %d :c/part]]"):format(op, t.a)))))
+    end
+    assert.equal("a2 b2 c1 d2 e3", left(assert(db:with { { "db/retract", t.a, "c/part" } }))) -- components stay
+    assert.equal(1, #assert(db:with { { "db.fn/retractAttribute", t.e, "c/part" } }).tx_data)
+    assert.equal("TX_CONFLICT", select(3, db:with {
+      { "db.fn/retractAttribute", t.b, "c/one" }, { "db/add", t.b, "c/one", t.c } }))
+    assert(conn:transact { { "db.fn/retractAttribute", t.a, "c/part" } })
+    assert(conn:flush())
+    assert(conn:verify())
+  end)
+
+  it("compares and swaps refs by any name of an entity", function()
+    assert(conn:transact { attr("x/boss", "ref"), { ["db/ident"] = "x/nobody" } })
+    local ann = { "person/name", "Ann" }
+    local function swap(old, new) return conn:transact { { "db/cas", ann, "x/boss", old, new } } end
+    local function name() return conn:db():q [=[ [:find ?n . :where [_ :x/boss ?b] [?b :person/name ?n]] ]=] end
+    assert(swap(nil, { "person/name", "Bob" }))
+    assert.equal("Bob", name())
+    assert(swap({ "person/name", "Bob" }, { rille.kw "person/name", "Cid" }))
+    assert.equal("Cid", name())
+    assert.equal("TX_CAS", select(3, swap({ "person/name", "Bob" }, { "person/name", "Ann" })))
+    assert(swap({ "person/name", "Cid" }, ":x/nobody"))
+    assert(swap(rille.kw "x/nobody", conn:db():entid { "person/name", "Dan" }))
+    assert.equal("Dan", name())
+    local report = assert(conn:transact {
+      { "db/cas", { "person/name", "Ann" }, "x/boss", "dan", "new" },
+      { ["db/id"] = "dan", ["person/name"] = "Dan" }, { ["db/id"] = "new", ["person/name"] = "New" },
+    })
+    assert.equal("New", name())
+    assert.equal(report.tempids.dan, conn:db():entid { "person/name", "Dan" })
+    assert(conn:transact [=[ [[:db/cas [:person/name "Ann"] :x/boss [:person/name "New"] "datomic.tx"]] ]=])
+    assert.equal("ENTITY_MISSING", select(3, swap({ "person/name", "Nobody" }, 1)))
+    assert.equal("TX_SYNTAX", select(3, swap("unknown", 1)))
+    assert.equal("TX_SYNTAX", select(3, swap({ ["person/name"] = "x" }, 1)))
+    assert.equal("TX_SYNTAX", select(3, swap(1, nil)))
+  end)
+
+  it("takes lookup refs by a ref, and reverse attributes without a namespace", function()
+    assert(conn:transact { attr("boss", "ref"), attr("seat", "ref", identity) })
+    local t = assert(conn:transact {
+      { ["db/id"] = "eve", ["person/name"] = "Eve", _boss = { { ["person/name"] = "Fay" } } },
+      { ["db/id"] = "chair", ["person/nick"] = "c", [":_seat"] = "eve" },
+    }).tempids
+    assert.equal(1, conn:db():count("vaet", t.eve, "boss"))
+    assert(conn:transact { { "db/add", { "seat", t.chair }, "person/age", 7 } })
+    assert(conn:transact { { "db/add", { "seat", { "seat", t.chair } }, "person/age", 8 }, { "db/add", "z", "seat",
+      t.eve }, { "db/add", "z", "person/nick", "z" } })
+    assert.equal(7, value(t.eve, "person/age"))
+    assert.equal("ENTITY_MISSING", select(3, conn:transact { { "db/add", { "seat", 1 }, "person/age", 1 } }))
+  end)
+
+  it("takes maps and arrays without elements", function()
+    assert(conn:transact { attr("t/tuple", "tuple"), attr("t/tuples", "tuple", many), attr("t/vec", "floats") })
+    assert.equal(1, #assert(conn:transact { {} }).tx_data)
+    assert.equal(1, #assert(conn:transact { { ["db/id"] = "x" } }).tx_data)
+    local map = { ["db/id"] = "x", ["t/tuple"] = {}, ["t/vec"] = {}, ["t/tuples"] = {} }
+    local x = assert(conn:transact { map }).tempids.x
+    assert.same({}, value(x, "t/tuple"))
+    assert.same({}, value(x, "t/vec"))
+    assert.same({}, values(x, "t/tuples"))
+    assert(conn:transact { { "db/add", x, "t/tuples", {} }, { "db/add", x, "t/tuples", { 5, 5 } },
+      { ["db/id"] = x, ["t/tuples"] = { { { 1 } }, { 2, {} } } }, { ["db/id"] = x, ["t/tuples"] = { 7, { 8 } } } })
+    assert.same({ {}, { 2, {} }, { 5, 5 }, { 7, { 8 } }, { { 1 } } }, values(x, "t/tuples"))
+    for _, v in ipairs(values(x, "t/tuples")) do assert(conn:transact { { "db/retract", x, "t/tuples", v } }) end
+    assert.same({}, values(x, "t/tuples"))
+    assert.equal("TYPE", select(3, conn:transact { { "db/add", x, "person/nick", { "a", "b" } } }))
+  end)
+
   it("commits nothing of a transaction that fails", function()
     local before = conn:db():basis().commit
     local report, message, code = conn:transact { { ["person/name"] = "Eve" }, { ["person/name"] = 5 } }
@@ -333,7 +435,6 @@ describe("transaction data that is wrong", function()
     { "an unknown operation", { { "db/ad", 1, "person/age", 1 } }, "TX_SYNTAX", "db/ad" },
     { "a missing argument", { { "db/add", 1, "person/age" } }, "TX_SYNTAX", "db/add" },
     { "too many arguments", { { "db/retractEntity", 1, 2 } }, "TX_SYNTAX", "retractEntity" },
-    { "an empty map", { {} }, "TX_SYNTAX", "has no attributes" },
     { "a number in the list", { 5 }, "TX_SYNTAX", "item 1" },
     { "a map without a list", { ["person/name"] = "x" }, "TX_SYNTAX", "list" },
     { "a numeric key", { { [2] = 1 } }, "TX_SYNTAX", "key" },

@@ -217,15 +217,15 @@ int rl_db_seek(lua_State *L);
 int rl_db_range(lua_State *L);
 int rl_db_count(lua_State *L);
 
-/* ---- transactions (rl_tx.c, rl_fill.c, rl_fill_op.c) ---- */
+/* ---- transactions (rl_tx.c, rl_fill.c) ---- */
 
 extern const rl_class rl_class_commit;
 extern const rl_class rl_class_block;
 void rl_tx_register(lua_State *L);
 
-/* Fills a transaction from the data at `index`: a Lua list; and the map at `meta_index` (0: none) for the transaction
- * itself. Raw access only. Strings are borrowed: both tables must stay on the stack until the transaction ends. */
-int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, ri_tx *tx, rille_err *err);
+/* Fills a transaction from the list at `index`, and from the map at `meta_index` (0: none) for the transaction itself.
+ * Raw access only. Strings are borrowed: both stay on the stack until the transaction ends. scratch: for the call. */
+int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rille_err *err);
 int rl_conn_transact(lua_State *L);
 int rl_db_with(lua_State *L);
 

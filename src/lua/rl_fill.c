@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * Transaction data of Lua into a transaction: maps, nested maps, lists, reverse attributes, lookup refs, tempids.
+ * Transaction data of Lua as forms, which the engine's one reader of transaction data takes (core/db/tx_form.c).
  *
- * Everything is read raw and nothing is copied that need not be: strings are borrowed from Lua, whose tables stay on
- * the stack until the commit is over. A datom of a plain map costs a lua_next, a look into the cache of keys and the
- * conversion of its value: some 60 ns.
+ * Lua has one kind of table; what it is follows from where it is and from its keys:
+ *
+ *   an item of the list   an operation if it has an element 1, else an entity map
+ *   any other table       a vector if it has an element 1 or is empty, else a map
+ *
+ * and the marks of rille.edn (edn.map, edn.list, edn.set, edn.tagged) say it outright. A nil within an operation is nil.
+ *
+ * One item at a time becomes forms, in memory that is used again for the next. Everything is read raw, and bytes are
+ * borrowed from Lua, whose tables stay on the stack until the commit is over. Strings are not checked here: what they
+ * must be depends on the attribute. Cost: a lua_next and 48 bytes of form an attribute, some 20 ns.
  */
-#include "rl_fill.h"
+#include "rl.h"
 
+#include <math.h>
 #include <string.h>
+
+#define FILL_DEPTH_MAX 64U
+#define FILL_SPACE 12 /* places of Lua's stack that a level of nesting needs at most */
+
+typedef struct fill {
+    lua_State *L;
+    const rl_state *state;
+    rille_err *err;
+    ri_arena *arena; /* forms of one item */
+    ri_form *spare;  /* a chunk of the arena that is not used up */
+    size_t spare_count;
+} fill;
+
+static int read_node(fill *f, int index, unsigned depth, ri_form *out);
 
 static int too_deep(fill *f)
 {
@@ -17,387 +39,340 @@ static int too_deep(fill *f)
                    FILL_DEPTH_MAX);
 }
 
-/* ---- names ---- */
+/* ---- memory ---- */
 
-/* Text of a string or keyword; colons are kept. */
-static const char *text_at(fill *f, int index, size_t *len, bool *is_keyword)
+#define SPARE_COUNT 256U
+
+/* Room for `count` forms. */
+static ri_form *take_forms(fill *f, size_t count)
 {
-    *is_keyword = false;
+    if (count > f->spare_count) {
+        size_t chunk = count > SPARE_COUNT ? count : SPARE_COUNT;
+        f->spare = ri_arena_array(f->arena, chunk, sizeof *f->spare);
+        f->spare_count = f->spare == NULL ? 0 : chunk;
+        if (f->spare == NULL) {
+            return NULL;
+        }
+    }
+    ri_form *taken = f->spare;
+    f->spare += count;
+    f->spare_count -= count;
+    return taken;
+}
+
+/* ---- scalars ---- */
+
+static int read_string(fill *f, int index, ri_form *out)
+{
+    size_t len;
+    const char *text = lua_tolstring(f->L, index, &len);
+    if (len > UINT32_MAX) {
+        return ri_fail(f->err, RILLE_LIMIT, "string is too long: %zu bytes (the maximum is %u)", len,
+                       RI_VALUE_BYTES_MAX);
+    }
+    out->u.v = ri_bytes_value(RI_STRING, text, len);
+    return 0;
+}
+
+static int read_number(fill *f, int index, ri_form *out)
+{
+    lua_State *L = f->L;
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        double d = (double)lua_tonumber(L, index);
+        if (isnan(d) || isinf(d)) {
+            out->kind = RI_FORM_DOUBLE;
+            out->u.v = ri_word(RI_DOUBLE, 0);
+            out->u.v.as.d = d;
+            return 0;
+        }
+    }
+    return rl_read_number(L, f->state, index, &out->u.v, f->err);
+}
+
+static int read_userdata(fill *f, int index, ri_form *out)
+{
+    const rl_value *value = rl_value_test(f->L, f->state, index);
+    if (value == NULL) {
+        return ri_fail(f->err, RILLE_TYPE, "a %s is not a value", rl_typename(f->L, index));
+    }
+    bool finite = value->form_kind == RI_FORM_DOUBLE && isfinite(value->v.as.d);
+    out->kind = finite ? RI_FORM_VALUE : value->form_kind;
+    out->u.v = value->v;
+    return 0;
+}
+
+/* ---- tables ---- */
+
+static const void *mark_of(fill *f, int index)
+{
+    const void *mark = NULL;
+    if (lua_getmetatable(f->L, index)) {
+        mark = lua_topointer(f->L, -1);
+        lua_pop(f->L, 1);
+    }
+    return mark;
+}
+
+/* Text of the string or keyword at `index`, for messages; NULL: it is neither. */
+static const char *text_at(fill *f, int index, size_t *len)
+{
     if (lua_type(f->L, index) == LUA_TSTRING) {
-        return lua_tolstring(f->L, index, len);
+        const char *text = lua_tolstring(f->L, index, len);
+        bool colon = *len > 0 && text[0] == ':';
+        *len -= colon;
+        return text + colon;
     }
     const rl_value *value = rl_value_test(f->L, f->state, index);
-    if (value == NULL || value->v.type != RI_KEYWORD) {
+    if (value == NULL || value->v.type != RI_KEYWORD || value->form_kind != RI_FORM_VALUE) {
         return NULL;
     }
-    *is_keyword = true;
     *len = value->v.len;
     return (const char *)value->v.as.p;
 }
 
-int fill_attr(fill *f, int index, const ri_attr **out)
+/* The value of the attribute, or the entity, named at `name` could not be read. */
+static int at_name(fill *f, int name, int rc)
 {
-    size_t len;
-    bool is_keyword;
-    const char *name = text_at(f, index, &len, &is_keyword);
-    *out = NULL;
-    if (name == NULL) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "expected the name of an attribute, got %s%s", RL_GOT(f->L, index));
-    }
-    return ri_tx_attr(f->tx, name, len, out, f->err);
-}
-
-static bool text_is(const char *text, size_t len, const char *name)
-{
-    return len == strlen(name) && memcmp(text, name, len) == 0;
-}
-
-/* "person/_friend" is the way back along "person/friend". */
-static int resolve_reverse(fill *f, const char *name, size_t len, const char *slash, fill_slot *out)
-{
-    char forward[256];
-    size_t before = (size_t)(slash + 1 - name);
-    if (len >= sizeof forward) {
-        return ri_fail(f->err, RILLE_ATTRIBUTE, "attribute name \"%.60s...\" is too long", name);
-    }
-    memcpy(forward, name, before);
-    memcpy(forward + before, slash + 2, len - before - 1);
-    out->kind = FILL_REVERSE;
-    return ri_tx_attr(f->tx, forward, len - 1, &out->attr, f->err);
-}
-
-static int resolve_key(fill *f, int index, fill_slot *out)
-{
-    size_t len;
-    bool is_keyword;
-    const char *name = text_at(f, index, &len, &is_keyword);
-    if (name == NULL) {
-        return ri_fail(
-            f->err, RILLE_TX_SYNTAX,
-            "a %s is not a key of an entity map: expected the name of an attribute, a string such as \"person/name\"",
-            rl_typename(f->L, index));
-    }
-    if (len > 0 && name[0] == ':') {
-        name++;
-        len--;
-    }
-    if (text_is(name, len, "db/id")) {
-        out->kind = FILL_ID;
-        return 0;
-    }
-    const char *slash = memchr(name, '/', len);
-    if (slash != NULL && slash + 2 < name + len && slash[1] == '_' &&
-        ri_schema_attr(ri_tx_db(f->tx)->schema, name, len) == NULL) {
-        return resolve_reverse(f, name, len, slash, out);
-    }
-    out->kind = FILL_ATTR;
-    return ri_tx_attr(f->tx, name, len, &out->attr, f->err);
-}
-
-/* The key at `index`, mostly from the cache. */
-static int find_key(fill *f, int index, const fill_slot **out)
-{
-    const void *address =
-        lua_type(f->L, index) == LUA_TSTRING ? (const void *)lua_tostring(f->L, index) : lua_touserdata(f->L, index);
-    uintptr_t bits = (uintptr_t)address;
-    fill_slot *slot = &f->slots[(bits >> 4 ^ bits >> 10) & (FILL_SLOTS - 1)];
-    *out = slot;
-    if (slot->address == address && address != NULL) {
-        return 0;
-    }
-    slot->address = NULL;
-    RI_TRY(resolve_key(f, index, slot));
-    slot->address = address;
-    return 0;
-}
-
-/* ---- entities ---- */
-
-static int lookup_ref(fill *f, int index, ri_ent *out)
-{
-    lua_State *L = f->L;
-    const ri_attr *attr;
-    ri_value v;
-    char shown[RL_KEY_SHOWN];
-    if (!lua_checkstack(L, 8)) {
-        return ri_fail_nomem(f->err);
-    }
-    if (rl_stray_key(L, index, 2, NULL, shown)) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
-    }
-    lua_rawgeti(L, index, 1);
-    lua_rawgeti(L, index, 2);
-    int rc = fill_attr(f, lua_gettop(L) - 1, &attr);
-    if (rc == 0 && attr->type == RI_REF) {
-        int64_t id;
-        bool is_id = rl_read_int64(L, f->state, -1, &id) && id > 0;
-        v = ri_ref(is_id ? (uint64_t)id : 0);
-        rc = is_id ? 0
-                   : ri_fail(f->err, RILLE_TX_SYNTAX,
-                             "a lookup ref by :%s, which is a ref, needs an entity id as its value", attr->ident);
-    } else if (rc == 0) {
-        rc = rl_read_typed(L, f->state, -1, attr, ri_tx_arena(f->tx), &v, f->err);
-    }
-    if (rc == 0) {
-        rc = ri_tx_lookup(f->tx, attr, &v, out, f->err);
-    }
-    lua_pop(L, 2);
-    return rc;
-}
-
-static int entity_by_name(fill *f, const char *name, size_t len, bool is_ident, ri_ent *out)
-{
-    bool has_colon = len > 0 && name[0] == ':';
-    const char *bare = has_colon ? name + 1 : name;
-    size_t bare_len = has_colon ? len - 1 : len;
-    if (text_is(bare, bare_len, "db/current-tx") || text_is(bare, bare_len, "datomic.tx")) {
-        *out = (ri_ent){ RI_ENT_TX, { 0 } };
-        return 0;
-    }
-    if (is_ident || has_colon) {
-        return ri_tx_ident(f->tx, bare, bare_len, out, f->err);
-    }
-    if (!ri_utf8_valid((const uint8_t *)name, len)) {
-        return ri_fail(f->err, RILLE_TYPE, "a tempid is not valid UTF-8");
-    }
-    return ri_tx_temp_named(f->tx, name, len, out, f->err);
-}
-
-int fill_entity(fill *f, int index, bool string_is_ident, ri_ent *out)
-{
-    int64_t id;
-    size_t len;
-    bool is_keyword;
-    *out = (ri_ent){ RI_ENT_ID, { 0 } };
-    if (rl_read_int64(f->L, f->state, index, &id)) {
-        if (id < 0) {
-            return ri_tx_temp_number(f->tx, id, out, f->err);
-        }
-        if (id == 0 || (uint64_t)id > RI_EID_MAX) {
-            return ri_fail(f->err, RILLE_TX_SYNTAX, "%lld is not a valid entity id", (long long)id);
-        }
-        out->u.id = (uint64_t)id;
-        return 0;
-    }
-    const char *name = text_at(f, index, &len, &is_keyword);
-    if (name != NULL) {
-        return entity_by_name(f, name, len, is_keyword || string_is_ident, out);
-    }
-    if (lua_istable(f->L, index)) {
-        return lookup_ref(f, index, out);
-    }
-    if (lua_type(f->L, index) == LUA_TNUMBER) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX, "%.17g is not a valid entity id", (double)lua_tonumber(f->L, index));
-    }
-    return ri_fail(f->err, RILLE_TX_SYNTAX,
-                   "a %s cannot name an entity: expected an id, a tempid (a negative number or a string), an ident or "
-                   "a lookup ref {attribute, value}",
-                   rl_typename(f->L, index));
-}
-
-/* ---- values ---- */
-
-typedef enum table_kind { TABLE_MAP, TABLE_LOOKUP, TABLE_LIST } table_kind;
-
-static bool names_unique(fill *f, int index)
-{
-    size_t len;
-    bool is_keyword;
-    const char *name = text_at(f, index, &len, &is_keyword);
-    if (name != NULL && len > 0 && name[0] == ':') {
-        name++;
-        len--;
-    }
-    const ri_attr *attr = name == NULL ? NULL : ri_schema_attr(ri_tx_db(f->tx)->schema, name, len);
-    return attr != NULL && attr->unique != RI_UNIQUE_NO;
-}
-
-/* A value of a ref attribute that is a table: {unique attribute, value} is a lookup ref, other arrays are lists. */
-static table_kind kind_of_table(fill *f, int index)
-{
-    lua_State *L = f->L;
-    size_t count = rl_rawlen(L, index);
-    if (count == 0) {
-        lua_pushnil(L);
-        if (lua_next(L, index) == 0) {
-            return TABLE_LIST;
-        }
-        lua_pop(L, 2);
-        return TABLE_MAP;
-    }
-    if (count != 2) {
-        return TABLE_LIST;
-    }
-    lua_rawgeti(L, index, 1);
-    bool is_lookup = names_unique(f, lua_gettop(L));
-    lua_pop(L, 1);
-    return is_lookup ? TABLE_LOOKUP : TABLE_LIST;
-}
-
-static int fill_map(fill *f, int index, const ri_ent *given, unsigned depth, ri_ent *out);
-
-int fill_ref(fill *f, const ri_attr *attr, int index, unsigned depth, ri_ent *out)
-{
-    if (lua_istable(f->L, index)) {
-        if (depth >= FILL_DEPTH_MAX || !lua_checkstack(f->L, 12)) {
-            return too_deep(f);
-        }
-        if (kind_of_table(f, index) == TABLE_MAP) {
-            return fill_map(f, index, NULL, depth + 1, out);
-        }
-    }
-    /* The engine's own refs (:db/valueType ...) name idents: a tempid would never be meant. */
-    int rc = fill_entity(f, index, attr->id < RI_EID_ATTR, out);
-    if (rc != 0) {
-        ri_err_prefix(f->err, "attribute :%s", attr->ident);
+    size_t len = 0;
+    const char *text = text_at(f, name, &len);
+    if (text != NULL && rc != RILLE_NOMEM) {
+        ri_err_prefix(f->err, "attribute :%.*s", (int)(len < 80 ? len : 80), text);
     }
     return rc;
 }
 
-/* Is the value a list of values of the attribute? */
-static bool is_list(fill *f, const ri_attr *attr, int index)
-{
-    if (!lua_istable(f->L, index)) {
-        return false;
-    }
-    if (attr->type == RI_REF) {
-        return kind_of_table(f, index) == TABLE_LIST;
-    }
-    return attr->many || (attr->type != RI_TUPLE && attr->type != RI_FLOATS && attr->type != RI_NIL);
-}
-
-static int add_one(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth)
-{
-    if (attr->type == RI_REF) {
-        ri_ent ref;
-        RI_TRY(fill_ref(f, attr, index, depth, &ref));
-        return ri_tx_add_ref(f->tx, e, attr, ref, f->err);
-    }
-    ri_value v;
-    RI_TRY(rl_read_typed(f->L, f->state, index, attr, ri_tx_arena(f->tx), &v, f->err));
-    return ri_tx_add(f->tx, e, attr, &v, false, f->err);
-}
-
-static int add_reverse(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth)
-{
-    ri_ent from;
-    RI_TRY(fill_ref(f, attr, index, depth, &from));
-    return ri_tx_add_ref(f->tx, from, attr, e, f->err);
-}
-
-typedef int (*add_fn)(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth);
-
-static int add_list(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth, add_fn add)
+static int read_items(fill *f, int index, unsigned depth, ri_form_kind kind, ri_form *out)
 {
     lua_State *L = f->L;
     size_t count;
-    if (depth >= FILL_DEPTH_MAX || !lua_checkstack(L, 12)) {
-        return too_deep(f);
+    RI_TRY(rl_array(L, index, NULL, &count, RILLE_TYPE, f->err));
+    ri_form *items = count < UINT32_MAX / 2 ? take_forms(f, count) : NULL;
+    if (items == NULL) {
+        return ri_fail_nomem(f->err);
     }
-    if (rl_array(L, index, NULL, &count, RILLE_TYPE, f->err) != 0) {
-        ri_err_prefix(f->err, "attribute :%s", attr->ident);
-        return count != 0 ? RILLE_TYPE
-                          : ri_fail(f->err, RILLE_TYPE, "attribute :%s: expected %s %s, got a map", attr->ident,
-                                    ri_type_article(attr->type), ri_type_name(attr->type));
-    }
-    for (size_t i = 1; i <= count; i++) {
-        lua_rawgeti(L, index, (int)i);
-        int rc = add(f, e, attr, lua_gettop(L), depth + 1);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (int)i + 1);
+        int rc = lua_isnil(L, -1) ? ri_fail(f->err, RILLE_TYPE, "element %zu of an array is nil", i + 1)
+                                  : read_node(f, lua_gettop(L), depth, &items[i]);
         lua_pop(L, 1);
         RI_TRY(rc);
+    }
+    out->kind = (uint8_t)kind;
+    out->u.seq.items = items;
+    out->u.seq.count = (uint32_t)count;
+    return 0;
+}
+
+/* {"person/name", "Ann", c = 1} as an entity: nothing that was given may vanish. */
+static int check_lookup(fill *f, int index)
+{
+    char shown[RL_KEY_SHOWN];
+    if (lua_istable(f->L, index) && rl_rawlen(f->L, index) == 2 && rl_stray_key(f->L, index, 2, NULL, shown)) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
     }
     return 0;
 }
 
-int fill_add(fill *f, ri_ent e, const ri_attr *attr, int index, unsigned depth)
+static int read_value_of(fill *f, int key, int value, unsigned depth, ri_form *out)
 {
-    if (!is_list(f, attr, index)) {
-        return add_one(f, e, attr, index, depth);
+    size_t len = 0;
+    const char *text = lua_istable(f->L, value) ? text_at(f, key, &len) : NULL;
+    if (text != NULL && len == 5 && memcmp(text, "db/id", 5) == 0) {
+        RI_TRY(check_lookup(f, value));
     }
-    if (!attr->many) {
-        return ri_fail(f->err, RILLE_TYPE,
-                       "attribute :%s: expected one value, got a list: the attribute has cardinality one", attr->ident);
-    }
-    return add_list(f, e, attr, index, depth, add_one);
+    int rc = read_node(f, value, depth, out);
+    return rc == 0 ? 0 : at_name(f, key, rc);
 }
 
-/* ---- maps ---- */
-
-/* The value of db/id in any spelling, or nil, on the stack. */
-static void push_id(fill *f, int index)
-{
-    for (int i = 0; i < 3; i++) {
-        lua_pushvalue(f->L, f->id_keys + i);
-        lua_rawget(f->L, index);
-        if (!lua_isnil(f->L, -1) || i == 2) {
-            return;
-        }
-        lua_pop(f->L, 1);
-    }
-}
-
-static int map_entity(fill *f, int index, const ri_ent *given, ri_ent *out)
+/* Entries as they come. Tables without a mark have no keys but names. */
+static int read_map(fill *f, int index, unsigned depth, bool marked, ri_form *out)
 {
     lua_State *L = f->L;
-    if (given != NULL) {
-        *out = *given;
-        return 0;
-    }
-    push_id(f, index);
-    int rc = lua_isnil(L, -1) ? ri_tx_temp_fresh(f->tx, out, f->err) : fill_entity(f, lua_gettop(L), false, out);
-    lua_pop(L, 1);
-    return rc;
-}
-
-/* depth < FILL_DEPTH_MAX and stack space are the caller's care. */
-static int fill_map(fill *f, int index, const ri_ent *given, unsigned depth, ri_ent *out)
-{
-    lua_State *L = f->L;
-    ri_ent e;
-    bool empty = true;
-    RI_TRY(map_entity(f, index, given, &e));
-    *out = e;
+    size_t count = 0;
+    size_t cap = 0;
+    ri_form *items = NULL;
     lua_pushnil(L);
-    int value = lua_gettop(L) + 1;
+    int key = lua_gettop(L);
     while (lua_next(L, index) != 0) {
-        const fill_slot *key;
-        int rc = find_key(f, value - 1, &key);
-        if (rc == 0 && key->kind == FILL_ATTR) {
-            empty = false;
-            rc = fill_add(f, e, key->attr, value, depth);
-        } else if (rc == 0 && key->kind == FILL_REVERSE) {
-            const ri_attr *attr = key->attr;
-            empty = false;
-            rc = is_list(f, attr, value) ? add_list(f, e, attr, value, depth, add_reverse)
-                                         : add_reverse(f, e, attr, value, depth);
+        int rc = 0;
+        if (count == cap) {
+            size_t more = cap == 0 ? 16 : cap * 2;
+            ri_form *grown = more < UINT32_MAX / 2 ? take_forms(f, more) : NULL;
+            if (grown != NULL && count > 0) {
+                memcpy(grown, items, count * sizeof *items);
+            }
+            rc = grown == NULL ? ri_fail_nomem(f->err) : 0;
+            items = grown;
+            cap = more;
         }
+        if (rc == 0 && !marked && lua_type(L, key) != LUA_TSTRING && lua_type(L, key) != LUA_TUSERDATA) {
+            rc = ri_fail(f->err, RILLE_TX_SYNTAX,
+                         "a %s is not a key of an entity map: attributes are strings such as \"person/name\"",
+                         rl_typename(L, key));
+        }
+        rc = rc == 0 ? read_node(f, key, depth, &items[count]) : rc;
+        rc = rc == 0 ? read_value_of(f, key, key + 1, depth, &items[count + 1]) : rc;
         if (rc != 0) {
-            lua_pop(L, 2);
+            lua_settop(L, key - 1);
             return rc;
         }
-        lua_pop(L, 1);
+        count += 2;
+        lua_settop(L, key);
     }
-    return empty && given == NULL
-               ? ri_fail(f->err, RILLE_TX_SYNTAX, "the entity map has no attributes: assert at least one")
-               : 0;
+    out->kind = RI_FORM_MAP;
+    out->u.seq.items = items;
+    out->u.seq.count = (uint32_t)count;
+    return 0;
 }
 
-static int fill_item(fill *f, int index)
+static int read_tagged(fill *f, int index, unsigned depth, ri_form *out)
 {
     lua_State *L = f->L;
-    ri_ent e;
-    if (!lua_istable(L, index)) {
-        return ri_fail(f->err, RILLE_TX_SYNTAX,
-                       "expected an entity map {[\"person/name\"] = ...} or an operation {\"db/add\", ...}, got %s%s",
-                       RL_GOT(L, index));
+    ri_form *items = take_forms(f, 2);
+    if (items == NULL) {
+        return ri_fail_nomem(f->err);
     }
-    lua_rawgeti(L, index, 1);
-    bool is_operation = !lua_isnil(L, -1);
+    size_t len = 0;
+    rl_raw_field(L, index, "tag");
+    const char *tag = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
+    items[0] = (ri_form){ .offset = UINT32_MAX };
+    items[0].u.v = ri_bytes_value(RI_SYMBOL, tag, len < RI_VALUE_INLINE_MAX ? len : 0);
+    lua_pop(L, 1); /* the table keeps it */
+    rl_raw_field(L, index, "value");
+    int rc = read_node(f, lua_gettop(L), depth, &items[1]);
     lua_pop(L, 1);
-    return is_operation ? fill_operation(f, index) : fill_map(f, index, NULL, 0, &e);
+    RI_TRY(rc);
+    out->kind = RI_FORM_TAGGED;
+    out->u.seq.items = items;
+    out->u.seq.count = 2;
+    return 0;
 }
 
-static int fill_list(fill *f, int index)
+static bool has_first(fill *f, int index)
+{
+    lua_rawgeti(f->L, index, 1);
+    bool has = !lua_isnil(f->L, -1);
+    lua_pop(f->L, 1);
+    return has;
+}
+
+static bool is_empty(fill *f, int index)
+{
+    lua_pushnil(f->L);
+    bool empty = lua_next(f->L, index) == 0;
+    lua_pop(f->L, empty ? 0 : 2);
+    return empty;
+}
+
+static int read_table(fill *f, int index, unsigned depth, ri_form *out)
+{
+    const rl_state *state = f->state;
+    if (depth >= FILL_DEPTH_MAX || !lua_checkstack(f->L, FILL_SPACE)) {
+        return too_deep(f);
+    }
+    const void *mark = mark_of(f, index);
+    if (mark != NULL && mark == state->tagged_meta) {
+        return read_tagged(f, index, depth + 1, out);
+    }
+    if (mark != NULL && mark == state->map_meta) {
+        return read_map(f, index, depth + 1, true, out);
+    }
+    if (mark != NULL && mark == state->list_meta) {
+        return read_items(f, index, depth + 1, RI_FORM_LIST, out);
+    }
+    if (mark != NULL && mark == state->set_meta) {
+        return read_items(f, index, depth + 1, RI_FORM_SET, out);
+    }
+    return has_first(f, index) || is_empty(f, index) ? read_items(f, index, depth + 1, RI_FORM_VECTOR, out)
+                                                     : read_map(f, index, depth + 1, false, out);
+}
+
+/* index is absolute */
+static int read_node(fill *f, int index, unsigned depth, ri_form *out)
+{
+    lua_State *L = f->L;
+    *out = (ri_form){ .offset = UINT32_MAX };
+    switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+        return read_string(f, index, out);
+    case LUA_TNUMBER:
+    case RL_TYPE_CDATA:
+        return read_number(f, index, out);
+    case LUA_TBOOLEAN:
+        out->u.v = ri_word(RI_BOOL, lua_toboolean(L, index) != 0);
+        return 0;
+    case LUA_TTABLE:
+        return read_table(f, index, depth, out);
+    case LUA_TUSERDATA:
+        return read_userdata(f, index, out);
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(L, index) == NULL) {
+            out->u.v = ri_nil();
+            return 0;
+        }
+        break;
+    }
+    return ri_fail(f->err, RILLE_TYPE, "a %s is not a value", rl_typename(L, index));
+}
+
+/* ---- items ---- */
+
+/* {"db/cas", e, a, nil, new}: elements up to the last one that is there. */
+static int read_operation(fill *f, int index, ri_form *out)
+{
+    lua_State *L = f->L;
+    size_t len = 0;
+    char shown[RL_KEY_SHOWN];
+    lua_rawgeti(L, index, 1);
+    int top = lua_gettop(L);
+    const char *name = text_at(f, top, &len);
+    unsigned args = name == NULL ? 0 : ri_tx_op_args(name, len);
+    if (args == 0) {
+        lua_settop(L, top - 1);
+        return read_items(f, index, 1, RI_FORM_VECTOR, out);
+    }
+    if (rl_stray_key(L, index, args + 1, NULL, shown)) {
+        lua_settop(L, top - 1);
+        return ri_fail(f->err, RILLE_TX_SYNTAX, "%.*s takes at most %u arguments, but the operation has the key %s",
+                       (int)len, name, args, shown);
+    }
+    ri_form *items = take_forms(f, args + 1U);
+    uint32_t count = 0;
+    int rc = items == NULL ? ri_fail_nomem(f->err) : 0;
+    lua_settop(L, top - 1);
+    for (unsigned i = 0; i <= args && rc == 0; i++) {
+        lua_rawgeti(L, index, (int)i + 1);
+        if (lua_isnil(L, -1)) {
+            items[i] = (ri_form){ .offset = UINT32_MAX };
+            items[i].u.v = ri_nil();
+            continue;
+        }
+        rc = i == 1 ? check_lookup(f, top + 1) : 0;
+        rc = rc == 0 ? read_node(f, top + (int)i, 1, &items[i]) : rc;
+        rc = rc != 0 && i > 2 ? at_name(f, top + 2, rc) : rc;
+        count = i + 1;
+    }
+    lua_settop(L, top - 1);
+    RI_TRY(rc);
+    out->kind = RI_FORM_VECTOR;
+    out->u.seq.items = items;
+    out->u.seq.count = count;
+    return 0;
+}
+
+static int read_item(fill *f, int index, ri_form *out)
+{
+    *out = (ri_form){ .offset = UINT32_MAX };
+    if (!lua_istable(f->L, index)) {
+        return read_node(f, index, 0, out);
+    }
+    if (mark_of(f, index) != NULL) {
+        return read_table(f, index, 0, out);
+    }
+    return has_first(f, index) ? read_operation(f, index, out) : read_map(f, index, 1, false, out);
+}
+
+static int fill_list(fill *f, ri_tx_filler *to, int index)
 {
     lua_State *L = f->L;
     size_t count;
@@ -410,11 +385,14 @@ static int fill_list(fill *f, int index)
         ri_err_prefix(f->err, "transaction data");
         return RILLE_TX_SYNTAX;
     }
-    lua_settop(L, index > f->id_keys ? index : f->id_keys + 2);
     int item = lua_gettop(L) + 1;
     for (size_t i = 1; i <= count; i++) {
+        ri_form form;
         lua_rawgeti(L, index, (int)i);
-        int rc = fill_item(f, item);
+        ri_arena_reset(f->arena);
+        f->spare_count = 0;
+        int rc = lua_isnil(L, item) ? ri_fail(f->err, RILLE_TX_SYNTAX, "it is nil") : read_item(f, item, &form);
+        rc = rc == 0 ? ri_tx_fill_item(to, &form) : rc;
         lua_pop(L, 1);
         if (rc != 0) {
             ri_err_prefix(f->err, "transaction data, item %zu", i);
@@ -424,25 +402,28 @@ static int fill_list(fill *f, int index)
     return 0;
 }
 
-int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, ri_tx *tx, rille_err *err)
+static int fill_meta(fill *f, ri_tx_filler *to, int index)
 {
-    fill f = { .L = L, .state = state, .tx = tx, .err = err };
+    ri_form form;
+    f->spare_count = 0;
+    ri_arena_reset(f->arena);
+    int rc = read_map(f, index, 1, mark_of(f, index) != NULL, &form);
+    rc = rc == 0 ? ri_tx_fill_meta(to, &form) : rc;
+    if (rc != 0) {
+        ri_err_prefix(f->err, "meta");
+    }
+    return rc;
+}
+
+int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rille_err *err)
+{
+    fill f = { .L = L, .state = rl_state_of(L), .err = err, .arena = scratch };
+    ri_tx_filler to;
+    ri_tx_filler_init(&to, tx, true, err);
     int top = lua_gettop(L);
     luaL_checkstack(L, 20, "not enough memory for transaction data");
-    ri_value id = ri_bytes_value(RI_KEYWORD, "db/id", 5);
-    lua_pushliteral(L, "db/id");
-    lua_pushliteral(L, ":db/id");
-    rl_push_boxed(L, &id, RI_FORM_VALUE);
-    f.id_keys = top + 1;
-    int rc = index == 0 ? 0 : fill_list(&f, index);
-    if (rc == 0 && meta_index != 0) {
-        const ri_ent tx_entity = { RI_ENT_TX, { 0 } };
-        ri_ent e;
-        rc = fill_map(&f, meta_index, &tx_entity, 0, &e);
-        if (rc != 0) {
-            ri_err_prefix(err, "meta");
-        }
-    }
+    int rc = index == 0 ? 0 : fill_list(&f, &to, index);
+    rc = rc == 0 && meta_index != 0 ? fill_meta(&f, &to, meta_index) : rc;
     lua_settop(L, top);
     return rc;
 }

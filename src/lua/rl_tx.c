@@ -12,6 +12,7 @@
 
 typedef struct commit {
     ri_tx *tx;
+    ri_arena scratch; /* while it is filled */
     ri_report report;
     bool has_report;
 } commit;
@@ -23,6 +24,7 @@ static void release_commit(void *handle)
         ri_report_deinit(&c->report);
     }
     ri_tx_release(c->tx);
+    ri_arena_deinit(&c->scratch);
     ri_free(c);
 }
 
@@ -48,12 +50,14 @@ typedef struct source {
     const ri_form *form; /* EDN, or NULL */
 } source;
 
-static int fill_from(lua_State *L, const rl_state *state, const source *from, ri_tx *tx, rille_err *err)
+static int fill_from(lua_State *L, const source *from, commit *c, rille_err *err)
 {
     if (from->form != NULL) {
-        RI_TRY(ri_tx_fill_edn(tx, from->form, err));
+        RI_TRY(ri_tx_fill_edn(c->tx, from->form, err));
     }
-    return rl_tx_fill(L, state, from->index, from->meta_index, tx, err);
+    int rc = rl_tx_fill(L, from->index, from->meta_index, &c->scratch, c->tx, err);
+    ri_arena_deinit(&c->scratch);
+    return rc;
 }
 
 /* Data at 2 (text or table), meta at 3. The EDN form goes to temp. */
@@ -273,7 +277,7 @@ static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit
     ri_tx_release(c->tx);
     c->tx = NULL;
     RI_TRY(ri_conn_begin(conn, &c->tx, err));
-    RI_TRY(fill_from(L, rl_state_of(L), from, c->tx, err));
+    RI_TRY(fill_from(L, from, c, err));
     return ri_conn_commit(conn, c->tx, &c->report, err);
 }
 
@@ -317,7 +321,7 @@ int rl_db_with(lua_State *L)
         rc = ri_tx_new(db, &c->tx, &err);
     }
     if (rc == 0) {
-        rc = fill_from(L, rl_state_of(L), &from, c->tx, &err);
+        rc = fill_from(L, &from, c, &err);
     }
     if (rc == 0) {
         rc = ri_db_with(c->tx, &c->report, &err);

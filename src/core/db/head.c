@@ -412,9 +412,17 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
         return ri_fail(err, RILLE_CORRUPT, "transaction %llu comes after transaction %llu",
                        (unsigned long long)block->t, (unsigned long long)db->t);
     }
+    if (db->t != 0 && block->t != db->t + 1) { /* ids of transactions are counted one by one, and not left out */
+        return ri_fail(err, RILLE_CORRUPT, "transaction %llu comes right after transaction %llu",
+                       (unsigned long long)block->t, (unsigned long long)db->t);
+    }
     bool has_schema = false;
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
+        if (d->e > block->t) {
+            return ri_fail(err, RILLE_CORRUPT, "transaction %llu has a fact about transaction %llu, which is later",
+                           (unsigned long long)block->t, (unsigned long long)d->e);
+        }
         has_schema = has_schema || ri_is_schema_attr(d->a);
         if (d->v.type == RI_REF && d->v.as.u >= db->next_e && d->v.as.u < RI_TX_BASE) {
             db->next_e = d->v.as.u + 1; /* an id that a user chose and only referred to so far: tx.c counts it, too */

@@ -16,6 +16,9 @@
 #define RI_EID_ATTR UINT64_C(100)
 #define RI_EID_USER (UINT64_C(1) << 20)
 #define RI_TX_BASE (UINT64_C(1) << 40)
+#define RI_EID_CHOSEN_END \
+    (UINT64_C(1) << 39)                    /* ids that a user chooses are below: the rest cannot be used up at once */
+#define RI_EID_NAMED_END (RI_EID_USER / 2) /* read-flexible: new attributes that are no more than an ident are below */
 
 /* The engine's own attributes and idents: X(enum, id, ident) */
 #define RI_IDENTS(X)                             \

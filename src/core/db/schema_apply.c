@@ -6,7 +6,8 @@
  * are applied before assertions, whatever their order: a changed cardinality-one value comes as both.
  *
  * An entity with a :db/valueType or a :db/cardinality is an attribute. It needs an ident, an id below RI_EID_USER, and
- * a type unless the schema is read-flexible; its cardinality is one if nothing is said.
+ * a type unless the schema is read-flexible; its cardinality is one if nothing is said. In a read-flexible schema any
+ * other property makes one, too, and so does the ident alone if the id is below RI_EID_USER.
  *
  * Cost: O(attributes + idents) for the copy, then O(log n) a datom.
  */
@@ -263,11 +264,13 @@ static int check_attr(const builder *b, const props *p, uint64_t e, rille_err *e
 static int finish_entity(builder *b, const props *p, uint64_t e, rille_err *err)
 {
     const ri_attr *attr = &p->attr;
-    if (p->typed || p->cardinal) {
+    bool has_more = attr->unique != RI_UNIQUE_NO || attr->index || attr->component || attr->no_history;
+    bool free_type = b->schema->read_flexible && (has_more || (attr->ident != NULL && e < RI_EID_USER));
+    if (p->typed || p->cardinal || free_type) {
         RI_TRY(check_attr(b, p, e, err));
         return put_attr(b, attr) ? RILLE_OK : ri_fail_nomem(err);
     }
-    if (attr->unique != RI_UNIQUE_NO || attr->index || attr->component || attr->no_history) {
+    if (has_more) {
         return ri_fail(
             err, RILLE_SCHEMA,
             "entity %llu%s%s has properties of an attribute, but no :db/valueType: add one, such as :db.type/string",

@@ -14,6 +14,8 @@
 
 #define ITEM_COUNT_MAX UINT32_MAX
 
+const char *const ri_tx_self_names[RI_TX_SELF_NAME_COUNT] = { "datomic.tx", "datahike.tx", "db/current-tx" };
+
 int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err)
 {
     *out = NULL;
@@ -76,13 +78,34 @@ static int define_made(ri_tx *tx, const ri_attr *attr, rille_err *err)
     return ri_tx_push(tx, &op, err);
 }
 
-static int make_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err)
+/* Can an attribute of that name be made on the spot? */
+static int check_new_name(const ri_tx *tx, const char *ident, size_t len, rille_err *err)
 {
+    const char *slash = len == 0 ? NULL : memchr(ident, '/', len);
+    const char *name = slash == NULL ? ident : slash + 1;
+    int shown = (int)(len < 80 ? len : 80);
     if (len > RI_VALUE_INLINE_MAX || !ri_name_valid(RI_KEYWORD, (const uint8_t *)ident, len)) {
         return ri_fail(err, RILLE_ATTRIBUTE,
                        "\"%.*s\" cannot be the name of an attribute: expected a name such as person/name",
                        (int)(len < 80 ? len : 80), ident);
     }
+    if (len - (size_t)(name - ident) > 1 && *name == '_') {
+        return ri_fail(err, RILLE_ATTRIBUTE,
+                       ":%.*s is the reverse of an attribute: it can only be a key of an entity map", shown, ident);
+    }
+    uint64_t e = ri_schema_ident(tx->schema, ident, len);
+    if (e != 0) {
+        return ri_fail(err, RILLE_SCHEMA,
+                       ":%.*s is the ident of entity %llu, which is not an attribute and cannot become one: use "
+                       "another name, or retract its :db/ident first",
+                       shown, ident, (unsigned long long)e);
+    }
+    return RILLE_OK;
+}
+
+static int make_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err)
+{
+    RI_TRY(check_new_name(tx, ident, len, err));
     uint64_t id = tx->db->next_attr + tx->made_count;
     if (id >= RI_EID_USER) {
         return ri_fail(err, RILLE_LIMIT, "cannot add attribute :%.*s: a database can have at most %llu attributes",
@@ -162,6 +185,18 @@ static int new_temp(ri_tx *tx, uint8_t given, ri_ent *out, rille_err *err)
     *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)tx->temp_count } };
     tx->temps[tx->temp_count++] = (tx_temp){ .given = given };
     return RILLE_OK;
+}
+
+bool ri_tx_self(ri_tx *tx, const char *name, size_t len, ri_ent *out)
+{
+    for (size_t i = 0; i < RI_TX_SELF_NAME_COUNT; i++) {
+        if (strlen(ri_tx_self_names[i]) == len && memcmp(ri_tx_self_names[i], name, len) == 0) {
+            tx->self_names = (uint8_t)(tx->self_names | 1U << i);
+            *out = (ri_ent){ RI_ENT_TX, { 0 } };
+            return true;
+        }
+    }
+    return false;
 }
 
 int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err)
@@ -257,7 +292,8 @@ int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err
     return RILLE_OK;
 }
 
-/* An id by its number: one that was given out, or one that the user chooses for a new entity. */
+/* An id by its number: one that was given out, or one that the user chooses for a new entity. What is chosen moves the
+ * count of ids for good, so it must leave enough of them: the upper half of the range is the engine's to give out. */
 static int check_id(ri_tx *tx, uint64_t e, bool makes, rille_err *err)
 {
     const rille_db *db = tx->db;
@@ -268,6 +304,12 @@ static int check_id(ri_tx *tx, uint64_t e, bool makes, rille_err *err)
                        "unknown entity id %llu: use the id of an existing entity, a tempid (a negative number or a "
                        "string), or an id of %llu or greater",
                        (unsigned long long)e, (unsigned long long)RI_EID_USER);
+    }
+    if (user && makes && e >= RI_EID_CHOSEN_END && e >= db->next_e) {
+        return ri_fail(err, RILLE_LIMIT,
+                       "entity id %llu is too large for a new entity: choose an id below %llu, or use a tempid (larger "
+                       "ids are assigned by rille, so that they cannot be used up)",
+                       (unsigned long long)e, (unsigned long long)RI_EID_CHOSEN_END);
     }
     if (user && makes && e > tx->e_max) {
         tx->e_max = e;
@@ -348,24 +390,44 @@ static int take_value(ri_tx *tx, const ri_attr *attr, const ri_value *v, unsigne
     return RILLE_OK;
 }
 
-int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out, rille_err *err)
+static int check_lookup(const ri_attr *attr, const ri_value *v, rille_err *err)
 {
-    *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
-    if (attr->unique == RI_UNIQUE_NO) {
-        char shown[100];
-        return ri_fail(err, RILLE_TX_SYNTAX,
-                       "lookup ref [:%s %s]: the attribute is not unique (define it with :db/unique)", attr->ident,
-                       ri_value_show(shown, sizeof shown, v));
-    }
-    tx_op op = { .code = 0 };
-    RI_TRY(take_value(tx, attr, v, TAKE_COPY, &op, err));
+    char shown[100];
+    return attr->unique != RI_UNIQUE_NO
+               ? RILLE_OK
+               : ri_fail(err, RILLE_TX_SYNTAX,
+                         "lookup ref [:%s %s]: the attribute is not unique (define it with :db/unique)", attr->ident,
+                         v == NULL ? "..." : ri_value_show(shown, sizeof shown, v));
+}
+
+static int push_lookup(ri_tx *tx, const ri_attr *attr, ri_value v, ri_ent *out, rille_err *err)
+{
     if (!RI_GROW(&tx->lookups, &tx->lookup_cap, tx->lookup_count + 1)) {
         return ri_fail_nomem(err);
     }
     RI_TRY(new_temp(tx, TEMP_LOOKUP, out, err));
     out->kind = RI_ENT_LOOKUP;
-    tx->lookups[tx->lookup_count++] = (tx_lookup){ op.v, tx_slot(tx, attr), out->u.temp };
+    tx->lookups[tx->lookup_count++] = (tx_lookup){ v, tx_slot(tx, attr), out->u.temp };
     return RILLE_OK;
+}
+
+int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out, rille_err *err)
+{
+    *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
+    RI_TRY(check_lookup(attr, v, err));
+    tx_op op = { .code = 0 };
+    RI_TRY(take_value(tx, attr, v, TAKE_COPY, &op, err));
+    return push_lookup(tx, attr, op.v, out, err);
+}
+
+int ri_tx_lookup_ref(ri_tx *tx, const ri_attr *attr, ri_ent v, ri_ent *out, rille_err *err)
+{
+    uint64_t word;
+    *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
+    RI_TRY(check_lookup(attr, NULL, err));
+    RI_TRY(ent_word(tx, v, 0, &word, err));
+    tx->chained = tx->chained || (word & TX_TEMP) != 0;
+    return push_lookup(tx, attr, ri_ref(word), out, err);
 }
 
 /* ---- items ---- */
@@ -395,10 +457,13 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
         RI_TRY(ri_tx_push(tx, op, err));
         bool lookup = (op->e & TX_TEMP) != 0 && (tx->temps[op->e & TX_INDEX_MASK].given & TEMP_LOOKUP) != 0;
         tx->chained = tx->chained || lookup;
+        if (attr->id == RI_A_IDENT && tx->schema->read_flexible && (op->e & TX_TEMP) != 0) {
+            tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_NAMED;
+        }
         tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
         return RILLE_OK;
     }
-    if ((attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY) && (op->e & TX_TEMP) != 0) {
+    if (ri_is_schema_attr(attr->id) && (op->e & TX_TEMP) != 0) {
         tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_ATTRIBUTE;
     }
     return ri_tx_push(tx, op, err);
@@ -456,6 +521,17 @@ int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_
     return ri_tx_push(tx, &op, err);
 }
 
+int ri_tx_retract_attribute(ri_tx *tx, ri_ent e, const ri_attr *attr, rille_err *err)
+{
+    RI_TRY(ri_tx_retract(tx, e, attr, NULL, err));
+    if (!attr->component) {
+        return RILLE_OK;
+    }
+    tx_op op = { .v = ri_nil(), .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_RETRACT_PARTS };
+    RI_TRY(ent_word(tx, e, 0, &op.e, err));
+    return ri_tx_push(tx, &op, err);
+}
+
 int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err)
 {
     tx_op op = { .v = ri_nil(), .code = TX_RETRACT_ENTITY };
@@ -463,24 +539,39 @@ int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err)
     return ri_tx_push(tx, &op, err);
 }
 
-int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v, rille_err *err)
+/* check.e and add are ready. */
+static int push_cas(ri_tx *tx, const ri_attr *attr, tx_op check, const tx_op *add, ri_value old_v, rille_err *err)
 {
-    tx_op check = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_CHECK };
-    tx_op add = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
-    RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &check.e, err));
-    add.e = check.e;
     tx_cas *cas = ri_arena_alloc(&tx->arena, sizeof *cas);
     if (cas == NULL) {
         return ri_fail_nomem(err);
     }
-    cas->old_v = ri_nil();
-    if (old_v != NULL) {
-        RI_TRY(take_value(tx, attr, old_v, TAKE_COPY, &check, err));
-        cas->old_v = check.v;
-        check.code &= ~TX_WITH_BLOB;
-    }
+    cas->old_v = old_v;
+    check.code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_CHECK;
     check.v = (ri_value){ { .p = (const uint8_t *)cas }, 0, RI_NIL };
-    RI_TRY(take_value(tx, attr, new_v, TAKE_COPY | TAKE_NEW, &add, err));
     RI_TRY(ri_tx_push(tx, &check, err));
-    return push_add(tx, attr, &add, err);
+    return push_add(tx, attr, add, err);
+}
+
+int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v, rille_err *err)
+{
+    tx_op old = { .v = ri_nil() };
+    tx_op add = { .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
+    RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &add.e, err));
+    if (old_v != NULL) {
+        RI_TRY(take_value(tx, attr, old_v, TAKE_COPY, &old, err));
+    }
+    RI_TRY(take_value(tx, attr, new_v, TAKE_COPY | TAKE_NEW, &add, err));
+    return push_cas(tx, attr, (tx_op){ .e = add.e }, &add, old.v, err);
+}
+
+int ri_tx_cas_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_ent *old_v, ri_ent new_v, rille_err *err)
+{
+    tx_op add;
+    uint64_t old = 0;
+    RI_TRY(ref_op(tx, e, attr, new_v, TX_ADD, &add, err));
+    if (old_v != NULL) {
+        RI_TRY(ent_word(tx, *old_v, 0, &old, err));
+    }
+    return push_cas(tx, attr, (tx_op){ .e = add.e }, &add, old_v == NULL ? ri_nil() : ri_ref(old), err);
 }

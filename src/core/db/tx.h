@@ -2,7 +2,7 @@
  *
  * Transactions: from items (add, retract, ...) against one database value to a block of datoms and the value after it.
  *
- * A transaction is filled by a front end (EDN text: tx_edn.c; Lua tables: src/lua), then resolved. It keeps no link to
+ * A transaction is filled by a front end (forms: tx_form.c, of EDN text or Lua tables), then resolved. It keeps no link to
  * where its items came from: on a conflict the front end fills a new one against the newer value.
  *
  * RESOLVING. (1) Identity attributes with a known value bind tempids to existing entities (upsert); tempids that share
@@ -44,14 +44,17 @@ ri_arena *ri_tx_arena(ri_tx *tx); /* for values that must live as long as the tr
  * RILLE_ATTRIBUTE. The pointer is valid as long as the transaction. */
 int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, rille_err *err);
 
-/* Tempids: the same name or number gives the same index. "datomic.tx" and "db/current-tx" are RI_ENT_TX: the front ends
- * check. */
+/* Does the name stand for the transaction itself: "datomic.tx", "datahike.tx", "db/current-tx"? Then tempids have it. */
+bool ri_tx_self(ri_tx *tx, const char *name, size_t len, ri_ent *out);
+/* Tempids: the same name or number gives the same index. Names of the transaction itself do not come here. */
 int ri_tx_temp_named(ri_tx *tx, const char *name, size_t len, ri_ent *out, rille_err *err);
 int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err);
 int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err);
 /* A lookup ref names what has the value in the database before, else what gets it in this transaction. */
 int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
                  rille_err *err); /* value copied; attr must be unique */
+/* The same by a ref attribute: its value may be any entity. */
+int ri_tx_lookup_ref(ri_tx *tx, const ri_attr *attr, ri_ent v, ri_ent *out, rille_err *err);
 /* An ident -> RI_ENT_ID, RILLE_ENTITY_MISSING. An ident that this transaction defines itself is not seen. */
 int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err);
 
@@ -61,14 +64,36 @@ int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool 
 int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
 int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err); /* v NULL: all values */
 int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
+int ri_tx_retract_attribute(ri_tx *tx, ri_ent e, const ri_attr *attr, rille_err *err); /* all values, with components */
 int ri_tx_retract_entity(ri_tx *tx, ri_ent e, rille_err *err); /* with components, and incoming refs */
 /* Cardinality one: the value must be old_v. Many: old_v must be among the values, and stays; NULL: there must be none.
  * Either way new_v is then added like any other value. */
 int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, const ri_value *new_v,
               rille_err *err); /* old NULL: has none */
+int ri_tx_cas_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_ent *old_v, ri_ent new_v, rille_err *err);
 
-/* EDN transaction data: a vector (or list) of maps and operations, as a parsed form. */
+/* Transaction data as forms: one grammar for EDN text and for Lua data, which the binding turns into forms. */
+#define RI_TX_KEYS 64U /* a power of two */
+typedef struct ri_tx_filler {
+    ri_tx *tx;
+    rille_err *err;
+    unsigned depth; /* of nested maps */
+    bool lua;       /* strings name attributes everywhere and become keywords, instants ... by the attribute's type; the
+                       bytes of the forms outlive the transaction, and strings may be invalid UTF-8 */
+    struct ri_tx_key {
+        const uint8_t *text;
+        const ri_attr *attr;
+    } keys[RI_TX_KEYS]; /* Lua: keys of maps come again and again as the same string */
+} ri_tx_filler;
+void ri_tx_filler_init(ri_tx_filler *f, ri_tx *tx, bool lua, rille_err *err);
+/* An entity map, an operation, or nil. */
+int ri_tx_fill_item(ri_tx_filler *f, const ri_form *item);
+/* A map of the transaction itself. */
+int ri_tx_fill_meta(ri_tx_filler *f, const ri_form *map);
+/* A vector (or list) of items. */
 int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err);
+/* How many arguments the operation of that name has at most; 0: there is none. (tx_form_op.c) */
+unsigned ri_tx_op_args(const char *name, size_t len);
 
 /* What came of it. */
 typedef struct ri_tx_result {
@@ -91,8 +116,8 @@ typedef struct ri_tx_result {
     size_t blob_count;
 } ri_tx_result;
 void ri_tx_result_deinit(ri_tx_result *result);
-/* instant_ms: of the clock; the transaction's is at least one above db->instant, unless its data gives one (not before
- * db->instant). May return RILLE_NEED any time: call again (it restarts from its items). */
+/* instant_ms: of the clock; the transaction's is at least one above db->instant, unless its data gives one: not before
+ * db->instant, and not more than a minute after both. May return RILLE_NEED any time: call again (it restarts from its items). */
 int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, rille_err *err);
 
 #endif

@@ -95,6 +95,9 @@ static int probe_value(tx_resolver *r, const group *g, const ri_value *v, ri_dat
 static int emit(tx_resolver *r, const group *g, const ri_value *v, bool added)
 {
     ri_block *block = r->block;
+    if (g->attr->id == RI_A_TX_INSTANT && (g->e != r->t || !added)) { /* to say again what it is changes nothing */
+        return ri_tx_fixed_instant(r->err);
+    }
     if (block->count == block->heap_cap && !RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
         return ri_fail_nomem(r->err);
     }
@@ -151,9 +154,10 @@ static int cas_failed(tx_resolver *r, const group *g, const ri_value *old_v, con
                    old_v->type == RI_NIL ? "none" : ri_value_show(expected, sizeof expected, old_v));
 }
 
-static const ri_value *cas_old(const tx_op *op)
+static ri_value cas_old(const tx_resolver *r, const tx_op *op)
 {
-    return &((const tx_cas *)(const void *)op->v.as.p)->old_v;
+    ri_value v = ((const tx_cas *)(const void *)op->v.as.p)->old_v;
+    return v.type == RI_REF ? ri_ref(ri_tx_entity_id(r, v.as.u)) : v;
 }
 
 /* ---- cardinality one ---- */
@@ -196,9 +200,9 @@ static int check_one(tx_resolver *r, const group *g, const ri_value *current, bo
         const tx_op *op = &g->ops[i];
         tx_kind kind = tx_op_kind(op);
         if (kind == TX_CHECK) {
-            const ri_value *old_v = cas_old(op);
-            if (!ri_value_eq(old_v, current == NULL ? &none : current)) {
-                return cas_failed(r, g, old_v, current == NULL ? &none : current);
+            ri_value old_v = cas_old(r, op);
+            if (!ri_value_eq(&old_v, current == NULL ? &none : current)) {
+                return cas_failed(r, g, &old_v, current == NULL ? &none : current);
             }
         } else if (kind == TX_RETRACT || kind == TX_RETRACT_KNOWN) {
             *retracted = *retracted || (current != NULL && ri_value_eq(current, &op->v));
@@ -247,18 +251,18 @@ static int check_many(tx_resolver *r, const group *g)
         if (tx_op_kind(&g->ops[i]) != TX_CHECK) {
             continue;
         }
-        const ri_value *old_v = cas_old(&g->ops[i]);
+        ri_value old_v = cas_old(r, &g->ops[i]);
         ri_datom first;
         probe_state state;
-        if (old_v->type == RI_NIL) {
+        if (old_v.type == RI_NIL) {
             RI_TRY(probe_attr(r, g, &first, &state));
             if (state == PROBE_FOUND) {
-                return cas_failed(r, g, old_v, &first.v);
+                return cas_failed(r, g, &old_v, &first.v);
             }
         } else {
-            RI_TRY(probe_value(r, g, old_v, &first, &state));
+            RI_TRY(probe_value(r, g, &old_v, &first, &state));
             if (state == PROBE_NONE) {
-                return cas_failed(r, g, old_v, NULL);
+                return cas_failed(r, g, &old_v, NULL);
             }
         }
     }
@@ -511,12 +515,11 @@ static int retract_datom(expansion *x, const ri_datom *d, bool outgoing)
     return outgoing && attr->component && d->v.type == RI_REF ? expand_later(x, d->v.as.u) : RILLE_OK;
 }
 
-static int retract_range(expansion *x, ri_order order, uint64_t e)
+/* Calls visit for each datom between the cuts. */
+static int visit_range(expansion *x, ri_order order, ri_bound from, ri_bound to,
+                       int (*visit)(expansion *x, const ri_datom *d, bool outgoing))
 {
     tx_resolver *r = x->r;
-    bool outgoing = order == RI_EAVT;
-    ri_bound from = outgoing ? ri_bound_e(e, false) : ri_bound_v(e, false);
-    ri_bound to = outgoing ? ri_bound_e(e, true) : ri_bound_v(e, true);
     ri_scan scan;
     ri_scan_init(&scan, r->db, order);
     ri_scan_set(&scan, &from, &to);
@@ -526,7 +529,7 @@ static int retract_range(expansion *x, ri_order order, uint64_t e)
         for (uint32_t i = 0; rc == RILLE_OK && i < ri_run_count(&run); i++) {
             ri_datom d;
             run_datom(&run, i, &d);
-            rc = retract_datom(x, &d, outgoing);
+            rc = visit(x, &d, order == RI_EAVT);
         }
         if (rc != RILLE_OK) {
             break;
@@ -547,23 +550,40 @@ static int expand(expansion *x)
     while (x->todo_count > 0) {
         uint64_t e = x->todo[--x->todo_count];
         if (can_go(e) && !tx_is_fresh(x->r, e)) { /* what is no component by nature loses the reference only */
-            RI_TRY(retract_range(x, RI_EAVT, e));
-            RI_TRY(retract_range(x, RI_VAET, e));
+            RI_TRY(visit_range(x, RI_EAVT, ri_bound_e(e, false), ri_bound_e(e, true), retract_datom));
+            RI_TRY(visit_range(x, RI_VAET, ri_bound_v(e, false), ri_bound_v(e, true), retract_datom));
         }
     }
     return RILLE_OK;
 }
 
-int ri_tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count)
+static int take_part(expansion *x, const ri_datom *d, bool outgoing)
+{
+    return outgoing && d->v.type == RI_REF ? expand_later(x, d->v.as.u) : RILLE_OK;
+}
+
+static int expand_op(expansion *x, const tx_op *op)
+{
+    tx_resolver *r = x->r;
+    char shown[TX_SHOW_SIZE];
+    if (tx_op_kind(op) == TX_RETRACT_PARTS) {
+        uint32_t a = tx_attr(r->tx, tx_op_slot(op))->id;
+        return tx_is_fresh(r, op->e)
+                   ? RILLE_OK
+                   : visit_range(x, RI_EAVT, ri_bound_ea(op->e, a, false), ri_bound_ea(op->e, a, true), take_part);
+    }
+    return can_go(op->e) ? expand_later(x, op->e)
+                         : ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s",
+                                   ri_tx_show_entity(r, op->e, shown, sizeof shown),
+                                   op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
+}
+
+int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count)
 {
     expansion x = { .r = r };
     int rc = RILLE_OK;
     for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
-        char shown[TX_SHOW_SIZE];
-        rc = can_go(entities[i]) ? expand_later(&x, entities[i])
-                                 : ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s",
-                                           ri_tx_show_entity(r, entities[i], shown, sizeof shown),
-                                           entities[i] < RI_EID_ATTR ? "is built in" : "is a transaction");
+        rc = expand_op(&x, &ops[i]);
     }
     if (rc == RILLE_OK) {
         rc = expand(&x);

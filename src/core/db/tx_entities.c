@@ -373,14 +373,21 @@ int ri_tx_bind_entities(tx_resolver *r)
 static int missing_lookup(tx_resolver *r, const tx_lookup *lookup)
 {
     char value[100];
-    return ri_fail(r->err, RILLE_ENTITY_MISSING, "no entity matches the lookup ref [:%s %s]",
-                   tx_attr(r->tx, lookup->slot)->ident, ri_value_show(value, sizeof value, &lookup->v));
+    const char *ident = tx_attr(r->tx, lookup->slot)->ident;
+    uint64_t e = lookup->v.type == RI_REF ? ri_tx_entity_id(r, lookup->v.as.u) : 1;
+    ri_value v = lookup->v.type == RI_REF ? ri_ref(e) : lookup->v;
+    return e == 0 ? ri_fail(r->err, RILLE_ENTITY_MISSING,
+                            "no entity matches the lookup ref by :%s: its value does not resolve to an existing entity",
+                            ident)
+                  : ri_fail(r->err, RILLE_ENTITY_MISSING, "no entity matches the lookup ref [:%s %s]", ident,
+                            ri_value_show(value, sizeof value, &v));
 }
 
 static int number_root(tx_resolver *r, uint32_t root)
 {
     tx_temp *temp = &r->tx->temps[root];
-    if ((temp->flags & TEMP_ATTRIBUTE) != 0) {
+    bool named = (temp->flags & TEMP_NAMED) != 0 && r->next_attr < RI_EID_NAMED_END;
+    if (named || (temp->flags & TEMP_ATTRIBUTE) != 0) {
         if (r->next_attr >= RI_EID_USER) {
             return ri_fail(r->err, RILLE_LIMIT, "too many attributes: a database can have at most %llu",
                            (unsigned long long)(RI_EID_USER - RI_EID_ATTR));

@@ -3,7 +3,8 @@
  * A transaction from inside, for the files tx*.c.
  *
  *   tx.c           filling: items, tempids, lookup refs
- *   tx_edn.c       filling from EDN
+ *   tx_form.c      filling from forms, the grammar of EDN text and Lua data
+ *   tx_form_op.c   operations in them
  *   tx_entities.c  who is who: lookup refs, upserts, ids of new entities, unique values
  *   tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
@@ -30,7 +31,8 @@ typedef enum tx_kind {
     TX_RETRACT_ENTITY, /* no attribute, no value */
     TX_ADD,
     TX_RETRACT,
-    TX_RETRACT_KNOWN /* a retraction of what is known to be current */
+    TX_RETRACT_KNOWN, /* a retraction of what is known to be current */
+    TX_RETRACT_PARTS  /* the components that the attribute refers to; a TX_RETRACT_ALL goes with it */
 } tx_kind;
 
 #define TX_KIND_MASK 7U
@@ -53,7 +55,7 @@ static inline uint32_t tx_op_slot(const tx_op *op)
 }
 
 typedef struct tx_cas {
-    ri_value old_v; /* RI_NIL: has none */
+    ri_value old_v; /* RI_NIL: has none; an RI_REF is an entity word */
 } tx_cas;
 
 /* A long value: its stub, and the content behind it. */
@@ -66,9 +68,10 @@ typedef struct tx_long {
 enum {
     TEMP_REAL = 1, /* a tempid, not a lookup ref */
     TEMP_LOOKUP = 2,
-    TEMP_SUBJECT = 4,   /* something is added to it */
-    TEMP_VALUE = 8,     /* it is the value of something */
-    TEMP_ATTRIBUTE = 16 /* it becomes an attribute */
+    TEMP_SUBJECT = 4,    /* something is added to it */
+    TEMP_VALUE = 8,      /* it is the value of something */
+    TEMP_ATTRIBUTE = 16, /* it becomes an attribute */
+    TEMP_NAMED = 32      /* it gets an ident in a read-flexible database, so it is an attribute if ids allow it */
 };
 
 typedef struct tx_temp {
@@ -118,6 +121,7 @@ struct ri_tx {
     ri_map64 by_number;
     ri_bytemap by_made; /* ident -> index in made */
     uint64_t e_max;     /* largest id of a user's entity that is given by its number, or 0 */
+    uint8_t self_names; /* by which names the transaction was named: a bit for each of ri_tx_self_names */
     bool chained;       /* a unique attribute's value is a tempid, or it is said of a lookup ref */
 };
 
@@ -154,6 +158,7 @@ typedef struct tx_resolver {
     ri_io *io;
     rille_err *err;
     uint64_t t;
+    int64_t clock_ms;
     int64_t instant;
     uint64_t next_e;
     uint64_t next_attr;
@@ -182,6 +187,9 @@ static inline bool tx_is_fresh(const tx_resolver *r, uint64_t e)
 }
 
 #define TX_INSTANT_SLOT (RI_A_TX_INSTANT - 1U) /* the engine's attributes come first, ids without gaps */
+
+/* tx_resolve.c */
+int ri_tx_fixed_instant(rille_err *err);
 
 /* tx_entities.c */
 uint32_t ri_tx_temp_root(ri_tx *tx, uint32_t temp);
@@ -222,14 +230,17 @@ int ri_tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_coun
 int ri_tx_op_cmp_in_entity(const tx_op *a, const tx_op *b);
 
 /* tx_datoms.c */
-/* Replaces retracted entities by retractions of all there is of them. Sets r->need. */
-int ri_tx_expand_entities(tx_resolver *r, const uint64_t *entities, size_t count);
+/* Adds retractions of all there is of retracted entities, and of the components of retracted attributes. ops: of
+ * TX_RETRACT_ENTITY and TX_RETRACT_PARTS, known. Sets r->need. */
+int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count);
 /* Datoms of the sorted operations into r->block. Sets r->need. */
 int ri_tx_make_datoms(tx_resolver *r);
 /* The same straight from the items, which lie in the order of entities and retract none as a whole. */
 int ri_tx_make_datoms_in_order(tx_resolver *r);
 
 /* tx.c */
+#define RI_TX_SELF_NAME_COUNT 3U
+extern const char *const ri_tx_self_names[RI_TX_SELF_NAME_COUNT];
 int ri_tx_push(ri_tx *tx, const tx_op *op, rille_err *err);
 
 #endif

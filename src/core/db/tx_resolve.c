@@ -16,23 +16,62 @@ void ri_tx_result_deinit(ri_tx_result *result)
 
 /* ---- operations ---- */
 
-static int check_instant(tx_resolver *r, uint64_t e, const tx_op *item)
+#define INSTANT_AHEAD_MS 60000 /* so far may a transaction be dated after the clock and the one before it */
+
+int ri_tx_fixed_instant(rille_err *err)
 {
-    if (e != r->t || tx_op_kind(item) != TX_ADD) {
+    return ri_fail(err, RILLE_TX_SYNTAX,
+                   "attribute :db/txInstant can only be added, and only to the transaction itself (\"datomic.tx\")");
+}
+
+/* Instants never go back, so one in the future would date all later transactions after it: it is refused, unless other
+ * writers' clocks, or many transactions within a millisecond, have led there anyway. */
+static int check_given_instant(const tx_resolver *r, int64_t given_ms)
+{
+    char given[40];
+    char other[40];
+    given[ri_instant_format(given, given_ms)] = '\0';
+    if (given_ms < r->db->instant) {
+        other[ri_instant_format(other, r->db->instant)] = '\0';
+        return ri_fail(r->err, RILLE_TX_SYNTAX, "attribute :db/txInstant: %s is before the last transaction, %s", given,
+                       other);
+    }
+    int64_t now_ms = r->clock_ms > r->db->instant ? r->clock_ms : r->db->instant;
+    if (now_ms <= INT64_MAX - INSTANT_AHEAD_MS && given_ms > now_ms + INSTANT_AHEAD_MS) {
+        other[ri_instant_format(other, now_ms)] = '\0';
         return ri_fail(
             r->err, RILLE_TX_SYNTAX,
-            "attribute :db/txInstant can only be added, and only to the transaction itself (\"datomic.tx\")");
+            "attribute :db/txInstant: %s is more than a minute after %s, %s: later transactions could not be "
+            "dated before it",
+            given, r->clock_ms > r->db->instant ? "the clock" : "the last transaction", other);
     }
-    if (item->v.as.i < r->db->instant) {
-        char given[40];
-        char before[40];
-        given[ri_instant_format(given, item->v.as.i)] = '\0';
-        before[ri_instant_format(before, r->db->instant)] = '\0';
-        return ri_fail(r->err, RILLE_TX_SYNTAX, "attribute :db/txInstant: %s is before the last transaction, %s", given,
-                       before);
+    return RILLE_OK;
+}
+
+static int check_instant(tx_resolver *r, uint64_t e, const tx_op *item)
+{
+    tx_kind kind = tx_op_kind(item);
+    if (e !=
+        r->t) { /* adding what an earlier transaction has already is nothing; anything else fails when it is made */
+        return kind == TX_ADD ? RILLE_OK : ri_tx_fixed_instant(r->err);
     }
+    if (kind != TX_ADD) {
+        return ri_tx_fixed_instant(r->err);
+    }
+    RI_TRY(check_given_instant(r, item->v.as.i));
     r->instant = item->v.as.i;
     r->instant_given = true;
+    return RILLE_OK;
+}
+
+/* The instant unless the data gives one: the clock's, or the one after the last transaction's. */
+static int own_instant(tx_resolver *r)
+{
+    if (r->db->instant == INT64_MAX) {
+        return ri_fail(r->err, RILLE_LIMIT,
+                       "the last transaction has the largest instant there is, so none can come after it");
+    }
+    r->instant = r->clock_ms > r->db->instant ? r->clock_ms : r->db->instant + 1;
     return RILLE_OK;
 }
 
@@ -47,11 +86,26 @@ static int not_an_entity(tx_resolver *r, const tx_op *item)
                    tx_attr(r->tx, tx_op_slot(item))->ident);
 }
 
+static bool is_expanded(tx_kind kind)
+{
+    return kind == TX_RETRACT_ENTITY || kind == TX_RETRACT_PARTS;
+}
+
+/* Does a value of the item name a tempid that is no entity? */
+static bool has_missing_value(const tx_resolver *r, const tx_op *item)
+{
+    ri_value v = item->v;
+    if (tx_op_kind(item) == TX_CHECK) {
+        v = ((const tx_cas *)(const void *)v.as.p)->old_v;
+    }
+    return v.type == RI_REF && ri_tx_entity_id(r, v.as.u) == 0;
+}
+
 /* What the items are as a whole. */
 typedef struct survey {
     size_t blob_count;
-    size_t retract_count; /* retracted entities */
-    bool sorted;          /* by entity */
+    size_t expand_count; /* retracted entities and components */
+    bool sorted;         /* by entity */
 } survey;
 
 static int survey_items(tx_resolver *r, survey *out)
@@ -62,14 +116,14 @@ static int survey_items(tx_resolver *r, survey *out)
     for (size_t i = 0; i < tx->item_count; i++) {
         const tx_op *item = &tx->items[i];
         uint64_t e = ri_tx_entity_id(r, item->e);
-        if (e == 0 || (item->v.type == RI_REF && ri_tx_entity_id(r, item->v.as.u) == 0)) {
+        if (e == 0 || has_missing_value(r, item)) {
             return not_an_entity(r, item);
         }
         out->sorted = out->sorted && before <= e;
         before = e;
         out->blob_count += (item->code & TX_WITH_BLOB) != 0;
-        if (tx_op_kind(item) == TX_RETRACT_ENTITY) {
-            out->retract_count++;
+        if (is_expanded(tx_op_kind(item))) {
+            out->expand_count++;
         } else if (tx_op_slot(item) == TX_INSTANT_SLOT) {
             RI_TRY(check_instant(r, e, item));
         }
@@ -78,18 +132,18 @@ static int survey_items(tx_resolver *r, survey *out)
 }
 
 /* All operations in one sorted array, retracted entities spelled out. */
-static int copy_items(tx_resolver *r, size_t retract_count)
+static int copy_items(tx_resolver *r, size_t expand_count)
 {
     ri_tx *tx = r->tx;
-    uint64_t *retracted = ri_arena_array(&tx->scratch, retract_count, sizeof *retracted);
-    if (retracted == NULL || !RI_GROW(&r->ops, &r->op_cap, tx->item_count + 1)) {
+    tx_op *expanded = ri_arena_array(&tx->scratch, expand_count, sizeof *expanded);
+    if (expanded == NULL || !RI_GROW(&r->ops, &r->op_cap, tx->item_count + 1)) {
         return ri_fail_nomem(r->err);
     }
-    retract_count = 0;
+    expand_count = 0;
     for (size_t i = 0; i < tx->item_count; i++) {
         tx_op op = tx_known_op(r, &tx->items[i]);
-        if (tx_op_kind(&op) == TX_RETRACT_ENTITY) {
-            retracted[retract_count++] = op.e;
+        if (is_expanded(tx_op_kind(&op))) {
+            expanded[expand_count++] = op;
         } else {
             r->ops[r->op_count++] = op;
         }
@@ -97,7 +151,7 @@ static int copy_items(tx_resolver *r, size_t retract_count)
     if (!r->instant_given) {
         r->ops[r->op_count++] = tx_instant_op(r);
     }
-    RI_TRY(ri_tx_expand_entities(r, retracted, retract_count));
+    RI_TRY(ri_tx_expand(r, expanded, expand_count));
     return ri_tx_sort(r->ops, r->op_count, &tx->scratch, r->err);
 }
 
@@ -111,10 +165,10 @@ static int make_datoms(tx_resolver *r)
     if (r->blobs == NULL) {
         return ri_fail_nomem(r->err);
     }
-    if (all.sorted && all.retract_count == 0) {
+    if (all.sorted && all.expand_count == 0) {
         return ri_tx_make_datoms_in_order(r);
     }
-    RI_TRY(copy_items(r, all.retract_count));
+    RI_TRY(copy_items(r, all.expand_count));
     return ri_tx_make_datoms(r);
 }
 
@@ -156,6 +210,27 @@ static bool block_uses(const ri_block *block, uint32_t a)
     return false;
 }
 
+/* An attribute that is none any more leaves nothing of its definition behind: a :db/cardinality may have been left. */
+static int check_rest(tx_resolver *r, const ri_attr *before)
+{
+    ri_bound from = ri_bound_ea(before->id, RI_A_CARDINALITY, false);
+    ri_bound to = ri_bound_ea(before->id, RI_A_CARDINALITY, true);
+    uint64_t count = 0;
+    int rc = ri_db_count(r->db, RI_EAVT, &from, &to, r->io, &count, r->err);
+    r->need = r->need || rc == RILLE_NEED;
+    for (size_t i = 0; i < r->block->count && count > 0; i++) {
+        const ri_datom *d = &r->block->datoms[i];
+        count -= d->e == before->id && d->a == RI_A_CARDINALITY && !d->added;
+    }
+    if (rc == RILLE_OK && count > 0) {
+        return ri_fail(r->err, RILLE_SCHEMA,
+                       "attribute :%s loses its definition but keeps its :db/cardinality: retract that, too "
+                       "(:db/retractEntity retracts all)",
+                       before->ident);
+    }
+    return rc < 0 ? rc : RILLE_OK;
+}
+
 /* What an attribute's values depend on can only change while it has none. */
 static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
 {
@@ -166,6 +241,9 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     const char *property = before == NULL ? NULL : changed_property(before, after);
     if (property == NULL) {
         return RILLE_OK;
+    }
+    if (after == NULL && !made) {
+        RI_TRY(check_rest(r, before));
     }
     if (block_uses(r->block, before->id)) {
         return ri_fail(r->err, RILLE_SCHEMA,
@@ -218,7 +296,7 @@ static void finish_block(tx_resolver *r)
 static int fill_tempids(tx_resolver *r, ri_tx_result *out)
 {
     ri_tx *tx = r->tx;
-    out->tempids = ri_arena_array(&tx->scratch, tx->name_count, sizeof *out->tempids);
+    out->tempids = ri_arena_array(&tx->scratch, tx->name_count + RI_TX_SELF_NAME_COUNT, sizeof *out->tempids);
     if (out->tempids == NULL) {
         return ri_fail_nomem(r->err);
     }
@@ -227,6 +305,12 @@ static int fill_tempids(tx_resolver *r, ri_tx_result *out)
         uint64_t e = ri_tx_entity_id(r, TX_TEMP | name->temp);
         if (e != 0) {
             out->tempids[out->tempid_count++] = (struct ri_tempid){ name->name, name->len, name->number, e };
+        }
+    }
+    for (size_t i = 0; i < RI_TX_SELF_NAME_COUNT; i++) {
+        const char *name = ri_tx_self_names[i];
+        if ((tx->self_names & 1U << i) != 0) {
+            out->tempids[out->tempid_count++] = (struct ri_tempid){ name, strlen(name), 0, r->t };
         }
     }
     return RILLE_OK;
@@ -238,6 +322,7 @@ static int resolve(tx_resolver *r, ri_tx_result *out)
         return ri_fail(r->err, RILLE_LIMIT, "the database has no more transaction ids: the next one would be %llu",
                        (unsigned long long)r->t);
     }
+    RI_TRY(own_instant(r));
     RI_TRY(ri_tx_bind_entities(r));
     if (r->need) {
         return RILLE_NEED;
@@ -261,10 +346,8 @@ int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, r
     const rille_db *db = tx->db;
     *out = (ri_tx_result){ 0 };
     ri_arena_reset(&tx->scratch);
-    tx_resolver r = { .tx = tx, .db = db, .io = io, .err = err };
+    tx_resolver r = { .tx = tx, .db = db, .io = io, .err = err, .clock_ms = instant_ms };
     r.t = (db->t < RI_TX_BASE ? RI_TX_BASE : db->t) + 1;
-    r.instant = instant_ms > db->instant || db->instant == INT64_MAX ? instant_ms : db->instant + 1;
-    r.instant = r.instant < db->instant ? db->instant : r.instant;
     int rc = resolve(&r, out);
     if (r.scan_open) {
         ri_scan_deinit(&r.scan);
