@@ -18,6 +18,13 @@ typedef struct call {
     unsigned count;
 } call;
 
+static int apply(const ri_builtin *f, const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out,
+                 uint8_t *keep)
+{
+    const ri_fn_call frame = { args, count, rows, arena };
+    return f->filter != NULL ? f->filter(&frame, keep, &test_err) : f->map(&frame, out, &test_err);
+}
+
 /* A vector becomes a tuple. */
 static ri_value value_of(ri_arena *arena, const ri_form *form)
 {
@@ -71,8 +78,7 @@ static int run(call *c, unsigned columns, unsigned mixed, ri_vec *out, uint8_t *
     }
     REQUIRE(ri_vec_init(out, &c->arena, ROWS));
     memset(keep, 7, ROWS);
-    return c->f->filter != NULL ? c->f->filter(args, c->count, ROWS, keep, &test_err)
-                                : c->f->map(args, c->count, ROWS, &c->arena, out, &test_err);
+    return apply(c->f, args, c->count, ROWS, &c->arena, out, keep);
 }
 
 static void check_result(const call *c, const ri_vec *out, const uint8_t *keep, const char *text, const char *expected)
@@ -315,7 +321,7 @@ TEST(functions__map_cases_of_other_letters)
             ri_arg arg = { NULL, ri_bytes_value(RI_STRING, from, strlen(from)) };
             REQUIRE(ri_vec_init(&out, &arena, 1));
             const ri_builtin *f = ri_builtin_find(up ? "upper-case" : "lower-case");
-            CHECK_RC(f->map(&arg, 1, 1, &arena, &out, &test_err), RILLE_OK);
+            CHECK_RC(apply(f, &arg, 1, 1, &arena, &out, NULL), RILLE_OK);
             ri_value v = ri_vec_get(&out, 0);
             CHECK_EQ_MEM(v.as.p, v.len, pairs[i][up], strlen(pairs[i][up]));
             ri_arena_deinit(&arena);
@@ -377,12 +383,12 @@ TEST(functions__take_entity_ids_as_numbers)
     ri_vec_fill(&ids, 2, &seven);
     ri_arg args[] = { { &ids, ri_nil() }, { NULL, ri_long(7) } };
     uint8_t keep[2];
-    CHECK_RC(ri_builtin_find("=")->filter(args, 2, 2, keep, &test_err), RILLE_OK);
+    CHECK_RC(apply(ri_builtin_find("="), args, 2, 2, &arena, NULL, keep), RILLE_OK);
     CHECK(keep[0] == 1 && keep[1] == 1);
-    CHECK_RC(ri_builtin_find("+")->map(args, 2, 2, &arena, &out, &test_err), RILLE_OK);
+    CHECK_RC(apply(ri_builtin_find("+"), args, 2, 2, &arena, &out, NULL), RILLE_OK);
     CHECK(out.type == RI_LONG && out.words[1] == 14);
     args[1].value = ri_double(7.5);
-    CHECK_RC(ri_builtin_find("<")->filter(args, 2, 2, keep, &test_err), RILLE_OK);
+    CHECK_RC(apply(ri_builtin_find("<"), args, 2, 2, &arena, NULL, keep), RILLE_OK);
     CHECK(keep[0] == 1);
     ri_arena_deinit(&arena);
 }
@@ -425,7 +431,7 @@ TEST(functions__filter_random_columns_as_the_order_of_values_says)
             args[a] = (ri_arg){ test_random_below(&rng, 3) == 0 ? NULL : &vecs[a], ri_vec_get(&vecs[a], 0) };
         }
         uint8_t keep[N];
-        CHECK_RC(ri_builtin_find(names[relation])->filter(args, 2, N, keep, &test_err), RILLE_OK);
+        CHECK_RC(apply(ri_builtin_find(names[relation]), args, 2, N, &arena, NULL, keep), RILLE_OK);
         for (uint32_t i = 0; i < N; i++) {
             ri_value a = ri_plain(args[0].vec != NULL ? ri_vec_get(args[0].vec, i) : args[0].value);
             ri_value b = ri_plain(args[1].vec != NULL ? ri_vec_get(args[1].vec, i) : args[1].value);
@@ -456,7 +462,7 @@ TEST(functions__add_columns_of_longs)
         bool with_const = round % 2 == 0;
         ri_arg args[] = { { &a, ri_nil() }, { with_const ? NULL : &b, ri_long(9) } };
         static const char *const names[] = { "+", "-", "*" };
-        CHECK_RC(ri_builtin_find(names[round % 3])->map(args, 2, N, &arena, &out, &test_err), RILLE_OK);
+        CHECK_RC(apply(ri_builtin_find(names[round % 3]), args, 2, N, &arena, &out, NULL), RILLE_OK);
         for (uint32_t i = 0; i < N; i++) {
             int64_t x = (int64_t)a.words[i];
             int64_t y = with_const ? 9 : (int64_t)b.words[i];
@@ -483,7 +489,164 @@ TEST(functions__suggest_the_nearest_name)
     CHECK(ri_builtin_nearest("frobnicate") == NULL);
 }
 
+/* ---- limits ---- */
+
+#define MIB ((size_t)1024 * 1024)
+#define BIG_ROWS 3U
+
+/* How functions are called on long values: s a long string, c a short one, t a long tuple of strings, i a small number. "reads": it looks at all of its bytes, so that it must look at the meter. */
+typedef struct big_call {
+    const char *name;
+    const char *args;
+    bool reads;
+} big_call;
+
+static const big_call big_calls[] = {
+    { "=", "ss", true },         { "==", "tt", true },        { "!=", "ss", true },        { "not=", "sss", true },
+    { "<", "ss", true },         { ">", "ss", true },         { "<=", "ss", true },        { ">=", "ss", true },
+    { "compare", "tt", true },   { "str", "s", true },        { "str", "ssss", true },     { "str", "sit", true },
+    { "subs", "si", true },      { "subs", "sii", true },     { "upper-case", "s", true }, { "lower-case", "s", true },
+    { "trim", "s", true },       { "split", "sc", true },     { "split", "ss", true },     { "join", "t", true },
+    { "join", "ct", true },      { "includes?", "sc", true }, { "includes?", "ss", true }, { "blank?", "s", true },
+    { "tuple", "ss", true },     { "tuple", "tt", true },     { "count", "s", true },      { "count", "t", true },
+    { "contains?", "ts", true }, { "get", "ti", true },       { "nth", "tii", true },      { "identity", "s", false },
+    { "ground", "t", false },    { "untuple", "t", false },   { "empty?", "s", false },    { "nil?", "s", false },
+    { "some?", "s", false },     { "true?", "s", false },     { "false?", "s", false },    { "not", "s", false },
+    { "name", "s", false },
+};
+
+static ri_value big_value(ri_arena *arena, char kind, size_t size)
+{
+    if (kind == 'i') {
+        return ri_long((int64_t)(size / 8));
+    }
+    if (kind == 'c') {
+        return ri_bytes_value(RI_STRING, "xy", 2);
+    }
+    if (kind == 't') {
+        ri_buf buf = { 0 };
+        ri_value element = ri_bytes_value(RI_STRING, "element", 7);
+        while (buf.len < size) {
+            ri_value_write(&buf, &element);
+        }
+        ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
+        REQUIRE(ri_value_copy(arena, &tuple, &tuple));
+        ri_buf_deinit(&buf);
+        return tuple;
+    }
+    uint8_t *text = ri_arena_alloc(arena, size);
+    REQUIRE(text != NULL);
+    memset(text, ' ', size);
+    memcpy(text + size / 2, "xyz", 3);
+    return ri_bytes_value(RI_STRING, text, size);
+}
+
+/* Calls on columns of long values, with the meter. */
+static int run_big(const big_call *big, size_t size, ri_meter *meter)
+{
+    ri_arena values = { 0 };
+    ri_arena arena = { .meter = meter };
+    ri_arg args[ARGS_MAX];
+    ri_vec vecs[ARGS_MAX];
+    ri_vec out;
+    uint8_t keep[BIG_ROWS];
+    unsigned count = 0;
+    for (; big->args[count] != '\0'; count++) {
+        ri_value v = big_value(&values, big->args[count], size);
+        REQUIRE(ri_vec_init(&vecs[count], &values, BIG_ROWS));
+        ri_vec_fill(&vecs[count], BIG_ROWS, &v);
+        args[count] = (ri_arg){ &vecs[count], ri_nil() };
+    }
+    REQUIRE(ri_vec_init(&out, &values, BIG_ROWS));
+    int rc = apply(ri_builtin_find(big->name), args, count, BIG_ROWS, &arena, &out, keep);
+    int stopped = ri_meter_error(meter, &test_err);
+    ri_arena_deinit(&arena);
+    ri_arena_deinit(&values);
+    CHECK_EQ_INT(meter->bytes, 0);
+    return stopped != 0 ? stopped : rc;
+}
+
+static bool check_big(const big_call *big)
+{
+    ri_meter meter;
+    ri_meter_init(&meter, 0, 0);
+    int failures = atomic_load(&test_state.failures);
+    CHECK_RC(run_big(big, MIB, &meter), 0);
+    size_t peak = meter.bytes_peak;
+    uint64_t looks = meter.looks;
+    if (big->reads) { /* once a row, at least */
+        CHECK(looks >= (strchr(big->args, 'i') != NULL ? 1 : BIG_ROWS));
+    }
+    for (size_t share = 2; share <= 64 && peak > 64; share *= 4) { /* a limit that is too small is not crossed */
+        ri_meter_init(&meter, peak / share, 0);
+        CHECK_RC(run_big(big, MIB, &meter), RILLE_LIMIT);
+        CHECK(meter.bytes_peak <= peak / share);
+    }
+    ri_meter_init(&meter, 0, 0);
+    atomic_store(&meter.cancelled, true);
+    if (big->reads) {
+        CHECK_RC(run_big(big, MIB, &meter), RILLE_CANCELLED);
+        CHECK(meter.looks <= 4); /* it stops, instead of asking again and again */
+    }
+    return atomic_load(&test_state.failures) == failures;
+}
+
+TEST(functions__keep_to_their_limits_within_a_row)
+{
+    for (size_t i = 0; i < sizeof big_calls / sizeof *big_calls; i++) {
+        if (!check_big(&big_calls[i])) {
+            CHECK_EQ_STR(big_calls[i].name, "a function that passes its limits");
+        }
+    }
+}
+
+/* Each row makes more than the one before it: the sum is refused before it is made, not after. */
+TEST(functions__refuse_what_doubles_before_they_make_it)
+{
+    ri_meter meter;
+    ri_arena arena = { .meter = &meter };
+    ri_meter_init(&meter, 8 * MIB, 0);
+    ri_value text = ri_bytes_value(RI_STRING, "0123456789abcdef", 16);
+    int rc = 0;
+    unsigned rounds = 0;
+    for (; rc == 0 && rounds < 40; rounds++) {
+        ri_arg args[2] = { { NULL, text }, { NULL, text } };
+        ri_vec out;
+        REQUIRE(ri_vec_init(&out, &arena, 1));
+        rc = apply(ri_builtin_find("str"), args, 2, 1, &arena, &out, NULL);
+        text = rc == 0 ? ri_vec_get(&out, 0) : text;
+    }
+    CHECK_RC(rc != 0 ? ri_meter_error(&meter, &test_err) : 0, RILLE_LIMIT);
+    CHECK(rounds < 20 && meter.bytes_peak <= 8 * MIB);
+    ri_arena_deinit(&arena);
+}
+
+/* Without a limit of memory a string is refused as soon as it is too long. */
+TEST(functions__refuse_texts_that_are_too_long)
+{
+    static const char *const calls[] = { "str", "tuple" };
+    for (unsigned c = 0; c < 2; c++) {
+        ri_meter meter;
+        ri_arena values = { 0 };
+        ri_arena arena = { .meter = &meter };
+        ri_meter_init(&meter, 0, 0);
+        static ri_arg args[4000];
+        ri_value text = big_value(&values, 's', MIB);
+        for (unsigned i = 0; i < 4000; i++) {
+            args[i] = (ri_arg){ NULL, text };
+        }
+        ri_vec out;
+        REQUIRE(ri_vec_init(&out, &values, 1));
+        CHECK_RC(apply(ri_builtin_find(calls[c]), args, 4000, 1, &arena, &out, NULL), RILLE_LIMIT);
+        CHECK(meter.bytes_peak <= 200 * MIB);
+        ri_arena_deinit(&arena);
+        ri_arena_deinit(&values);
+    }
+}
+
 TEST_MAIN(functions__compare_values, functions__count_exactly, functions__work_on_strings,
           functions__map_cases_of_other_letters, functions__work_on_any_value, functions__take_entity_ids_as_numbers,
           functions__filter_random_columns_as_the_order_of_values_says, functions__add_columns_of_longs,
-          functions__unknown_ones_are_not_found, functions__suggest_the_nearest_name)
+          functions__unknown_ones_are_not_found, functions__suggest_the_nearest_name,
+          functions__keep_to_their_limits_within_a_row, functions__refuse_what_doubles_before_they_make_it,
+          functions__refuse_texts_that_are_too_long)

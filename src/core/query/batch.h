@@ -36,6 +36,16 @@ static inline ri_value ri_vec_get(const ri_vec *vec, uint32_t row)
     return v;
 }
 
+/* The rows from `from` on. */
+static inline ri_vec ri_vec_from(const ri_vec *vec, uint32_t from)
+{
+    ri_vec rest = *vec;
+    rest.words += from;
+    rest.lens = rest.lens == NULL ? NULL : rest.lens + from;
+    rest.types = rest.types == NULL ? NULL : rest.types + from;
+    return rest;
+}
+
 /* Entity ids are plain integers inside a query: here a REF equals, and hashes as, the LONG of its number. */
 static inline ri_value ri_plain(ri_value v)
 {

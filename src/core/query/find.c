@@ -12,6 +12,9 @@
 #include "find.h"
 #include "types.h"
 
+#define PART_BYTES ((size_t)1024 * 1024) /* of rows that are made whole and given at once */
+#define GROUP_UNITS 64U                  /* of work for the results of a group, beside what they count themselves */
+
 void ri_find_live(const rille_op *op, ri_varset *live)
 {
     for (uint16_t i = 0; i < op->query->find_count; i++) {
@@ -98,6 +101,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     memset(find, 0, sizeof *find);
     find->op = op;
     find->arena.meter = op->meter;
+    find->whole_arena.meter = op->meter;
     find->elem_count = query->find_count;
     find->col_count = (uint16_t)(query->find_count + query->with_count);
     if (!find_arrays(find, &op->plan_arena)) {
@@ -145,6 +149,7 @@ void ri_find_release(ri_find *find)
     ri_meter_give(find->op->meter, find->order_bytes);
     ri_free(find->order);
     ri_arena_deinit(&find->arena);
+    ri_arena_deinit(&find->whole_arena);
 }
 
 /* ---- taking a batch in ---- */
@@ -206,7 +211,7 @@ static int take_batch(ri_find *find, const ri_batch *batch, rille_err *err)
         RI_TRY(ri_table_add(find->set, find->cols, batch->count, &find->count, err));
     }
     for (uint16_t i = 0; i < find->col_count; i++) {
-        find->slices[i] = find->set != NULL ? ri_find_slice(&find->set->cols[i], from) : *find->cols[i];
+        find->slices[i] = find->set != NULL ? ri_vec_from(&find->set->cols[i], from) : *find->cols[i];
     }
     return 0;
 }
@@ -264,25 +269,38 @@ int ri_find_aggregate(ri_find *find, rille_err *err)
     return 0;
 }
 
-/* Columns of the groups [from, from + n) into find->slices. */
-static int group_results(ri_find *find, uint32_t from, uint32_t n, rille_err *err)
+static int group_result(ri_find *find, uint32_t group, uint32_t row, rille_err *err)
 {
-    uint16_t col = 0;
     for (uint16_t i = 0; i < find->elem_count; i++) {
-        if (find->aggs[i] == NULL) {
-            find->slices[i] = ri_find_slice(&find->groups->cols[col++], from);
-            continue;
+        if (find->aggs[i] != NULL) {
+            ri_value v;
+            RI_TRY(ri_agg_result(find->aggs[i], group, &find->arena, &v, err));
+            ri_vec_set(&find->copies[i], row, &v);
         }
+    }
+    return 0;
+}
+
+/* Columns of the groups from `from` on into find->slices: *n of them at most, and beside the first no more than have
+ * PART_BYTES. *n becomes how many. */
+static int group_results(ri_find *find, uint32_t from, uint32_t *n, rille_err *err)
+{
+    for (uint16_t i = 0; i < find->elem_count; i++) {
         ri_vec *vec = &find->copies[i];
-        if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+        if (find->aggs[i] != NULL && vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
             return ri_fail_nomem(err);
         }
-        for (uint32_t g = 0; g < n; g++) {
-            ri_value v;
-            RI_TRY(ri_agg_result(find->aggs[i], from + g, &find->arena, &v, err));
-            ri_vec_set(vec, g, &v);
-        }
-        find->slices[i] = *vec;
+    }
+    uint32_t done = 0;
+    while (done < *n && (done == 0 || find->arena.total_bytes <= PART_BYTES)) {
+        RI_TRY(ri_work(find->op->meter, GROUP_UNITS, err));
+        RI_TRY(group_result(find, from + done, done, err));
+        done++;
+    }
+    *n = done;
+    uint16_t col = 0;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        find->slices[i] = find->aggs[i] == NULL ? ri_vec_from(&find->groups->cols[col++], from) : find->copies[i];
     }
     return 0;
 }
@@ -298,10 +316,11 @@ static int end_of_input(ri_find *find, rille_err *err)
     find->at = 0;
     find->result_count = find->aggregates ? find->group_count : 0;
     if (find->result != NULL && find->aggregates) {
-        for (uint32_t from = 0; from < find->group_count; from += RI_BATCH_ROWS) {
+        uint32_t n = 0;
+        for (uint32_t from = 0; from < find->group_count; from += n) {
             uint32_t left = find->group_count - from;
-            uint32_t n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
-            RI_TRY(group_results(find, from, n, err));
+            n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
+            RI_TRY(group_results(find, from, &n, err));
             for (uint16_t i = 0; i < find->elem_count; i++) {
                 find->cols[i] = &find->slices[i];
             }
@@ -323,10 +342,10 @@ static int next_results(ri_find *find, rille_err *err)
     uint32_t left = find->result_count - find->at;
     uint32_t n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
     ri_arena_reset(&find->arena);
-    find->count = n;
     if (find->result == NULL) {
-        RI_TRY(group_results(find, find->at, n, err));
+        RI_TRY(group_results(find, find->at, &n, err));
     }
+    find->count = n;
     for (uint16_t i = 0; i < find->elem_count && find->result != NULL; i++) {
         ri_vec *vec = &find->consts[i]; /* free by now */
         if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
@@ -347,26 +366,55 @@ static void cut(ri_find *find)
     find->offset_left -= skip;
     find->count -= skip;
     for (uint16_t i = 0; i < find->elem_count && skip > 0; i++) {
-        find->slices[i] = ri_find_slice(&find->slices[i], skip);
+        find->slices[i] = ri_vec_from(&find->slices[i], skip);
     }
     if (find->limit_left >= 0) {
         find->count = (int64_t)find->count < find->limit_left ? find->count : (uint32_t)find->limit_left;
         find->limit_left -= find->count;
     }
-    find->unstubbed = 0;
 }
 
-/* Whole values in place of stubs; what is asked for is asked for once. */
+/* How many of the rows to give at once: no more of them beside the first than have PART_BYTES when they are whole. */
+static uint32_t part_rows(ri_find *find)
+{
+    uint64_t sum = 0;
+    bool bytes = false;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        bytes = bytes || !ri_type_is_word(find->slices[i].type);
+    }
+    for (uint32_t row = 0; bytes && row < find->count; row++) {
+        for (uint16_t i = 0; i < find->elem_count; i++) {
+            ri_value v = ri_vec_get(&find->slices[i], row);
+            sum += ri_whole_len(find->op, &v);
+        }
+        if (sum > PART_BYTES && row > 0) {
+            return row;
+        }
+    }
+    return find->count;
+}
+
+/* The next rows of the slices, with whole values in place of stubs; what is asked for is asked for once. */
 static int give(ri_find *find, rille_err *err)
 {
+    if (find->part == 0) {
+        ri_arena_reset(&find->whole_arena);
+        find->part = part_rows(find);
+        find->unstubbed = 0;
+    }
     for (; find->unstubbed < find->elem_count; find->unstubbed++) {
         uint16_t i = find->unstubbed;
         const ri_vec *vec = NULL;
-        RI_TRY(ri_unstub(find->op, &find->slices[i], find->count, &find->arena, &find->wholes[i], &vec, err));
+        RI_TRY(ri_unstub(find->op, &find->slices[i], find->part, &find->whole_arena, &find->wholes[i], &vec, err));
         find->given[i] = *vec;
     }
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        find->slices[i] = ri_vec_from(&find->slices[i], find->part);
+    }
     find->op->rows = find->given;
-    find->op->row_count = find->count;
+    find->op->row_count = find->part;
+    find->count -= find->part;
+    find->part = 0;
     return RILLE_ROWS;
 }
 
@@ -414,7 +462,7 @@ static int work(ri_find *find, rille_err *err)
         return 0;
     case FIND_GIVE: {
         int rc = find->count > 0 ? give(find, err) : 0;
-        if (rc == 0 || rc == RILLE_ROWS) {
+        if (find->count == 0 && (rc == 0 || rc == RILLE_ROWS)) {
             find->phase = collects ? FIND_NEXT_RESULTS : FIND_PULL;
         }
         return rc;

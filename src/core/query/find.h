@@ -41,21 +41,13 @@ struct ri_find {
     size_t order_bytes; /* of it, and of its double while it is made */
     uint32_t count;     /* rows in slices */
     bool begun;         /* a unit of work was begun and is not done */
-    uint16_t unstubbed; /* elements done */
+    uint32_t part;      /* of them, are being given; 0: none yet */
+    uint16_t unstubbed; /* elements of the part that are done */
     int64_t offset_left;
-    int64_t limit_left; /* -1: none */
-    ri_arena arena;     /* bytes of what is given */
+    int64_t limit_left;   /* -1: none */
+    ri_arena arena;       /* bytes of the slices, where they are results of aggregates */
+    ri_arena whole_arena; /* bytes of the part that is given, where they are those of stubs */
 };
-
-/* The rows of a column from `from` on. */
-static inline ri_vec ri_find_slice(const ri_vec *vec, uint32_t from)
-{
-    ri_vec slice = *vec;
-    slice.words += from;
-    slice.lens = slice.lens == NULL ? NULL : slice.lens + from;
-    slice.types = slice.types == NULL ? NULL : slice.types + from;
-    return slice;
-}
 
 /* Takes find->slices in. */
 int ri_find_aggregate(ri_find *find, rille_err *err);

@@ -85,7 +85,7 @@ static int add_simplest(ri_find *find, uint32_t *const *simplest, uint32_t from,
         if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
             return ri_fail_nomem(err);
         }
-        find->slices[i] = ri_find_slice(&find->set->cols[i], from);
+        find->slices[i] = ri_vec_from(&find->set->cols[i], from);
         find->cols[i] = &find->slices[i];
         if (simplest[i] != NULL) {
             ri_vec_gather(&find->set->cols[i], simplest[i] + from, n, vec);
@@ -122,7 +122,7 @@ int ri_find_collapse(ri_find *find, rille_err *err)
         uint32_t left = set->count - from;
         find->count = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
         for (uint16_t i = 0; i < find->col_count; i++) {
-            find->slices[i] = ri_find_slice(&set->cols[i], from);
+            find->slices[i] = ri_vec_from(&set->cols[i], from);
         }
         RI_TRY(ri_find_aggregate(find, err));
     }

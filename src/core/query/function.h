@@ -21,6 +21,14 @@ static inline bool ri_is_integer(uint8_t type)
     return type == RI_LONG || type == RI_REF;
 }
 
+/* Counts work that is about to be done: 0, or why it must not be. */
+static inline int ri_fn_work(const ri_fn_call *in, size_t units, rille_err *err)
+{
+    return ri_work(in->arena->meter, units, err);
+}
+#define RI_ROW_UNITS 8U        /* of work for one value of a row, beside its bytes */
+#define RI_TEXT_PORTION 65536U /* bytes of a text between two words with the meter */
+
 /* `function` wants `wanted`, and got v: RILLE_TYPE. */
 int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const ri_value *v);
 

@@ -14,6 +14,14 @@ typedef struct ri_arg {
     ri_value value;
 } ri_arg;
 
+/* One call on the rows of a batch. */
+typedef struct ri_fn_call {
+    const ri_arg *args;
+    unsigned count;
+    uint32_t rows;
+    ri_arena *arena; /* for the bytes of results; its meter counts the work */
+} ri_fn_call;
+
 typedef struct ri_builtin {
     const char *name;
     int8_t arity_min;
@@ -21,9 +29,10 @@ typedef struct ri_builtin {
     bool predicate_only; /* it has a filter and no map; where its result is bound, that is keep[i] as a boolean */
     /* Predicates: keep[i] = 1 for rows that hold. NULL for plain functions (then: keep rows whose result is not false
      * and not nil). */
-    int (*filter)(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err);
-    /* Functions: a result a row (RI_NIL drops the row), bytes in the arena. NULL for those that are predicates only. */
-    int (*map)(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err);
+    int (*filter)(const ri_fn_call *in, uint8_t *keep, rille_err *err);
+    /* Functions: a result a row (RI_NIL drops the row), bytes in the arena. NULL for those that are predicates only.
+     * Both look at the meter at least once in RI_METER_UNITS bytes that they read or write. */
+    int (*map)(const ri_fn_call *in, ri_vec *out, rille_err *err);
 } ri_builtin;
 
 /* Comparison: = == not= != < > <= >= (chains), compare. Numbers: + - * / quot rem mod inc dec abs min max long double,

@@ -119,11 +119,18 @@ static bool is_text(uint8_t type)
     return type == RI_STRING || type == RI_KEYWORD || type == RI_SYMBOL;
 }
 
-static int any_rows(relation rel, const ri_arg *a, const ri_arg *b, uint32_t rows, uint8_t *keep, rille_err *err)
+/* What comparing two values costs. */
+static size_t units_of(const ri_value *a, const ri_value *b)
 {
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value va = ri_plain(ri_arg_get(a, i));
-        ri_value vb = ri_plain(ri_arg_get(b, i));
+    return RI_ROW_UNITS + (a->len < b->len ? a->len : b->len);
+}
+
+static int any_rows(relation rel, const ri_fn_call *in, unsigned at, uint8_t *keep, rille_err *err)
+{
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value va = ri_plain(ri_arg_get(&in->args[at], i));
+        ri_value vb = ri_plain(ri_arg_get(&in->args[at + 1], i));
+        RI_TRY(ri_fn_work(in, units_of(&va, &vb), err));
         if (rel == REL_EQ || rel == REL_NE) {
             bool equal = va.type == vb.type && is_text(va.type) ? same_text(&va, &vb) : ri_value_eq(&va, &vb);
             keep[i] &= (uint8_t)(equal == (rel == REL_EQ));
@@ -161,72 +168,73 @@ static bool compare_words(relation rel, const ri_vec *a, const ri_arg *b, uint32
     return true;
 }
 
-static int compare_pair(relation rel, const ri_arg *a, const ri_arg *b, uint32_t rows, uint8_t *keep, rille_err *err)
+/* Argument `at` with the next one. */
+static int compare_pair(relation rel, const ri_fn_call *in, unsigned at, uint8_t *keep, rille_err *err)
 {
-    if (a->vec != NULL ? compare_words(rel, a->vec, b, rows, keep)
-                       : b->vec != NULL && compare_words(mirror(rel), b->vec, a, rows, keep)) {
-        return 0;
+    const ri_arg *a = &in->args[at];
+    const ri_arg *b = &in->args[at + 1];
+    if (a->vec != NULL ? compare_words(rel, a->vec, b, in->rows, keep)
+                       : b->vec != NULL && compare_words(mirror(rel), b->vec, a, in->rows, keep)) {
+        return ri_fn_work(in, in->rows, err);
     }
-    return any_rows(rel, a, b, rows, keep, err);
+    return any_rows(rel, in, at, keep, err);
 }
 
 /* a < b < c: every neighbouring pair. */
-static int chain(relation rel, const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int chain(relation rel, const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    memset(keep, 1, rows);
-    for (unsigned i = 0; i + 1 < count; i++) {
-        RI_TRY(compare_pair(rel, &args[i], &args[i + 1], rows, keep, err));
+    memset(keep, 1, in->rows);
+    for (unsigned i = 0; i + 1 < in->count; i++) {
+        RI_TRY(compare_pair(rel, in, i, keep, err));
     }
     return 0;
 }
 
-static int filter_eq(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_eq(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    return chain(REL_EQ, args, count, rows, keep, err);
+    return chain(REL_EQ, in, keep, err);
 }
 
 /* Not all equal. */
-static int filter_ne(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_ne(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    if (count == 2) {
-        return chain(REL_NE, args, count, rows, keep, err);
+    if (in->count == 2) {
+        return chain(REL_NE, in, keep, err);
     }
-    RI_TRY(chain(REL_EQ, args, count, rows, keep, err));
-    for (uint32_t i = 0; i < rows; i++) {
+    RI_TRY(chain(REL_EQ, in, keep, err));
+    for (uint32_t i = 0; i < in->rows; i++) {
         keep[i] ^= 1;
     }
     return 0;
 }
 
-static int filter_lt(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_lt(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    return chain(REL_LT, args, count, rows, keep, err);
+    return chain(REL_LT, in, keep, err);
 }
 
-static int filter_gt(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_gt(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    return chain(REL_GT, args, count, rows, keep, err);
+    return chain(REL_GT, in, keep, err);
 }
 
-static int filter_le(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_le(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    return chain(REL_LE, args, count, rows, keep, err);
+    return chain(REL_LE, in, keep, err);
 }
 
-static int filter_ge(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_ge(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    return chain(REL_GE, args, count, rows, keep, err);
+    return chain(REL_GE, in, keep, err);
 }
 
 /* -1, 0 or 1 by the one order of all values. */
-static int map_compare(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_compare(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    (void)err;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value a = ri_plain(ri_arg_get(&args[0], i));
-        ri_value b = ri_plain(ri_arg_get(&args[1], i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value a = ri_plain(ri_arg_get(&in->args[0], i));
+        ri_value b = ri_plain(ri_arg_get(&in->args[1], i));
+        RI_TRY(ri_fn_work(in, units_of(&a, &b), err));
         int order = ri_value_cmp(&a, &b);
         ri_value v = ri_long((order > 0) - (order < 0));
         ri_vec_set(out, i, &v);

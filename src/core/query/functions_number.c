@@ -225,31 +225,32 @@ static int binary(operation op, const ri_arg *a, const ri_arg *b, uint32_t rows,
 }
 
 /* ((a OP b) OP c) ..., with `unit` OP a for a single one. */
-static int fold(operation op, int64_t unit, const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena,
-                ri_vec *out, rille_err *err)
+static int fold(operation op, int64_t unit, const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    if (count == 1) {
+    const ri_arg *args = in->args;
+    if (in->count == 1) {
         ri_arg first = { NULL, ri_long(unit) };
-        return op == OP_MIN || op == OP_MAX ? binary(op, &args[0], &args[0], rows, out, err)
-                                            : binary(op, &first, &args[0], rows, out, err);
+        return op == OP_MIN || op == OP_MAX ? binary(op, &args[0], &args[0], in->rows, out, err)
+                                            : binary(op, &first, &args[0], in->rows, out, err);
     }
     ri_vec steps[2] = { { 0 }, { 0 } }; /* results so far: read from one, written to the other */
     ri_arg so_far = args[0];
-    for (unsigned i = 1; i < count; i++) {
-        ri_vec *to = i + 1 == count ? out : &steps[i % 2];
-        if (to->words == NULL && !ri_vec_init(to, arena, rows)) {
+    for (unsigned i = 1; i < in->count; i++) {
+        ri_vec *to = i + 1 == in->count ? out : &steps[i % 2];
+        if (to->words == NULL && !ri_vec_init(to, in->arena, in->rows)) {
             return ri_fail_nomem(err);
         }
-        RI_TRY(binary(op, &so_far, &args[i], rows, to, err));
+        RI_TRY(ri_fn_work(in, in->rows * RI_ROW_UNITS, err));
+        RI_TRY(binary(op, &so_far, &args[i], in->rows, to, err));
         so_far = (ri_arg){ to, ri_nil() };
     }
     return 0;
 }
 
-#define FOLD(NAME, OP, UNIT)                                                                                         \
-    static int NAME(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err) \
-    {                                                                                                                \
-        return fold(OP, UNIT, args, count, rows, arena, out, err);                                                   \
+#define FOLD(NAME, OP, UNIT)                                           \
+    static int NAME(const ri_fn_call *in, ri_vec *out, rille_err *err) \
+    {                                                                  \
+        return fold(OP, UNIT, in, out, err);                           \
     }
 FOLD(map_add, OP_ADD, 0)
 FOLD(map_sub, OP_SUB, 0)
@@ -261,29 +262,23 @@ FOLD(map_mod, OP_MOD, 0)
 FOLD(map_min, OP_MIN, 0)
 FOLD(map_max, OP_MAX, 0)
 
-static int map_inc(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_inc(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
     ri_arg one = { NULL, ri_long(1) };
-    (void)count;
-    (void)arena;
-    return binary(OP_ADD, &args[0], &one, rows, out, err);
+    return binary(OP_ADD, &in->args[0], &one, in->rows, out, err);
 }
 
-static int map_dec(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_dec(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
     ri_arg one = { NULL, ri_long(1) };
-    (void)count;
-    (void)arena;
-    return binary(OP_SUB, &args[0], &one, rows, out, err);
+    return binary(OP_SUB, &in->args[0], &one, in->rows, out, err);
 }
 
-static int map_abs(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_abs(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
     ri_value zero = ri_long(0);
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_plain(ri_arg_get(&args[0], i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_plain(ri_arg_get(&in->args[0], i));
         if (!is_plain_number(v.type)) {
             return ri_fail_arg(err, "abs", "a long or double", &v);
         }
@@ -308,13 +303,12 @@ static int to_double(const ri_value *v, double *out, rille_err *err)
     return 0;
 }
 
-static int map_double(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_double(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_plain(ri_arg_get(&args[0], i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_plain(ri_arg_get(&in->args[0], i));
         double d;
+        RI_TRY(ri_fn_work(in, v.len, err));
         RI_TRY(to_double(&v, &d, err));
         v = ri_double(d);
         ri_vec_set(out, i, &v);
@@ -323,12 +317,10 @@ static int map_double(const ri_arg *args, unsigned count, uint32_t rows, ri_aren
 }
 
 /* Cuts the fraction off. */
-static int map_long(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_long(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_plain(ri_arg_get(&args[0], i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_plain(ri_arg_get(&in->args[0], i));
         if (v.type == RI_INSTANT) { /* milliseconds since 1970 */
             v = ri_long(v.as.i);
         }
@@ -343,15 +335,15 @@ static int map_long(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
 
 /* ---- predicates ---- */
 
-static int sign_rows(const char *name, int low, int high, const ri_arg *arg, uint32_t rows, uint8_t *keep,
-                     rille_err *err)
+static int sign_rows(const char *name, int low, int high, const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
     ri_value zero = ri_long(0);
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_plain(ri_arg_get(arg, i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_plain(ri_arg_get(&in->args[0], i));
         if (!ri_type_is_number(v.type)) {
             return ri_fail_arg(err, name, "a number", &v);
         }
+        RI_TRY(ri_fn_work(in, v.len, err));
         int order = ri_number_cmp(&v, &zero);
         int sign = (order > 0) - (order < 0);
         keep[i] = sign >= low && sign <= high;
@@ -359,10 +351,10 @@ static int sign_rows(const char *name, int low, int high, const ri_arg *arg, uin
     return 0;
 }
 
-static int parity_rows(const char *name, unsigned rest, const ri_arg *arg, uint32_t rows, uint8_t *keep, rille_err *err)
+static int parity_rows(const char *name, unsigned rest, const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_plain(ri_arg_get(arg, i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_plain(ri_arg_get(&in->args[0], i));
         if (v.type != RI_LONG) {
             return ri_fail_arg(err, name, "a long", &v);
         }
@@ -371,17 +363,16 @@ static int parity_rows(const char *name, unsigned rest, const ri_arg *arg, uint3
     return 0;
 }
 
-#define PREDICATE(FUNCTION, CALL)                                                                         \
-    static int FUNCTION(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err) \
-    {                                                                                                     \
-        (void)count;                                                                                      \
-        return CALL;                                                                                      \
+#define PREDICATE(FUNCTION, CALL)                                            \
+    static int FUNCTION(const ri_fn_call *in, uint8_t *keep, rille_err *err) \
+    {                                                                        \
+        return CALL;                                                         \
     }
-PREDICATE(filter_pos, sign_rows("pos?", 1, 1, args, rows, keep, err))
-PREDICATE(filter_neg, sign_rows("neg?", -1, -1, args, rows, keep, err))
-PREDICATE(filter_zero, sign_rows("zero?", 0, 0, args, rows, keep, err))
-PREDICATE(filter_even, parity_rows("even?", 0, args, rows, keep, err))
-PREDICATE(filter_odd, parity_rows("odd?", 1, args, rows, keep, err))
+PREDICATE(filter_pos, sign_rows("pos?", 1, 1, in, keep, err))
+PREDICATE(filter_neg, sign_rows("neg?", -1, -1, in, keep, err))
+PREDICATE(filter_zero, sign_rows("zero?", 0, 0, in, keep, err))
+PREDICATE(filter_even, parity_rows("even?", 0, in, keep, err))
+PREDICATE(filter_odd, parity_rows("odd?", 1, in, keep, err))
 
 const ri_builtin ri_number_functions[] = {
     { "+", 1, -1, false, NULL, map_add },       { "-", 1, -1, false, NULL, map_sub },

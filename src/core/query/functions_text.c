@@ -2,17 +2,24 @@
  *
  * Functions on strings: str subs upper-case lower-case trim split join, starts-with? ends-with? includes? blank?
  *
- * Places in strings are counted in characters (code points). Cases are mapped one character to one, for Latin (with
+ * Positions in strings are counted in characters (code points). Cases are mapped one character to one, for Latin (with
  * Latin-1 and Extended-A), Greek and Cyrillic letters; all other characters stay as they are.
  *
  * Results lie in the arena, or borrow from the argument where they are a part of it.
  */
 #include "../data/edn.h"
 #include "function.h"
+#include "search.h"
 
 static int want_string(rille_err *err, const char *function, const ri_value *v)
 {
     return v->type == RI_STRING ? 0 : ri_fail_arg(err, function, "a string", v);
+}
+
+static int too_long(rille_err *err)
+{
+    return ri_fail(err, RILLE_LIMIT, "the result of a function is too long: it has over %u bytes (the maximum)",
+                   RI_VALUE_BYTES_MAX);
 }
 
 /* What the buffer holds, as a string in the arena. */
@@ -20,9 +27,7 @@ static int take_string(ri_buf *buf, ri_arena *arena, ri_value *out, rille_err *e
 {
     ri_value v = ri_bytes_value(RI_STRING, buf->p, buf->len);
     if (buf->len > RI_VALUE_BYTES_MAX) {
-        return ri_fail(err, RILLE_LIMIT,
-                       "the result of a function is too long: a string of %zu bytes (the maximum is %u)", buf->len,
-                       RI_VALUE_BYTES_MAX);
+        return too_long(err);
     }
     return !buf->failed && ri_value_copy(arena, &v, out) ? 0 : ri_fail_nomem(err);
 }
@@ -76,22 +81,39 @@ static uint32_t other_case(uint32_t c, bool upper)
     return c;
 }
 
-static int change_case(const char *name, bool upper, const ri_arg *arg, uint32_t rows, ri_arena *arena, ri_vec *out,
-                       rille_err *err)
+/* The end of a portion of text that begins at p, between two characters. */
+static const uint8_t *portion_end(const uint8_t *p, const uint8_t *end)
 {
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(arg, i);
+    if ((size_t)(end - p) <= RI_TEXT_PORTION) {
+        return end;
+    }
+    const uint8_t *stop = p + RI_TEXT_PORTION;
+    while ((*stop & 0xc0) == 0x80) {
+        stop--;
+    }
+    return stop;
+}
+
+static int change_case(const char *name, bool upper, const ri_fn_call *in, ri_vec *out, rille_err *err)
+{
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         RI_TRY(want_string(err, name, &v));
-        uint8_t *text = ri_arena_alloc(arena, v.len); /* all mappings keep the length in UTF-8 */
+        uint8_t *text = ri_arena_alloc(in->arena, v.len); /* all mappings keep the length in UTF-8 */
         if (text == NULL) {
             return ri_fail_nomem(err);
         }
         size_t len = 0;
-        for (const uint8_t *p = v.as.p; p < v.as.p + v.len;) {
-            if (*p < 0x80) {
-                text[len++] = (uint8_t)other_case(*p++, upper);
-            } else {
-                len += ri_utf8_put(text + len, other_case(take_char(&p), upper));
+        const uint8_t *end = v.as.p + v.len;
+        for (const uint8_t *p = v.as.p; p < end;) {
+            const uint8_t *stop = portion_end(p, end);
+            RI_TRY(ri_fn_work(in, (size_t)(stop - p), err));
+            while (p < stop) {
+                if (*p < 0x80) {
+                    text[len++] = (uint8_t)other_case(*p++, upper);
+                } else {
+                    len += ri_utf8_put(text + len, other_case(take_char(&p), upper));
+                }
             }
         }
         v = ri_bytes_value(RI_STRING, text, len);
@@ -100,16 +122,14 @@ static int change_case(const char *name, bool upper, const ri_arg *arg, uint32_t
     return 0;
 }
 
-static int map_upper(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_upper(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    return change_case("upper-case", true, args, rows, arena, out, err);
+    return change_case("upper-case", true, in, out, err);
 }
 
-static int map_lower(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_lower(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    return change_case("lower-case", false, args, rows, arena, out, err);
+    return change_case("lower-case", false, in, out, err);
 }
 
 /* ---- making strings ---- */
@@ -123,18 +143,59 @@ static void put_shown(ri_buf *buf, const ri_value *v)
     }
 }
 
-static int map_str(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+/* Strings alone go to the arena at once. False: there is something else among them. */
+static bool all_strings(const ri_fn_call *in, uint32_t row, uint64_t *len)
 {
-    ri_buf buf = { 0 };
-    int rc = 0;
-    for (uint32_t i = 0; i < rows && rc == 0; i++) {
-        ri_buf_clear(&buf);
-        for (unsigned a = 0; a < count; a++) {
-            ri_value v = ri_arg_get(&args[a], i);
-            put_shown(&buf, &v);
+    *len = 0;
+    for (unsigned a = 0; a < in->count; a++) {
+        ri_value v = ri_arg_get(&in->args[a], row);
+        if (v.type != RI_STRING) {
+            return false;
         }
+        *len += v.len;
+    }
+    return true;
+}
+
+static int str_strings(const ri_fn_call *in, uint32_t row, uint64_t len, ri_value *out, rille_err *err)
+{
+    if (len > RI_VALUE_BYTES_MAX) {
+        return too_long(err);
+    }
+    uint8_t *text = ri_arena_alloc(in->arena, (size_t)len);
+    if (text == NULL) {
+        return ri_fail_nomem(err);
+    }
+    *out = ri_bytes_value(RI_STRING, text, (size_t)len);
+    for (unsigned a = 0; a < in->count; a++) {
+        ri_value v = ri_arg_get(&in->args[a], row);
+        RI_TRY(ri_fn_work(in, v.len, err));
+        if (v.len > 0) {
+            memcpy(text, v.as.p, v.len);
+        }
+        text += v.len;
+    }
+    return 0;
+}
+
+static int map_str(const ri_fn_call *in, ri_vec *out, rille_err *err)
+{
+    ri_buf buf = { .meter = in->arena->meter };
+    int rc = 0;
+    for (uint32_t i = 0; i < in->rows && rc == 0; i++) {
         ri_value text;
-        rc = take_string(&buf, arena, &text, err);
+        uint64_t len;
+        rc = ri_fn_work(in, in->count, err);
+        if (rc == 0 && all_strings(in, i, &len)) {
+            rc = str_strings(in, i, len, &text, err);
+        } else if (rc == 0) {
+            ri_buf_clear(&buf);
+            for (unsigned a = 0; a < in->count && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed; a++) {
+                ri_value v = ri_arg_get(&in->args[a], i);
+                put_shown(&buf, &v);
+            }
+            rc = take_string(&buf, in->arena, &text, err);
+        }
         if (rc == 0) {
             ri_vec_set(out, i, &text);
         }
@@ -144,23 +205,23 @@ static int map_str(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *
 }
 
 /* (join tuple), (join separator tuple) */
-static int map_join(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_join(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    ri_buf buf = { 0 };
+    ri_buf buf = { .meter = in->arena->meter };
     int rc = 0;
-    for (uint32_t i = 0; i < rows && rc == 0; i++) {
-        ri_value separator = count > 1 ? ri_arg_get(&args[0], i) : ri_bytes_value(RI_STRING, "", 0);
-        ri_value tuple = ri_arg_get(&args[count - 1], i);
+    for (uint32_t i = 0; i < in->rows && rc == 0; i++) {
+        ri_value separator = in->count > 1 ? ri_arg_get(&in->args[0], i) : ri_bytes_value(RI_STRING, "", 0);
+        ri_value tuple = ri_arg_get(&in->args[in->count - 1], i);
         rc = want_string(err, "join", &separator);
         if (rc == 0 && tuple.type != RI_TUPLE) {
-            rc = ri_fail_arg(err, "join", "a tuple as its last argument", &tuple);
+            rc = ri_fail_arg(err, "join", "a tuple last", &tuple);
         }
         if (rc != 0) {
             break;
         }
         ri_buf_clear(&buf);
         ri_reader r = ri_reader_of(tuple.as.p, tuple.len);
-        for (bool first = true; ri_reader_left(&r) > 0; first = false) {
+        for (bool first = true; ri_reader_left(&r) > 0 && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed; first = false) {
             ri_value v = ri_value_read(&r);
             if (r.bad) {
                 break;
@@ -169,7 +230,7 @@ static int map_join(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
             put_shown(&buf, &v);
         }
         ri_value text;
-        rc = take_string(&buf, arena, &text, err);
+        rc = take_string(&buf, in->arena, &text, err);
         if (rc == 0) {
             ri_vec_set(out, i, &text);
         }
@@ -180,33 +241,40 @@ static int map_join(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
 
 /* ---- parts of strings ---- */
 
-/* The byte where character `place` begins, or -1 beyond the end. */
-static int64_t byte_of(const ri_value *v, int64_t place)
+/* The byte where character `place` begins, or -1: it is beyond the end. */
+static int64_t byte_of(const ri_value *v, int64_t place, ri_meter *meter)
 {
-    uint32_t at = 0;
-    for (; place > 0 && at < v->len; place--) {
-        at++;
-        while (at < v->len && (v->as.p[at] & 0xc0) == 0x80) {
-            at++;
+    const uint8_t *p = v->as.p;
+    const uint8_t *end = p + v->len;
+    while (place > 0 && p < end) {
+        const uint8_t *stop = portion_end(p, end);
+        if (!ri_meter_work(meter, (size_t)(stop - p))) {
+            return -1;
+        }
+        while (place > 0 && p < stop) {
+            p++;
+            while (p < stop && (*p & 0xc0) == 0x80) {
+                p++;
+            }
+            place--;
         }
     }
-    return place == 0 ? (int64_t)at : -1;
+    return place == 0 ? (int64_t)(p - v->as.p) : -1;
 }
 
 /* (subs s start), (subs s start end) */
-static int map_subs(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_subs(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
-        ri_value start = ri_plain(ri_arg_get(&args[1], i));
-        ri_value end = count > 2 ? ri_plain(ri_arg_get(&args[2], i)) : start;
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
+        ri_value start = ri_plain(ri_arg_get(&in->args[1], i));
+        ri_value end = in->count > 2 ? ri_plain(ri_arg_get(&in->args[2], i)) : start;
         RI_TRY(want_string(err, "subs", &v));
         if (start.type != RI_LONG || end.type != RI_LONG) {
             return ri_fail_arg(err, "subs", "longs as positions", start.type != RI_LONG ? &start : &end);
         }
-        int64_t from = byte_of(&v, start.as.i);
-        int64_t to = count > 2 ? byte_of(&v, end.as.i) : (int64_t)v.len;
+        int64_t from = byte_of(&v, start.as.i, in->arena->meter);
+        int64_t to = in->count > 2 ? byte_of(&v, end.as.i, in->arena->meter) : (int64_t)v.len;
         if (from < 0 || to < from) {
             char show[96];
             return ri_fail(err, RILLE_FUNCTION, "function subs: positions %lld to %lld are not within the string %s",
@@ -223,13 +291,12 @@ static bool is_space(uint8_t c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static int map_trim(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_trim(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         RI_TRY(want_string(err, "trim", &v));
+        RI_TRY(ri_fn_work(in, v.len, err));
         while (v.len > 0 && is_space(v.as.p[v.len - 1])) {
             v.len--;
         }
@@ -242,29 +309,24 @@ static int map_trim(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
     return 0;
 }
 
-/* Where `part` begins in [p, end), or NULL. */
-static const uint8_t *find_text(const uint8_t *p, const uint8_t *end, const ri_value *part)
+/* The needle in argument `at`, prepared once for all rows when it is a constant. */
+static int needle_of(const ri_fn_call *in, unsigned at, uint32_t row, ri_needle *needle, rille_err *err)
 {
-    if (part->len == 0) {
-        return p;
+    ri_meter *meter = in->arena->meter;
+    if (in->args[at].vec == NULL && row > 0) {
+        return 0;
     }
-    while ((size_t)(end - p) >= part->len) {
-        p = memchr(p, part->as.p[0], (size_t)(end - p) - part->len + 1);
-        if (p == NULL || memcmp(p, part->as.p, part->len) == 0) {
-            return p;
-        }
-        p++;
-    }
-    return NULL;
+    ri_value v = ri_arg_get(&in->args[at], row);
+    return ri_needle_init(needle, v.as.p, v.len, meter) ? 0 : ri_meter_error(meter, err);
 }
 
 /* (split s separator) -> a tuple of strings; the separator is taken as it is. */
-static void split_one(const ri_value *text, const ri_value *separator, ri_buf *buf)
+static void split_one(const ri_value *text, const ri_needle *separator, ri_buf *buf)
 {
     const uint8_t *p = text->as.p;
     const uint8_t *end = p + text->len;
-    for (;;) {
-        const uint8_t *at = find_text(p, end, separator);
+    while (buf->len <= RI_VALUE_BYTES_MAX && !buf->failed) {
+        const uint8_t *at = ri_needle_find(separator, p, end, buf->meter);
         const uint8_t *stop = at == NULL ? end : at;
         ri_value part = ri_bytes_value(RI_STRING, p, (size_t)(stop - p));
         ri_value_write(buf, &part);
@@ -275,21 +337,25 @@ static void split_one(const ri_value *text, const ri_value *separator, ri_buf *b
     }
 }
 
-static int map_split(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_split(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    ri_buf buf = { 0 };
+    ri_buf buf = { .meter = in->arena->meter };
+    ri_needle needle;
     int rc = 0;
-    for (uint32_t i = 0; i < rows && rc == 0; i++) {
-        ri_value text = ri_arg_get(&args[0], i);
-        ri_value separator = ri_arg_get(&args[1], i);
+    for (uint32_t i = 0; i < in->rows && rc == 0; i++) {
+        ri_value text = ri_arg_get(&in->args[0], i);
+        ri_value separator = ri_arg_get(&in->args[1], i);
         if (text.type != RI_STRING || separator.type != RI_STRING || separator.len == 0) {
-            rc = ri_fail_arg(err, "split", "a non-empty separator", text.type != RI_STRING ? &text : &separator);
+            rc = ri_fail_arg(err, "split", "a string and a separator that is not empty",
+                             text.type != RI_STRING ? &text : &separator);
             break;
         }
         ri_buf_clear(&buf);
-        split_one(&text, &separator, &buf);
-        rc = take_string(&buf, arena, &text, err);
+        rc = needle_of(in, 1, i, &needle, err);
+        if (rc == 0) {
+            split_one(&text, &needle, &buf);
+            rc = take_string(&buf, in->arena, &text, err);
+        }
         if (rc == 0) {
             text.type = RI_TUPLE;
             ri_vec_set(out, i, &text);
@@ -303,14 +369,16 @@ static int map_split(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
 
 typedef enum text_test { STARTS_WITH, ENDS_WITH, INCLUDES } text_test;
 
-static int test_rows(text_test test, const ri_arg *args, uint32_t rows, uint8_t *keep, rille_err *err)
+static int test_rows(text_test test, const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
     static const char *const names[] = { "starts-with?", "ends-with?", "includes?" };
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
-        ri_value part = ri_arg_get(&args[1], i);
+    ri_needle needle;
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
+        ri_value part = ri_arg_get(&in->args[1], i);
         RI_TRY(want_string(err, names[test], &v));
         RI_TRY(want_string(err, names[test], &part));
+        RI_TRY(ri_fn_work(in, RI_ROW_UNITS + (test == INCLUDES ? 0 : part.len), err));
         const uint8_t *end = v.as.p + v.len;
         switch (test) {
         case STARTS_WITH:
@@ -320,40 +388,38 @@ static int test_rows(text_test test, const ri_arg *args, uint32_t rows, uint8_t 
             keep[i] = part.len <= v.len && (part.len == 0 || memcmp(end - part.len, part.as.p, part.len) == 0);
             break;
         case INCLUDES:
-            keep[i] = part.len == 0 || find_text(v.as.p, end, &part) != NULL;
+            RI_TRY(needle_of(in, 1, i, &needle, err));
+            keep[i] = part.len <= v.len && ri_needle_find(&needle, v.as.p, end, in->arena->meter) != NULL;
             break;
         }
     }
-    return 0;
+    return ri_fn_work(in, 0, err); /* a search that was stopped found nothing */
 }
 
-static int filter_starts(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_starts(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    return test_rows(STARTS_WITH, args, rows, keep, err);
+    return test_rows(STARTS_WITH, in, keep, err);
 }
 
-static int filter_ends(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_ends(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    return test_rows(ENDS_WITH, args, rows, keep, err);
+    return test_rows(ENDS_WITH, in, keep, err);
 }
 
-static int filter_includes(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_includes(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    return test_rows(INCLUDES, args, rows, keep, err);
+    return test_rows(INCLUDES, in, keep, err);
 }
 
 /* nil is blank, too. */
-static int filter_blank(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_blank(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         if (v.type != RI_NIL) {
             RI_TRY(want_string(err, "blank?", &v));
         }
+        RI_TRY(ri_fn_work(in, v.len, err));
         uint32_t at = 0;
         while (at < v.len && is_space(v.as.p[at])) {
             at++;

@@ -7,25 +7,23 @@
 
 /* ---- as it is ---- */
 
-static int map_identity(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_identity(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
     (void)err;
-    if (args[0].vec == NULL) {
-        ri_vec_fill(out, rows, &args[0].value);
+    if (in->args[0].vec == NULL) {
+        ri_vec_fill(out, in->rows, &in->args[0].value);
     } else {
-        ri_vec_append(args[0].vec, NULL, rows, out, 0);
+        ri_vec_append(in->args[0].vec, NULL, in->rows, out, 0);
     }
     return 0;
 }
 
 typedef enum property { IS_NIL, IS_SOME, IS_TRUE, IS_FALSE, IS_NOT } property;
 
-static int keep_with(property which, const ri_arg *arg, uint32_t rows, uint8_t *keep)
+static void keep_with(property which, const ri_fn_call *in, uint8_t *keep)
 {
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(arg, i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         bool is_false = v.type == RI_BOOL && v.as.u == 0;
         switch (which) {
         case IS_NIL:
@@ -45,15 +43,14 @@ static int keep_with(property which, const ri_arg *arg, uint32_t rows, uint8_t *
             break;
         }
     }
-    return 0;
 }
 
-#define PROPERTY(FUNCTION, WHICH)                                                                         \
-    static int FUNCTION(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err) \
-    {                                                                                                     \
-        (void)count;                                                                                      \
-        (void)err;                                                                                        \
-        return keep_with(WHICH, args, rows, keep);                                                        \
+#define PROPERTY(FUNCTION, WHICH)                                            \
+    static int FUNCTION(const ri_fn_call *in, uint8_t *keep, rille_err *err) \
+    {                                                                        \
+        (void)err;                                                           \
+        keep_with(WHICH, in, keep);                                          \
+        return 0;                                                            \
     }
 PROPERTY(filter_nil, IS_NIL)
 PROPERTY(filter_some, IS_SOME)
@@ -63,23 +60,26 @@ PROPERTY(filter_not, IS_NOT)
 
 /* ---- tuples ---- */
 
-static int map_tuple(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_tuple(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    ri_buf buf = { 0 };
+    ri_buf buf = { .meter = in->arena->meter };
     int rc = 0;
-    for (uint32_t i = 0; i < rows && rc == 0; i++) {
+    for (uint32_t i = 0; i < in->rows && rc == 0; i++) {
+        bool nested = false;
         ri_buf_clear(&buf);
-        for (unsigned a = 0; a < count; a++) {
-            ri_value v = ri_plain(ri_arg_get(&args[a], i)); /* in a tuple an entity id is a number */
+        for (unsigned a = 0; a < in->count && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed; a++) {
+            ri_value v = ri_plain(ri_arg_get(&in->args[a], i)); /* in a tuple an entity id is a number */
+            nested = nested || v.type == RI_TUPLE;
             ri_value_write(&buf, &v);
         }
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
         if (buf.len > RI_VALUE_BYTES_MAX) {
-            rc = ri_fail(err, RILLE_LIMIT, "the result of function tuple is too long: %zu bytes (the maximum is %u)",
-                         buf.len, RI_VALUE_BYTES_MAX);
-        } else if (buf.failed || !ri_value_copy(arena, &tuple, &tuple)) {
+            rc = ri_fail(err, RILLE_LIMIT,
+                         "the result of function tuple is too long: it has over %u bytes (the maximum)",
+                         RI_VALUE_BYTES_MAX);
+        } else if (buf.failed || !ri_value_copy(in->arena, &tuple, &tuple)) {
             rc = ri_fail_nomem(err);
-        } else if (!ri_value_valid(&tuple)) {
+        } else if (nested && !ri_value_valid(&tuple)) {
             rc = ri_fail(err, RILLE_LIMIT, "function tuple: tuples are nested too deeply (the maximum depth is %d)",
                          RI_TUPLE_DEPTH_MAX);
         } else {
@@ -91,20 +91,27 @@ static int map_tuple(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
 }
 
 /* Characters are counted by their first bytes. */
-static int64_t char_count(const ri_value *v)
+static int64_t char_count(const ri_value *v, ri_meter *meter)
 {
     int64_t count = 0;
-    for (uint32_t i = 0; i < v->len; i++) {
-        count += (v->as.p[i] & 0xc0) != 0x80;
+    uint32_t to = 0;
+    for (uint32_t from = 0; from < v->len; from = to) {
+        to = v->len - from < RI_TEXT_PORTION ? v->len : from + RI_TEXT_PORTION;
+        if (!ri_meter_work(meter, to - from)) {
+            break;
+        }
+        for (uint32_t i = from; i < to; i++) {
+            count += (v->as.p[i] & 0xc0) != 0x80;
+        }
     }
     return count;
 }
 
 /* Elements of a tuple, characters of a string, bytes; nil has none. -1: not countable. */
-static int64_t count_of(const ri_value *v)
+static int64_t count_of(const ri_value *v, ri_meter *meter)
 {
     if (v->type == RI_STRING) {
-        return char_count(v);
+        return char_count(v, meter);
     }
     if (v->type == RI_BYTES) {
         return v->len;
@@ -115,21 +122,22 @@ static int64_t count_of(const ri_value *v)
     int64_t count = v->type == RI_TUPLE || v->type == RI_NIL ? 0 : -1;
     ri_reader r = ri_reader_of(v->as.p, v->type == RI_TUPLE ? v->len : 0);
     while (v->type == RI_TUPLE && ri_reader_left(&r) > 0 && !r.bad) {
-        (void)ri_value_read(&r);
+        ri_value element = ri_value_read(&r);
+        if (!ri_meter_work(meter, RI_ROW_UNITS + element.len)) {
+            break;
+        }
         count++;
     }
     return count;
 }
 
-static int map_count(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_count(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
-        int64_t n = count_of(&v);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
+        int64_t n = count_of(&v, in->arena->meter);
         if (n < 0) {
-            return ri_fail_arg(err, "count", "a string, bytes or a tuple", &v);
+            return ri_fail_arg(err, "in->count", "a string, bytes or a tuple", &v);
         }
         v = ri_long(n);
         ri_vec_set(out, i, &v);
@@ -137,26 +145,28 @@ static int map_count(const ri_arg *args, unsigned count, uint32_t rows, ri_arena
     return 0;
 }
 
-static int filter_empty(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_empty(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
-        int64_t n = count_of(&v);
-        if (n < 0) {
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
+        if (v.type != RI_STRING && v.type != RI_BYTES && v.type != RI_FLOATS && v.type != RI_TUPLE &&
+            v.type != RI_NIL) {
             return ri_fail_arg(err, "empty?", "a string, bytes or a tuple", &v);
         }
-        keep[i] = n == 0;
+        keep[i] = v.len == 0;
     }
     return 0;
 }
 
-static bool tuple_has(const ri_value *tuple, const ri_value *wanted)
+static bool tuple_has(const ri_value *tuple, const ri_value *wanted, ri_meter *meter)
 {
     ri_reader r = ri_reader_of(tuple->as.p, tuple->len);
     ri_value plain = ri_plain(*wanted);
     while (ri_reader_left(&r) > 0 && !r.bad) {
         ri_value v = ri_plain(ri_value_read(&r));
+        if (!ri_meter_work(meter, RI_ROW_UNITS + v.len)) {
+            return false;
+        }
         if (!r.bad && ri_value_eq(&v, &plain)) {
             return true;
         }
@@ -164,40 +174,39 @@ static bool tuple_has(const ri_value *tuple, const ri_value *wanted)
     return false;
 }
 
-static int filter_contains(const ri_arg *args, unsigned count, uint32_t rows, uint8_t *keep, rille_err *err)
+static int filter_contains(const ri_fn_call *in, uint8_t *keep, rille_err *err)
 {
-    (void)count;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value tuple = ri_arg_get(&args[0], i);
-        ri_value v = ri_arg_get(&args[1], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value tuple = ri_arg_get(&in->args[0], i);
+        ri_value v = ri_arg_get(&in->args[1], i);
         if (tuple.type != RI_TUPLE) {
             return ri_fail_arg(err, "contains?", "a set or a tuple as its first argument", &tuple);
         }
-        keep[i] = tuple_has(&tuple, &v);
+        keep[i] = tuple_has(&tuple, &v, in->arena->meter);
     }
     return 0;
 }
 
 /* (nth tuple i), (get tuple i default): nil, or the default, where there is none. */
-static int map_get(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_get(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value tuple = ri_arg_get(&args[0], i);
-        ri_value index = ri_plain(ri_arg_get(&args[1], i));
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value tuple = ri_arg_get(&in->args[0], i);
+        ri_value index = ri_plain(ri_arg_get(&in->args[1], i));
         if (tuple.type != RI_TUPLE) {
             return ri_fail_arg(err, "get", "a tuple as its first argument", &tuple);
         }
         if (index.type != RI_LONG) {
             return ri_fail_arg(err, "get", "a long as the position, starting at 0", &index);
         }
-        ri_value found = count > 2 ? ri_arg_get(&args[2], i) : ri_nil();
+        ri_value found = in->count > 2 ? ri_arg_get(&in->args[2], i) : ri_nil();
         ri_reader r = ri_reader_of(tuple.as.p, tuple.len);
         for (int64_t at = 0; at <= index.as.i && ri_reader_left(&r) > 0; at++) {
             ri_value v = ri_value_read(&r);
             if (r.bad) {
                 break;
             }
+            RI_TRY(ri_fn_work(in, RI_ROW_UNITS + v.len, err));
             found = at == index.as.i ? v : found;
         }
         ri_vec_set(out, i, &found);
@@ -219,12 +228,10 @@ static bool is_name(const ri_value *v)
     return v->type == RI_KEYWORD || v->type == RI_SYMBOL;
 }
 
-static int map_name(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_name(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         if (!is_name(&v) && v.type != RI_STRING) {
             return ri_fail_arg(err, "name", "a keyword, symbol or string", &v);
         }
@@ -235,13 +242,10 @@ static int map_name(const ri_arg *args, unsigned count, uint32_t rows, ri_arena 
     return 0;
 }
 
-static int map_namespace(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out,
-                         rille_err *err)
+static int map_namespace(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    (void)count;
-    (void)arena;
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_arg_get(&args[0], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value v = ri_arg_get(&in->args[0], i);
         if (!is_name(&v)) {
             return ri_fail_arg(err, "namespace", "a keyword or symbol", &v);
         }
@@ -260,6 +264,7 @@ static int make_keyword(const ri_value *space, const ri_value *name, ri_arena *a
         return ri_fail(err, RILLE_LIMIT, "the result of function keyword is too long: %llu bytes",
                        (unsigned long long)len);
     }
+    RI_TRY(ri_work(arena->meter, (size_t)len, err));
     uint8_t *p = ri_arena_alloc(arena, (size_t)len);
     if (p == NULL) {
         return ri_fail_nomem(err);
@@ -277,20 +282,20 @@ static int make_keyword(const ri_value *space, const ri_value *name, ri_arena *a
     return 0;
 }
 
-static int map_keyword(const ri_arg *args, unsigned count, uint32_t rows, ri_arena *arena, ri_vec *out, rille_err *err)
+static int map_keyword(const ri_fn_call *in, ri_vec *out, rille_err *err)
 {
-    for (uint32_t i = 0; i < rows; i++) {
-        ri_value space = ri_arg_get(&args[0], i);
-        ri_value name = ri_arg_get(&args[count - 1], i);
+    for (uint32_t i = 0; i < in->rows; i++) {
+        ri_value space = ri_arg_get(&in->args[0], i);
+        ri_value name = ri_arg_get(&in->args[in->count - 1], i);
         ri_value v = name;
-        if (name.type != RI_STRING && (count > 1 || !is_name(&name))) {
+        if (name.type != RI_STRING && (in->count > 1 || !is_name(&name))) {
             return ri_fail_arg(err, "keyword", "a string", &name);
         }
-        if (count > 1 && space.type != RI_STRING) {
+        if (in->count > 1 && space.type != RI_STRING) {
             return ri_fail_arg(err, "keyword", "a string", &space);
         }
         if (v.type != RI_KEYWORD) {
-            RI_TRY(make_keyword(count > 1 ? &space : NULL, &name, arena, &v, err));
+            RI_TRY(make_keyword(in->count > 1 ? &space : NULL, &name, in->arena, &v, err));
         }
         ri_vec_set(out, i, &v);
     }

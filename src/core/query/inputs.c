@@ -65,6 +65,10 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
                        in_name(op->query, in), in->binding.kind == RI_BIND_SCALAR ? "one value" : "one row",
                        table->count);
     }
+    if (in->binding.kind == RI_BIND_TUPLE && table->col_count != in->binding.var_count) {
+        return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in): expected a row of %u values, got one of %u", at + 1,
+                       in_name(op->query, in), in->binding.var_count, table->col_count);
+    }
     if (table->count > 0 && table->col_count < in->binding.var_count) {
         return ri_fail(err, RILLE_INPUT, "input %zu (%s of :in): expected rows of at least %u values, got rows of %u",
                        at + 1, in_name(op->query, in), in->binding.var_count, table->col_count);

@@ -57,15 +57,24 @@ static int no_tuple(const ri_results *results, const ri_value *v, rille_err *err
                    results->clause->name, ri_value_show(shown, sizeof shown, v));
 }
 
-/* Takes a tuple apart into results->values; missing elements are nil. */
-static int take_apart(ri_results *results, const ri_value *v, rille_err *err)
+/* Takes a tuple apart into results->values. As with inputs, a tuple binding expects as many elements as it has places,
+ * and a relation binding that many or more. */
+static int take_apart(ri_results *results, const ri_value *v, bool exact, rille_err *err)
 {
     if (v->type != RI_TUPLE) {
         return no_tuple(results, v, err);
     }
+    uint16_t count = results->clause->binding.var_count;
     ri_reader reader = ri_reader_of(v->as.p, v->len);
-    for (uint16_t i = 0; i < results->clause->binding.var_count; i++) {
-        results->values[i] = ri_reader_left(&reader) > 0 ? ri_value_read(&reader) : ri_nil();
+    uint16_t n = 0;
+    while (n < count && ri_reader_left(&reader) > 0 && !reader.bad) {
+        results->values[n++] = ri_value_read(&reader);
+    }
+    if (n < count || (exact && ri_reader_left(&reader) > 0)) {
+        char shown[96];
+        return ri_fail(err, RILLE_TYPE, "function %s returned %s, but its binding expects %u elements%s",
+                       results->clause->name, ri_value_show(shown, sizeof shown, v), (unsigned)count,
+                       exact ? "" : " or more");
     }
     return 0;
 }
@@ -84,7 +93,7 @@ static int next_tuple(ri_results *results, const ri_vec *result, rille_err *err)
         }
         results->in_row = true;
         results->values[0] = v;
-        return kind == RI_BIND_TUPLE ? take_apart(results, &v, err) : 0;
+        return kind == RI_BIND_TUPLE ? take_apart(results, &v, true, err) : 0;
     }
     if (!results->in_row) {
         if (v.type != RI_TUPLE) {
@@ -99,7 +108,7 @@ static int next_tuple(ri_results *results, const ri_vec *result, rille_err *err)
     results->values[0] = ri_value_read(&results->reader);
     if (kind == RI_BIND_RELATION) {
         ri_value row = results->values[0];
-        return take_apart(results, &row, err);
+        return take_apart(results, &row, false, err);
     }
     return 0;
 }
@@ -123,6 +132,17 @@ static bool tuple_holds(const ri_results *results, const ri_batch *in)
     return true;
 }
 
+#define VALUE_UNITS 8U /* of work for a value, beside its bytes */
+
+static size_t tuple_units(const ri_results *results)
+{
+    size_t units = 0;
+    for (uint16_t i = 0; i < results->clause->binding.var_count; i++) {
+        units += VALUE_UNITS + results->values[i].len;
+    }
+    return units;
+}
+
 int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, const ri_vec *result, bool *more,
                     rille_err *err)
 {
@@ -136,6 +156,7 @@ int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, co
             continue;
         }
         RI_TRY(rc);
+        RI_TRY(ri_work(stage->op->meter, tuple_units(results), err));
         if (!tuple_holds(results, in)) {
             continue;
         }

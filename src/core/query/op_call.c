@@ -4,11 +4,24 @@
  * get-else, get-some and missing?, which read a database by entity.
  *
  * Long values come as stubs; functions see them whole (RILLE_NEED until the blobs are at hand).
+ *
+ * A batch is worked off in SLICES of rows whose arguments have about SLICE_BYTES together, one row at least: so however
+ * long the values are, no more of them is fetched, copied and computed at a time than that, or than one row needs.
  */
 #include "exec.h"
 
+#define SLICE_BYTES ((size_t)1024 * 1024)
+#define LOOK_UP_UNITS 1024U /* of work for an entity */
+
 typedef enum call_kind { CALL_BUILTIN, CALL_HOST, CALL_GET_ELSE, CALL_GET_SOME, CALL_MISSING } call_kind;
-typedef enum call_phase { PHASE_BATCH, PHASE_ARGS, PHASE_EVALUATE, PHASE_CALLED, PHASE_RESULTS } call_phase;
+typedef enum call_phase {
+    PHASE_BATCH,
+    PHASE_SLICE,
+    PHASE_ARGS,
+    PHASE_EVALUATE,
+    PHASE_CALLED,
+    PHASE_RESULTS
+} call_phase;
 
 typedef struct call_stage {
     ri_stage stage;
@@ -25,14 +38,73 @@ typedef struct call_stage {
     ri_vec *arg_copies;
     unsigned arg_count;
     unsigned arg;   /* unstubbed so far */
-    ri_arena arena; /* of the batch at hand */
+    ri_arena arena; /* of the slice at hand */
     ri_vec result;
     ri_results results;
-    ri_batch *in;
+    ri_batch *batch;    /* of the input */
+    uint32_t from;      /* the slice's first row in it */
+    uint32_t next;      /* the row after the slice */
+    const ri_batch *in; /* the slice: the batch itself, or `part` */
+    ri_batch part;
     uint32_t row; /* look-ups: done so far */
     uint8_t *keep;
     uint32_t *sel;
 } call_stage;
+
+/* ---- slices ---- */
+
+/* The slice is the rows [from, from + count) of the batch. */
+static int use_rows(call_stage *self, uint32_t from, uint32_t count, rille_err *err)
+{
+    const ri_batch *batch = self->batch;
+    uint32_t cols = self->stage.scope->var_count + 1U + RI_POS_COUNT;
+    self->from = from;
+    self->next = from + count;
+    self->in = batch;
+    if (count == batch->count) {
+        return 0;
+    }
+    if (self->part.cols == NULL) {
+        self->part.cols = ri_arena_array(&self->stage.op->plan_arena, cols, sizeof *self->part.cols);
+    }
+    if (self->part.cols == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < cols; i++) {
+        self->part.cols[i] = batch->cols[i].words != NULL ? ri_vec_from(&batch->cols[i], from) : batch->cols[i];
+    }
+    self->part.count = count;
+    self->part.var_count = batch->var_count;
+    self->in = &self->part;
+    return 0;
+}
+
+/* How many rows the next slice has. */
+static uint32_t slice_rows(const call_stage *self)
+{
+    uint64_t of_row = 0; /* constants are read again for each */
+    bool bytes = false;
+    for (unsigned i = 0; i < self->arg_count; i++) {
+        bool is_var = self->arg_vars[i] != RI_NO_VAR;
+        of_row += is_var ? 0 : self->args[i].value.len;
+        bytes = bytes || !is_var || !ri_type_is_word(self->batch->cols[self->arg_vars[i]].type);
+    }
+    uint32_t left = self->batch->count - self->next;
+    uint64_t sum = 0;
+    for (uint32_t n = 0; bytes && n < left; n++) {
+        sum += of_row;
+        for (unsigned i = 0; i < self->arg_count && sum <= SLICE_BYTES; i++) {
+            if (self->arg_vars[i] != RI_NO_VAR) {
+                ri_value v = ri_vec_get(&self->batch->cols[self->arg_vars[i]], self->next + n);
+                sum += ri_type_is_stub(v.type) ? ri_stub_len(&v) : v.len;
+            }
+        }
+        if (sum > SLICE_BYTES) {
+            return n > 0 ? n : 1;
+        }
+    }
+    return left;
+}
 
 /* ---- evaluation ---- */
 
@@ -58,13 +130,24 @@ static int make_result(call_stage *self, rille_err *err)
     return 0;
 }
 
+/* A predicate keeps the rows for which the result is neither nil nor false. Where the result is bound, false is a value
+ * like others: only nil is no result (op_bind.c). */
+static void keep_true(call_stage *self)
+{
+    for (uint32_t i = 0; i < self->in->count; i++) {
+        ri_value v = ri_vec_get(&self->result, i);
+        self->keep[i] = v.type != RI_NIL && !(v.type == RI_BOOL && v.as.u == 0);
+    }
+}
+
 static int call_builtin(call_stage *self, rille_err *err)
 {
     const ri_builtin *f = self->builtin;
     uint32_t rows = self->in->count;
+    const ri_fn_call frame = { self->args, self->arg_count, rows, &self->arena };
     bool wants_rows = self->stage.clause->kind == RI_CLAUSE_PRED;
     if (f->filter != NULL && (wants_rows || f->map == NULL)) {
-        RI_TRY(f->filter(self->args, self->arg_count, rows, self->keep, err));
+        RI_TRY(f->filter(&frame, self->keep, err));
         if (!wants_rows) {
             self->result.type = RI_BOOL;
             for (uint32_t i = 0; i < rows; i++) {
@@ -73,17 +156,12 @@ static int call_builtin(call_stage *self, rille_err *err)
         }
         return 0;
     }
-    RI_TRY(f->map(self->args, self->arg_count, rows, &self->arena, &self->result, err));
-    if (wants_rows) {
-        for (uint32_t i = 0; i < rows; i++) {
-            ri_value v = ri_vec_get(&self->result, i);
-            self->keep[i] = v.type != RI_NIL && !(v.type == RI_BOOL && v.as.u == 0);
-        }
-    }
+    RI_TRY(f->map(&frame, &self->result, err));
+    keep_true(self);
     return 0;
 }
 
-/* Hands the batch to the host; the answer is there when we are called again. Rows without one are nil, not what an
+/* Hands the slice to the host; the answer is there when we are called again. Rows without one are nil, not what an
  * earlier batch left there. */
 static int call_host(call_stage *self)
 {
@@ -96,24 +174,6 @@ static int call_host(call_stage *self)
     op->call_pending = true;
     self->phase = PHASE_CALLED;
     return RILLE_CALL;
-}
-
-static void host_answered(call_stage *self)
-{
-    bool wants_rows = self->stage.clause->kind == RI_CLAUSE_PRED;
-    for (uint32_t i = 0; i < self->in->count; i++) {
-        ri_value v = ri_vec_get(&self->result, i);
-        bool holds = v.type != RI_NIL && !(v.type == RI_BOOL && v.as.u == 0);
-        self->keep[i] = holds;
-        if (!holds && !wants_rows) {
-            ri_value nil = ri_nil();
-            if (self->result.type != RI_MIXED) {
-                memset(self->result.types, self->result.type, self->in->count);
-                self->result.type = RI_MIXED;
-            }
-            self->result.types[i] = nil.type;
-        }
-    }
 }
 
 /* The first value of an attribute of an entity, in the arena; nil: none. */
@@ -184,6 +244,12 @@ static void ask_ahead(call_stage *self)
     }
 }
 
+static int nil_default(int code, rille_err *err)
+{
+    return ri_fail(err, code,
+                   "function get-else needs a default that is not nil: use missing? to find entities without a value");
+}
+
 static int look_up_row(call_stage *self, rille_err *err)
 {
     const ri_arg *entity = &self->args[0];
@@ -202,6 +268,9 @@ static int look_up_row(call_stage *self, rille_err *err)
     } else if (v.type == RI_NIL && self->kind == CALL_GET_ELSE) {
         const ri_arg *otherwise = &self->args[1];
         v = otherwise->vec != NULL ? ri_vec_get(otherwise->vec, self->row) : otherwise->value;
+        if (v.type == RI_NIL) {
+            return nil_default(RILLE_TYPE, err);
+        }
     }
     ri_vec_set(&self->result, self->row, &v);
     return ri_note_stubs(self->stage.op, self->source, &self->result, self->row, self->row + 1, err);
@@ -210,6 +279,10 @@ static int look_up_row(call_stage *self, rille_err *err)
 static int look_up(call_stage *self, rille_err *err)
 {
     for (; self->row < self->in->count; self->row++) {
+        if (self->arena.total_bytes > SLICE_BYTES && self->row > 0) {
+            return use_rows(self, self->from, self->row, err); /* the slice ends here */
+        }
+        RI_TRY(ri_work(self->arena.meter, LOOK_UP_UNITS, err));
         int rc = look_up_row(self, err);
         if (rc == RILLE_NEED) {
             ask_ahead(self);
@@ -247,24 +320,30 @@ static int keep_rows(call_stage *self, rille_err *err)
     return ri_stage_carry(&self->stage, self->in, n == self->in->count ? NULL : self->sel, n, err);
 }
 
-static int begin_batch(call_stage *self, rille_err *err)
+/* The next slice; what came of the last one is used up (X1). */
+static int begin_slice(call_stage *self, rille_err *err)
 {
-    RI_TRY(ri_stage_pull(&self->stage, &self->in, err));
     ri_arena_reset(&self->arena);
-    self->phase = PHASE_ARGS;
+    RI_TRY(use_rows(self, self->next, slice_rows(self), err));
     self->arg = 0;
     self->row = 0;
     return 0;
 }
 
-/* Unit: a batch of the input, or what is left of its results. */
+/* Unit: a slice of a batch of the input, or what is left of its results. */
 static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     call_stage *self = (call_stage *)stage;
     for (;;) {
         switch (self->phase) {
         case PHASE_BATCH:
-            RI_TRY(begin_batch(self, err));
+            RI_TRY(ri_stage_pull(&self->stage, &self->batch, err));
+            self->next = 0;
+            self->phase = PHASE_SLICE;
+            break;
+        case PHASE_SLICE:
+            RI_TRY(begin_slice(self, err));
+            self->phase = PHASE_ARGS;
             break;
         case PHASE_ARGS:
             RI_TRY(prepare_args(self, err));
@@ -276,7 +355,7 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             self->phase = PHASE_RESULTS;
             break;
         case PHASE_CALLED:
-            host_answered(self);
+            keep_true(self);
             ri_results_start(&self->results);
             self->phase = PHASE_RESULTS;
             break;
@@ -287,7 +366,7 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             } else {
                 RI_TRY(ri_results_next(&self->results, stage, self->in, &self->result, &more, err));
             }
-            self->phase = more ? PHASE_RESULTS : PHASE_BATCH;
+            self->phase = more ? PHASE_RESULTS : self->next < self->batch->count ? PHASE_SLICE : PHASE_BATCH;
             *out = stage->out.count > 0 ? &stage->out : NULL;
             return 0;
         }
@@ -299,6 +378,7 @@ static void call_reset(ri_stage *stage)
 {
     call_stage *self = (call_stage *)stage;
     self->phase = PHASE_BATCH;
+    self->batch = NULL;
     self->in = NULL;
 }
 
@@ -386,6 +466,9 @@ static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
     if (self->kind == CALL_GET_ELSE) {
         const ri_term *otherwise = &clause->terms[first + 2];
         const ri_value *value = ri_term_const(scope, otherwise);
+        if (value != NULL && value->type == RI_NIL) {
+            return nil_default(RILLE_QUERY, err);
+        }
         self->arg_vars[1] = ri_term_var(scope, otherwise);
         self->args[1] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
         self->arg_copies[1] = (ri_vec){ 0 };
@@ -433,6 +516,7 @@ int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, cons
         return ri_fail_nomem(err);
     }
     self->stage.clause = clause;
+    self->arena.meter = op->meter;
     self->stage.work = call_work;
     self->stage.reset = call_reset;
     self->stage.destroy = call_destroy;

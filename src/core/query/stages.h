@@ -71,6 +71,8 @@ int ri_results_next(ri_results *results, ri_stage *stage, const ri_batch *in, co
                     rille_err *err);
 /* Remembers where the stubs among some rows came from, when that makes a difference. */
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err);
+/* How many bytes a value has when it is whole, with the stubs inside of a tuple. */
+uint64_t ri_whole_len(rille_op *op, const ri_value *v);
 /* The whole value of a stub of that database, in the arena. */
 int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, rille_err *err);
 /* Puts whole values in place of stubs in rows of a column, also inside of tuples (RILLE_NEED until all blobs are at

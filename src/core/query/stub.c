@@ -7,6 +7,8 @@
  */
 #include "exec.h"
 
+#define VALUE_UNITS 8U /* of work for a value, beside its bytes */
+
 int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t from, uint32_t to, rille_err *err)
 {
     if (op->blob_db != NULL || (vec->type != RI_MIXED && !ri_type_is_stub(vec->type))) {
@@ -48,7 +50,7 @@ int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, ril
 {
     ri_blob *blob = NULL;
     RI_TRY(ri_db_blob(db, v, &op->io, &blob, err));
-    void *copy = ri_arena_copy(arena, blob->bytes, blob->len);
+    void *copy = ri_meter_work(op->meter, blob->len) ? ri_arena_copy(arena, blob->bytes, blob->len) : NULL;
     ri_type type = v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES;
     *v = ri_bytes_value(type, copy, blob->len);
     ri_object_release(&blob->object);
@@ -63,24 +65,42 @@ static int make_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err
 }
 
 /* The tuples that aggregates make have stubs in them. */
-static bool has_stubs_inside(const ri_value *v)
+static bool has_stubs_inside(rille_op *op, const ri_value *v)
 {
     ri_reader reader = ri_reader_of(v->as.p, v->type == RI_TUPLE ? v->len : 0);
     while (v->type == RI_TUPLE && ri_reader_left(&reader) > 0 && !reader.bad) {
-        if (ri_type_is_stub(ri_value_read(&reader).type)) {
+        ri_value element = ri_value_read(&reader);
+        if (ri_type_is_stub(element.type)) {
             return true;
+        }
+        if (!ri_meter_work(op->meter, VALUE_UNITS + element.len)) {
+            return false;
         }
     }
     return false;
 }
 
+uint64_t ri_whole_len(rille_op *op, const ri_value *v)
+{
+    if (v->type != RI_TUPLE) {
+        return ri_type_is_stub(v->type) ? ri_stub_len(v) : v->len;
+    }
+    uint64_t sum = v->len;
+    ri_reader reader = ri_reader_of(v->as.p, v->len);
+    while (ri_reader_left(&reader) > 0 && !reader.bad && ri_meter_work(op->meter, VALUE_UNITS)) {
+        ri_value element = ri_value_read(&reader);
+        sum += ri_type_is_stub(element.type) ? ri_stub_len(&element) : 0;
+    }
+    return sum;
+}
+
 static int make_tuple_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_err *err)
 {
-    ri_arena parts = { 0 };
-    ri_buf buf = { 0 };
+    ri_arena parts = { .meter = op->meter };
+    ri_buf buf = { .meter = op->meter };
     ri_reader reader = ri_reader_of(v->as.p, v->len);
     int rc = 0;
-    while (rc == 0 && ri_reader_left(&reader) > 0 && !reader.bad && buf.len <= RI_VALUE_BYTES_MAX) {
+    while (rc == 0 && ri_reader_left(&reader) > 0 && !reader.bad && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed) {
         ri_value element = ri_value_read(&reader);
         rc = make_whole(op, &element, &parts, err);
         if (rc == 0) {
@@ -101,12 +121,12 @@ static int make_tuple_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_er
     return rc;
 }
 
-static bool lacks(const ri_vec *vec, uint32_t rows)
+static bool lacks(rille_op *op, const ri_vec *vec, uint32_t rows)
 {
     bool tuples = vec->type == RI_TUPLE || vec->type == RI_MIXED;
     for (uint32_t i = 0; tuples && i < rows; i++) {
         ri_value v = ri_vec_get(vec, i);
-        if (has_stubs_inside(&v)) {
+        if (has_stubs_inside(op, &v)) {
             return true;
         }
     }
@@ -133,6 +153,7 @@ static int ask_all(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err
         RI_TRY(ask(op, &v, &need, err));
         while (v.type == RI_TUPLE && ri_reader_left(&reader) > 0 && !reader.bad) {
             ri_value element = ri_value_read(&reader);
+            RI_TRY(ri_work(op->meter, VALUE_UNITS, err));
             RI_TRY(ask(op, &element, &need, err));
         }
     }
@@ -143,7 +164,7 @@ int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri
               rille_err *err)
 {
     *out = in;
-    if (!lacks(in, rows)) {
+    if (!lacks(op, in, rows)) {
         return 0;
     }
     RI_TRY(ask_all(op, in, rows, err));
@@ -152,7 +173,7 @@ int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri
     }
     for (uint32_t i = 0; i < rows; i++) {
         ri_value v = ri_vec_get(in, i);
-        RI_TRY(has_stubs_inside(&v) ? make_tuple_whole(op, &v, arena, err) : make_whole(op, &v, arena, err));
+        RI_TRY(has_stubs_inside(op, &v) ? make_tuple_whole(op, &v, arena, err) : make_whole(op, &v, arena, err));
         ri_vec_set(copy, i, &v);
     }
     *out = copy;
