@@ -466,7 +466,7 @@ static void a_dropped_database_is_gone(void)
     two.ops->close(two.self);
     one.ops->close(one.self);
     CHECK_RC(open_kind(false, &db, &test_err), RILLE_NOTFOUND);
-    CHECK(strstr(test_err.message, "create") != NULL);
+    CHECK(strstr(test_err.message, "there is no") != NULL);
     REQUIRE_RC(open_kind(true, &db, &test_err), RILLE_OK);
     check_no_head("main");
     check_get(id_of(node_kind(), 1), 0, 0, RILLE_NOTFOUND, "");

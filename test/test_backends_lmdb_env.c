@@ -377,7 +377,7 @@ TEST(lmdb_env__says_what_a_user_may_not_do)
     }
     CHECK(chmod(dir.path, 0755) == 0 && mkdir(path.text, 0755) == 0);
     CHECK_EQ_INT(open_as_stranger(path.text, true, "check the permissions of the directory"), RILLE_PERMISSION);
-    CHECK_EQ_INT(open_as_stranger(path.text, false, "{create = true}"), RILLE_NOTFOUND);
+    CHECK_EQ_INT(open_as_stranger(path.text, false, "there is no database in the directory"), RILLE_NOTFOUND);
     REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
     CHECK_RC(test_set_head(store, "main", "head", 4, NULL, &test_err), RILLE_OK);
     ri_store_release(store);

@@ -92,7 +92,20 @@ TEST(err__try_passes_errors_and_outcomes)
     CHECK_EQ_INT(try_twice(0, RILLE_IO), RILLE_IO);
 }
 
-TEST_MAIN(err__fail_returns_its_code_and_fills, err__everything_accepts_no_err,
+TEST(err__appends_what_fits)
+{
+    rille_err err = { 0 };
+    (void)ri_fail(&err, RILLE_NOTFOUND, "there is no database");
+    ri_err_append(&err, "; create it");
+    CHECK_EQ_STR(err.message, "there is no database; create it");
+    for (int i = 0; i < 100; i++) {
+        ri_err_append(&err, "; create it");
+    }
+    CHECK_EQ_INT(strlen(err.message), sizeof err.message - 1);
+    ri_err_append(NULL, "x");
+}
+
+TEST_MAIN(err__appends_what_fits, err__fail_returns_its_code_and_fills, err__everything_accepts_no_err,
           err__errno_chooses_the_code_and_gives_its_text, err__a_long_message_is_cut_not_overrun,
           err__prefix_keeps_code_and_message, err__every_code_has_a_name_and_a_meaning,
           err__try_passes_errors_and_outcomes)

@@ -225,26 +225,5 @@ TEST(text__uuids_round_trip)
     CHECK_EQ_MEM(out, 16, expected, 16);
 }
 
-static unsigned distance(const char *a, const char *b)
-{
-    return ri_edit_distance(a, strlen(a), b, strlen(b));
-}
-
-TEST(text__edit_distance_counts_up_to_its_limit)
-{
-    CHECK_EQ_INT(distance("", ""), 0);
-    CHECK_EQ_INT(distance("name", "name"), 0);
-    CHECK_EQ_INT(distance("name", "nam"), 1);
-    CHECK_EQ_INT(distance("nmae", "name"), 2);
-    CHECK_EQ_INT(distance("", "ab"), 2);
-    CHECK(distance("", "abc") > RI_EDIT_DISTANCE_MAX);
-    CHECK(distance("kitten", "sitting") > RI_EDIT_DISTANCE_MAX);
-    char longest[RI_EDIT_LEN_MAX + 1];
-    memset(longest, 'x', sizeof longest);
-    CHECK_EQ_INT(ri_edit_distance(longest, RI_EDIT_LEN_MAX, longest, RI_EDIT_LEN_MAX), 0);
-    CHECK(ri_edit_distance(longest, sizeof longest, longest, sizeof longest) > RI_EDIT_DISTANCE_MAX);
-}
-
 TEST_MAIN(text__utf8_agrees_with_the_model, text__names_follow_edn, text__instants_read_from_any_prefix,
-          text__instants_follow_the_calendar_day_by_day, text__every_instant_round_trips, text__uuids_round_trip,
-          text__edit_distance_counts_up_to_its_limit)
+          text__instants_follow_the_calendar_day_by_day, text__every_instant_round_trips, text__uuids_round_trip)

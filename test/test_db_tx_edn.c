@@ -227,7 +227,8 @@ TEST(edn__a_given_instant_is_kept)
     CHECK_EQ_INT(w.db->instant, INT64_C(1577836800000));
     GIVES("[{:p/age 1}]", NULL);
     CHECK_EQ_INT(w.db->instant, INT64_C(1577836800001));
-    REFUSES("[{:db/id \"datomic.tx\" :db/txInstant #inst \"2019-01-01\"}]", RILLE_TX_SYNTAX, "is before the last transaction");
+    REFUSES("[{:db/id \"datomic.tx\" :db/txInstant #inst \"2019-01-01\"}]", RILLE_TX_SYNTAX,
+            "is before the last transaction");
     world_close(&w);
 }
 
@@ -259,9 +260,18 @@ TEST(edn__schema_is_data)
     REFUSES("[{:db/valueType :db.type/long}]", RILLE_SCHEMA, "has no :db/ident");
     REFUSES("[[:db/add 50 :p/size 1]]", RILLE_ENTITY_MISSING, "unknown entity id 50");
     REFUSES("[{:db/ident :x/y :db/unique :db.unique/value}]", RILLE_SCHEMA, "no :db/valueType");
-    REFUSES("[{:db/ident :x/y :db/valueType :db.type/long :db/isComponent true}]", RILLE_SCHEMA, "requires :db/valueType :db.type/ref");
-    REFUSES("[{:db/ident :x/y :db/valueType :db.unique/value}]", RILLE_SCHEMA, ":db.type/string");
-    REFUSES("[{:db/ident :x/y :db/valueType :db.type/lnog}]", RILLE_ENTITY_MISSING, ":db.type/lnog");
+    REFUSES("[{:db/ident :x/y :db/valueType :db.type/long :db/isComponent true}]", RILLE_SCHEMA,
+            "requires :db/valueType :db.type/ref");
+    REFUSES("[{:db/ident :x/y :db/valueType :db.unique/value}]", RILLE_SCHEMA,
+            "expected a type such as :db.type/long: boolean, long");
+    REFUSES("[{:db/ident :x/y :db/valueType :db.type/lnog}]", RILLE_ENTITY_MISSING,
+            "no entity has the ident :db.type/lnog (did you mean :db.type/long?); the types are boolean, long");
+    REFUSES("[{:db/ident :x/y :db/valueType :db.type/int}]", RILLE_ENTITY_MISSING,
+            "(did you mean :db.type/long?); the types are boolean, long");
+    REFUSES("[{:db/ident :x/y :db/valueType :text}]", RILLE_ENTITY_MISSING,
+            "(did you mean :db.type/string?); the types are");
+    REFUSES("[{:db/ident :x/y :db/valueType :db.type/frob}]", RILLE_ENTITY_MISSING,
+            ":db.type/frob; the types are boolean");
     REFUSES("[{:db/ident :db/mine :db/valueType :db.type/long}]", RILLE_SCHEMA, "are reserved");
     REFUSES("[[:db/add :db/doc :db/index true]]", RILLE_SCHEMA, "is built in");
     GIVES("[{:db/id 1048578 :db/ident :just/a-name}]", "[e2 :db/ident :just/a-name +]");
@@ -279,8 +289,7 @@ TEST(edn__a_read_flexible_schema_grows_by_use)
     GIVES("[{:db/ident :d/e :db/cardinality :db.cardinality/many} {:db/ident :d/r :db/valueType :db.type/ref}]", NULL);
     GIVES("[{:d/e [1 :x] :d/r {:f/g 5}}]", NULL);
     GIVES("[{:db/ident :h/i :db/cardinality :db.cardinality/one} {:h/i 5}]", NULL);
-    REFUSES("[{:db/ident :k/l :db/valueType :db.type/long} {:k/l 5}]", RILLE_SCHEMA,
-            "cannot change in a transaction");
+    REFUSES("[{:db/ident :k/l :db/valueType :db.type/long} {:k/l 5}]", RILLE_SCHEMA, "cannot change in a transaction");
     REFUSES("[{:a/b {:a/b 1}}]", RILLE_TYPE, ":a/b");
     REFUSES("[{:db/mine 1}]", RILLE_SCHEMA, "are reserved");
     world_close(&w);

@@ -479,14 +479,22 @@ TEST(functions__unknown_ones_are_not_found)
     CHECK(ri_builtin_find("") == NULL);
 }
 
+static void check_suggests(const char *name, const char *expected)
+{
+    ri_suggest suggest = ri_suggest_for(name, strlen(name));
+    ri_builtin_suggest(&suggest);
+    CHECK_EQ_STR(suggest.best == NULL ? "" : suggest.best, expected);
+}
+
 TEST(functions__suggest_the_nearest_name)
 {
-    CHECK_EQ_STR(ri_builtin_nearest("uper-case"), "upper-case");
-    CHECK_EQ_STR(ri_builtin_nearest("starts-whit?"), "starts-with?");
-    CHECK_EQ_STR(ri_builtin_nearest("getelse"), "get-else");
-    CHECK(ri_builtin_nearest("f") == NULL); /* not "=" */
-    CHECK(ri_builtin_nearest("") == NULL);
-    CHECK(ri_builtin_nearest("frobnicate") == NULL);
+    check_suggests("uper-case", "upper-case");
+    check_suggests("lower", "lower-case");
+    check_suggests("starts-whit?", "starts-with?");
+    check_suggests("getelse", "get-else");
+    check_suggests("f", ""); /* not "=" */
+    check_suggests("", "");
+    check_suggests("frobnicate", "");
 }
 
 /* ---- limits ---- */

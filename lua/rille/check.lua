@@ -1,46 +1,19 @@
 -- SPDX-License-Identifier: MIT
 --
--- Checks of what callers hand over: options by name and type, with a hint when a name is nearly right.
+-- Checks of what callers pass: options by name and type, with a hint when a name is nearly right.
 
-local raise = require("rille.core").raise
+local core = require "rille.core"
+
+local raise = core.raise
 
 local M = {}
 
 -- What a message about a database that is not there ends with.
 M.CREATE = "; rille.connect(url, {create = true}) creates a database"
 
--- Edits between two short words (Wagner and Fischer).
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal = row[j]
-      row[j] = best
-    end
-  end
-  return row[#b]
-end
-
----The known name that is nearest to a wrong one, or nil when none is near.
----@param name string
----@param known table<string, any>
----@return string?
-function M.nearest(name, known)
-  local best, best_distance
-  for candidate in pairs(known) do
-    local d = type(candidate) == "string" and distance(name, candidate)
-    if d and d <= 1 + #candidate / 4
-      and (not best or d < best_distance or (d == best_distance and candidate < best)) then
-      best, best_distance = candidate, d
-    end
-  end
-  return best
-end
+---The known name that was probably meant by a wrong one, or nil when none is near.
+---@type fun(name: string, known: table<string, any>): string?
+M.nearest = core.nearest
 
 ---" (did you mean x?)", with a prefix such as "--" before the name; or ""
 ---@param name any

@@ -158,8 +158,7 @@ static int judge_unmarked(const file_db *db, rille_err *err)
         return ri_fail_errno(err, errnum, "file:%s: cannot read the directory", db->path);
     }
     if (contents.strange == 0) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no database in the directory" RI_REMEDY_CREATE,
-                       db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no database in the directory", db->path);
     }
     if (contents.lmdb) {
         return ri_fail(err, RILLE_FOREIGN, "file:%s: the directory contains an LMDB database; did you mean lmdb:%s?",
@@ -523,7 +522,7 @@ static int open_dir(file_db *db, bool create, rille_err *err)
         return RILLE_OK;
     }
     if (errnum == ENOENT) {
-        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no such directory" RI_REMEDY_CREATE, db->path);
+        return ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no such directory", db->path);
     }
     if (errnum == ENOTDIR) {
         return ri_fail(err, RILLE_FOREIGN, "file:%s is not a directory", db->path);

@@ -269,8 +269,7 @@ static int check_format(const lmdb_db *db, rille_err *err)
                                           db->path, (unsigned)format, FORMAT);
     }
     return stat.ms_entries == 0
-               ? ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no database in the directory" RI_REMEDY_CREATE,
-                         db->path)
+               ? ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no database in the directory", db->path)
                : ri_fail(err, RILLE_FOREIGN,
                          "lmdb:%s: this LMDB environment was not created by rille (use a new or empty directory)",
                          db->path);

@@ -78,7 +78,7 @@ static int open_dir(const char *path, bool create, int *out, rille_err *err)
         return RILLE_OK;
     }
     if (errnum == ENOENT) {
-        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no such directory" RI_REMEDY_CREATE, path);
+        return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no such directory", path);
     }
     if (errnum == ENOTDIR && stat(path, &info) == 0) {
         return ri_fail(err, RILLE_FOREIGN, "lmdb:%s is not a directory", path);
@@ -167,10 +167,9 @@ static int look_into(ri_lmdb_place *place, bool create, rille_err *err)
     if (place->data.there) {
         return RILLE_OK;
     }
-    return create
-               ? prepare(place, err)
-               : ri_fail(err, RILLE_NOTFOUND,
-                         "lmdb:%s: there is no database in the directory (no data.mdb)" RI_REMEDY_CREATE, place->path);
+    return create ? prepare(place, err)
+                  : ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no database in the directory (no data.mdb)",
+                            place->path);
 }
 
 int ri_lmdb_place_fail_forbidden(const ri_lmdb_place *place, int errnum, rille_err *err)

@@ -511,7 +511,7 @@ static int reach_db(const char *name, bool create, memory_db **out, rille_err *e
         }
     }
     if (!create && !is_private) {
-        return ri_fail(err, RILLE_NOTFOUND, "mem:%s: this process has no database of that name" RI_REMEDY_CREATE, name);
+        return ri_fail(err, RILLE_NOTFOUND, "mem:%s: there is no database of that name in this process", name);
     }
     memory_db *db = new_db(name);
     if (db == NULL) {

@@ -7,6 +7,8 @@
  */
 #include "rl.h"
 
+#include "../core/data/suggest.h"
+
 #include <string.h>
 
 static const char own_key = 0; /* "@DIR/rille" */
@@ -96,6 +98,30 @@ static int core_raise(lua_State *L)
     return rl_error(L, "%s", luaL_checkstring(L, 1));
 }
 
+/* nearest(name, known): the key of `known` that was probably meant, or nil */
+static int core_nearest(lua_State *L)
+{
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    ri_suggest suggest = ri_suggest_for(name, len);
+    lua_pushnil(L);
+    while (lua_next(L, 2) != 0) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            const char *known = lua_tolstring(L, -1, &len); /* the table keeps it */
+            ri_suggest_offer(&suggest, known, len);
+        }
+    }
+    if (suggest.best == NULL) {
+        lua_pushnil(L);
+    } else {
+        lua_pushlstring(L, suggest.best, suggest.best_len);
+    }
+    return 1;
+}
+
 /* own(): called by rille.lua, whose name says which files are rille's own */
 static int core_own(lua_State *L)
 {
@@ -116,6 +142,7 @@ void rl_error_functions(lua_State *L)
     static const luaL_Reg functions[] = {
         { "raise", core_raise },
         { "own", core_own },
+        { "nearest", core_nearest },
         { NULL, NULL },
     };
     rl_setfuncs(L, functions);

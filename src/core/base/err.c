@@ -106,6 +106,14 @@ void ri_err_prefix(rille_err *err, const char *format, ...)
                    (int)(sizeof message - keep - 3), message);
 }
 
+void ri_err_append(rille_err *err, const char *text)
+{
+    if (err != NULL) {
+        size_t len = strlen(err->message);
+        (void)snprintf(err->message + len, sizeof err->message - len, "%s", text);
+    }
+}
+
 void ri_assert_failed(const char *condition, const char *file, int line)
 {
     (void)fprintf(stderr, "rille: %s:%d: broken invariant: %s (please report this)\n", file, line, condition);

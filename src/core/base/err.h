@@ -23,9 +23,6 @@ int ri_fail(rille_err *err, int code, const char *format, ...) RI_PRINTF(3, 4);
 /* The same for a failed system call: picks PERMISSION, FULL, NOTFOUND, NOMEM or IO by errno and appends its text. */
 int ri_fail_errno(rille_err *err, int errnum, const char *format, ...) RI_PRINTF(3, 4);
 
-/* The end of a message about a database that does not exist. In Lua's notation; C has rille_options.create. */
-#define RI_REMEDY_CREATE " (to create it, connect with {create = true})"
-
 /* "out of memory", without formatting. */
 int ri_fail_nomem(rille_err *err);
 
@@ -38,6 +35,8 @@ int ri_fail_nomem(rille_err *err);
 
 /* Puts "context: " before the message, unless it begins so already. */
 void ri_err_prefix(rille_err *err, const char *format, ...) RI_PRINTF(2, 3);
+/* Puts text after the message: a remedy that only this place knows. */
+void ri_err_append(rille_err *err, const char *text);
 
 /* Passes every non-zero result (errors and outcomes alike) to the caller. Use while nothing is owned. */
 #define RI_TRY(call)             \

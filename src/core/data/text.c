@@ -404,29 +404,3 @@ void ri_uuid_format(char out[37], const uint8_t uuid[16])
     }
     out[UUID_TEXT_LEN] = '\0';
 }
-
-/* ---- words that are nearly the same ---- */
-
-/* Wagner and Fischer, a row at a time. */
-unsigned ri_edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    size_t difference = a_len > b_len ? a_len - b_len : b_len - a_len;
-    if (difference > RI_EDIT_DISTANCE_MAX || a_len > RI_EDIT_LEN_MAX || b_len > RI_EDIT_LEN_MAX) {
-        return RI_EDIT_DISTANCE_MAX + 1;
-    }
-    unsigned row[RI_EDIT_LEN_MAX + 1];
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = (unsigned)j;
-    }
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[b_len];
-}

@@ -198,10 +198,4 @@ size_t ri_instant_format(char out[40], int64_t ms); /* "2026-11-22T10:00:00.000-
 bool ri_uuid_parse(const char *text, size_t len, uint8_t out[16]);
 void ri_uuid_format(char out[37], const uint8_t uuid[16]);
 
-/* ---- for "did you mean" (text.c) ---- */
-#define RI_EDIT_DISTANCE_MAX 2U
-#define RI_EDIT_LEN_MAX 80U
-/* Levenshtein's distance, or more than RI_EDIT_DISTANCE_MAX. */
-unsigned ri_edit_distance(const char *a, size_t a_len, const char *b, size_t b_len);
-
 #endif

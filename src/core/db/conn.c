@@ -269,7 +269,7 @@ static int find_or_create(rille_conn *conn, const ri_conn_options *options, rill
     }
     RI_TRY(ri_store_check_heads(conn->store, err));
     if (!options->create && !options->must_create) {
-        return ri_fail(err, RILLE_NOTFOUND, "there is no database on branch %s" RI_REMEDY_CREATE, conn->branch);
+        return ri_fail(err, RILLE_NOTFOUND, "there is no database on branch %s", conn->branch);
     }
     rc = create_head(conn, options, err);
     if (rc == RILLE_CONFLICT && options->must_create) {

@@ -21,6 +21,7 @@
  */
 #include "schema.h"
 
+#include "../data/suggest.h"
 #include "schema_own.h"
 
 /* ---- life ---- */
@@ -216,39 +217,28 @@ static size_t name_start(const char *ident, size_t len)
     return slash == NULL ? 0 : (size_t)(slash - ident) + 1;
 }
 
-static const ri_attr *suggestion(const ri_schema *schema, const char *ident, size_t len)
+/* A name alone is as good as a nearly right one: the namespace is what was forgotten, or is another. */
+static void offer_attr(ri_suggest *suggest, const ri_attr *attr)
 {
-    const ri_attr *best = NULL;
-    unsigned best_distance = RI_EDIT_DISTANCE_MAX + 1;
-    size_t name = name_start(ident, len);
-    for (size_t i = 0; i < schema->attr_count; i++) {
-        const ri_attr *attr = &schema->attrs[i];
-        unsigned distance = ri_edit_distance(ident, len, attr->ident, attr->ident_len);
-        size_t other = name_start(attr->ident, attr->ident_len);
-        bool same_name =
-            len - name == attr->ident_len - other && memcmp(ident + name, attr->ident + other, len - name) == 0;
-        if (same_name && distance > RI_EDIT_DISTANCE_MAX) {
-            distance = RI_EDIT_DISTANCE_MAX;
-        }
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = attr;
-        }
+    size_t name = name_start(suggest->name, suggest->len);
+    size_t other = name_start(attr->ident, attr->ident_len);
+    size_t len = suggest->len - name;
+    ri_suggest_offer(suggest, attr->ident, attr->ident_len);
+    if (len > 0 && len == attr->ident_len - other && memcmp(suggest->name + name, attr->ident + other, len) == 0) {
+        ri_suggest_offer_as(suggest, attr->ident, attr->ident_len, RI_EDIT_DISTANCE_MAX);
     }
-    return best;
 }
 
 int ri_schema_unknown(const ri_schema *schema, const char *source, const char *ident, size_t len, rille_err *err)
 {
-    const ri_attr *attr = suggestion(schema, ident, len);
-    const char *of = source == NULL ? "" : " of ";
-    const char *name = source == NULL ? "" : source;
-    int shown = len > RI_EDIT_LEN_MAX ? (int)RI_EDIT_LEN_MAX : (int)len;
-    if (attr == NULL) {
-        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema%s%s", shown, ident, of, name);
+    char hint[RI_SUGGESTION_SIZE];
+    ri_suggest suggest = ri_suggest_for(ident, len);
+    for (size_t i = 0; i < schema->attr_count; i++) {
+        offer_attr(&suggest, &schema->attrs[i]);
     }
-    return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema%s%s (did you mean :%s?)", shown, ident,
-                   of, name, attr->ident);
+    int shown = len > RI_EDIT_LEN_MAX ? (int)RI_EDIT_LEN_MAX : (int)len;
+    return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%.*s is not in the schema%s%s%s", shown, ident,
+                   source == NULL ? "" : " of ", source == NULL ? "" : source, ri_suggest_show(&suggest, ":", hint));
 }
 
 /* ---- bytes ---- */

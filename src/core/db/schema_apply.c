@@ -162,6 +162,13 @@ static int wrong_ref(const ri_datom *d, const char *expected, rille_err *err)
                    (unsigned long long)d->e, found == NULL ? "" : ":", found == NULL ? number : found, expected);
 }
 
+static int wrong_type(const ri_datom *d, rille_err *err)
+{
+    char expected[RI_TYPE_LIST_SIZE + 32] = "a type such as :db.type/long: ";
+    ri_own_type_list(expected + strlen(expected));
+    return wrong_ref(d, expected, err);
+}
+
 static int assert_prop(builder *b, props *p, const ri_datom *d, rille_err *err)
 {
     uint64_t v = d->v.as.u;
@@ -170,7 +177,7 @@ static int assert_prop(builder *b, props *p, const ri_datom *d, rille_err *err)
         return assert_ident(b, p, d, err);
     case RI_A_VALUE_TYPE:
         if (ri_own_type(v) < 0) {
-            return wrong_ref(d, "one of :db.type/long, :db.type/string, :db.type/ref ...", err);
+            return wrong_type(d, err);
         }
         p->attr.type = (uint8_t)ri_own_type(v);
         p->typed = true;

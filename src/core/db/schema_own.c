@@ -6,6 +6,8 @@
  */
 #include "schema_own.h"
 
+#include <stdio.h>
+
 const ri_own_ident_row ri_own_idents[RI_OWN_IDENT_COUNT] = {
 #define X(name, id, ident) { id, ident },
     RI_IDENTS(X)
@@ -34,15 +36,13 @@ const char *ri_own_ident(uint64_t id)
     return NULL;
 }
 
-#define TYPE_PREFIX "db.type/"
-
 int ri_own_type(uint64_t e)
 {
     const char *ident = e >= RI_A_TYPE_BOOLEAN && e <= RI_A_TYPE_FLOATS ? ri_own_ident(e) : NULL;
     if (ident == NULL) {
         return -1;
     }
-    ident += sizeof TYPE_PREFIX - 1;
+    ident += sizeof RI_TYPE_PREFIX - 1;
     return ri_type_by_name(ident, strlen(ident));
 }
 
@@ -54,6 +54,16 @@ uint32_t ri_own_type_ident(uint8_t type)
         }
     }
     return 0;
+}
+
+void ri_own_type_list(char out[RI_TYPE_LIST_SIZE])
+{
+    size_t len = 0;
+    for (uint32_t e = RI_A_TYPE_BOOLEAN; e <= RI_A_TYPE_FLOATS; e++) {
+        const char *name = ri_own_ident(e) + sizeof RI_TYPE_PREFIX - 1;
+        len += (size_t)snprintf(out + len, RI_TYPE_LIST_SIZE - len, "%s%s", e == RI_A_TYPE_BOOLEAN ? "" : ", ", name);
+        RI_ASSERT(len < RI_TYPE_LIST_SIZE);
+    }
 }
 
 /* ---- the bootstrap transaction ---- */

@@ -33,6 +33,10 @@ const char *ri_own_ident(uint64_t id);
 /* The ri_type that a :db.type/... entity stands for, or -1; and back: 0. */
 int ri_own_type(uint64_t e);
 uint32_t ri_own_type_ident(uint8_t type);
+#define RI_TYPE_PREFIX "db.type/"
+#define RI_TYPE_LIST_SIZE 160
+/* "boolean, long, double ...": the names of all types, without the prefix. */
+void ri_own_type_list(char out[RI_TYPE_LIST_SIZE]);
 
 /* Index of the first attribute whose id is not below `id`. (schema.c) */
 size_t ri_schema_attr_lower(const ri_schema *schema, uint64_t id);

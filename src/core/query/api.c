@@ -123,7 +123,11 @@ int rille_connect(const char *url, const rille_options *options, rille_conn **ou
         inner.read_flexible = options->read_flexible;
         inner.durability = options->not_durable ? RI_DURABLE_NONE : RI_DURABLE_COMMIT;
     }
-    return ri_conn_open(url, &inner, out, err);
+    int rc = ri_conn_open(url, &inner, out, err);
+    if (rc == RILLE_NOTFOUND) {
+        ri_err_append(err, "; set create in rille_options to create it");
+    }
+    return rc;
 }
 
 void rille_close(rille_conn *conn)

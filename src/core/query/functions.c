@@ -23,31 +23,17 @@ const ri_builtin *ri_builtin_find(const char *name)
     return NULL;
 }
 
-/* Takes `known` when it is nearer to `name` than the best so far; a third of the letters may differ. */
-static void take_nearer(const char *name, const char *known, unsigned *distance, const char **best)
-{
-    size_t len = strlen(name);
-    unsigned d = ri_edit_distance(name, len, known, strlen(known));
-    if (d < *distance && d <= len / 3) {
-        *distance = d;
-        *best = known;
-    }
-}
-
-const char *ri_builtin_nearest(const char *name)
+void ri_builtin_suggest(ri_suggest *suggest)
 {
     static const char *const look_ups[] = { "get-else", "get-some", "missing?" };
-    unsigned distance = RI_EDIT_DISTANCE_MAX + 1;
-    const char *best = NULL;
     for (size_t i = 0; i < LIST_COUNT; i++) {
         for (const ri_builtin *f = lists[i]; f->name != NULL; f++) {
-            take_nearer(name, f->name, &distance, &best);
+            ri_suggest_offer(suggest, f->name, strlen(f->name));
         }
     }
     for (size_t i = 0; i < sizeof look_ups / sizeof *look_ups; i++) {
-        take_nearer(name, look_ups[i], &distance, &best);
+        ri_suggest_offer(suggest, look_ups[i], strlen(look_ups[i]));
     }
-    return best;
 }
 
 int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const ri_value *v)

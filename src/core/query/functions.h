@@ -8,6 +8,8 @@
 
 #include "batch.h"
 
+#include "../data/suggest.h"
+
 /* An argument: a column of the batch, or one value for all rows. */
 typedef struct ri_arg {
     const ri_vec *vec; /* NULL: constant */
@@ -42,8 +44,8 @@ typedef struct ri_builtin {
  * and arithmetic refuse what they cannot do with RILLE_TYPE. A filter sets every keep[i] to 0 or 1. A function's result
  * may borrow from its arguments. Either filter or map is there, never both. */
 const ri_builtin *ri_builtin_find(const char *name);
-/* The name of a built-in, or of a look-up of the executor, that may have been meant; NULL: none is near. */
-const char *ri_builtin_nearest(const char *name);
+/* Offers the names of all built-ins, and of the look-ups of the executor. */
+void ri_builtin_suggest(ri_suggest *suggest);
 
 /* ---- aggregates ---- */
 

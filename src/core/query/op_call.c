@@ -497,11 +497,13 @@ static int find_function(call_stage *self, rille_err *err)
         return 0;
     }
     if (options->has_function == NULL || !options->has_function(options->context, name)) {
-        const char *nearest = ri_builtin_nearest(name);
+        char hint[RI_SUGGESTION_SIZE];
+        ri_suggest suggest = ri_suggest_for(name, strlen(name));
+        ri_builtin_suggest(&suggest);
         return ri_fail(err, RILLE_QUERY,
-                       "function %s is not known%s%s%s: it is no built-in and none is registered under this name", name,
-                       nearest == NULL ? "" : " (did you mean ", nearest == NULL ? "" : nearest,
-                       nearest == NULL ? "" : "?)");
+                       "unknown function %s%s: it is not built in, and no Lua function of that name is registered "
+                       "with rille.fn",
+                       name, ri_suggest_show(&suggest, "", hint));
     }
     self->kind = CALL_HOST;
     return 0;
