@@ -495,7 +495,9 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
         tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
         return RILLE_OK;
     }
-    if (ri_is_schema_attr(attr->id) && (op->e & TX_TEMP) != 0) {
+    bool declares = attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY ||
+                    (tx->schema->read_flexible && ri_is_schema_attr(attr->id));
+    if (declares && (op->e & TX_TEMP) != 0) {
         tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_ATTRIBUTE;
     }
     return ri_tx_push(tx, op, err);
