@@ -155,8 +155,8 @@ static int write_tuple(filler *f, const ri_attr *attr, const ri_form *form, ri_b
             ri_buf_deinit(&nested);
             RI_TRY(rc);
         } else if (ri_tx_form_is_sequence(item)) {
-            return ri_fail(f->err, RILLE_LIMIT, "attribute :%s: tuples are nested too deeply (the maximum depth is %d)", attr->ident,
-                           RI_TUPLE_DEPTH_MAX);
+            return ri_fail(f->err, RILLE_LIMIT, "attribute :%s: tuples are nested too deeply (the maximum depth is %d)",
+                           attr->ident, RI_TUPLE_DEPTH_MAX);
         } else {
             return ri_tx_form_syntax(f, item, "a scalar or a vector in a tuple");
         }

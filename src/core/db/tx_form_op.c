@@ -215,8 +215,7 @@ static int unknown_operation(const filler *f, const ri_form *form)
     const char *name = first != NULL && ri_tx_form_is_name(first) ? ri_tx_form_name(first, &len) : "";
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (strlen(later[i]) == len && memcmp(later[i], name, len) == 0) {
-            return ri_fail(f->err, RILLE_TX_SYNTAX, "%s is not supported yet (see \"Status\" in the README)",
-                           later[i]);
+            return ri_fail(f->err, RILLE_TX_SYNTAX, "%s is not supported yet (see \"Status\" in the README)", later[i]);
         }
     }
     return ri_tx_form_syntax(f, form,
