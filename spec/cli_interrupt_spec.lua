@@ -22,6 +22,11 @@ out) exec 3<"$pipe"; head -c 1 <&3 >/dev/null ;;
 esac
 goal=$(($(ticks_of "$pid") + ticks))
 while kill -0 "$pid" 2>/dev/null && [ "$(ticks_of "$pid")" -lt "$goal" ]; do sleep 0.02; done
+# A shell starts such programs with the signal ignored: until Lua sets its handler it would be lost.
+ignored() { sed -n 's/^SigIgn:.*\(.\)$/\1/p' "/proc/$pid/status" 2>/dev/null; }
+while case $(ignored) in [2367abef]) true ;; *) false ;; esac; do
+  sleep 0.02
+done
 kill -INT "$pid" 2>/dev/null
 looks=0
 until case $(cut -d' ' -f3 "/proc/$pid/stat" 2>/dev/null) in Z | '') true ;; *) false ;; esac; do

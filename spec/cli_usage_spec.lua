@@ -222,10 +222,10 @@ describe("CSV files of the command", function()
   end)
 
   it("can be summed", function()
-    local path = support.file("orders.csv", "sku,qty,price\nA1,3,0.5\nA2,4,1.25\n")
+    local path = support.file("orders.csv", "sku,qty,price\nA1,3,0.5\nA2,4,1.375\n")
     assert.equal("[7]\n", q(SUM, path, "--types", "qty=long,price=double", "--format", "edn"))
     assert.equal("[7]\n", q(SUM, path, "--types=2=long", "--format", "edn"))
-    assert.equal("[5.0]\n", q("[:find (max ?x) . :where [_ ?q ?p] [(* ?q ?p) ?x]]", path,
+    assert.equal("[5.5]\n", q("[:find (max ?x) . :where [_ ?q ?p] [(* ?q ?p) ?x]]", path,
       "--types", "qty=long,price=double", "--format", "edn"))
   end)
 
