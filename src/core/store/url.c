@@ -7,6 +7,7 @@
 #include "../base/buf.h"
 #include "../base/bytes.h"
 #include "../base/mem.h"
+#include "../data/suggest.h"
 #include "../data/value.h"
 
 #include <stdio.h>
