@@ -78,7 +78,7 @@ local GROUPS = { ["not"] = true, ["or"] = true, ["and"] = true, ["not-join"] = t
 
 local function table_clause(form, how)
   if is_tag(form, "vector") and is_tag(form[1], "list") then
-    assert(form[2] == nil or is_sym(form[2]) or is_tag(form[2], "vector"), "a pattern with a lookup ref")
+    assert(#form < 3 and (form[2] == nil or is_sym(form[2]) or is_tag(form[2], "vector")), "could be a pattern")
     local call = { head_of(form[1], 1) }
     for i = 2, #form[1] do call[i] = table_term(form[1][i], how) end
     local out = { call }
@@ -140,7 +140,9 @@ function M.table_form(form, how)
   local parts = sections(form)
   local out = { where = list(parts.where or {}, table_clause, how) }
   for _, name in ipairs { "find", "in", "with" } do
-    out[name] = parts[name] and list(parts[name], find_term) or nil
+    out[name] = parts[name] and list(parts[name], function(item)
+      return name ~= "find" and is_tag(item, "list") and M.to_lua(item) or find_term(item)
+    end) or nil
   end
   out.keys = parts.keys and list(parts.keys, function(x) return x.name end)
   local order = parts.order_by
