@@ -74,7 +74,9 @@ local function read_word(text, at)
   if word == "nil" then return M.NIL, next_at end
   if word:sub(1, 1) == ":" then return M.kw(word:sub(2)), next_at end
   if word:find("^[+-]?%d") then
-    return tonumber((word:gsub("[NM]$", ""))) or error("no number: " .. word), next_at
+    local number = tonumber((word:gsub("[NM]$", ""))) or error("no number: " .. word)
+    if word:find "[.eE]" and number == math.floor(number) then return { tag = "double", n = number }, next_at end
+    return number, next_at
   end
   return { tag = "sym", name = word }, next_at
 end

@@ -14,6 +14,7 @@
 -- A result is {kind = "rel" | "coll" | "tuple" | "scalar", rows = all rows, order = ..., limit = , offset = }. rows are
 -- distinct; order, limit and offset are not applied but told, since several answers can be right: naive.check judges
 -- one.
+-- naive.lenient and naive.as_written are the same for queries with calls that fail.
 -- An error of a function is thrown as a table {code = "TYPE" ...}; so is one that the binder must find: code "QUERY".
 --
 -- Names: ctx.named holds the variables that inputs gave, and parameters of rules that were given one of those or a
@@ -27,10 +28,12 @@ local edn = require "spec.support.edn_lite"
 local base = require "spec.support.naive_functions"
 local forms = require "spec.support.naive_forms"
 local judge = require "spec.support.naive_judge"
+local types = require "spec.support.naive_types"
 
-local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare }
+local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare,
+  double = base.double }
 local NIL = edn.NIL
-local equal, key = base.equal, base.key
+local equal, form_of = base.equal, base.form
 
 function M.db(rows, options) return { tag = "db", rows = rows, options = options or {} } end
 function M.rel(rows) return { tag = "rel", rows = rows } end
@@ -56,6 +59,7 @@ end
 local function bind(env, form, value)
   if is_blank(form) then return env end
   local bound = env[form.name]
+  if form.one_form then value = base.simplest(value) end
   if bound ~= nil then return equal(bound, value) and env or nil end
   env = copy(env)
   env[form.name] = value
@@ -64,7 +68,7 @@ end
 
 local function env_key(env)
   local out = {}
-  for name, v in pairs(env) do out[#out + 1] = name .. "=" .. key(v) end
+  for name, v in pairs(env) do out[#out + 1] = name .. "=" .. form_of(v) end
   table.sort(out)
   return table.concat(out, "\0")
 end
@@ -127,7 +131,8 @@ named_entity = function(db, value, only)
     if #value == 2 and is_name(value[1]) then return look_up(db, value[1], value[2], only) end
     return nil
   end
-  return type(value) == "number" and value or nil
+  local number = base.simplest(value)
+  return type(number) == "number" and number or nil
 end
 
 -- Do names of entities count at a position of a row? The value's by its attribute.
@@ -249,13 +254,23 @@ function EVAL.pattern(ctx, env, clause, out)
   end
 end
 
+-- A call that fails is noted where the query goes on without its rows.
+local function try(ctx, env, clause)
+  if not ctx.failures then return call(ctx, env, clause) end
+  local ok, v = pcall(call, ctx, env, clause)
+  if ok then return v end
+  if type(v) ~= "table" or v.code == "QUERY" then error(v, 0) end
+  ctx.failures.any = true
+  return NIL
+end
+
 function EVAL.pred(ctx, env, clause, out)
-  local v = call(ctx, env, clause)
+  local v = try(ctx, env, clause)
   if v ~= false and v ~= NIL then out[#out + 1] = env end
 end
 
 function EVAL.fn(ctx, env, clause, out)
-  local v = call(ctx, env, clause)
+  local v = try(ctx, env, clause)
   if v ~= NIL then bind_form(env, clause.binding, v, out) end
 end
 
@@ -282,7 +297,9 @@ end
 -- evaluates all of them again until none grows.
 local function answers_to(ctx, name, source, args)
   local id = { name, source }
-  for i = 1, args.count do id[#id + 1] = (args[i] == nil and "_" or key(args[i])) .. (args.named[i] and "!" or "") end
+  for i = 1, args.count do
+    id[#id + 1] = (args[i] == nil and "_" or form_of(args[i])) .. (args.named[i] and "!" or "")
+  end
   id = table.concat(id, "\0")
   local answers = ctx.answers[id]
   if not answers then
@@ -299,18 +316,18 @@ local function improve(ctx, answers)
     local env = {}
     local named = {}
     for i, param in ipairs(branch.params) do
-      env[param.name] = answers.args[i]
-      named[param.name] = answers.args.named[i]
+      if env and answers.args[i] ~= nil then env = bind(env, param, answers.args[i]) end
+      named[param.name] = named[param.name] or answers.args.named[i]
     end
     -- A body's own calls go on with the source that the rule was called with.
     local inner = setmetatable({ own_source = answers.source, named = named, sources = setmetatable({
       ["$"] = ctx.sources[answers.source] }, { __index = ctx.sources }) }, { __index = ctx, __newindex = ctx })
-    for _, found in ipairs(eval_body(inner, { env }, branch.body, names(branch.required))) do
+    for _, found in ipairs(env and eval_body(inner, { env }, branch.body, names(branch.required)) or {}) do
       local row, id = {}, {}
       for i, param in ipairs(branch.params) do
         row[i] = found[param.name]
         if row[i] == nil then fail("QUERY", "rule", answers.name, "leaves", param.name, "unbound") end
-        id[i] = key(row[i])
+        id[i] = form_of(row[i])
       end
       id = table.concat(id, "\0")
       if not answers.seen[id] then
@@ -327,7 +344,10 @@ function EVAL.rule(ctx, env, clause, out)
   local args = { count = #clause.args, named = {} }
   for i, arg in ipairs(clause.args) do
     if is_var(arg) then args[i] = env[arg.name]
-    elseif not is_blank(arg) then args[i] = constant(arg) end
+    elseif not is_blank(arg) then
+      args[i] = constant(arg)
+      if ctx.rules[clause.name][1].params[i].one_form then args[i] = base.simplest(args[i]) end
+    end
     args.named[i] = args[i] ~= nil and (not is_var(arg) or ctx.named[arg.name]) or nil
   end
   local source = clause.source == "$" and ctx.own_source or clause.source
@@ -344,7 +364,8 @@ end
 -- Runs f until no rule has new answers; the answers are complete then, so a negation of f's result is sound.
 local function complete(outer, f)
   local ctx = setmetatable({ answers = {}, list = {}, grown = false, sources = outer.sources, rules = outer.rules,
-    needs = outer.needs, host = outer.host, complete = outer.complete, named = outer.named }, nil)
+    needs = outer.needs, host = outer.host, complete = outer.complete, named = outer.named, failures = outer.failures,
+    as_written = outer.as_written }, nil)
   while true do
     ctx.grown = false
     local result = f(ctx)
@@ -373,13 +394,15 @@ eval_body = function(ctx, envs, body, outer)
   for name in pairs(provides_body(body)) do bindable[name] = true end
   local waiting = rest(body, 1)
   while #waiting > 0 and #envs > 0 do
-    local best
+    local best, best_rank
     for i, clause in ipairs(waiting) do
       local ready = true
       for name in pairs(needed(clause, ctx.needs, {})) do
         if (bindable[name] or clause.kind ~= "not") and not bound[name] then ready = false end
       end
-      if ready and (not best or rank(clause, bound) < rank(waiting[best], bound)) then best = i end
+      local r = rank(clause, bound)
+      if ctx.as_written and r ~= 6 then r = 1 end
+      if ready and (not best or r < best_rank) then best, best_rank = i, r end
     end
     if not best then fail("QUERY", "clauses wait for variables that nothing binds") end
     local clause = table.remove(waiting, best)
@@ -437,54 +460,26 @@ end
 
 -- ---- queries ----
 
-local SECTIONS = { find = true, keys = true, strs = true, syms = true, with = true, ["in"] = true, where = true,
-  ["order-by"] = true, limit = true, offset = true }
-
-local function sections(form)
-  local out = {}
-  if form.tag == "map" then
-    for i = 1, #form, 2 do out[form[i].name] = type(form[i + 1]) == "table" and form[i + 1] or { form[i + 1] } end
-    return out
+local function find_sources(ctx, query, inputs)
+  for i, form in ipairs(query["in"]) do
+    if inputs[i] == nil then fail("INPUT", "too few inputs") end
+    if is_source(form) then ctx.sources[form.name] = inputs[i] end
+    if is_sym(form) and form.name == "%" then ctx.rules = parse_rules(inputs[i]) end
   end
-  local current
-  for _, item in ipairs(form) do
-    if is_tag(item, "kw") and SECTIONS[item.name] then
-      current = {}
-      out[item.name] = current
-    else
-      current[#current + 1] = item
-    end
-  end
-  return out
-end
-
-local function parse_find(items)
-  if #items == 1 and is_tag(items[1], "vector") then
-    local inner = items[1]
-    if is_sym(inner[2]) and inner[2].name == "..." then return "coll", { inner[1] } end
-    return "tuple", inner
-  end
-  if is_sym(items[2]) and items[2].name == "." then return "scalar", { items[1] } end
-  return "rel", items
+  ctx.needs = find_needs(ctx.rules)
 end
 
 local function bind_inputs(ctx, query, inputs)
   local envs = { {} }
-  for i, form in ipairs(query["in"] or { { tag = "sym", name = "$" } }) do
+  for i, form in ipairs(query["in"]) do
     local input = inputs[i]
-    if input == nil then fail("INPUT", "too few inputs") end
-    if is_source(form) then
-      ctx.sources[form.name] = input
-    elseif is_sym(form) and form.name == "%" then
-      ctx.rules = parse_rules(input)
-    else
+    if not is_source(form) and not (is_sym(form) and form.name == "%") then
       local out = {}
       for _, env in ipairs(envs) do bind_form(env, form, input, out) end
       envs = distinct_envs(out)
       for name in pairs(names(form)) do ctx.named[name] = true end
     end
   end
-  ctx.needs = find_needs(ctx.rules)
   return envs
 end
 
@@ -493,16 +488,24 @@ local function shape(envs, elems, with)
   local groups, order = {}, {}
   local seen = {}
   local aggregates = false
+  local simplest = {} -- by variable and value: equal numbers of a column have one form
+  for _, env in ipairs(envs) do
+    for name, v in pairs(env) do
+      local id = name .. base.key(v)
+      if simplest[id] == nil or base.simpler(v, simplest[id]) then simplest[id] = v end
+    end
+  end
+  local function value_of(env, var) return env[var.name] ~= nil and simplest[var.name .. base.key(env[var.name])] end
   for _, env in ipairs(envs) do
     local row, group = {}, {}
     for i, elem in ipairs(elems) do
       local var = is_tag(elem, "list") and elem[#elem] or elem
-      row[i] = env[var.name]
-      if row[i] == nil then fail("QUERY", "unbound", var.name) end
+      row[i] = value_of(env, var)
+      if env[var.name] == nil then fail("QUERY", "unbound", var.name) end
       if is_tag(elem, "list") then aggregates = true else group[#group + 1] = row[i] end
     end
     local whole = rest(row, 1)
-    for _, var in ipairs(with) do whole[#whole + 1] = env[var.name] end
+    for _, var in ipairs(with) do whole[#whole + 1] = value_of(env, var) end
     local id = judge.row_key(whole)
     if not seen[id] then
       seen[id] = true
@@ -538,40 +541,14 @@ local function shape(envs, elems, with)
   return out
 end
 
-local function form_key(form)
-  if type(form) ~= "table" then return tostring(form) end
-  if form.name then return form.name end
-  local out = {}
-  for i, item in ipairs(form) do out[i] = form_key(item) end
-  return "(" .. table.concat(out, " ") .. ")"
-end
-
-local function parse_order(items, elems)
-  local order = {}
-  if #items == 1 and is_tag(items[1], "vector") then items = items[1] end
-  local flat = {}
-  for _, item in ipairs(items) do
-    for _, part in ipairs(is_tag(item, "vector") and item or { item }) do flat[#flat + 1] = part end
-  end
-  for _, item in ipairs(flat) do
-    if is_tag(item, "kw") then order[#order].desc = item.name == "desc"
-    else
-      for i, elem in ipairs(elems) do
-        if form_key(elem) == form_key(item) then
-          order[#order + 1] = { column = i }
-          break
-        end
-      end
-    end
-  end
-  return order
-end
-
-function M.q(text, ...)
+-- failures: a table whose `any` is set where a call failed: its row is left out. as_written: clauses run in the order
+-- in which they are written, each as soon as its variables are bound; else filters come first.
+local function run(failures, as_written, text, ...)
   local inputs = { ... }
-  local query = sections(edn.read(text))
+  local query = forms.sections(edn.read(text))
+  query["in"] = query["in"] or { { tag = "sym", name = "$" } }
   local ctx = { sources = {}, rules = {}, host = {}, answers = {}, list = {}, named = {},
-    complete = complete }
+    complete = complete, failures = failures, as_written = as_written }
   for i, input in ipairs(inputs) do
     if is_tag(input, "host") then
       ctx.host = input.functions
@@ -579,15 +556,28 @@ function M.q(text, ...)
       break
     end
   end
-  local envs = bind_inputs(ctx, query, inputs)
-  local kind, elems = parse_find(query.find)
+  local kind, elems = forms.parse_find(query.find)
   local body = parse_body(query.where or {}, "$")
+  find_sources(ctx, query, inputs)
+  types.mark(query["in"], inputs, body, ctx.rules, ctx.sources)
+  local envs = bind_inputs(ctx, query, inputs)
   local found = complete(ctx, function(inner) return eval_body(inner, envs, body, {}) end)
   local limit, offset = (query.limit or {})[1], (query.offset or {})[1]
   return { kind = kind, rows = shape(found, elems, query.with or {}),
-    order = parse_order(query["order-by"] or {}, elems),
+    order = forms.parse_order(query["order-by"] or {}, elems),
     limit = limit ~= NIL and limit or nil, offset = offset ~= NIL and offset or nil }
 end
+
+function M.q(text, ...) return run(nil, false, text, ...) end
+
+-- What the answer is, if there is one, with rows of failing calls left out; and whether any call failed.
+function M.lenient(text, ...)
+  local failures = {}
+  return run(failures, false, text, ...), failures.any == true
+end
+
+-- The query with its clauses as they are written.
+function M.as_written(text, ...) return run(nil, true, text, ...) end
 
 M.row_key, M.serialise, M.check = judge.row_key, judge.serialise, judge.check
 

@@ -169,6 +169,69 @@ needed = function(clause, needs, out)
   return out
 end
 
+-- ---- queries ----
+
+local SECTIONS = { find = true, keys = true, strs = true, syms = true, with = true, ["in"] = true, where = true,
+  ["order-by"] = true, limit = true, offset = true }
+
+local function sections(form)
+  local out = {}
+  if form.tag == "map" then
+    for i = 1, #form, 2 do out[form[i].name] = type(form[i + 1]) == "table" and form[i + 1] or { form[i + 1] } end
+    return out
+  end
+  local current
+  for _, item in ipairs(form) do
+    if is_tag(item, "kw") and SECTIONS[item.name] then
+      current = {}
+      out[item.name] = current
+    else
+      current[#current + 1] = item
+    end
+  end
+  return out
+end
+
+local function parse_find(items)
+  if #items == 1 and is_tag(items[1], "vector") then
+    local inner = items[1]
+    if is_sym(inner[2]) and inner[2].name == "..." then return "coll", { inner[1] } end
+    return "tuple", inner
+  end
+  if is_sym(items[2]) and items[2].name == "." then return "scalar", { items[1] } end
+  return "rel", items
+end
+
+local function form_key(form)
+  if type(form) ~= "table" then return tostring(form) end
+  if form.name then return form.name end
+  local out = {}
+  for i, item in ipairs(form) do out[i] = form_key(item) end
+  return "(" .. table.concat(out, " ") .. ")"
+end
+
+local function parse_order(items, elems)
+  local order = {}
+  if #items == 1 and is_tag(items[1], "vector") then items = items[1] end
+  local flat = {}
+  for _, item in ipairs(items) do
+    for _, part in ipairs(is_tag(item, "vector") and item or { item }) do flat[#flat + 1] = part end
+  end
+  for _, item in ipairs(flat) do
+    if is_tag(item, "kw") then order[#order].desc = item.name == "desc"
+    else
+      for i, elem in ipairs(elems) do
+        if form_key(elem) == form_key(item) then
+          order[#order + 1] = { column = i }
+          break
+        end
+      end
+    end
+  end
+  return order
+end
+
 return { is_sym = is_sym, is_var = is_var, is_blank = is_blank, is_source = is_source, is_tag = is_tag, rest = rest,
   constant = constant, names = names, add_vars = add_vars, parse_body = parse_body, provides = provides,
-  provides_body = provides_body, needed = needed, needed_body = needed_body }
+  provides_body = provides_body, needed = needed, needed_body = needed_body, sections = sections,
+  parse_find = parse_find, parse_order = parse_order }

@@ -15,8 +15,43 @@ function M.tuple(items)
   return t
 end
 
+-- A double: as it is where it has a fraction, else marked, since 2.0 is not 2.
+function M.double(x)
+  if x == math.floor(x) then return { tag = "double", n = x } end
+  return x
+end
+
+local function plain(v)
+  if type(v) == "table" and v.tag == "double" then return v.n end
+  return v
+end
+
+function M.is_double(v)
+  return type(v) == "table" and v.tag == "double" or type(v) == "number" and v ~= math.floor(v)
+end
+
+-- The simplest form of a number, and of the numbers in a tuple.
+function M.simplest(v)
+  if type(v) ~= "table" or v.tag ~= "tuple" then return plain(v) end
+  local t = { tag = "tuple" }
+  for i, item in ipairs(v) do t[i] = M.simplest(item) end
+  return t
+end
+
+-- Of two equal values: has the first the simpler form?
+function M.simpler(a, b)
+  if type(a) == "table" and a.tag == "tuple" then
+    for i, item in ipairs(a) do
+      if M.form(item) ~= M.form(b[i]) then return M.simpler(item, b[i]) end
+    end
+    return false
+  end
+  return M.is_double(b) and not M.is_double(a)
+end
+
 -- One text for equal values: 1 and 1.0, and doubles that differ in the last digits only, are one.
 function M.key(v)
+  v = plain(v)
   local kind = type(v)
   if kind == "number" then
     if v == math.floor(v) and v > -2 ^ 53 and v < 2 ^ 53 then return ("%.0f"):format(v == 0 and 0 or v) end
@@ -35,7 +70,20 @@ function M.key(v)
   error("no value: " .. tostring(v))
 end
 
+-- The same, but 1 and 1.0 differ: the value as EDN.
+function M.form(v)
+  if M.is_double(v) then
+    local text = M.key(v)
+    return text:find("[.e]") and text or text .. ".0"
+  end
+  if type(v) ~= "table" or v.tag ~= "tuple" then return M.key(v) end
+  local out = {}
+  for i, item in ipairs(v) do out[i] = M.form(item) end
+  return "[" .. table.concat(out, " ") .. "]"
+end
+
 function M.equal(a, b)
+  a, b = plain(a), plain(b)
   return a == b or (type(a) == type(b) and M.key(a) == M.key(b))
 end
 
@@ -43,11 +91,13 @@ local CLASS = { boolean = 1, number = 2, kw = 3, string = 4, tuple = 5 }
 CLASS["nil"] = 0
 
 local function class(v)
+  v = plain(v)
   return CLASS[type(v) == "table" and v.tag or type(v)]
 end
 
 -- < 0, 0, > 0 in the one order of values.
 function M.compare(a, b)
+  a, b = plain(a), plain(b)
   local ca, cb = class(a), class(b)
   if ca ~= cb then return ca - cb end
   if M.equal(a, b) then return 0 end
@@ -75,8 +125,22 @@ local function fail(code, ...)
 end
 
 local function number(name, v)
+  v = plain(v)
   if type(v) ~= "number" then fail("TYPE", name, "wants a number, not", M.key(v)) end
   return v
+end
+
+-- A number made of others: a double where one of them is.
+local function made_of(result, ...)
+  for _, v in ipairs({ ... }) do
+    if M.is_double(v) then return M.double(result) end
+  end
+  return result
+end
+
+local function long(name, v)
+  if M.is_double(v) then fail("TYPE", name, "wants a long, not", M.form(v)) end
+  return number(name, v)
 end
 
 local function text(name, v)
@@ -119,9 +183,10 @@ end
 local function fold(name, unit, f)
   F[name] = function(first, ...)
     local rest = { ... }
-    if #rest == 0 then return unit and f(unit, number(name, first)) or number(name, first) end
-    local r = number(name, first)
-    for _, v in ipairs(rest) do r = f(r, number(name, v)) end
+    number(name, first)
+    if #rest == 0 then return unit and made_of(f(unit, number(name, first)), first) or first end
+    local r = first
+    for _, v in ipairs(rest) do r = made_of(f(number(name, r), number(name, v)), r, v) end
     return r
   end
 end
@@ -134,18 +199,36 @@ fold("+", nil, function(a, b) return a + b end)
 fold("*", nil, function(a, b) return a * b end)
 fold("-", 0, function(a, b) return a - b end)
 fold("/", 1, function(a, b) return a / divisor(b) end)
-fold("min", nil, function(a, b) return a <= b and a or b end)
-fold("max", nil, function(a, b) return a >= b and a or b end)
-F.quot = function(a, b) return truncate(number("quot", a) / divisor(number("quot", b))) end
-F.rem = function(a, b) return number("rem", a) - divisor(number("rem", b)) * truncate(a / b) end
-F.mod = function(a, b) return number("mod", a) - divisor(number("mod", b)) * math.floor(a / b) end
-F.inc = function(a) return number("inc", a) + 1 end
-F.dec = function(a) return number("dec", a) - 1 end
-F.abs = function(a) return math.abs(number("abs", a)) end
+-- One of the arguments, as it is.
+local function best(name, better)
+  F[name] = function(first, ...)
+    number(name, first)
+    for _, v in ipairs({ ... }) do
+      if better(number(name, v), number(name, first)) then first = v end
+    end
+    return first
+  end
+end
+best("min", function(a, b) return a < b end)
+best("max", function(a, b) return a > b end)
+F.quot = function(a, b)
+  return made_of(truncate(number("quot", a) / divisor(number("quot", b))), a, b)
+end
+F.rem = function(a, b)
+  local x, y = number("rem", a), divisor(number("rem", b))
+  return made_of(x - y * truncate(x / y), a, b)
+end
+F.mod = function(a, b)
+  local x, y = number("mod", a), divisor(number("mod", b))
+  return made_of(x - y * math.floor(x / y), a, b)
+end
+F.inc = function(a) return made_of(number("inc", a) + 1, a) end
+F.dec = function(a) return made_of(number("dec", a) - 1, a) end
+F.abs = function(a) return made_of(math.abs(number("abs", a)), a) end
 F.long = function(a) return truncate(number("long", a)) end
-F.double = function(a) return number("double", a) end
-F["even?"] = function(a) return number("even?", a) % 2 == 0 end
-F["odd?"] = function(a) return number("odd?", a) % 2 == 1 end
+F.double = function(a) return M.double(number("double", a)) end
+F["even?"] = function(a) return long("even?", a) % 2 == 0 end
+F["odd?"] = function(a) return long("odd?", a) % 2 == 1 end
 F["pos?"] = function(a) return number("pos?", a) > 0 end
 F["neg?"] = function(a) return number("neg?", a) < 0 end
 F["zero?"] = function(a) return number("zero?", a) == 0 end
@@ -181,7 +264,7 @@ F.nth = F.get
 F.str = function(...)
   local out = {}
   for i, v in ipairs({ ... }) do
-    out[i] = v == NIL and "" or type(v) == "string" and v or M.key(v)
+    out[i] = v == NIL and "" or type(v) == "string" and v or M.form(v)
   end
   return table.concat(out)
 end
@@ -236,22 +319,23 @@ A["count-distinct"] = function(list) return #distinct(list) end
 A.distinct = function(list) return M.tuple(sorted(distinct(list))) end
 A.sum = function(list)
   local sum = 0
-  for _, v in ipairs(list) do sum = sum + number("sum", v) end
+  for _, v in ipairs(list) do sum = made_of(number("sum", sum) + number("sum", v), sum, v) end
   return sum
 end
-A.avg = function(list) return A.sum(list) / #list end
+A.avg = function(list) return M.double(plain(A.sum(list)) / #list) end
 A.median = function(list)
   local s = sorted(list)
   local middle = math.floor(#s / 2)
-  return #s % 2 == 1 and s[middle + 1] or (s[middle] + s[middle + 1]) / 2
+  if #s % 2 == 1 then return s[middle + 1] end
+  return M.double((plain(s[middle]) + plain(s[middle + 1])) / 2)
 end
 A.variance = function(list)
-  local mean, sum = A.avg(list), 0
-  for _, v in ipairs(list) do sum = sum + (v - mean) ^ 2 end
-  return sum / #list
+  local mean, sum = plain(A.avg(list)), 0
+  for _, v in ipairs(list) do sum = sum + (plain(v) - mean) ^ 2 end
+  return M.double(sum / #list)
 end
-A.stddev = function(list) return math.sqrt(A.variance(list)) end
-local function best(descending)
+A.stddev = function(list) return M.double(math.sqrt(plain(A.variance(list)))) end
+local function extreme(descending)
   return function(list, n)
     local s = sorted(list, descending)
     if not n then return s[1] end
@@ -260,7 +344,7 @@ local function best(descending)
     return M.tuple(out)
   end
 end
-A.min = best(false)
-A.max = best(true)
+A.min = extreme(false)
+A.max = extreme(true)
 
 return M

@@ -14,10 +14,10 @@ local function row_key(row)
 end
 M.row_key = row_key
 
--- All rows as text, one a line, sorted.
-function M.serialise(rows)
+-- All rows as text, one a line, sorted. with_forms: 2 and 2.0 differ.
+function M.serialise(rows, with_forms)
   local out = {}
-  for i, row in ipairs(rows) do out[i] = row_key(row) end
+  for i, row in ipairs(rows) do out[i] = with_forms and base.form(base.tuple(row)) or row_key(row) end
   table.sort(out)
   return table.concat(out, "\n")
 end

@@ -63,6 +63,7 @@ local ATTRS = {
   { ident = "item/m", type = "long", many = true },
   { ident = "item/s", type = "string" },
   { ident = "item/d", type = "double" },
+  { ident = "item/x", type = "double", many = true },
   { ident = "item/on", type = "boolean" },
   { ident = "item/up", type = "ref" },
   { ident = "item/likes", type = "ref", many = true },
@@ -140,6 +141,7 @@ function M.rows(source, e_of)
     for _, attr in ipairs(ATTRS) do
       for _, v in ipairs(e[attr.ident] or {}) do
         if type(v) == "table" and v.ref then v = e_of(v.ref) end
+        if attr.type == "double" then v = base.double(v) end
         rows[#rows + 1] = { e_of(e.id), attr.ident, v }
       end
     end
@@ -161,6 +163,10 @@ local MORE_RULES = "[(near ?a ?b) [?a :item/likes ?b]] [(near ?a ?b) [?b :item/l
   .. " [(peer ?a ?b) [?a :item/up ?p] [?b :item/up ?p]] [(peer ?a ?b) [?a :item/up ?p] (peer ?p ?q) [?b :item/up ?q]]"
   .. " [(above [?n] ?e) [?e :item/n ?v] [(> ?v ?n)]]"
   .. " [(hop ?a ?b) [?a :item/up ?m] [?m :item/likes ?b]]"
+  .. " [(num ?e ?n) [?e :item/n ?n]] [(num ?e ?n) [?e :item/d ?n]]"
+  .. " [(same ?n ?n) [_ :item/n ?n]] [(same ?n ?n) [_ :item/m ?n]] [(text ?n ?s) [(str ?n) ?s]]"
+  .. " [(mute ?e ?u) [?e :item/up _]] [(mute ?e ?u) [?e :item/likes ?f] (mute ?f ?u)]"
+  .. " [(tenth ?e ?q) [?e :item/n ?n] (not [?e :item/up _]) [(/ 10 ?n) ?q]]"
   .. " [(top ?e) [?e :item/id] (not [?e :item/up _])]"
   .. " [(loner ?e) [?e :item/id] (not (near ?e _))]"
   .. " [(even ?e) (top ?e)] [(even ?e) [?e :item/up ?p] (odd ?p)] [(odd ?e) [?e :item/up ?p] (even ?p)]"
@@ -224,6 +230,7 @@ function Gen:pattern(source, fresh, entity)
     v = "?val"
   elseif rng:chance(14) then v = self:constant(attr, source)
   elseif rng:chance(10) then v = "_"
+  elseif attr.type == "double" and rng:chance(60) then v = self:var("long", 20) -- joins numbers of two types
   else v = self:var(self:kind_of(attr, source), fresh) end
   return ("[%s%s :%s %s]"):format(self:prefix(source), entity, attr.ident, v)
 end
@@ -249,14 +256,18 @@ function Gen:predicate()
   local b = rng:chance(40) and self:known(rng:chance(70) and kind or "long") or literal(rng:below(6))
   local op = rng:pick({ "=", "!=", "<", ">", "<=", ">=", "not=" })
   if rng:chance(15) then return ("[(%s 0 %s %s)]"):format(rng:pick({ "<", "<=" }), a, b) end
-  if kind == "long" and rng:chance(15) then return ("[(%s %s)]"):format(rng:pick({ "even?", "pos?", "zero?" }), a) end
+  if kind == "long" and rng:chance(30) then return ("[(%s %s)]"):format(rng:pick({ "even?", "pos?", "zero?" }), a) end
   return ("[(%s %s %s)]"):format(op, a, b)
 end
 
 function Gen:fn()
   local rng = self.rng
-  local roll = rng:below(6)
+  local roll = rng:below(8)
   local long, text = self:known("long"), self:known("string")
+  if roll == 6 and long then return ("[(str %s) %s]"):format(long, self:var("string", 70)) end
+  if roll == 7 and long then
+    return ("[(%s %d %s) %s]"):format(rng:pick({ "/", "quot", "max" }), rng:below(20), long, self:var("long", 70))
+  end
   local e = self:known("e$")
   if roll == 0 and long then return ("[(%s %s %d) %s]"):format(rng:pick({ "+", "-", "*", "max" }), long, rng:below(4),
     self:var("long", 70)) end
@@ -341,8 +352,14 @@ function Gen:rule()
   local kind = "e" .. source
   local pre = self:prefix(source)
   local a = self:known(kind)
-  local roll = rng:below(7)
+  local roll = rng:below(11)
   self.uses_rules = true
+  local long = self:known("long")
+  if roll == 7 then return ("(%snum %s %s)"):format(pre, a or self:var(kind, 0), self:var("long", 40)) end
+  if roll == 8 and long then return ("(%ssame %s %s)"):format(pre, long, self:var("long", 50)) end
+  if roll == 9 and long then return ("(%smute %s %s)"):format(pre, self:var(kind, 30), long) end
+  if roll == 10 and long and rng:chance(50) then return ("(%stext %s %s)"):format(pre, long, self:var("string", 60)) end
+  if roll == 10 then return ("(%stenth %s %s)"):format(pre, a or self:var(kind, 0), self:var("long", 60)) end
   if roll == 0 and self:known("long") then
     return ("(%sabove %s %s)"):format(pre, self:known("long"), self:var(kind, 40))
   end
@@ -383,7 +400,9 @@ function Gen:body()
   if rng:chance(25) then add(self:disjunction()) end
   if rng:chance(25) then add(self:rule()) end
   if rng:chance(12) then add(self:by_attribute()) end
-  if rng:chance(30) then add(self:fn()) end
+  for _ = 1, 2 do
+    if rng:chance(30) then add(self:fn()) end
+  end
   if rng:chance(45) then add(self:predicate()) end
   if rng:chance(30) then add(self:negation()) end
   if rng:chance(15) and self:known("long") then
