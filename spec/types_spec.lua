@@ -12,7 +12,7 @@ local HANDLES = { ["rille.Conn"] = "conn", ["rille.Db"] = "db", ["rille.Query"] 
 -- A name that is promised for later raises just that.
 local function is_later(f)
   local fine, message = pcall(f)
-  return not fine and tostring(message):find("is not in this version yet", 1, true) ~= nil
+  return not fine and tostring(message):find("is not supported yet", 1, true) ~= nil
 end
 
 local function public_names(methods)
