@@ -49,7 +49,7 @@ static int read_rules(const char *text, size_t len, ri_arena *arena, ri_rules *o
 {
     ri_form form;
     RI_TRY(ri_edn_read(arena, text, len, &form, err));
-    return ri_rules_parse_form(&form, NULL, arena, out, err);
+    return ri_rules_parse_form(&form, (ri_text){ text, len }, NULL, arena, out, err);
 }
 
 static void try_rules(const char *text, size_t len)

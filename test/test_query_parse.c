@@ -136,10 +136,11 @@ TEST(parse__says_where_and_what_is_wrong)
         { "[]", RILLE_SYNTAX, "must begin with a section" },
         { "[:where [?x]]", RILLE_SYNTAX, ":find is missing or empty" },
         { "[:find :where [?x]]", RILLE_SYNTAX, ":find is missing or empty" },
-        { "[:find ?x :were [?x]]", RILLE_SYNTAX, "1:11: :were is no section" },
+        { "[:find ?x :were [?x]]", RILLE_SYNTAX,
+          "1:11: unknown section :were (did you mean :where?); the sections of a query are :find" },
         { "[:find ?x :find ?x :where [?x]]", RILLE_SYNTAX, "1:11: duplicate section :find" },
-        { "[:find x :where [?x]]", RILLE_SYNTAX, "1:8: x cannot be found" },
-        { "[:find (foo ?x) :where [?x]]", RILLE_QUERY, "1:8: foo is no aggregate" },
+        { "[:find x :where [?x]]", RILLE_SYNTAX, "1:8: expected a variable such as ?x, got symbol x" },
+        { "[:find (foo ?x) :where [?x]]", RILLE_QUERY, "1:8: unknown aggregate foo; the aggregates are count" },
         { "[:find (sum 3 ?x) :where [?x]]", RILLE_QUERY, "1:8: aggregate sum takes one variable" },
         { "[:find (min 0 ?x) :where [?x]]", RILLE_QUERY,
           "1:13: found 0, but the first argument of min must be a count of 1 or more" },
@@ -148,7 +149,7 @@ TEST(parse__says_where_and_what_is_wrong)
         { "[:find ?x . :keys a :where [?x]]", RILLE_QUERY, "single values" },
         { "[:find ?x\n :where\n  {?x 1}]", RILLE_SYNTAX, "3:3: {?x 1} is not a clause" },
         { "[:find ?x :where []]", RILLE_SYNTAX, "[] is an empty clause" },
-        { "[:find ?x :where [?x foo]]", RILLE_SYNTAX, "1:22: symbol foo is no constant: write ?foo" },
+        { "[:find ?x :where [?x foo]]", RILLE_SYNTAX, "1:22: symbol foo is not a constant: write ?foo" },
         { "[:find ?x :where [?x :a {}]]", RILLE_SYNTAX, "{} cannot be a constant in a query" },
         { "[:find ?x :where [?x :a] [(> ?x (+ 1 2))]]", RILLE_SYNTAX, "(+ 1 2) is nested" },
         { "[:find ?x :where [?x :a] [(> ?x _)]]", RILLE_SYNTAX, "_ cannot be an argument" },
@@ -301,7 +302,7 @@ static int read_rules(const char *text, const rille_query *query, ri_arena *aren
 {
     ri_form form;
     RI_TRY(ri_edn_read(arena, text, strlen(text), &form, &test_err));
-    return ri_rules_parse_form(&form, query, arena, out, &test_err);
+    return ri_rules_parse_form(&form, (ri_text){ text, strlen(text) }, query, arena, out, &test_err);
 }
 
 TEST(rules__are_parsed_and_printed)
@@ -356,14 +357,16 @@ TEST(rules__say_what_is_wrong)
         int code;
         const char *message;
     } cases[] = {
-        { "7", RILLE_SYNTAX, "7 is not a vector of rules" },
-        { "[7]", RILLE_SYNTAX, "7 is not a rule" },
-        { "[[(r)] ]", RILLE_SYNTAX, "rule r: expected 1 to 256 parameters" },
+        { "7", RILLE_SYNTAX, "rules 1:1: 7 is not a vector of rules" },
+        { "[7]", RILLE_SYNTAX, "rules 1:2: 7 is not a rule" },
+        { "[[(r)] ]", RILLE_SYNTAX, "rules 1:3: rule r: expected 1 to 256 parameters" },
         { "[[(r ?x)]]", RILLE_SYNTAX, "rule r: the rule needs at least one clause" },
-        { "[[(or ?x) [?x]]]", RILLE_QUERY, "or is reserved and cannot be the name of a rule" },
-        { "[[(r ?x) [?x]] [(r ?x ?y) [?x :a ?y]]]", RILLE_QUERY, "rule r is defined with 1 and with 2 parameters" },
-        { "[[(r ?x) [?x :a ?y] (s ?y)]]", RILLE_QUERY, "rule s, called in rule r is not among the rules" },
-        { "[[(r ?x) [?x :a ?y] (r ?y ?x)]]", RILLE_QUERY, "takes 1 arguments, not 2" },
+        { "[[(or ?x) [?x]]]", RILLE_QUERY, "rules 1:3: or is reserved and cannot be the name of a rule" },
+        { "[[(r ?x) [?x]] [(r ?x ?y) [?x :a ?y]]]", RILLE_QUERY,
+          "rules 1:16: rule r is defined with 1 and with 2 parameters" },
+        { "[[(r ?x) [?x :a ?y] (s ?y)]]", RILLE_QUERY, "rules 1:21: rule r: unknown rule s: the rules given are r" },
+        { "[[(r ?x) [?x :a ?y] (r ?y ?x)]]", RILLE_QUERY,
+          "rules 1:21: rule r: the call of rule r has 2 arguments, but the rule takes 1" },
         { "[[(r ?x) [?x :a] [(> ?y 1)]]]", RILLE_QUERY, "rule r: [(> ?y 1)] needs variable ?y" },
         { "[[(r ?x) [$c ?x :a]]]", RILLE_QUERY, "rule r: source $c is not in :in" },
     };
@@ -411,7 +414,7 @@ static int parse_all(void)
     text = "[[(r ?x) [?x :a] (not [?x :b])]]";
     int rc = ri_edn_read(&arena, text, strlen(text), &form, NULL);
     if (rc == 0) {
-        rc = ri_rules_parse_form(&form, q, &arena, &rules, NULL);
+        rc = ri_rules_parse_form(&form, (ri_text){ NULL, 0 }, q, &arena, &rules, NULL);
     }
     if (rc == 0) {
         rc = ri_bind_calls(q, &rules, NULL);

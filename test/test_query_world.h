@@ -181,7 +181,7 @@ static inline void world_add_rules(world *w, const char *text)
 {
     size_t at = w->input_count++;
     REQUIRE_RC(ri_edn_read(&w->arena, text, strlen(text), &w->rules[at], &test_err), 0);
-    w->inputs[at] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &w->rules[at] };
+    w->inputs[at] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &w->rules[at], .rules_text = { text, strlen(text) } };
 }
 
 /* ---- answers ---- */

@@ -225,10 +225,10 @@ static int read_rules(const reader *r, int index, ri_input *out)
     if (form == NULL) {
         return ri_fail_nomem(r->err);
     }
+    ri_text text = { NULL, 0 };
     if (lua_type(r->L, index) == LUA_TSTRING) {
-        size_t len;
-        const char *text = lua_tolstring(r->L, index, &len);
-        int rc = ri_edn_read(&r->op->arena, text, len, form, r->err);
+        text.p = lua_tolstring(r->L, index, &text.len);
+        int rc = ri_edn_read(&r->op->arena, text.p, text.len, form, r->err);
         if (rc != 0) {
             ri_err_prefix(r->err, "input %zu (rules)", r->number);
             return rc;
@@ -238,7 +238,7 @@ static int read_rules(const reader *r, int index, ri_input *out)
     } else {
         return wrong(r, index, "rules, as text or from rille.rules,");
     }
-    *out = (ri_input){ .kind = RI_INPUT_RULES, .rules = form };
+    *out = (ri_input){ .kind = RI_INPUT_RULES, .rules = form, .rules_text = text };
     return 0;
 }
 

@@ -6,6 +6,8 @@
  */
 #include "schema_own.h"
 
+#include "../data/suggest.h"
+
 #include <stdio.h>
 
 const ri_own_ident_row ri_own_idents[RI_OWN_IDENT_COUNT] = {
@@ -64,6 +66,67 @@ void ri_own_type_list(char out[RI_TYPE_LIST_SIZE])
         len += (size_t)snprintf(out + len, RI_TYPE_LIST_SIZE - len, "%s%s", e == RI_A_TYPE_BOOLEAN ? "" : ", ", name);
         RI_ASSERT(len < RI_TYPE_LIST_SIZE);
     }
+}
+
+/* ---- did you mean ---- */
+
+/* What other systems call the types of values. */
+static const char *type_alias(const char *name, size_t len)
+{
+    static const char *const aliases[][2] = {
+        { "int", "long" },          { "integer", "long" },   { "bool", "boolean" }, { "float", "double" },
+        { "real", "double" },       { "text", "string" },    { "str", "string" },   { "varchar", "string" },
+        { "date", "instant" },      { "time", "instant" },   { "inst", "instant" }, { "datetime", "instant" },
+        { "timestamp", "instant" }, { "decimal", "bigdec" }, { "blob", "bytes" },   { "binary", "bytes" },
+        { "entity", "ref" },        { "reference", "ref" },  { "vector", "floats" }
+    };
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (strlen(aliases[i][0]) == len && memcmp(aliases[i][0], name, len) == 0) {
+            return aliases[i][1];
+        }
+    }
+    return NULL;
+}
+
+/* Offers the idents of the engine: with the prefix that this one lacks, by another system's name, or nearly the same. */
+static void offer_idents(ri_suggest *suggest)
+{
+    static const char *const prefixes[] = { RI_TYPE_PREFIX, "db.cardinality/", "db.unique/" };
+    size_t prefix_len = strlen(RI_TYPE_PREFIX);
+    bool is_type = suggest->len > prefix_len && memcmp(suggest->name, RI_TYPE_PREFIX, prefix_len) == 0;
+    size_t skip = is_type ? prefix_len : 0;
+    const char *alias = type_alias(suggest->name + skip, suggest->len - skip);
+    for (size_t i = 0; i < RI_OWN_IDENT_COUNT; i++) {
+        const char *own = ri_own_idents[i].text;
+        size_t len = strlen(own);
+        ri_suggest_offer(suggest, own, len);
+        for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
+            size_t cut = strlen(prefixes[p]);
+            bool has = len > cut && memcmp(own, prefixes[p], cut) == 0;
+            if (has && len - cut == suggest->len && memcmp(own + cut, suggest->name, suggest->len) == 0) {
+                ri_suggest_offer_as(suggest, own, len, 0);
+            }
+            if (has && p == 0 && alias != NULL && strcmp(own + cut, alias) == 0) {
+                ri_suggest_offer_as(suggest, own, len, 0);
+            }
+        }
+    }
+}
+
+int ri_own_unknown(const char *ident, size_t len, rille_err *err)
+{
+    char hint[RI_SUGGESTION_SIZE];
+    char types[RI_TYPE_LIST_SIZE] = "";
+    ri_suggest suggest = ri_suggest_for(ident, len);
+    offer_idents(&suggest);
+    const char *meant = suggest.best == NULL ? "" : suggest.best;
+    size_t prefix_len = strlen(RI_TYPE_PREFIX);
+    if (strncmp(meant, RI_TYPE_PREFIX, prefix_len) == 0 ||
+        (len > prefix_len && memcmp(ident, RI_TYPE_PREFIX, prefix_len) == 0)) {
+        ri_own_type_list(types);
+    }
+    return ri_fail(err, RILLE_ENTITY_MISSING, "no entity has the ident :%.*s%s%s%s", (int)(len < 80 ? len : 80), ident,
+                   ri_suggest_show(&suggest, ":", hint), types[0] == '\0' ? "" : "; the types are ", types);
 }
 
 /* ---- the bootstrap transaction ---- */

@@ -37,6 +37,8 @@ uint32_t ri_own_type_ident(uint8_t type);
 #define RI_TYPE_LIST_SIZE 160
 /* "boolean, long, double ...": the names of all types, without the prefix. */
 void ri_own_type_list(char out[RI_TYPE_LIST_SIZE]);
+/* RILLE_ENTITY_MISSING: no entity has the ident; with the one of the engine's that may have been meant. */
+int ri_own_unknown(const char *ident, size_t len, rille_err *err);
 
 /* Index of the first attribute whose id is not below `id`. (schema.c) */
 size_t ri_schema_attr_lower(const ri_schema *schema, uint64_t id);

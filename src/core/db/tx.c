@@ -7,7 +7,6 @@
  */
 #include "tx.h"
 
-#include "../data/suggest.h"
 #include "schema_own.h"
 #include "tx_inside.h"
 
@@ -250,65 +249,6 @@ int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err)
     return RILLE_OK;
 }
 
-/* What other systems call the types of values. */
-static const char *type_alias(const char *name, size_t len)
-{
-    static const char *const aliases[][2] = {
-        { "int", "long" },          { "integer", "long" },   { "bool", "boolean" }, { "float", "double" },
-        { "real", "double" },       { "text", "string" },    { "str", "string" },   { "varchar", "string" },
-        { "date", "instant" },      { "time", "instant" },   { "inst", "instant" }, { "datetime", "instant" },
-        { "timestamp", "instant" }, { "decimal", "bigdec" }, { "blob", "bytes" },   { "binary", "bytes" },
-        { "entity", "ref" },        { "reference", "ref" },  { "vector", "floats" }
-    };
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
-        if (strlen(aliases[i][0]) == len && memcmp(aliases[i][0], name, len) == 0) {
-            return aliases[i][1];
-        }
-    }
-    return NULL;
-}
-
-/* Offers the idents of the engine: with the prefix that this one lacks, by another system's name, or nearly the same. */
-static void offer_idents(ri_suggest *suggest)
-{
-    static const char *const prefixes[] = { RI_TYPE_PREFIX, "db.cardinality/", "db.unique/" };
-    size_t prefix_len = strlen(RI_TYPE_PREFIX);
-    bool is_type = suggest->len > prefix_len && memcmp(suggest->name, RI_TYPE_PREFIX, prefix_len) == 0;
-    size_t skip = is_type ? prefix_len : 0;
-    const char *alias = type_alias(suggest->name + skip, suggest->len - skip);
-    for (size_t i = 0; i < RI_OWN_IDENT_COUNT; i++) {
-        const char *own = ri_own_idents[i].text;
-        size_t len = strlen(own);
-        ri_suggest_offer(suggest, own, len);
-        for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
-            size_t cut = strlen(prefixes[p]);
-            bool has = len > cut && memcmp(own, prefixes[p], cut) == 0;
-            if (has && len - cut == suggest->len && memcmp(own + cut, suggest->name, suggest->len) == 0) {
-                ri_suggest_offer_as(suggest, own, len, 0);
-            }
-            if (has && p == 0 && alias != NULL && strcmp(own + cut, alias) == 0) {
-                ri_suggest_offer_as(suggest, own, len, 0);
-            }
-        }
-    }
-}
-
-static int unknown_ident(const char *ident, size_t len, rille_err *err)
-{
-    char hint[RI_SUGGESTION_SIZE];
-    char types[RI_TYPE_LIST_SIZE] = "";
-    ri_suggest suggest = ri_suggest_for(ident, len);
-    offer_idents(&suggest);
-    const char *meant = suggest.best == NULL ? "" : suggest.best;
-    size_t prefix_len = strlen(RI_TYPE_PREFIX);
-    if (strncmp(meant, RI_TYPE_PREFIX, prefix_len) == 0 ||
-        (len > prefix_len && memcmp(ident, RI_TYPE_PREFIX, prefix_len) == 0)) {
-        ri_own_type_list(types);
-    }
-    return ri_fail(err, RILLE_ENTITY_MISSING, "no entity has the ident :%.*s%s%s%s", (int)(len < 80 ? len : 80), ident,
-                   ri_suggest_show(&suggest, ":", hint), types[0] == '\0' ? "" : "; the types are ", types);
-}
-
 int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err)
 {
     if (len > 0 && ident[0] == ':') {
@@ -318,7 +258,7 @@ int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err
     uint64_t e = ri_schema_ident(tx->schema, ident, len);
     if (e == 0) {
         *out = (ri_ent){ RI_ENT_ID, { 0 } };
-        return unknown_ident(ident, len, err);
+        return ri_own_unknown(ident, len, err);
     }
     *out = (ri_ent){ RI_ENT_ID, { .id = e } };
     return RILLE_OK;

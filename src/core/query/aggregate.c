@@ -45,6 +45,13 @@ const ri_agg_def *ri_agg_find(const char *name)
     return NULL;
 }
 
+void ri_agg_suggest(ri_suggest *suggest)
+{
+    for (size_t i = 0; i < AGG_KIND_COUNT; i++) {
+        ri_suggest_offer(suggest, defs[i].name, strlen(defs[i].name));
+    }
+}
+
 const char *ri_agg_name(const ri_agg *agg)
 {
     return defs[agg->kind].name;

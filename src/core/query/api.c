@@ -365,7 +365,8 @@ static int input_rules(inputs *in, size_t at, const rille_input *from, rille_err
 {
     RI_TRY(check_text("rules", "the text", from->rules, from->rules_len, err));
     RI_TRY(ri_edn_read(&in->arena, from->rules, from->rules_len, &in->rules[at], err));
-    in->items[at] = (ri_input){ .kind = RI_INPUT_RULES, .rules = &in->rules[at] };
+    in->items[at] =
+        (ri_input){ .kind = RI_INPUT_RULES, .rules = &in->rules[at], .rules_text = { from->rules, from->rules_len } };
     return 0;
 }
 

@@ -18,6 +18,12 @@
  * the query itself always have a real source. */
 #define RI_SOURCE_DEFAULT UINT16_MAX
 
+/* EDN text that something was read from. p NULL: it was made by code. */
+typedef struct ri_text {
+    const char *p;
+    size_t len;
+} ri_text;
+
 typedef uint16_t ri_var; /* index into the names of its scope (query or rule) */
 
 typedef enum ri_term_kind { RI_TERM_BLANK, RI_TERM_VAR, RI_TERM_CONST, RI_TERM_SOURCE } ri_term_kind;
@@ -66,6 +72,7 @@ typedef struct ri_clause {
                                 ri_clause_required */
     struct ri_clause *body;  /* NOT, OR, AND */
     uint16_t body_count;
+    uint16_t number; /* of the clause of :where, or of the rule, that it is or is part of: from 1 */
 } ri_clause;
 
 typedef struct ri_rule_branch { /* one (rule) definition: all branches of a name have equal arity */
@@ -91,6 +98,7 @@ typedef struct ri_rules { /* of the % input */
     ri_rule_branch *branches;
     size_t branch_count;
     uint32_t *by_name; /* indexes of branches, sorted by name, then as written */
+    ri_text text;      /* for positions in messages */
 } ri_rules;
 
 typedef enum ri_in_kind { RI_IN_SOURCE, RI_IN_RULES, RI_IN_BINDING } ri_in_kind;
@@ -149,9 +157,22 @@ int ri_query_from_form(const ri_form *form, rille_query **out, rille_err *err);
 rille_query *ri_query_retain(rille_query *query);
 void ri_query_release(rille_query *query);
 
-/* Rules: a vector of [(name ?a ?b) clause...]. Clauses refer to the query's sources by name through `query` (NULL: only
+/* What a message points into. */
+typedef struct ri_origin {
+    ri_text text;
+    const char *rule; /* inside a rule of this name; or NULL */
+    bool of_rules;
+} ri_origin;
+ri_origin ri_origin_of_query(const rille_query *query);
+ri_origin ri_origin_of_rule(const ri_rules *rules, const char *name);
+/* Puts before a message where it belongs: "3:5" and "rules 2:1: rule below" in text, ":where, clause 3" and "rule below,
+ * clause 2" in data. offset UINT32_MAX, clause 0: not known. */
+void ri_err_at(rille_err *err, const ri_origin *origin, uint32_t offset, uint16_t clause);
+
+/* Rules: a vector of [(name ?a ?b) clause...], read from `text`, which outlives them. Clauses refer to the query's sources by name through `query` (NULL: only
  * "$"). Memory in `arena`. */
-int ri_rules_parse_form(const ri_form *form, const rille_query *query, ri_arena *arena, ri_rules *out, rille_err *err);
+int ri_rules_parse_form(const ri_form *form, ri_text text, const rille_query *query, ri_arena *arena, ri_rules *out,
+                        rille_err *err);
 /* The first branch of that name, or NULL. O(log n). */
 const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name);
 

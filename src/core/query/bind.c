@@ -293,22 +293,7 @@ static void show_clause(const ri_bind_scope *scope, const ri_clause *clause, cha
     ri_buf_deinit(&buf);
 }
 
-static int fail_at(const ri_bind_scope *scope, uint32_t offset, const char *message)
-{
-    if (scope->rule != NULL) {
-        return ri_fail(scope->err, RILLE_QUERY, "rule %.60s: %s", scope->rule, message);
-    }
-    if (scope->text != NULL && offset != UINT32_MAX) {
-        unsigned line;
-        unsigned column;
-        ri_edn_position(scope->text, scope->text_len, offset, &line, &column);
-        return ri_fail(scope->err, RILLE_QUERY, "%u:%u: %s", line, column, message);
-    }
-    return ri_fail(scope->err, RILLE_QUERY, "%s", message);
-}
-
-static int fail_clause(const ri_bind_scope *scope, const ri_clause *clause, const char *format, ...) RI_PRINTF(3, 4);
-static int fail_clause(const ri_bind_scope *scope, const ri_clause *clause, const char *format, ...)
+int ri_bind_fail(const ri_bind_scope *scope, const ri_clause *clause, const char *format, ...)
 {
     char message[RILLE_ERR_MESSAGE_SIZE - 80];
     va_list args;
@@ -317,7 +302,18 @@ static int fail_clause(const ri_bind_scope *scope, const ri_clause *clause, cons
         message[0] = '\0';
     }
     va_end(args);
-    return fail_at(scope, clause->offset, message);
+    (void)ri_fail(scope->err, RILLE_QUERY, "%s", message);
+    ri_err_at(scope->err, &scope->origin, clause->offset, clause->number);
+    return RILLE_QUERY;
+}
+
+void ri_bind_suggest(ri_suggest *suggest, const char *const *var_names, const ri_varset *vars)
+{
+    for (unsigned i = 0; i < RI_QUERY_VARS_MAX; i++) {
+        if (ri_varset_has(vars, (ri_var)i)) {
+            ri_suggest_offer(suggest, var_names[i], strlen(var_names[i]));
+        }
+    }
 }
 
 /* ---- joins of plain nots and ors ---- */
@@ -352,10 +348,11 @@ static int check_branches(const ri_bind_scope *scope, const ri_clause *clause)
         if (!ri_varset_empty(&less)) {
             char show[80];
             show_clause(scope, clause, show);
-            return fail_clause(scope, clause,
-                               "the branches of %s use different variables: %s is not in all of them; use (or-join [?x "
-                               "...] ...) and list the variables that the branches share with the rest of the query",
-                               show, scope->var_names[ri_varset_first(&less)]);
+            return ri_bind_fail(
+                scope, clause,
+                "the branches of %s use different variables: %s is not in all of them; use (or-join [?x "
+                "...] ...) and list the variables that the branches share with the rest of the query",
+                show, scope->var_names[ri_varset_first(&less)]);
         }
     }
     return 0;
@@ -388,8 +385,8 @@ static int bind_join(const ri_bind_scope *scope, ri_arena *arena, ri_clause *cla
         if (clause->kind == RI_CLAUSE_NOT && ri_varset_empty(&shared)) {
             char show[80];
             show_clause(scope, clause, show);
-            return fail_clause(scope, clause,
-                               "%s shares no variable with the clauses around it: use a variable that they bind", show);
+            return ri_bind_fail(
+                scope, clause, "%s shares no variable with the clauses around it: use a variable that they bind", show);
         }
         if (clause->kind == RI_CLAUSE_OR) {
             RI_TRY(check_branches(scope, clause));
@@ -439,20 +436,25 @@ static int fail_blocked(const ri_bind_scope *scope, const ri_clause *body, uint1
     ri_varset_intersect(&wants, &need);
     const char *name = scope->var_names[ri_varset_first(&wants)];
     bool comes = false;
+    ri_varset coming = *bound;
     for (uint16_t i = 0; i < count; i++) {
+        ri_varset_union(&coming, &list[i].provides);
         comes = comes || ri_varset_has(&list[i].provides, ri_varset_first(&wants));
     }
     char show[80];
     show_clause(scope, &body[at], show);
     if (comes) {
-        return fail_clause(scope, &body[at],
-                           "%s needs variable %s, but the clauses that bind it need this clause first: bind it in a "
-                           "pattern, or pass it as an input",
-                           show, name);
+        return ri_bind_fail(scope, &body[at],
+                            "%s needs variable %s, but the clauses that bind it need this clause first: bind it in a "
+                            "pattern, or pass it as an input",
+                            show, name);
     }
-    return fail_clause(scope, &body[at],
-                       "%s needs variable %s, but no clause binds it: bind it in a pattern, or pass it as an input",
-                       show, name);
+    char hint[RI_SUGGESTION_SIZE];
+    ri_suggest suggest = ri_suggest_for(name, strlen(name));
+    ri_bind_suggest(&suggest, scope->var_names, &coming);
+    return ri_bind_fail(scope, &body[at],
+                        "%s needs variable %s, but no clause binds it%s: bind it in a pattern, or pass it as an input",
+                        show, name, ri_suggest_show(&suggest, "", hint));
 }
 
 static int check_inside(const ri_bind_scope *scope, const ri_clause *clause, const ri_varset *bindable)
@@ -479,7 +481,7 @@ static int check_blanks(const ri_bind_scope *scope, const ri_clause *clause, con
             !known_by_another(clause, branch, i, bindable)) {
             char show[80];
             show_clause(scope, clause, show);
-            return fail_clause(
+            return ri_bind_fail(
                 scope, clause,
                 "%s: argument %u must not be _: pass a value, or a variable that a pattern or an input binds", show,
                 i + 1U);

@@ -14,6 +14,8 @@
 
 #include "ast.h"
 
+#include "../data/suggest.h"
+
 /* A set of variables of one scope. */
 typedef struct ri_varset {
     uint64_t words[RI_QUERY_VARS_MAX / 64];
@@ -83,13 +85,15 @@ int ri_body_required(const ri_clause *body, uint16_t count, const ri_rules *rule
 typedef struct ri_bind_scope {
     const char *const *var_names;
     const char *const *source_names;
-    const char *rule; /* NULL: the query itself */
-    const char *text; /* NULL: positions are unknown */
-    size_t text_len;
+    ri_origin origin;
     const ri_rules *rules; /* NULL: not known yet */
     rille_err *err;
 } ri_bind_scope;
 
+/* Offers the names of variables. */
+void ri_bind_suggest(ri_suggest *suggest, const char *const *var_names, const ri_varset *vars);
+/* Fails with the position of a clause: RILLE_QUERY. */
+int ri_bind_fail(const ri_bind_scope *scope, const ri_clause *clause, const char *format, ...) RI_PRINTF(3, 4);
 /* Sets join_vars of all plain nots and ors inside. `outer`: what can be bound outside. RILLE_QUERY, RILLE_NOMEM. */
 int ri_bind_joins(const ri_bind_scope *scope, ri_arena *arena, ri_clause *body, uint16_t count, const ri_varset *outer);
 /* Checks (B2), inside too. `outer`: what is bound from outside. */

@@ -7,6 +7,9 @@
  * as parameters.
  */
 #include "bind.h"
+#include "functions.h"
+
+#include <stdio.h>
 
 /* The functions of bind.c run out of memory without a message. */
 static int with_message(int rc, rille_err *err)
@@ -20,8 +23,7 @@ static ri_bind_scope scope_of_query(const rille_query *query, const ri_rules *ru
 {
     return (ri_bind_scope){ .var_names = query->var_names,
                             .source_names = query->source_names,
-                            .text = query->text,
-                            .text_len = query->text_len,
+                            .origin = ri_origin_of_query(query),
                             .rules = rules,
                             .err = err };
 }
@@ -49,14 +51,14 @@ static int check_result_var(const rille_query *query, const ri_varset *bound, ri
         ri_clause_vars(&query->where[i], &used);
     }
     const char *problem = ri_varset_has(&used, var) ? "is used but never bound" : "is not used in any clause";
-    if (query->text != NULL && offset != UINT32_MAX) {
-        unsigned line;
-        unsigned column;
-        ri_edn_position(query->text, query->text_len, offset, &line, &column);
-        return ri_fail(err, RILLE_QUERY, "%u:%u: variable %s of %s %s", line, column, query->var_names[var], where,
-                       problem);
-    }
-    return ri_fail(err, RILLE_QUERY, "variable %s of %s %s", query->var_names[var], where, problem);
+    char hint[RI_SUGGESTION_SIZE];
+    ri_suggest suggest = ri_suggest_for(query->var_names[var], strlen(query->var_names[var]));
+    ri_bind_suggest(&suggest, query->var_names, bound);
+    (void)ri_fail(err, RILLE_QUERY, "variable %s of %s %s%s", query->var_names[var], where, problem,
+                  ri_suggest_show(&suggest, "", hint));
+    ri_origin origin = ri_origin_of_query(query);
+    ri_err_at(err, &origin, offset, 0);
+    return RILLE_QUERY;
 }
 
 int ri_bind_query(rille_query *query, rille_err *err)
@@ -79,6 +81,33 @@ int ri_bind_query(rille_query *query, rille_err *err)
 
 /* ---- calls ---- */
 
+static int unknown_rule(const ri_bind_scope *scope, const ri_clause *clause)
+{
+    char hint[RI_SUGGESTION_SIZE];
+    char names[160] = "";
+    size_t len = 0;
+    const ri_rules *rules = scope->rules;
+    ri_suggest suggest = ri_suggest_for(clause->name, strlen(clause->name));
+    if (ri_builtin_find(clause->name) != NULL) {
+        return ri_bind_fail(scope, clause, "unknown rule %s: to call the function, write [(%s ...)]", clause->name,
+                            clause->name);
+    }
+    for (size_t i = 0; i < rules->branch_count; i++) {
+        const char *name = rules->branches[rules->by_name[i]].name;
+        bool again = i > 0 && strcmp(rules->branches[rules->by_name[i - 1]].name, name) == 0;
+        ri_suggest_offer(&suggest, name, strlen(name));
+        if (!again && len < sizeof names) {
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len == 0 ? "" : ", ", name);
+        }
+    }
+    if (len >= sizeof names) { /* cut: where a name ends */
+        char *comma = strrchr(names, ',');
+        (void)snprintf(comma == NULL ? names : comma, 6, "%s", comma == NULL ? "..." : ", ...");
+    }
+    return ri_bind_fail(scope, clause, "unknown rule %s%s: %s%s", clause->name, ri_suggest_show(&suggest, "", hint),
+                        len == 0 ? "no rules are given" : "the rules given are ", names);
+}
+
 static int check_calls(const ri_bind_scope *scope, const ri_clause *body, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++) {
@@ -88,15 +117,13 @@ static int check_calls(const ri_bind_scope *scope, const ri_clause *body, uint16
             continue;
         }
         const ri_rule_branch *rule = ri_rules_find(scope->rules, clause->name);
-        const char *in_rule = scope->rule != NULL ? scope->rule : "";
-        const char *in = scope->rule != NULL ? ", called in rule " : "";
         if (rule == NULL) {
-            return ri_fail(scope->err, RILLE_QUERY, "rule %s%s%s is not among the rules given", clause->name, in,
-                           in_rule);
+            return unknown_rule(scope, clause);
         }
         if (rule->param_count != clause->term_count) {
-            return ri_fail(scope->err, RILLE_QUERY, "rule %s%s%s takes %u arguments, not %u", clause->name, in, in_rule,
-                           rule->param_count, clause->term_count);
+            return ri_bind_fail(scope, clause, "the call of rule %s has %u argument%s, but the rule takes %u",
+                                clause->name, clause->term_count, clause->term_count == 1 ? "" : "s",
+                                rule->param_count);
         }
     }
     return 0;
@@ -118,7 +145,7 @@ static ri_bind_scope scope_of_branch(const ri_rule_branch *branch, const rille_q
     static const char *const only_default[] = { "$" };
     return (ri_bind_scope){ .var_names = branch->var_names,
                             .source_names = query != NULL ? query->source_names : only_default,
-                            .rule = branch->name,
+                            .origin = ri_origin_of_rule(rules, branch->name),
                             .rules = rules,
                             .err = err };
 }
@@ -142,11 +169,14 @@ static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
         const ri_rule_branch *first = ri_rules_find(rules, branch->name);
         if (first != branch) {
             if (first->param_count != branch->param_count || first->required_count != branch->required_count) {
-                return ri_fail(err, RILLE_QUERY,
-                               "rule %s is defined with %u and with %u parameters, of which %u and %u in brackets: all "
-                               "its definitions must agree",
-                               branch->name, first->param_count, branch->param_count, first->required_count,
-                               branch->required_count);
+                (void)ri_fail(err, RILLE_QUERY,
+                              "rule %s is defined with %u and with %u parameters, of which %u and %u are in brackets: "
+                              "all its definitions must agree",
+                              branch->name, first->param_count, branch->param_count, first->required_count,
+                              branch->required_count);
+                ri_origin origin = { rules->text, NULL, true };
+                ri_err_at(err, &origin, branch->offset, 0);
+                return RILLE_QUERY;
             }
             branch->needs = first->needs;
             branch->attrs = first->attrs;

@@ -150,6 +150,7 @@ struct rille_op {
     uint8_t state;         /* ri_op_state */
     int failed;            /* the error that ended it */
     rille_err error;
+    bool placed; /* the error says where it is: ri_fail_in */
     uint64_t scratch_words[RI_NODE_ROWS_MAX];
     uint32_t scratch_lens[RI_NODE_ROWS_MAX];
     uint8_t scratch_types[RI_NODE_ROWS_MAX];
@@ -157,6 +158,9 @@ struct rille_op {
     uint32_t scratch_in[RI_BATCH_ROWS];
 };
 
+/* Puts the position of the clause before the message of an error, where none is yet; the scope is that of the clause.
+ * Passes rc on. (origin.c) */
+int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int rc, rille_err *err);
 /* A table that is counted for the memory limit and freed with the plan. */
 int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, rille_err *err);
 

@@ -64,7 +64,7 @@ static int find_aggregates(ri_find *find, rille_err *err)
         }
         const ri_agg_def *def = ri_agg_find(elem->agg);
         if (def == NULL) {
-            return ri_fail(err, RILLE_QUERY, "aggregate %s is not known", elem->agg);
+            return ri_fail(err, RILLE_QUERY, "unknown aggregate %s", elem->agg);
         }
         find->aggregates = true;
         RI_TRY(ri_agg_new(def, elem->arg.type == RI_NIL ? NULL : &elem->arg, find->op->meter, &find->aggs[i], err));
@@ -255,6 +255,17 @@ static int find_groups(ri_find *find, rille_err *err)
     return 0;
 }
 
+/* Errors of an aggregate itself name its position in :find. */
+static int in_elem(const ri_find *find, uint16_t at, int rc, rille_err *err)
+{
+    const rille_query *query = find->op->query;
+    if (rc == RILLE_TYPE || rc == RILLE_LIMIT) {
+        ri_origin origin = ri_origin_of_query(query);
+        ri_err_at(err, &origin, query->find[at].offset, 0);
+    }
+    return rc;
+}
+
 int ri_find_aggregate(ri_find *find, rille_err *err)
 {
     if (find->count == 0) {
@@ -263,7 +274,9 @@ int ri_find_aggregate(ri_find *find, rille_err *err)
     RI_TRY(find_groups(find, err));
     for (uint16_t i = 0; i < find->elem_count; i++) {
         if (find->aggs[i] != NULL) {
-            RI_TRY(ri_agg_add(find->aggs[i], &find->slices[i], find->group_of, find->count, find->group_count, err));
+            RI_TRY(in_elem(
+                find, i,
+                ri_agg_add(find->aggs[i], &find->slices[i], find->group_of, find->count, find->group_count, err), err));
         }
     }
     return 0;
@@ -274,7 +287,7 @@ static int group_result(ri_find *find, uint32_t group, uint32_t row, rille_err *
     for (uint16_t i = 0; i < find->elem_count; i++) {
         if (find->aggs[i] != NULL) {
             ri_value v;
-            RI_TRY(ri_agg_result(find->aggs[i], group, &find->arena, &v, err));
+            RI_TRY(in_elem(find, i, ri_agg_result(find->aggs[i], group, &find->arena, &v, err), err));
             ri_vec_set(&find->copies[i], row, &v);
         }
     }

@@ -56,6 +56,8 @@ typedef struct ri_agg_def {
 } ri_agg_def;
 /* count count-distinct distinct sum min max avg median variance stddev; NULL: unknown. */
 const ri_agg_def *ri_agg_find(const char *name);
+/* Offers the names of all aggregates. */
+void ri_agg_suggest(ri_suggest *suggest);
 /* The meter, which may be NULL, counts what the aggregate holds and does. */
 int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg **out, rille_err *err);
 void ri_agg_free(ri_agg *agg);

@@ -105,7 +105,14 @@ static int bind_rules(rille_op *op, size_t at, const ri_input *input, rille_err 
     if (input->kind != RI_INPUT_RULES || input->rules == NULL) {
         return wrong(op, at, "rules", input, err);
     }
-    RI_TRY(ri_rules_parse_form(input->rules, op->query, &op->arena, &op->rules, err));
+    ri_text text = input->rules_text;
+    if (text.p != NULL) {
+        text.p = ri_arena_text(&op->arena, text.p, text.len);
+        if (text.p == NULL) {
+            return ri_fail_nomem(err);
+        }
+    }
+    RI_TRY(ri_rules_parse_form(input->rules, text, op->query, &op->arena, &op->rules, err));
     return ri_bind_calls(op->query, &op->rules, err);
 }
 

@@ -330,6 +330,13 @@ static int begin_slice(call_stage *self, rille_err *err)
     return 0;
 }
 
+/* Errors of the call itself name its position; those of storage and of limits do not. */
+static int in_clause(const call_stage *self, int rc, rille_err *err)
+{
+    bool of_call = rc == RILLE_TYPE || rc == RILLE_FUNCTION;
+    return of_call ? ri_fail_in(self->stage.op, self->stage.scope, self->stage.clause, rc, err) : rc;
+}
+
 /* Unit: a slice of a batch of the input, or what is left of its results. */
 static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
@@ -350,7 +357,7 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             self->phase = PHASE_EVALUATE;
             break;
         case PHASE_EVALUATE:
-            RI_TRY(evaluate(self, err));
+            RI_TRY(in_clause(self, evaluate(self, err), err));
             ri_results_start(&self->results);
             self->phase = PHASE_RESULTS;
             break;
@@ -364,7 +371,8 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             if (stage->clause->kind == RI_CLAUSE_PRED) {
                 RI_TRY(keep_rows(self, err));
             } else {
-                RI_TRY(ri_results_next(&self->results, stage, self->in, &self->result, &more, err));
+                int rc = ri_results_next(&self->results, stage, self->in, &self->result, &more, err);
+                RI_TRY(in_clause(self, rc, err));
             }
             self->phase = more ? PHASE_RESULTS : self->next < self->batch->count ? PHASE_SLICE : PHASE_BATCH;
             *out = stage->out.count > 0 ? &stage->out : NULL;

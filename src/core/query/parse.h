@@ -11,6 +11,8 @@
 
 #include "ast.h"
 
+#include "../data/suggest.h"
+
 #define RI_SHOW_SIZE 96
 
 typedef struct ri_frame {
@@ -20,9 +22,8 @@ typedef struct ri_frame {
 
 typedef struct ri_parser {
     ri_arena *arena;
-    const char *text; /* NULL: positions mean nothing */
-    size_t text_len;
-    const char *rule;       /* the rule that is parsed, for messages; NULL: the query */
+    ri_origin origin;       /* origin.rule NULL: the query itself is parsed */
+    uint16_t clause;        /* the number of the one of :where, or of the rule, that is parsed; 0: none */
     const char **var_names; /* RI_QUERY_VARS_MAX of them */
     uint16_t var_count;
     const char **source_names;

@@ -47,47 +47,6 @@ static int parse_terms(ri_parser *parser, ri_items items, int position, ri_claus
 
 /* ---- patterns ---- */
 
-static bool is_form_name(const ri_form *form)
-{
-    static const char *const names[] = { "not", "not-join", "or", "or-join", "and" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (ri_form_is_symbol(form, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source, ri_clause *out)
-{
-    char show[RI_SHOW_SIZE];
-    ri_items items = ri_form_items(form);
-    if (items.count > 0 && is_form_name(&items.p[0])) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s needs parentheses: (%s ...)",
-                             ri_form_show(show, &items.p[0]), show);
-    }
-    out->kind = RI_CLAUSE_PATTERN;
-    out->source = source;
-    if (items.count > 0 && ri_form_is_source(&items.p[0])) {
-        RI_TRY(ri_parse_source(parser, &items.p[0], &out->source));
-        items = ri_items_rest(items, 1);
-    }
-    if (items.count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "%s is an empty clause: expected a pattern such as [?e :attr ?v]",
-                             ri_form_show(show, form));
-    }
-    if (out->source == RI_SOURCE_DEFAULT && parser->rule == NULL) {
-        return ri_parse_fail(
-            parser, RILLE_QUERY, form,
-            "pattern %s needs a source, because :in has no $: begin it with a source of :in, such as [$src ...]",
-            ri_form_show(show, form));
-    }
-    return parse_terms(parser, items, 0, out);
-}
-
-/* ---- predicates and functions ---- */
-
 typedef struct lookup_function {
     const char *name;
     int arity_min;
@@ -112,6 +71,79 @@ static const lookup_function *find_lookup_function(const char *name)
     return NULL;
 }
 
+static bool is_form_name(const ri_form *form)
+{
+    static const char *const names[] = { "not", "not-join", "or", "or-join", "and" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (ri_form_is_symbol(form, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* [> ?x 5]: a call without its parentheses. The symbol cannot be a term. */
+static int fail_call(const ri_parser *parser, const ri_form *form)
+{
+    char show[RI_SHOW_SIZE];
+    char name[RI_SHOW_SIZE];
+    const ri_form *first = &form->u.seq.items[0];
+    ri_form call = *form;
+    call.kind = RI_FORM_LIST;
+    (void)ri_form_show(name, first);
+    const ri_builtin *builtin = ri_builtin_find(name);
+    const lookup_function *lookup = find_lookup_function(name);
+    if (builtin == NULL && lookup == NULL) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, first,
+                             "symbol %s is not a constant: write ?%s for a variable, or [%s] to call a function", name,
+                             name, ri_form_show(show, &call));
+    }
+    if (builtin != NULL ? builtin->map == NULL : lookup->is_predicate) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is a predicate: write [%s], with parentheses", name,
+                             ri_form_show(show, &call));
+    }
+    return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is a function: write [(%s argument ...) ?result]", name, name);
+}
+
+static bool is_plain_symbol(const ri_form *form)
+{
+    return ri_form_is(form, RI_SYMBOL) && !ri_form_is_blank(form) && !ri_form_is_source(form) &&
+           form->u.v.as.p[0] != '?';
+}
+
+static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source, ri_clause *out)
+{
+    char show[RI_SHOW_SIZE];
+    ri_items items = ri_form_items(form);
+    if (items.count > 0 && is_form_name(&items.p[0])) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s needs parentheses: (%s ...)",
+                             ri_form_show(show, &items.p[0]), show);
+    }
+    if (items.count > 1 && is_plain_symbol(&items.p[0])) {
+        return fail_call(parser, form);
+    }
+    out->kind = RI_CLAUSE_PATTERN;
+    out->source = source;
+    if (items.count > 0 && ri_form_is_source(&items.p[0])) {
+        RI_TRY(ri_parse_source(parser, &items.p[0], &out->source));
+        items = ri_items_rest(items, 1);
+    }
+    if (items.count == 0) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is an empty clause: expected a pattern such as [?e :attr ?v]",
+                             ri_form_show(show, form));
+    }
+    if (out->source == RI_SOURCE_DEFAULT && parser->origin.rule == NULL) {
+        return ri_parse_fail(
+            parser, RILLE_QUERY, form,
+            "pattern %s needs a source, because :in has no $: begin it with a source of :in, such as [$src ...]",
+            ri_form_show(show, form));
+    }
+    return parse_terms(parser, items, 0, out);
+}
+
+/* ---- predicates and functions ---- */
+
 static int check_lookup_function(const ri_parser *parser, const ri_form *form, const lookup_function *fn,
                                  const ri_clause *clause)
 {
@@ -129,7 +161,7 @@ static int check_lookup_function(const ri_parser *parser, const ri_form *form, c
                              ri_form_show(show, form), fn->name, fn->usage);
     }
     uint16_t source = clause->terms[0].source;
-    if (source == RI_SOURCE_DEFAULT && parser->rule == NULL) {
+    if (source == RI_SOURCE_DEFAULT && parser->origin.rule == NULL) {
         return ri_parse_fail(parser, RILLE_QUERY, form, "function %s needs a source that is in :in", fn->name);
     }
     return 0;
@@ -213,8 +245,10 @@ int ri_parse_body(ri_parser *parser, ri_items items, uint16_t source, unsigned d
         return ri_fail_nomem(parser->err);
     }
     for (uint32_t i = 0; i < items.count; i++) {
+        parser->clause = depth == 1 ? (uint16_t)(i + 1) : parser->clause;
         RI_TRY(parse_clause(parser, &items.p[i], source, depth, false, &clauses[i]));
     }
+    parser->clause = depth == 1 ? 0 : parser->clause;
     *out = clauses;
     *count = (uint16_t)items.count;
     return 0;
@@ -369,7 +403,7 @@ static int parse_list(ri_parser *parser, const ri_form *form, uint16_t source, u
 static int parse_clause(ri_parser *parser, const ri_form *form, uint16_t source, unsigned depth, bool in_or,
                         ri_clause *out)
 {
-    *out = (ri_clause){ .offset = form->offset };
+    *out = (ri_clause){ .offset = form->offset, .number = parser->clause };
     if (depth > RI_QUERY_DEPTH_MAX) {
         return ri_parse_fail(parser, RILLE_LIMIT, form, "clauses are nested too deeply (the maximum depth is %d)",
                              RI_QUERY_DEPTH_MAX);

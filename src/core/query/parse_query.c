@@ -46,10 +46,16 @@ static int begin_section(const ri_parser *parser, const ri_form *keyword, sectio
             return 0;
         }
     }
+    char hint[RI_SUGGESTION_SIZE];
+    ri_suggest suggest =
+        ri_suggest_for((const char *)keyword->u.v.as.p, ri_form_is(keyword, RI_KEYWORD) ? keyword->u.v.len : 0);
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        ri_suggest_offer(&suggest, section_names[i], strlen(section_names[i]));
+    }
     return ri_parse_fail(parser, RILLE_SYNTAX, keyword,
-                         "%s is no section of a query: they are :find, :keys, :with, :in, :where, :order-by, :limit "
-                         "and :offset",
-                         ri_form_show(show, keyword));
+                         "unknown section %s%s; the sections of a query are :find, :keys, :strs, :syms, :with, :in, "
+                         ":where, :order-by, :limit and :offset",
+                         ri_form_show(show, keyword), ri_suggest_show(&suggest, ":", hint));
 }
 
 static bool begins_section(const ri_form *form)
@@ -201,11 +207,14 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
     }
     const ri_agg_def *def = ri_agg_find(out->agg);
     if (def == NULL) {
+        char hint[RI_SUGGESTION_SIZE];
+        ri_suggest suggest = ri_suggest_for(out->agg, strlen(out->agg));
+        ri_agg_suggest(&suggest);
         return ri_parse_fail(
             parser, RILLE_QUERY, form,
-            "%s is no aggregate: there are count, count-distinct, distinct, sum, min, max, avg, median, "
+            "unknown aggregate %s%s; the aggregates are count, count-distinct, distinct, sum, min, max, avg, median, "
             "variance and stddev",
-            out->agg);
+            out->agg, ri_suggest_show(&suggest, "", hint));
     }
     if (items.count == 3 && def->takes_n) {
         if (!ri_form_is(&items.p[1], RI_LONG) || items.p[1].u.v.as.i < 1 || items.p[1].u.v.as.i > INT32_MAX) {
@@ -221,9 +230,21 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
     return ri_parse_var(parser, &items.p[items.count - 1], &out->var);
 }
 
-static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
+static int fail_find(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
+    if (ri_form_is(form, RI_SYMBOL) && memchr(".?_$", form->u.v.as.p[0], 4) == NULL) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form, "expected a variable such as ?%s, got symbol %s",
+                             ri_form_show(show, form), show);
+    }
+    return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                         "expected a variable such as ?x or an aggregate such as (count ?x), got %s; the whole of "
+                         ":find can also be [?x ...], [?x ?y] or ?x .",
+                         ri_form_show(show, form));
+}
+
+static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
+{
     query->find_kind = RI_FIND_REL;
     if (items.count == 1 && items.p[0].kind == RI_FORM_VECTOR) {
         items = ri_form_items(&items.p[0]);
@@ -251,9 +272,7 @@ static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
         } else if (ri_form_is_var(&items.p[i])) {
             RI_TRY(ri_parse_var(parser, &items.p[i], &elem->var));
         } else {
-            return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[i],
-                                 "%s cannot be found: expected ?x, (count ?x); or all of [?x ...], [?x ?y], ?x .",
-                                 ri_form_show(show, &items.p[i]));
+            return fail_find(parser, &items.p[i]);
         }
     }
     query->find_count = (uint16_t)items.count;
@@ -415,7 +434,7 @@ static int parse_form(rille_query *query, const ri_form *form, rille_err *err)
 {
     ri_frame frame;
     frame.count = 0;
-    ri_parser parser = { .arena = &query->arena, .text = query->text, .text_len = query->text_len, .err = err };
+    ri_parser parser = { .arena = &query->arena, .origin = ri_origin_of_query(query), .err = err };
     parser.frame = &frame;
     const char *names[RI_QUERY_VARS_MAX];
     parser.var_names = names;

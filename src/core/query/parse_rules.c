@@ -118,7 +118,8 @@ static int parse_head(ri_parser *parser, const ri_form *head, ri_rule_branch *ou
 
 static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *out)
 {
-    parser->rule = NULL;
+    parser->origin.rule = NULL;
+    parser->clause = 0;
     *out = (ri_rule_branch){ .offset = form->offset };
     if (form->kind != RI_FORM_VECTOR || form->u.seq.count == 0) {
         return fail_definition(parser, form);
@@ -136,7 +137,7 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
                                  out->name);
         }
     }
-    parser->rule = out->name;
+    parser->origin.rule = out->name;
     ri_frame frame;
     frame.count = 0;
     parser->frame = &frame;
@@ -191,10 +192,11 @@ static void sort_names(ri_rules *rules)
     }
 }
 
-int ri_rules_parse_form(const ri_form *form, const rille_query *query, ri_arena *arena, ri_rules *out, rille_err *err)
+int ri_rules_parse_form(const ri_form *form, ri_text text, const rille_query *query, ri_arena *arena, ri_rules *out,
+                        rille_err *err)
 {
     *out = (ri_rules){ 0 };
-    ri_parser parser = { .arena = arena, .has_rules = true, .err = err };
+    ri_parser parser = { .arena = arena, .origin = { text, NULL, true }, .has_rules = true, .err = err };
     const char *only_default[] = { "$" };
     parser.source_names = query != NULL ? query->source_names : only_default;
     parser.source_count = query != NULL ? query->source_count : 1;
@@ -210,7 +212,7 @@ int ri_rules_parse_form(const ri_form *form, const rille_query *query, ri_arena 
                              RULES_MAX);
     }
     ri_rules rules = { ri_arena_array(arena, items.count, sizeof *rules.branches), items.count,
-                       ri_arena_array(arena, items.count, sizeof *rules.by_name) };
+                       ri_arena_array(arena, items.count, sizeof *rules.by_name), text };
     if (rules.branches == NULL || rules.by_name == NULL) {
         return ri_fail_nomem(err);
     }

@@ -20,16 +20,9 @@ int ri_parse_fail(const ri_parser *parser, int code, const ri_form *at, const ch
         message[0] = '\0';
     }
     va_end(args);
-    if (parser->rule != NULL) {
-        return ri_fail(parser->err, code, "rule %.60s: %.320s", parser->rule, message);
-    }
-    if (parser->text != NULL && at != NULL && at->offset != UINT32_MAX) {
-        unsigned line;
-        unsigned column;
-        ri_edn_position(parser->text, parser->text_len, at->offset, &line, &column);
-        return ri_fail(parser->err, code, "%u:%u: %.370s", line, column, message);
-    }
-    return ri_fail(parser->err, code, "%.390s", message);
+    (void)ri_fail(parser->err, code, "%.390s", message);
+    ri_err_at(parser->err, &parser->origin, at == NULL ? UINT32_MAX : at->offset, parser->clause);
+    return code;
 }
 
 /* Cut where a character begins. */
@@ -166,7 +159,7 @@ int ri_parse_vars(ri_parser *parser, ri_items items, const char *what, ri_var **
 
 int ri_parse_source(const ri_parser *parser, const ri_form *form, uint16_t *out)
 {
-    if (parser->rule != NULL && form->u.v.len == 1) {
+    if (parser->origin.rule != NULL && form->u.v.len == 1) {
         *out = RI_SOURCE_DEFAULT;
         return 0;
     }
@@ -177,7 +170,13 @@ int ri_parse_source(const ri_parser *parser, const ri_form *form, uint16_t *out)
         }
     }
     char show[RI_SHOW_SIZE];
-    return ri_parse_fail(parser, RILLE_QUERY, form, "source %s is not in :in: add it there", ri_form_show(show, form));
+    char hint[RI_SUGGESTION_SIZE];
+    ri_suggest suggest = ri_suggest_for((const char *)form->u.v.as.p, form->u.v.len);
+    for (uint16_t i = 0; i < parser->source_count; i++) {
+        ri_suggest_offer(&suggest, parser->source_names[i], strlen(parser->source_names[i]));
+    }
+    return ri_parse_fail(parser, RILLE_QUERY, form, "source %s is not in :in%s: add it there", ri_form_show(show, form),
+                         ri_suggest_show(&suggest, "", hint));
 }
 
 /* ---- bindings ---- */
@@ -288,9 +287,10 @@ int ri_parse_const(const ri_parser *parser, const ri_form *form, ri_value *out)
         return tuple_const(parser, form, out);
     }
     if (ri_form_is(form, RI_SYMBOL)) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "symbol %s is no constant: write ?%s for a variable, :%s for a keyword",
-                             ri_form_show(show, form), show, show);
+        return ri_parse_fail(
+            parser, RILLE_SYNTAX, form,
+            "symbol %s is not a constant: write ?%s for a variable, :%s for a keyword or \"%s\" for a string",
+            ri_form_show(show, form), show, show, show);
     }
     if (form->kind != RI_FORM_VALUE) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,

@@ -338,7 +338,7 @@ int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause
                                              "with a source of :in, such as ($src rule ?x)");
 }
 
-int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
+static int resolve_new(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
 {
     uint16_t source;
     *out = NULL;
@@ -372,6 +372,11 @@ int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *cla
     op->patterns = p;
     *out = p;
     return 0;
+}
+
+int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)
+{
+    return ri_fail_in(op, scope, clause, resolve_new(op, scope, clause, out, err), err);
 }
 
 /* ---- ranges ---- */

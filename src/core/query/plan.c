@@ -449,7 +449,7 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
             ri_outer_vars(&in->clauses[order[later]], &b.live);
         }
         ri_stage *input = *last;
-        RI_TRY(clause_stage(&b, last, err));
+        RI_TRY(ri_fail_in(op, in->scope, clause, clause_stage(&b, last, err), err));
         ri_stage *stage = *last;
         stage->clause = clause;
         stage->est_rows = est[at];

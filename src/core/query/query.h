@@ -19,6 +19,7 @@ typedef struct ri_input {
     rille_db *db;         /* borrowed until the op is made (which retains) */
     ri_table *table;      /* stays the caller's, must outlive the op */
     const ri_form *rules; /* borrowed until the op is made */
+    ri_text rules_text;   /* what they were read from, borrowed likewise */
 } ri_input;
 
 #define RI_ORDER_AS_WRITTEN UINT64_MAX
