@@ -256,3 +256,227 @@ describe("numbers of different types", function()
     conn:close()
   end)
 end)
+
+describe("results of functions", function()
+  after_each(support.cleanup)
+
+  local function lines(query, ...) return support.lines(assert(rille.q(query, ...))) end
+  local function fails(code, pattern, query, ...)
+    local result, message, got = rille.q(query, ...)
+    assert.is_nil(result)
+    assert.equal(code, got, message)
+    assert.matches(pattern, message)
+  end
+
+  it("may be false where they are bound", function()
+    rille.fn("test-odd", function(x) return x % 2 == 1 end)
+    rille.fn("test-none", function(x) if x > 1 then return x end end)
+    rille.fn("test-list", function(x) return { x > 1, false } end)
+    local list = { 1, 2, 3 }
+    assert.same({ "1 true", "2 false", "3 true" }, lines("[:find ?x ?y :in [?x ...] :where [(test-odd ?x) ?y]]", list))
+    assert.same({ "2" }, lines("[:find ?x :in [?x ...] :where [(test-odd ?x) ?y] [(= ?y false)]]", list))
+    assert.same({ "2" }, lines("[:find ?x :in [?x ...] ?y :where [(test-odd ?x) ?y]]", list, false))
+    assert.same({ "1", "3" }, lines("[:find ?x :in [?x ...] :where [(test-odd ?x)]]", list))
+    assert.same({ "2 2", "3 3" }, lines("[:find ?x ?y :in [?x ...] :where [(test-none ?x) ?y]]", list))
+    assert.same({ "1 false", "2 false", "2 true", "3 false", "3 true" },
+      lines("[:find ?x ?y :in [?x ...] :where [(test-list ?x) ?t] [(identity ?t) [?y ...]]]", list))
+    assert.same({ "1 false false", "2 true false", "3 true false" },
+      lines("[:find ?x ?y ?z :in [?x ...] :where [(test-list ?x) [?y ?z]]]", list))
+  end)
+
+  it("may be false when built in, stored or given, too", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("p/n", "long"), support.attr("p/b", "boolean") })
+    assert(conn:transact [=[ [{:p/n 1 :p/b false} {:p/n 2 :p/b true} {:p/n 3}] ]=])
+    local db = conn:db()
+    assert.same({ "1 false", "2 true", "3 false" },
+      lines("[:find ?n ?v :where [?e :p/n ?n] [(get-else $ ?e :p/b false) ?v]]", db))
+    assert.same({ "1 false", "2 true" }, lines("[:find ?n ?v :where [?e :p/n ?n] [(get-some $ ?e :p/b) [_ ?v]]]", db))
+    assert.same({ "3" }, lines("[:find ?n :where [?e :p/n ?n] [(missing? $ ?e :p/b)]]", db))
+    assert.same({ "1 false", "2 true", "3 false" },
+      lines("[:find ?n ?v :where [_ :p/n ?n] [(even? ?n) ?v]]", db))
+    assert.same({ "false", "true" }, lines("[:find ?v :in :where [(ground [true false]) [?v ...]]]"))
+    assert.same({ "false", "true" }, lines("[:find ?v :in [?v ...]]", { true, false }))
+    assert.same({ "1 false" }, lines("[:find ?a ?b :in [[?a ?b]]]", { { 1, false } }))
+    assert.same({ false }, rille.q("[:find [?v ...] :where [_ :p/n 1] [?e :p/n 1] [?e :p/b ?v]]", db))
+    assert.is_false(rille.q("[:find ?v . :where [?e :p/n 1] [?e :p/b ?v]]", db))
+    assert.is_false(rille.q("[:find (min ?v) . :where [_ :p/b ?v]]", db))
+    assert.same({ false, true }, rille.q("[:find (distinct ?v) . :where [_ :p/b ?v]]", db))
+    local seen = {}
+    for n, v in rille.rows("[:find ?n ?v :where [?e :p/n ?n] [?e :p/b ?v]]", db) do seen[n] = v end
+    assert.same({ [1] = false, [2] = true }, seen)
+    assert.same({ false, true }, assert(rille.q("[:find ?v :where [_ :p/b ?v] :order-by ?v]", db)):column(1))
+    conn:close()
+  end)
+
+  it("have no default of nil", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("p/n", "long"), support.attr("p/b", "boolean") })
+    assert(conn:transact [=[ [{:p/n 1}] ]=])
+    fails("QUERY", "not nil", "[:find ?v :where [?e :p/n] [(get-else $ ?e :p/b nil) ?v]]", conn:db())
+    fails("QUERY", "not nil", "[:find ?e :where [?e :p/n] (not [(get-else $ ?e :p/b nil) ?v])]", conn:db())
+    conn:close()
+  end)
+
+  it("have as many elements as a tuple binding has places", function()
+    local query = "[:find ?x ?y :in ?t :where [(untuple ?t) [?x ?y]]]"
+    local function tuple(text) return (assert(rille.edn.decode(text))) end
+    assert.same({ "1 2" }, lines(query, tuple "[1 2]"))
+    fails("TYPE", "%[1 2 3%].*expects 2 elements", query, tuple "[1 2 3]")
+    fails("TYPE", "%[1%].*expects 2 elements", query, tuple "[1]")
+    assert.same({ "1" }, lines("[:find ?x :in ?t :where [(untuple ?t) [?x _ _]]]", tuple "[1 2 3]"))
+    assert.same({ "1 2", "3 4" }, lines("[:find ?x ?y :in :where [(ground [[1 2] [3 4 5]]) [[?x ?y]]]]"))
+    fails("TYPE", "%[3%].*expects 2 elements or more", "[:find ?x ?y :in :where [(ground [[1 2] [3]]) [[?x ?y]]]]")
+    local input = "[:find ?x ?y :in [?x ?y]]"
+    assert.same({ "1 2" }, lines(input, { 1, 2 }))
+    fails("INPUT", "2", input, { 1, 2, 3 })
+    fails("INPUT", "2", input, { 1 })
+    local wide = assert(rille.q("[:find ?a ?b ?c :in [?a ?b ?c]]", { 1, 2, 3 }))
+    fails("INPUT", "row of 2 values", input, wide)
+    assert.same({ "1 2" }, lines("[:find ?x ?y :in [[?x ?y]]]", wide))
+  end)
+
+  it("parse values from text", function()
+    local function parsed(name, list)
+      return lines(("[:find ?s ?v :in [?s ...] :where [(%s ?s) ?v]]"):format(name), list)
+    end
+    assert.same({ "+7 7", "-0 0", "-12 -12", "007 7", "12 12" },
+      parsed("parse-long", { "12", "-12", "+7", "007", "-0", "", "-", "1.0", " 1", "1 ", "0x10", "1e3", "--1", "١" }))
+    local bounds = { "9223372036854775807", "-9223372036854775808", "9223372036854775808", "-9223372036854775809",
+      ("0"):rep(4000) .. "1", ("0"):rep(5000) .. "1" }
+    assert.equal(3, #assert(rille.q("[:find ?s :in [?s ...] :where [(parse-long ?s)]]", bounds)))
+    assert.same({ "+1.5 1.5", "-0.5 -0.5", "1 1.0", "1.5e3 1500.0", "1E-2 0.01" }, parsed("parse-double",
+      { "1", "+1.5", "-0.5", "1.5e3", "1E-2", "", ".", "1.", ".5", "1e", "1e999", "Infinity", "NaN", "##Inf", "1,5",
+        "0x1p3" }))
+    assert.same({ 3 }, rille.q("[:find [(count ?v) ...] :in [?s ...] :where [(parse-instant ?s) ?v]]",
+      { "2026", "2026-11-22", "2026-11-22T10:00:00Z", "yesterday", "", "2026-13-01", "22.11.2026" }))
+    assert.equal(1795341600000, rille.q("[:find ?n . :in ?s :where [(parse-instant ?s) ?v] [(long ?v) ?n]]",
+      "2026-11-22T10:00:00Z"))
+    fails("TYPE", "parse%-long expects a string", "[:find ?v :in ?s :where [(parse-long ?s) ?v]]", 1)
+  end)
+end)
+
+describe("infinities", function()
+  after_each(support.cleanup)
+
+  it("are doubles like others", function()
+    local conn = assert(rille.create(support.url()))
+    assert(conn:transact { support.attr("p/d", "double"), support.attr("p/n", "long") })
+    assert(conn:transact { { ["p/n"] = 1, ["p/d"] = math.huge }, { ["p/n"] = 2, ["p/d"] = -math.huge },
+      { ["p/n"] = 3, ["p/d"] = 0.5 } })
+    local db = conn:db()
+    local function lines(query, ...) return support.lines(assert(rille.q(query, ...))) end
+    assert.same({ "1" }, lines("[:find ?n :where [?e :p/d ##Inf] [?e :p/n ?n]]", db))
+    assert.same({ "2" }, lines("[:find ?n :where [?e :p/d ##-Inf] [?e :p/n ?n]]", db))
+    assert.same({ "1" }, lines("[:find ?n :in $ ?d :where [?e :p/d ?d] [?e :p/n ?n]]", db, math.huge))
+    assert.same({ "1" }, lines({ find = { "?n" }, where = { { "?e", "p/d", math.huge }, { "?e", "p/n", "?n" } } }, db))
+    assert.same({ "2", "3" }, lines("[:find ?n :where [?e :p/d ?d] [(< ?d ##Inf)] [?e :p/n ?n]]", db))
+    assert.same({ "1" }, lines("[:find ?n :where [(ground [1.0 ##Inf]) [?d ...]] [?e :p/d ?d] [?e :p/n ?n]]", db))
+    for n, sum in ipairs { math.huge, -math.huge, 1.5 } do
+      assert.equal(sum, rille.q("[:find ?x . :in $ ?n :where [?e :p/n ?n] [?e :p/d ?d] [(+ ?d 1) ?x]]", db, n))
+    end
+    assert.same({ math.huge, math.huge },
+      rille.q("[:find [(sum ?d) (avg ?d)] :where [?e :p/d ?d] [(> ?d 0)]]", db))
+    local _, _, code = rille.q("[:find (sum ?d) :where [_ :p/d ?d]]", db)
+    assert.equal("LIMIT", code)
+    _, _, code = rille.q("[:find ?x :where [_ :p/d ?d] [(- ?d ?d) ?x]]", db)
+    assert.equal("LIMIT", code)
+    _, _, code = rille.q("[:find ?e :where [?e :p/d ##NaN]]", db)
+    assert.equal("SYNTAX", code)
+    assert.matches("?e :p/d ##Inf]", assert(rille.prepare("[:find ?e :where [?e :p/d ##Inf]]")):text(), 1, true)
+    conn:close()
+  end)
+end)
+
+describe("the count of min and max", function()
+  local data = { 5, 3, 9, 1, 7 }
+
+  it("may be an input", function()
+    local query = "[:find (max ?n ?x) (min ?n ?x) :in ?n [?x ...]]"
+    assert.same({ { 9, 7 }, { 1, 3 } }, assert(rille.q(query, 2, data))[1])
+    assert.same({ { 9, 7, 5, 3, 1 }, { 1, 3, 5, 7, 9 } }, assert(rille.q(query, 99, data))[1])
+    local prepared = assert(rille.prepare(query))
+    assert.same({ "(max ?n ?x)", "(min ?n ?x)" }, prepared:columns())
+    assert.matches("%(max %?n %?x%)", prepared:text())
+    assert.same({ { 9, 7 } }, assert(rille.q("[:find (max ?n ?x) :in [?n _] [?x ...] :order-by (max ?n ?x)]",
+      { 2, 0 }, data))[1])
+  end)
+
+  it("must be one integer, 1 or greater", function()
+    local query = "[:find (max ?n ?x) :in ?n [?x ...]]"
+    for _, wrong in ipairs { 0, -1, 1.5, "2" } do
+      local result, message, code = rille.q(query, wrong, data)
+      assert.is_nil(result)
+      assert.equal("INPUT", code)
+      assert.matches("count of 1 or more", message)
+    end
+    for _, text in ipairs { "[:find (max ?n ?x) :in [?n ...] [?x ...]]",
+      "[:find (max ?n ?x) :in [?x ...] :where [(identity ?x) ?n]]", "[:find (max ?n ?x) :in [?x ...]]" } do
+      local result, message, code = rille.prepare(text)
+      assert.is_nil(result)
+      assert.equal("QUERY", code)
+      assert.matches("an input with one value", message)
+    end
+  end)
+end)
+
+describe("limits within a batch", function()
+  local MIB = 1024 * 1024
+
+  it("bind where a text doubles again and again", function()
+    local clauses = {}
+    for i = 1, 17 do clauses[i] = ("[(str ?x%d ?x%d) ?x%d]"):format(i - 1, i - 1, i) end
+    local list = {}
+    for i = 1, 1024 do list[i] = ("%032d"):format(i) end
+    local query = "[:find (count ?x17) . :in [?x0 ...] :where " .. table.concat(clauses, " ") .. "]"
+    local result, _, code = rille.q(query, list, rille.options { memory_bytes = 8 * MIB })
+    assert.is_nil(result)
+    assert.equal("LIMIT", code)
+  end)
+
+  it("do not fail what can be done in parts", function()
+    local conn = assert(rille.create("mem:"))
+    assert(conn:transact { support.attr("p/text", "string") })
+    for i = 1, 4 do
+      local rows = {}
+      for j = 1, 16 do rows[j] = { ["p/text"] = ("%d "):format(i * 100 + j) .. ("x"):rep(MIB / 2) } end
+      assert(conn:transact(rows))
+    end
+    local small = rille.options { memory_bytes = 16 * MIB } -- of 32 MiB of texts
+    assert.equal(64, rille.q("[:find (count ?e) . :where [?e :p/text ?t] [(includes? ?t \"x\")]]", conn:db(), small))
+    assert.equal(64, rille.q("[:find (count ?e) . :where [?e :p/text ?t] [(upper-case ?t) ?u] [(count ?u) ?n]]",
+      conn:db(), small))
+    local rows = 0
+    for text in rille.rows("[:find ?t :where [_ :p/text ?t]]", conn:db(), small) do
+      rows = rows + 1
+      assert.equal(MIB / 2 + 4, #text)
+    end
+    assert.equal(64, rows)
+    local result, _, code = rille.q("[:find ?t :where [_ :p/text ?t]]", conn:db(), small)
+    assert.is_nil(result) -- all of them at once are too many
+    assert.equal("LIMIT", code)
+    conn:close()
+  end)
+
+  it("cover inputs, and results while they grow", function()
+    local list = {}
+    for i = 1, 100000 do list[i] = i end
+    for _, query in ipairs { "[:find (count ?x) . :in [?x ...]]", "[:find ?x :in [?x ...]]" } do
+      local result, message, code = rille.q(query, list, rille.options { memory_bytes = 256 * 1024 })
+      assert.is_nil(result)
+      assert.equal("LIMIT", code)
+      assert.matches("more memory than its limit", message)
+    end
+    assert.equal(100000, rille.q("[:find (count ?x) . :in [?x ...]]", list, rille.options { memory_bytes = 16 * MIB }))
+  end)
+
+  it("bind between calls of Lua functions", function()
+    rille.fn("test-large", function() return ("x"):rep(MIB) end)
+    local list = {}
+    for i = 1, 1024 do list[i] = i end
+    local result, _, code = rille.q("[:find (count ?x) . :in [?x ...] :where [(test-large ?x) ?y] [(count ?y) ?n]]",
+      list, rille.options { memory_bytes = 8 * MIB })
+    assert.is_nil(result)
+    assert.equal("LIMIT", code)
+  end)
+end)

@@ -42,7 +42,8 @@ end
 local functions = core.functions -- by name; they belong to the Lua state
 
 ---Lets query text call a Lua function: `[(name ?x ?y) ?z]`, or `[(name ?x)]` as a predicate. It gets the values of one
----row and gives a value; nil and false drop the row. It stays registered for this Lua state.
+---row and returns a value. nil drops the row, and so does false where the call is a predicate. Where its result is
+---bound, false is a value. The function stays registered for this Lua state.
 ---@param name string
 ---@param f fun(...): any
 function M.fn(name, f)

@@ -86,15 +86,16 @@ local function distinct_envs(envs)
 end
 
 -- All ways to bind a value to ?x, [?x ...], [?x _ ?y] or [[?x ?y]].
-local function bind_form(env, form, value, out)
+local function bind_form(env, form, value, out, wider)
   if not is_tag(form, "vector") then
     env = bind(env, form, value)
     if env then out[#out + 1] = env end
   elseif is_sym(form[2]) and form[2].name == "..." then
     for _, item in ipairs(value) do bind_form(env, form[1], item, out) end
   elseif is_tag(form[1], "vector") and #form == 1 then
-    for _, row in ipairs(value) do bind_form(env, form[1], row, out) end
+    for _, row in ipairs(value) do bind_form(env, form[1], row, out, true) end
   else
+    if #value < #form or (#value > #form and not wider) then fail("TYPE", "a tuple is not as long as its binding") end
     for i, inner in ipairs(form) do
       env = env and bind(env, inner, value[i] == nil and NIL or value[i])
     end

@@ -279,6 +279,9 @@ F["starts-with?"] = function(s, p) return text("starts-with?", s):sub(1, #text("
 F["ends-with?"] = function(s, p) return #p <= #s and text("ends-with?", s):sub(#s - #p + 1) == p end
 F["includes?"] = function(s, p) return text("includes?", s):find(text("includes?", p), 1, true) ~= nil end
 F["blank?"] = function(s) return s == NIL or text("blank?", s):find("^%s*$") ~= nil end
+F["parse-long"] = function(s)
+  return text("parse-long", s):find("^[+-]?%d+$") and #s < 16 and tonumber((s:gsub("^%+", ""))) or NIL
+end
 F.keyword = function(a, b)
   if type(a) == "table" and a.tag == "kw" then return a end
   return edn.kw(b and a .. "/" .. b or a)

@@ -272,6 +272,13 @@ function Gen:fn()
   if roll == 0 and long then return ("[(%s %s %d) %s]"):format(rng:pick({ "+", "-", "*", "max" }), long, rng:below(4),
     self:var("long", 70)) end
   if roll == 1 and long then return ("[(mod %s 3) %s]"):format(long, self:var("long", 60)) end
+  if roll == 2 and text and rng:chance(25) then
+    return ("[(parse-long %s) %s]"):format(text, self:var("long", 60))
+  end
+  if roll == 2 and long and rng:chance(25) then
+    local digits = self:new_var("string")
+    return ("[(str %s) %s] [(parse-long %s) %s]"):format(long, digits, digits, self:var("long", 60))
+  end
   if roll == 2 and text then return ("[(str %s \"!\") %s]"):format(text, self:new_var("string")) end
   if roll == 3 then
     return ("[(ground [%d %d 3]) [%s ...]]"):format(rng:below(4), rng:below(8), self:var("long", 50))

@@ -75,6 +75,8 @@ void rl_push_column_name(lua_State *L, const rille_query *query, uint16_t column
         lua_pushstring(L, query->keys[column]);
     } else if (elem->agg == NULL) {
         lua_pushstring(L, var[0] == '?' ? var + 1 : var);
+    } else if (elem->arg_var != RI_NO_VAR) {
+        lua_pushfstring(L, "(%s %s %s)", elem->agg, query->var_names[elem->arg_var], var);
     } else if (elem->arg.type == RI_LONG) {
         lua_pushfstring(L, "(%s %d %s)", elem->agg, (int)elem->arg.as.i, var);
     } else {

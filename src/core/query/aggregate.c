@@ -225,6 +225,12 @@ static inline void add_long(ri_total *t, uint64_t word)
 
 static void add_double(ri_total *t, double d)
 {
+    if (isinf(d)) {
+        t->infinite += d;
+        t->has_infinite = true;
+        t->has_double = true;
+        return;
+    }
     double sum = t->sum + d;
     t->rest += fabs(t->sum) >= fabs(d) ? (t->sum - sum) + d : (d - sum) + t->sum;
     t->sum = sum;

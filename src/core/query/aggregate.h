@@ -26,7 +26,9 @@ typedef struct ri_total {
     uint64_t high;
     double sum; /* the sum of doubles is sum + rest */
     double rest;
+    double infinite; /* the sum of infinities, which stay apart: they would spoil the rest */
     bool has_double;
+    bool has_infinite;
 } ri_total;
 
 typedef struct ri_moments {

@@ -11,6 +11,9 @@
 /* 2^64 * high + low, rounded. */
 static double total_double(const ri_total *t)
 {
+    if (t->has_infinite) {
+        return t->infinite;
+    }
     uint64_t low = t->low;
     uint64_t high = t->high;
     bool negative = high >> 63 != 0;
@@ -22,9 +25,10 @@ static double total_double(const ri_total *t)
     return (negative ? -d : d) + t->sum + t->rest;
 }
 
-static int finite_result(const ri_agg *agg, double d, ri_value *out, rille_err *err)
+/* Infinite only where one of the values was. */
+static int double_result(const ri_agg *agg, double d, bool has_infinite, ri_value *out, rille_err *err)
 {
-    if (!isfinite(d)) {
+    if (isnan(d) || (isinf(d) && !has_infinite)) {
         return ri_fail(err, RILLE_LIMIT, "aggregate %s overflows a double", ri_agg_name(agg));
     }
     *out = ri_double(d);
@@ -34,7 +38,7 @@ static int finite_result(const ri_agg *agg, double d, ri_value *out, rille_err *
 static int sum_result(const ri_agg *agg, const ri_total *t, ri_value *out, rille_err *err)
 {
     if (t->has_double) {
-        return finite_result(agg, total_double(t), out, err);
+        return double_result(agg, total_double(t), t->has_infinite, out, err);
     }
     if (t->high != (t->low >> 63 != 0 ? UINT64_MAX : 0)) {
         return ri_fail(err, RILLE_LIMIT, "aggregate sum overflows a long: sum doubles with [(double ?x) ?y]");
@@ -136,7 +140,7 @@ static int table_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *
         const ri_value *b = &values[count / 2];
         double half_a = (a->type == RI_DOUBLE ? a->as.d : (double)a->as.i) / 2;
         double half_b = (b->type == RI_DOUBLE ? b->as.d : (double)b->as.i) / 2;
-        *out = ri_double(half_a + half_b);
+        rc = double_result(agg, half_a + half_b, true, out, err);
     }
     ri_meter_give(agg->arena.meter, found.cap * sizeof *values);
     ri_free(found.values);
@@ -177,7 +181,8 @@ int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, r
     case AGG_SUM:
         return sum_result(agg, &agg->totals[group], out, err);
     case AGG_AVG:
-        return finite_result(agg, total_double(&agg->totals[group]) / (double)agg->counts[group], out, err);
+        return double_result(agg, total_double(&agg->totals[group]) / (double)agg->counts[group],
+                             agg->totals[group].has_infinite, out, err);
     case AGG_MIN:
     case AGG_MAX:
         if (agg->n > 0) {
@@ -185,9 +190,9 @@ int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, r
         }
         return ri_value_copy(arena, &agg->best[group], out) ? 0 : ri_fail_nomem(err);
     case AGG_VARIANCE:
-        return finite_result(agg, agg->moments[group].squares / (double)agg->counts[group], out, err);
+        return double_result(agg, agg->moments[group].squares / (double)agg->counts[group], false, out, err);
     case AGG_STDDEV:
-        return finite_result(agg, sqrt(agg->moments[group].squares / (double)agg->counts[group]), out, err);
+        return double_result(agg, sqrt(agg->moments[group].squares / (double)agg->counts[group]), false, out, err);
     case AGG_MEDIAN:
     case AGG_DISTINCT:
         return table_result(agg, group, arena, out, err);

@@ -113,6 +113,7 @@ typedef struct ri_find_elem {
     const char *agg; /* NULL: the variable itself; else "count", "sum", "min", "max", "avg", "count-distinct" ... */
     ri_var var;
     ri_value arg;    /* (min n ?x): n; NIL none */
+    ri_var arg_var;  /* (min ?n ?x): ?n, an input of one value; RI_NO_VAR none */
     uint32_t offset; /* in the text; UINT32_MAX none */
 } ri_find_elem;
 

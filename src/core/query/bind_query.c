@@ -61,6 +61,22 @@ static int check_result_var(const rille_query *query, const ri_varset *bound, ri
     return RILLE_QUERY;
 }
 
+/* How many values (min ?n ?x) takes is known before the query runs: ?n is an input of one value. */
+static int check_count_var(const rille_query *query, const ri_find_elem *elem, rille_err *err)
+{
+    bool found = elem->arg_var == RI_NO_VAR;
+    for (uint16_t i = 0; i < query->in_count; i++) {
+        const ri_binding *binding = &query->in[i].binding;
+        bool one_row =
+            query->in[i].kind == RI_IN_BINDING && (binding->kind == RI_BIND_SCALAR || binding->kind == RI_BIND_TUPLE);
+        for (uint16_t j = 0; one_row && j < binding->var_count; j++) {
+            found = found || binding->vars[j] == elem->arg_var;
+        }
+    }
+    const char *format = "the count of aggregate %s must be a number or an input with one value, not %s";
+    return found ? 0 : ri_fail(err, RILLE_QUERY, format, elem->agg, query->var_names[elem->arg_var]);
+}
+
 int ri_bind_query(rille_query *query, rille_err *err)
 {
     ri_bind_scope scope = scope_of_query(query, NULL, err);
@@ -72,6 +88,7 @@ int ri_bind_query(rille_query *query, rille_err *err)
     }
     for (uint16_t i = 0; i < query->find_count; i++) {
         RI_TRY(check_result_var(query, &bound, query->find[i].var, query->find[i].offset, ":find", err));
+        RI_TRY(check_count_var(query, &query->find[i], err));
     }
     for (uint16_t i = 0; i < query->with_count; i++) {
         RI_TRY(check_result_var(query, &bound, query->with[i], UINT32_MAX, ":with", err));

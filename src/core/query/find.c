@@ -53,6 +53,18 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     return true;
 }
 
+/* The n of (min n ?x), NIL: none. */
+static int aggregate_count(const rille_op *op, const ri_find_elem *elem, ri_value *n, rille_err *err)
+{
+    *n = elem->arg_var == RI_NO_VAR ? elem->arg : op->scope.fixed[elem->arg_var];
+    if (elem->arg_var != RI_NO_VAR && (n->type != RI_LONG || n->as.i < 1 || n->as.i > INT32_MAX)) {
+        char shown[96];
+        return ri_fail(err, RILLE_INPUT, "input %s is %s, but aggregate %s expects a count of 1 or more",
+                       op->query->var_names[elem->arg_var], ri_value_show(shown, sizeof shown, n), elem->agg);
+    }
+    return 0;
+}
+
 static int find_aggregates(ri_find *find, rille_err *err)
 {
     const rille_query *query = find->op->query;
@@ -66,8 +78,10 @@ static int find_aggregates(ri_find *find, rille_err *err)
         if (def == NULL) {
             return ri_fail(err, RILLE_QUERY, "unknown aggregate %s", elem->agg);
         }
+        ri_value n;
+        RI_TRY(aggregate_count(find->op, elem, &n, err));
         find->aggregates = true;
-        RI_TRY(ri_agg_new(def, elem->arg.type == RI_NIL ? NULL : &elem->arg, find->op->meter, &find->aggs[i], err));
+        RI_TRY(ri_agg_new(def, n.type == RI_NIL ? NULL : &n, find->op->meter, &find->aggs[i], err));
     }
     if (!find->aggregates) {
         return 0;

@@ -36,6 +36,7 @@ int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const 
 extern const ri_builtin ri_compare_functions[];
 extern const ri_builtin ri_number_functions[];
 extern const ri_builtin ri_text_functions[];
+extern const ri_builtin ri_parse_functions[];
 extern const ri_builtin ri_value_functions[];
 
 #endif

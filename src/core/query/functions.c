@@ -8,7 +8,7 @@
 #include "function.h"
 
 static const ri_builtin *const lists[] = { ri_compare_functions, ri_number_functions, ri_text_functions,
-                                           ri_value_functions };
+                                           ri_parse_functions, ri_value_functions };
 #define LIST_COUNT (sizeof lists / sizeof *lists)
 
 const ri_builtin *ri_builtin_find(const char *name)

@@ -40,7 +40,8 @@ typedef struct ri_builtin {
 /* Comparison: = == not= != < > <= >= (chains), compare. Numbers: + - * / quot rem mod inc dec abs min max long double,
  * even? odd? pos? neg? zero?. Any value: identity ground untuple tuple, nil? some? true? false? not, keyword name
  * namespace; tuples: count empty? contains? get nth. Strings: str subs upper-case lower-case trim split join count
- * empty?, starts-with? ends-with? includes? blank?. NULL: unknown. Functions see whole strings, never stubs. < > <= >=
+ * empty?, starts-with? ends-with? includes? blank?; text as values:
+ * parse-long parse-double parse-instant. NULL: unknown. Functions see whole strings, never stubs. < > <= >=
  * and arithmetic refuse what they cannot do with RILLE_TYPE. A filter sets every keep[i] to 0 or 1. A function's result
  * may borrow from its arguments. Either filter or map is there, never both. */
 const ri_builtin *ri_builtin_find(const char *name);

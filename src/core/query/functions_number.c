@@ -3,8 +3,8 @@
  * Arithmetic: + - * / quot rem mod inc dec abs min max long double, even? odd? pos? neg? zero?
  *
  * Longs are exact: what leaves int64 is an error (RILLE_LIMIT), never a rounded or wrapped number. A long with a double
- * gives a double. / of longs gives a long when it is exact, else a double. Doubles that would become infinite are an
- * error too, as infinity is no value.
+ * gives a double. / of longs gives a long when it is exact, else a double. Doubles that become
+ * infinite are an error too, unless one of them was.
  */
 #include "function.h"
 
@@ -161,7 +161,7 @@ static int double_pair(operation op, const ri_value *va, const ri_value *vb, ri_
         *out = ri_number_cmp(va, vb) >= 0 ? *va : *vb;
         return 0;
     }
-    if (!isfinite(r)) {
+    if (isnan(r) || (isinf(r) && isfinite(a) && isfinite(b))) {
         return fail_overflow(err, op, va, vb);
     }
     *out = ri_double(r);

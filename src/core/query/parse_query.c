@@ -216,10 +216,12 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
             "variance and stddev",
             out->agg, ri_suggest_show(&suggest, "", hint));
     }
-    if (items.count == 3 && def->takes_n) {
+    if (items.count == 3 && def->takes_n && ri_form_is_var(&items.p[1])) {
+        RI_TRY(ri_parse_var(parser, &items.p[1], &out->arg_var));
+    } else if (items.count == 3 && def->takes_n) {
         if (!ri_form_is(&items.p[1], RI_LONG) || items.p[1].u.v.as.i < 1 || items.p[1].u.v.as.i > INT32_MAX) {
             return ri_parse_fail(parser, RILLE_QUERY, &items.p[1],
-                                 "found %s, but the first argument of %s must be a count of 1 or more",
+                                 "found %s, but the first argument of %s must be a count of 1 or more, or an input",
                                  ri_form_show(show, &items.p[1]), out->agg);
         }
         out->arg = items.p[1].u.v;
@@ -266,7 +268,7 @@ static int parse_find(ri_parser *parser, ri_items items, rille_query *query)
     }
     for (uint32_t i = 0; i < items.count; i++) {
         ri_find_elem *elem = &query->find[i];
-        *elem = (ri_find_elem){ .offset = items.p[i].offset };
+        *elem = (ri_find_elem){ .arg_var = RI_NO_VAR, .offset = items.p[i].offset };
         if (items.p[i].kind == RI_FORM_LIST) {
             RI_TRY(parse_aggregate(parser, &items.p[i], elem));
         } else if (ri_form_is_var(&items.p[i])) {
@@ -319,14 +321,15 @@ static int parse_keys(const ri_parser *parser, const ri_form *at, ri_items items
 static bool same_elem(const ri_find_elem *a, const ri_find_elem *b)
 {
     bool same_agg = (a->agg == NULL) == (b->agg == NULL) && (a->agg == NULL || strcmp(a->agg, b->agg) == 0);
-    return same_agg && a->var == b->var && a->arg.type == b->arg.type && a->arg.as.u == b->arg.as.u;
+    return same_agg && a->var == b->var && a->arg_var == b->arg_var && a->arg.type == b->arg.type &&
+           a->arg.as.u == b->arg.as.u;
 }
 
 /* The place in :find of ?x or (count ?x). */
 static int find_elem(ri_parser *parser, const ri_form *form, const rille_query *query, uint16_t *out)
 {
     char show[RI_SHOW_SIZE];
-    ri_find_elem elem = { 0 };
+    ri_find_elem elem = { .arg_var = RI_NO_VAR };
     if (form->kind == RI_FORM_LIST) {
         RI_TRY(parse_aggregate(parser, form, &elem));
     } else {

@@ -6,6 +6,7 @@
  */
 #include "parse.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -232,6 +233,17 @@ int ri_parse_binding(ri_parser *parser, const ri_form *form, ri_binding *out)
 
 /* ---- constants ---- */
 
+/* The scalar that a form is. Infinities are no values of EDN, but of attributes, and so of queries; NaN is neither. */
+static bool scalar_of(const ri_form *form, ri_value *out)
+{
+    if (form->kind == RI_FORM_DOUBLE && !isnan(form->u.v.as.d)) {
+        *out = ri_double(form->u.v.as.d);
+        return true;
+    }
+    *out = form->u.v;
+    return form->kind == RI_FORM_VALUE && form->u.v.type != RI_SYMBOL;
+}
+
 /* Writes the element values of a vector or set one after the other: a TUPLE's bytes. */
 static int write_elements(const ri_parser *parser, const ri_form *form, unsigned depth, ri_buf *buf)
 {
@@ -242,8 +254,9 @@ static int write_elements(const ri_parser *parser, const ri_form *form, unsigned
     }
     for (uint32_t i = 0; i < form->u.seq.count; i++) {
         const ri_form *item = &form->u.seq.items[i];
-        if (item->kind == RI_FORM_VALUE && item->u.v.type != RI_SYMBOL) {
-            ri_value_write(buf, &item->u.v);
+        ri_value scalar;
+        if (scalar_of(item, &scalar)) {
+            ri_value_write(buf, &scalar);
         } else if (item->kind == RI_FORM_VECTOR || item->kind == RI_FORM_SET) {
             ri_buf inner = { 0 };
             int rc = write_elements(parser, item, depth + 1, &inner);
@@ -292,12 +305,13 @@ int ri_parse_const(const ri_parser *parser, const ri_form *form, ri_value *out)
             "symbol %s is not a constant: write ?%s for a variable, :%s for a keyword or \"%s\" for a string",
             ri_form_show(show, form), show, show, show);
     }
-    if (form->kind != RI_FORM_VALUE) {
+    ri_value scalar;
+    if (!scalar_of(form, &scalar)) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form,
                              "%s cannot be a constant in a query: expected a scalar, a vector or a set",
                              ri_form_show(show, form));
     }
-    return ri_value_copy(parser->arena, &form->u.v, out) ? 0 : ri_fail_nomem(parser->err);
+    return ri_value_copy(parser->arena, &scalar, out) ? 0 : ri_fail_nomem(parser->err);
 }
 
 /* ---- terms ---- */

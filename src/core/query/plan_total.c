@@ -74,6 +74,9 @@ static const function_row functions[] = {
     { "ends-with?", NEED_STRINGS, BOOLS },
     { "includes?", NEED_STRINGS, BOOLS },
     { "blank?", NEED_STRINGS, BOOLS },
+    { "parse-long", NEED_STRINGS, LONGS },
+    { "parse-double", NEED_STRINGS, NUMBERS },
+    { "parse-instant", NEED_STRINGS, RI_TYPES_ONE(RI_INSTANT) },
     { "identity", NEED_NOTHING, RI_TYPES_ALL },
     { "ground", NEED_NOTHING, RI_TYPES_ALL },
     { "tuple", NEED_NEVER, TUPLES },
@@ -155,13 +158,19 @@ static bool is_tuple(const ri_value *v)
 }
 
 /* A constant collection fits its binding, whatever the row. */
-static bool fits_binding(const ri_value *v, ri_binding_kind kind)
+static bool fits_binding(const ri_value *v, const ri_binding *binding)
 {
     ri_reader reader = ri_reader_of(v->as.p, is_tuple(v) ? v->len : 0);
     bool fits = is_tuple(v);
-    while (fits && kind == RI_BIND_RELATION && ri_reader_left(&reader) > 0) {
+    while (fits && binding->kind == RI_BIND_RELATION && ri_reader_left(&reader) > 0) {
         ri_value element = ri_value_read(&reader);
-        fits = !reader.bad && is_tuple(&element);
+        ri_reader inner = ri_reader_of(element.as.p, is_tuple(&element) ? element.len : 0);
+        uint16_t width = 0;
+        while (width < binding->var_count && ri_reader_left(&inner) > 0 && !inner.bad) {
+            (void)ri_value_read(&inner);
+            width++;
+        }
+        fits = !reader.bad && width == binding->var_count;
     }
     return fits;
 }
@@ -174,7 +183,7 @@ static bool binding_may_fail(const ri_scope *scope, const ri_clause *clause)
     }
     const ri_value *value = clause->term_count > 0 ? ri_term_const(scope, &clause->terms[0]) : NULL;
     bool ground = strcmp(clause->name, "ground") == 0 && value != NULL;
-    return !ground || kind == RI_BIND_TUPLE || !fits_binding(value, kind);
+    return !ground || kind == RI_BIND_TUPLE || !fits_binding(value, &clause->binding);
 }
 
 /* A lookup ref as the entity is an error where its attribute is not unique. */

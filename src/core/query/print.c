@@ -167,7 +167,10 @@ static void put_elem(const printer *p, const ri_find_elem *elem)
     ri_buf_put_text(p->out, "(");
     ri_buf_put_text(p->out, elem->agg);
     ri_buf_put_text(p->out, " ");
-    if (elem->arg.type != RI_NIL) {
+    if (elem->arg_var != RI_NO_VAR) {
+        put_var(p, elem->arg_var);
+        ri_buf_put_text(p->out, " ");
+    } else if (elem->arg.type != RI_NIL) {
         ri_edn_write_value(p->out, &elem->arg);
         ri_buf_put_text(p->out, " ");
     }

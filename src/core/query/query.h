@@ -53,7 +53,7 @@ ri_io *ri_op_io(rille_op *op);
  * until the next step. */
 const ri_vec *ri_op_rows(const rille_op *op, uint32_t *count);
 /* The pending call: function name, arguments (vec or constant) and row count. The host puts a result a row (ri_vec_set
- * into out from row 0; RI_NIL or false drops the row) and steps on. Bytes given must live until the op's next call or
+ * into out from row 0; RI_NIL drops the row, and so does false where the clause is a predicate) and steps on. Bytes given must live until the op's next call or
  * release: allocate them in *arena. */
 typedef struct ri_call {
     const char *name;
