@@ -87,11 +87,14 @@ static uint32_t slice_rows(const call_stage *self)
     for (unsigned i = 0; i < self->arg_count; i++) {
         bool is_var = self->arg_vars[i] != RI_NO_VAR;
         of_row += is_var ? 0 : self->args[i].value.len;
-        bytes = bytes || !is_var || !ri_type_is_word(self->batch->cols[self->arg_vars[i]].type);
+        bytes = bytes || (is_var && !ri_type_is_word(self->batch->cols[self->arg_vars[i]].type));
     }
     uint32_t left = self->batch->count - self->next;
+    if (!bytes) {
+        return of_row * left <= SLICE_BYTES ? left : of_row < SLICE_BYTES ? (uint32_t)(SLICE_BYTES / of_row) : 1;
+    }
     uint64_t sum = 0;
-    for (uint32_t n = 0; bytes && n < left; n++) {
+    for (uint32_t n = 0; n < left; n++) {
         sum += of_row;
         for (unsigned i = 0; i < self->arg_count && sum <= SLICE_BYTES; i++) {
             if (self->arg_vars[i] != RI_NO_VAR) {
