@@ -371,10 +371,16 @@ TEST(disk__makes_names_durable_that_it_only_found)
     forget_calls();
     CHECK_RC(swap_head(&mine, &head.revision, "base+1", 4, true), RILLE_OK);
     CHECK(strcmp(faults.dir_syncs, test_join("db ", parent, " heads ").text) == 0);
+    CHECK_EQ_INT(faults.file_syncs, 2); /* what was there, and what came behind it */
     forget_calls();
     CHECK_RC(swap_head(&mine, &head.revision, "base+1+2", 6, true), RILLE_OK);
     CHECK(strcmp(faults.dir_syncs, "") == 0);
     CHECK_EQ_INT(faults.file_syncs, 1);
+    rille_revision seen = head.revision;
+    CHECK_RC(swap_head(&mine, &seen, "base+1+2+3", 8, false), RILLE_OK);
+    forget_calls();
+    CHECK_RC(swap_head(&mine, &seen, "base+1+2+3+4", 10, true), RILLE_OK);
+    CHECK_EQ_INT(faults.file_syncs, 2);
 
     CHECK_RC(put_blob(&mine, 0xab, 2), RILLE_OK);
     CHECK(strcmp(faults.dir_syncs, "blobs ab ") == 0);

@@ -133,13 +133,89 @@ TEST(file__drops_nothing_behind_a_link)
         for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
             CHECK(test_file_write(test_join(other.text, names[j], "").text, "x", 1));
         }
-        CHECK_RC(test_set_head(store, "side", "head", 4, NULL, &test_err), RILLE_OK); /* and sweeps */
+        CHECK_RC(test_set_head(store, "side", "head", 4, NULL, &test_err), i == 0 ? RILLE_FOREIGN : RILLE_OK);
         CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
         ri_store_release(store);
         for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
             CHECK(stat(test_join(other.text, names[j], "").text, &info) == 0);
         }
         CHECK(lstat(link.text, &info) == 0 && S_ISLNK(info.st_mode));
+        test_dir_remove(dir.path);
+    }
+}
+
+static size_t count_names(const char *path)
+{
+    DIR *dir = opendir(path);
+    size_t count = 0;
+    while (dir != NULL && readdir(dir) != NULL) {
+        count++;
+    }
+    CHECK(dir == NULL || closedir(dir) == 0);
+    return count;
+}
+
+/* Everything that can be done with a database. */
+static void do_all(const char *path)
+{
+    ri_store *store;
+    ri_noderef root;
+    rille_head head;
+    uint64_t offset;
+    uint64_t len;
+    for (int create = 0; create < 2; create++) {
+        if (open_file(path, create == 1, &store) == RILLE_OK) {
+            (void)ri_store_size_bytes(store);
+            if (ri_store_head_read(store, "main", &head, &test_err) == RILLE_OK) {
+                rille_free(head.bytes);
+            }
+            (void)test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err);
+            (void)test_set_head(store, "main", "head", 4, NULL, &test_err);
+            (void)test_set_head(store, "side", "head", 4, NULL, &test_err);
+            (void)ri_store_drop(store, &test_err);
+            ri_store_release(store);
+        }
+    }
+}
+
+/* A database from a stranger writes, makes and removes nothing outside of its directory. */
+TEST(file__writes_nothing_behind_a_link)
+{
+    static const char *const names[] = { "rille", "lock", "heads/main", "heads", "packs", "blobs", "" /* a pack */ };
+    for (size_t i = 0; i < 3 * sizeof names / sizeof *names; i++) {
+        test_dir dir = test_dir_fast();
+        test_text path = test_join(dir.path, "/db", "");
+        test_text file = test_join(dir.path, "/file", "");
+        test_text missing = test_join(dir.path, "/missing", "");
+        test_text other = test_join(dir.path, "/other", "");
+        test_text link = test_join(path.text, "/", names[i / 3]);
+        const char *const targets[] = { file.text, missing.text, other.text };
+        ri_store *store;
+        ri_noderef root;
+        uint64_t offset;
+        uint64_t len;
+        char hex[2 * RI_HASH_SIZE + 1];
+        REQUIRE_RC(open_file(path.text, true, &store), RILLE_OK);
+        CHECK_RC(test_write_tree(store, 1, 3, 100, &root, &offset, &len, &test_err), RILLE_OK);
+        ri_store_release(store);
+        if (names[i / 3][0] == '\0') {
+            ri_hex(hex, root.pack, RI_HASH_SIZE);
+            link = test_join(path.text, "/packs/", test_join(hex, ".pack", "").text);
+        }
+        CHECK(test_file_write(file.text, "x", 1) && mkdir(other.text, 0755) == 0);
+        CHECK(test_file_write(test_join(other.text, "/main", "").text, "x", 1));
+        test_dir_remove(link.text);
+        (void)unlink(link.text);
+        REQUIRE(symlink(targets[i % 3], link.text) == 0);
+        do_all(path.text);
+        uint8_t *bytes = test_file_read(file.text, &len);
+        CHECK_EQ_MEM(bytes, len, "x", 1);
+        free(bytes);
+        bytes = test_file_read(test_join(other.text, "/main", "").text, &len);
+        CHECK_EQ_MEM(bytes, len, "x", 1);
+        free(bytes);
+        CHECK(access(missing.text, F_OK) != 0);
+        CHECK_EQ_INT(count_names(other.text), 3);
         test_dir_remove(dir.path);
     }
 }
@@ -343,7 +419,8 @@ TEST(file__survives_a_change_of_directory)
 
 TEST_MAIN(file__says_what_is_wrong_with_a_place, file__tells_a_damaged_marker_from_another_format,
           file__creates_in_an_empty_directory_and_lives_without_empty_ones, file__drop_leaves_what_is_not_its_own,
-          file__drops_nothing_behind_a_link, file__a_drop_that_stopped_can_be_repeated,
-          file__knows_a_lost_head_from_a_drop_that_stopped, file__tells_readers_that_the_database_was_dropped,
-          file__can_be_made_again_where_a_writer_raced_a_drop, file__refuses_a_directory_with_a_head_or_strangers_in_it,
-          file__drops_its_own_directory_and_not_its_namesake, file__survives_a_change_of_directory)
+          file__drops_nothing_behind_a_link, file__writes_nothing_behind_a_link,
+          file__a_drop_that_stopped_can_be_repeated, file__knows_a_lost_head_from_a_drop_that_stopped,
+          file__tells_readers_that_the_database_was_dropped, file__can_be_made_again_where_a_writer_raced_a_drop,
+          file__refuses_a_directory_with_a_head_or_strangers_in_it, file__drops_its_own_directory_and_not_its_namesake,
+          file__survives_a_change_of_directory)

@@ -199,6 +199,38 @@ TEST(lmdb__refuses_pipes_and_directories_in_place_of_its_files)
     test_dir_remove(dir.path);
 }
 
+/* LMDB would write to what it leads to, also when it only reads the database. */
+TEST(lmdb__follows_no_link)
+{
+    static const char *const names[] = { "data.mdb", "lock.mdb" };
+    test_dir dir = test_dir_fast();
+    test_text path = test_join(dir.path, "/db", "");
+    test_text target = test_join(dir.path, "/target", "");
+    for (size_t i = 0; i < 8; i++) {
+        test_text file = test_join(path.text, "/", names[i & 1]);
+        ri_store *store;
+        size_t len;
+        CHECK(mkdir(path.text, 0755) == 0);
+        if ((i & 2) != 0) { /* the other file is there */
+            REQUIRE_RC(open_lmdb(path.text, true, &store), RILLE_OK);
+            ri_store_release(store);
+            CHECK(unlink(file.text) == 0);
+        }
+        CHECK((i & 4) != 0 || test_file_write(target.text, "x", 1)); /* there is a target */
+        CHECK(symlink(target.text, file.text) == 0);
+        for (int create = 0; create < 2; create++) {
+            CHECK_RC(open_lmdb(path.text, create == 1, &store), RILLE_FOREIGN);
+            CHECK(strstr(test_err.message, names[i & 1]) != NULL);
+        }
+        uint8_t *bytes = test_file_read(target.text, &len);
+        CHECK((i & 4) != 0 ? bytes == NULL : len == 1 && bytes[0] == 'x');
+        free(bytes);
+        (void)unlink(target.text);
+        test_dir_remove(path.text);
+    }
+    test_dir_remove(dir.path);
+}
+
 /* Two environments of a process on one lock.mdb lose its locks when one is closed. */
 TEST(lmdb__refuses_files_that_were_replaced_while_it_has_them)
 {
@@ -419,7 +451,8 @@ TEST(lmdb__reads_while_the_map_grows)
 
 TEST_MAIN(lmdb__says_what_is_wrong_with_a_place, lmdb__refuses_damaged_rows_of_a_head,
           lmdb__grows_its_map_and_follows_the_growth_of_others, lmdb__shares_one_environment_between_handles,
-          lmdb__knows_that_its_files_were_removed, lmdb__refuses_pipes_and_directories_in_place_of_its_files,
+          lmdb__knows_that_its_files_were_removed, lmdb__follows_no_link,
+          lmdb__refuses_pipes_and_directories_in_place_of_its_files,
           lmdb__refuses_files_that_were_replaced_while_it_has_them, lmdb__does_not_write_when_the_lock_was_removed,
           lmdb__gives_no_revision_of_a_dropped_database_again, lmdb__opens_or_refuses_a_file_that_was_cut_short,
           lmdb__tells_a_file_without_bytes_from_a_creation_that_died, lmdb__says_that_there_is_no_room,

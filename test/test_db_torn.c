@@ -234,6 +234,9 @@ TEST(torn__a_hole_anywhere_in_the_last_frame_ends_the_head)
             zero_sectors(torn, c.bytes, start, c.len, set);
             CHECK_RC(walk(torn, c.len, &pos), RILLE_DONE);
             CHECK_EQ_INT(pos, start);
+            torn[c.len] = 0; /* as an append that failed is erased */
+            CHECK_RC(walk(torn, c.len + 1, &pos), RILLE_DONE);
+            CHECK_EQ_INT(pos, start);
         }
     }
 }

@@ -2,6 +2,9 @@
  *
  * POSIX for the file backend (disk.h).
  */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* F_FULLFSYNC, which _POSIX_C_SOURCE alone hides */
+#endif
 #include "disk.h"
 
 #include "../core/base/hash.h"
@@ -33,9 +36,9 @@ int ri_disk_open(int dir, const char *path, int flags, int *errnum)
 int ri_disk_open_file(int dir, const char *path, int flags, int *errnum)
 {
     struct stat info;
-    int fd = ri_disk_open(dir, path, flags | O_NONBLOCK | O_NOCTTY, errnum);
+    int fd = ri_disk_open(dir, path, flags | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, errnum);
     if (fd < 0) {
-        *errnum = *errnum == EISDIR ? RI_DISK_NO_FILE : *errnum;
+        *errnum = *errnum == EISDIR ? RI_DISK_NO_FILE : *errnum == EMLINK ? ELOOP : *errnum; /* EMLINK: FreeBSD */
     } else if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         *errnum = RI_DISK_NO_FILE;
         ri_disk_close(fd);
@@ -92,19 +95,27 @@ int ri_disk_write(int fd, const uint8_t *bytes, size_t len, uint64_t offset)
     return 0;
 }
 
-int ri_disk_sync(int fd)
+/* data_only: without times and the like, where the system can. On macOS fsync leaves it to the drive when it writes. */
+static int sync_fd(int fd, bool data_only)
 {
     int rc;
     do {
-#if defined(__APPLE__) && defined(F_FULLFSYNC)
-        rc = fcntl(fd, F_FULLFSYNC) == 0 ? 0 : fsync(fd);
+#if defined(F_FULLFSYNC)
+        (void)data_only;
+        rc = fcntl(fd, F_FULLFSYNC) == -1 ? fsync(fd) : 0;
 #elif defined(_POSIX_SYNCHRONIZED_IO) && _POSIX_SYNCHRONIZED_IO > 0
-        rc = fdatasync(fd);
+        rc = data_only ? fdatasync(fd) : fsync(fd);
 #else
+        (void)data_only;
         rc = fsync(fd);
 #endif
     } while (rc != 0 && errno == EINTR);
     return rc == 0 ? 0 : errno;
+}
+
+int ri_disk_sync(int fd)
+{
+    return sync_fd(fd, true);
 }
 
 int ri_disk_sync_dir(int dir, const char *path)
@@ -114,24 +125,100 @@ int ri_disk_sync_dir(int dir, const char *path)
     if (fd < 0) {
         return errnum;
     }
-    int rc;
-    do {
-        rc = fsync(fd);
-    } while (rc != 0 && errno == EINTR);
-    errnum = rc == 0 ? 0 : errno;
+    errnum = sync_fd(fd, false);
     ri_disk_close(fd);
     return errnum == EINVAL || errnum == ENOTSUP ? 0 : errnum; /* file systems that cannot sync a directory */
 }
 
+/* ---- directories that are no links ---- */
+
+/* Opens the directory that the path's file is in, part by part; *name: the file in it. */
+static int open_parent(int dir, const char *path, const char **name, int *out)
+{
+    int errnum = 0;
+    int parent = -1;
+    const char *slash;
+    *name = path;
+    *out = dir;
+    while (errnum == 0 && (slash = strchr(*name, '/')) != NULL) {
+        char part[RI_DISK_PATH_MAX];
+        int len = snprintf(part, sizeof part, "%.*s", (int)(slash - *name), *name);
+        errnum = len < 0 || (size_t)len >= sizeof part ? ENAMETOOLONG : 0;
+        int next = errnum == 0 ? ri_disk_open(*out, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, &errnum) : -1;
+        ri_disk_close(parent);
+        parent = next;
+        *out = next;
+        *name = slash + 1;
+    }
+    return errnum == ELOOP || errnum == EMLINK ? ENOTDIR : errnum; /* some systems' words for a link */
+}
+
+static void close_parent(int dir, int parent)
+{
+    if (parent != dir) {
+        ri_disk_close(parent);
+    }
+}
+
+bool ri_disk_is_own(int dir, const char *path)
+{
+    const char *name;
+    int parent;
+    int errnum = open_parent(dir, path, &name, &parent);
+    close_parent(dir, parent);
+    return errnum == 0;
+}
+
 int ri_disk_mkdir(int dir, const char *path)
 {
-    return mkdirat(dir, path, DIR_MODE) == 0 || errno == EEXIST ? 0 : errno;
+    const char *name;
+    int parent;
+    int errnum = open_parent(dir, path, &name, &parent);
+    if (errnum == 0) {
+        errnum = mkdirat(parent, name, DIR_MODE) == 0 || errno == EEXIST ? 0 : errno;
+    }
+    close_parent(dir, parent);
+    return errnum;
 }
 
 int ri_disk_remove(int dir, const char *path)
 {
-    return unlinkat(dir, path, 0) == 0 ? 0 : errno;
+    const char *name;
+    int parent;
+    int errnum = open_parent(dir, path, &name, &parent);
+    if (errnum == 0) {
+        errnum = unlinkat(parent, name, 0) == 0 ? 0 : errno;
+    }
+    close_parent(dir, parent);
+    return errnum;
 }
+
+int ri_disk_rename(int dir, const char *from, const char *to)
+{
+    return renameat(dir, from, dir, to) == 0 ? 0 : errno;
+}
+
+bool ri_disk_leads_to(const char *path, int dir)
+{
+    struct stat named;
+    struct stat opened;
+    return stat(path, &named) == 0 && fstat(dir, &opened) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
+}
+
+/* The path may lead elsewhere by now: after a chdir, or because the directory has another name. */
+int ri_disk_remove_dir(int dir, const char *path)
+{
+    int errnum;
+    int parent = ri_disk_open(dir, "..", O_RDONLY | O_DIRECTORY, &errnum);
+    bool removed = ri_disk_leads_to(path, dir) && rmdir(path) == 0;
+    /* A parent that may not be read cannot be synced either. */
+    errnum = removed && parent >= 0 ? ri_disk_sync_dir(parent, ".") : 0;
+    ri_disk_close(parent);
+    return errnum;
+}
+
+/* ---- locks ---- */
 
 int ri_disk_lock(int fd)
 {
@@ -149,21 +236,17 @@ void ri_disk_unlock(int fd)
 
 /* ---- files that appear at once ---- */
 
-/* DIR/.tmp-<hex>, beside the path. */
-static int temp_name(char *out, size_t size, const char *path)
+void ri_disk_temp_name(char out[RI_DISK_TEMP_SIZE])
 {
     uint8_t random[8];
     char hex[2 * sizeof random + 1];
-    const char *slash = strrchr(path, '/');
-    int dir_len = slash == NULL ? 0 : (int)(slash - path) + 1;
     ri_random_bytes(random, sizeof random);
     ri_hex(hex, random, sizeof random);
-    int len = snprintf(out, size, "%.*s" RI_DISK_TEMP_PREFIX "%s", dir_len, path, hex);
-    return len > 0 && (size_t)len < size ? 0 : ENAMETOOLONG;
+    (void)snprintf(out, RI_DISK_TEMP_SIZE, RI_DISK_TEMP_PREFIX "%s", hex);
 }
 
 /* Contents are synced before the name can lead to them. */
-static int write_temp(int dir, const char *temp, const char *path, const uint8_t *bytes, size_t len)
+static int write_temp(int dir, const char *temp, const char *name, const uint8_t *bytes, size_t len)
 {
     int errnum;
     int fd = ri_disk_open(dir, temp, O_WRONLY | O_CREAT | O_EXCL, &errnum);
@@ -173,7 +256,7 @@ static int write_temp(int dir, const char *temp, const char *path, const uint8_t
     (void)flock(fd, LOCK_EX | LOCK_NB); /* tells the sweep of others that somebody is writing */
     errnum = ri_disk_write(fd, bytes, len, 0);
     errnum = errnum == 0 ? ri_disk_sync(fd) : errnum;
-    if (errnum == 0 && renameat(dir, temp, dir, path) != 0) {
+    if (errnum == 0 && renameat(dir, temp, dir, name) != 0) {
         errnum = errno;
     }
     if (errnum != 0) {
@@ -185,18 +268,19 @@ static int write_temp(int dir, const char *temp, const char *path, const uint8_t
 
 int ri_disk_replace(int dir, const char *path, const uint8_t *bytes, size_t len)
 {
-    int errnum = 0;
-    for (int i = 0; i < TEMP_TRIES; i++) {
-        char temp[RI_DISK_PATH_MAX];
-        errnum = temp_name(temp, sizeof temp, path);
-        errnum = errnum == 0 ? write_temp(dir, temp, path, bytes, len) : errnum;
+    const char *name;
+    int parent;
+    int errnum = open_parent(dir, path, &name, &parent);
+    bool again = errnum == 0;
+    for (int i = 0; again && i < TEMP_TRIES; i++) {
+        char temp[RI_DISK_TEMP_SIZE];
         struct stat info;
+        ri_disk_temp_name(temp);
+        errnum = write_temp(parent, temp, name, bytes, len);
         /* The name is taken, or a sweep met the file before it was locked; without a directory ENOENT stays. */
-        bool again = errnum == EEXIST || (errnum == ENOENT && i == 0 && fstat(dir, &info) == 0);
-        if (!again) {
-            break;
-        }
+        again = errnum == EEXIST || (errnum == ENOENT && i == 0 && fstat(dir, &info) == 0);
     }
+    close_parent(dir, parent);
     return errnum;
 }
 

@@ -10,12 +10,13 @@
  *      no later append stands behind it. If that fails (there may be no room for it), zeros take the place of what was
  *      appended, which needs no room: whoever reads them sees a torn end and asks for a replacement (kept_len less than
  *      the length). If even that fails, nobody knows whether the commit will be seen, and the message says so.
- * (H4) DIR/lock is open while it is locked, and no longer. The lock belongs to the open file, which children inherit:
- *      an idle child of a writer that was killed would keep it. What is left is a thread that forks while another one
- *      commits (docs/c-api.md).
+ * (H4) Nothing durable is built on bytes or a name that a power failure can still take: what another handle put there is
+ *      synced first. So at most one append is not durable, and a torn frame is the last one. Objects too are put there
+ *      after the names of the heads that were seen: without any head they are a database that has lost it.
  *
- * Cost of an append: DIR/lock opened, locked and closed, two stats, one pwrite, one fdatasync; the first one to a file that this handle did not put
- * there syncs "heads" before.
+ * Cost of an append: DIR/lock opened, locked and closed, two stats, one pwrite, one fdatasync. The first one to a file
+ * that this handle did not put there syncs "heads" before; one behind bytes of another handle, or of a commit without
+ * durability, has a second fdatasync.
  */
 #include "file_parts.h"
 
@@ -25,8 +26,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define LOCK_TRIES 100
 
 typedef struct head_path {
     char text[16 + 3 * FILE_BRANCH_LEN_MAX];
@@ -96,70 +95,6 @@ bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 
     return n > 0;
 }
 
-/* ---- the lock of the writers ---- */
-
-/* True when DIR/lock is still the file that is locked: a drop may have removed it meanwhile. */
-static bool lock_is_current(const file_db *db)
-{
-    struct stat mine;
-    struct stat there;
-    return fstat(db->lock_fd, &mine) == 0 && fstatat(db->dir, FILE_LOCK_NAME, &there, 0) == 0 &&
-           mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
-}
-
-static void close_lock(file_db *db)
-{
-    ri_disk_close(db->lock_fd);
-    db->lock_fd = -1;
-}
-
-/* (H4) */
-static int try_lock(file_db *db)
-{
-    int errnum = 0;
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        db->lock_fd = ri_disk_open_file(db->dir, FILE_LOCK_NAME, O_RDWR | O_CREAT, &errnum);
-        if (db->lock_fd < 0) {
-            return errnum;
-        }
-        errnum = ri_disk_lock(db->lock_fd);
-        if (errnum == 0 && lock_is_current(db)) {
-            return 0;
-        }
-        close_lock(db);
-        if (errnum != 0) {
-            return errnum;
-        }
-    }
-    return EAGAIN;
-}
-
-int ri_file_lock(file_db *db, rille_err *err)
-{
-    ri_mutex_lock(&db->swap_lock);
-    int errnum = try_lock(db);
-    if (errnum != 0) {
-        ri_mutex_unlock(&db->swap_lock);
-        if (errnum == RI_DISK_NO_FILE) {
-            return ri_fail(err, RILLE_CORRUPT, "file:%s: its \"" FILE_LOCK_NAME "\" is not a regular file: remove it",
-                           db->path);
-        }
-        if (errnum == ENOENT && ri_file_is_dropped(db)) { /* the directory too */
-            return ri_file_fail_dropped(db, err);
-        }
-        return ri_fail_errno(err, errnum, "file:%s: cannot open \"" FILE_LOCK_NAME "\" in it to write%s", db->path,
-                             ri_file_remedy(errnum));
-    }
-    return RILLE_OK;
-}
-
-void ri_file_unlock(file_db *db)
-{
-    ri_disk_unlock(db->lock_fd); /* a child that was forked meanwhile may have it open still */
-    close_lock(db);
-    ri_mutex_unlock(&db->swap_lock);
-}
-
 /* ---- open head files ---- */
 
 static void release_open(file_head_fd *open)
@@ -204,10 +139,11 @@ static file_head *reach_head(file_db *db, const char *branch)
 /* Opens what the name leads to now. */
 static int open_newest(file_db *db, const char *path, file_head_fd **out)
 {
-    int errnum;
+    int errnum = EACCES;
     struct stat info;
-    bool writable = true;
-    int fd = ri_disk_open_file(db->dir, path, O_RDWR, &errnum);
+    bool own = ri_disk_is_own(db->dir, path);
+    bool writable = own;
+    int fd = own ? ri_disk_open_file(db->dir, path, O_RDWR, &errnum) : -1;
     if (fd < 0 && (errnum == EACCES || errnum == EPERM || errnum == EROFS)) {
         writable = false;
         fd = ri_disk_open_file(db->dir, path, O_RDONLY, &errnum);
@@ -221,7 +157,7 @@ static int open_newest(file_db *db, const char *path, file_head_fd **out)
         ri_disk_close(fd);
         return errnum;
     }
-    *open = (file_head_fd){ .fd = fd, .writable = writable, .dev = info.st_dev, .ino = info.st_ino };
+    *open = (file_head_fd){ .fd = fd, .own = own, .writable = writable, .dev = info.st_dev, .ino = info.st_ino };
     ri_refs_init(&open->refs);
     *out = open;
     return 0;
@@ -234,7 +170,7 @@ static int reach_open(file_db *db, const char *branch, const char *path, file_he
     struct stat info;
     *out = NULL;
     ri_mutex_lock(&db->heads_lock);
-    bool found = fstatat(db->dir, path, &info, 0) == 0;
+    bool found = fstatat(db->dir, path, &info, AT_SYMLINK_NOFOLLOW) == 0;
     errnum = found ? 0 : errno;
     file_head *head = found ? reach_head(db, branch) : NULL;
     if (found && head == NULL) {
@@ -297,7 +233,7 @@ int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err
     file_head_fd *open;
     *out = (rille_head){ 0 };
     RI_TRY(path_of(db, branch, &path, err));
-    int errnum = reach_open(db, branch, path.text, &open);
+    int errnum = db->dropped ? ENOENT : reach_open(db, branch, path.text, &open);
     if (errnum == ENOENT && ri_file_is_dropped(db)) {
         return ri_file_fail_dropped(db, err);
     }
@@ -369,30 +305,52 @@ static bool undo_append(const file_db *db, const file_head_fd *open, const char 
     return errnum == 0 || erase_append(open, old_len, new_len) == 0;
 }
 
-/* Another process may have put it in its place without a sync. */
-static int make_name_durable(const file_db *db, file_head_fd *open)
+/* Under swap_lock. A head that was seen has a name from before; who changes it in another process has DIR/lock. */
+static int sync_names(file_db *db)
 {
-    int errnum = open->named ? 0 : ri_disk_sync_dir(db->dir, "heads");
-    open->named = errnum == 0;
+    ri_mutex_lock(&db->heads_lock);
+    uint64_t last = db->last_serial;
+    ri_mutex_unlock(&db->heads_lock);
+    int errnum = db->named_serial >= last ? 0 : ri_disk_sync_dir(db->dir, "heads");
+    db->named_serial = errnum == 0 && last > db->named_serial ? last : db->named_serial;
     return errnum;
 }
 
-static int append_head(const file_db *db, file_head_fd *open, const char *path, const rille_head_swap *swap,
-                       rille_err *err)
+int ri_file_sync_heads(file_db *db)
+{
+    ri_mutex_lock(&db->swap_lock);
+    int errnum = sync_names(db);
+    ri_mutex_unlock(&db->swap_lock);
+    return errnum;
+}
+
+/* (H4) */
+static int make_durable(file_db *db, file_head_fd *open, uint64_t len)
+{
+    int errnum = open->serial > db->named_serial ? sync_names(db) : 0;
+    if (errnum == 0 && open->synced_len < len) {
+        errnum = ri_disk_sync(open->fd);
+        open->synced_len = errnum == 0 ? len : open->synced_len;
+    }
+    return errnum;
+}
+
+static int append_head(file_db *db, file_head_fd *open, const char *path, const rille_head_swap *swap, rille_err *err)
 {
     if (!open->writable) {
-        return ri_file_fail(db, "write", path, EACCES, err);
+        return ri_file_fail(db, "write", path, open->own ? EACCES : ENOTDIR, err);
     }
     size_t old_len = swap->kept_len;
-    int errnum = swap->durable ? make_name_durable(db, open) : 0;
+    int errnum = swap->durable ? make_durable(db, open, old_len) : 0;
     if (errnum != 0) {
-        return ri_file_fail(db, "sync", "heads", errnum, err);
+        return ri_file_fail(db, "sync", path, errnum, err);
     }
     errnum = ri_disk_write(open->fd, swap->cell + old_len, swap->cell_len - old_len, old_len);
     if (errnum == 0 && swap->durable) {
         errnum = ri_disk_sync(open->fd);
     }
     if (errnum == 0) {
+        open->synced_len = swap->durable ? swap->cell_len : open->synced_len;
         return RILLE_OK;
     }
     return undo_append(db, open, path, old_len, swap->cell_len) ? ri_file_fail(db, "append to", path, errnum, err)
@@ -439,7 +397,8 @@ static int check_expected(file_db *db, const rille_head_swap *swap, const char *
                           rille_err *err)
 {
     struct stat info;
-    int errnum = reach_open(db, swap->branch, path, open);
+    *open = NULL;
+    int errnum = db->dropped ? ENOENT : reach_open(db, swap->branch, path, open);
     if (errnum == ENOENT) {
         static const rille_revision none;
         if (ri_file_is_dropped(db)) {
@@ -476,7 +435,8 @@ static int begin_head(file_db *db, const rille_head_swap *swap, const char *path
     file_head_fd *open;
     RI_TRY(write_new_head(db, path, swap, err));
     if (reach_open(db, swap->branch, path, &open) == 0) {
-        open->named = swap->durable;
+        db->named_serial = swap->durable ? open->serial : db->named_serial;
+        open->synced_len = swap->cell_len;
         *revision = revision_of(open, swap->cell_len);
         release_open(open);
     } else {
@@ -496,7 +456,8 @@ static int change_head(file_db *db, const rille_head_swap *swap, const char *pat
         release_open(open);
         return begin_head(db, swap, path, revision, err);
     }
-    int rc = swap->cell_len == old_len ? RILLE_OK : append_head(db, open, path, swap, err);
+    bool same = swap->cell_len == old_len && !swap->durable;
+    int rc = same ? RILLE_OK : append_head(db, open, path, swap, err);
     if (rc == RILLE_OK) {
         *revision = revision_of(open, swap->cell_len);
     }
@@ -531,7 +492,7 @@ int ri_file_head_delete(void *self, const char *branch, rille_err *err)
     head_path path;
     RI_TRY(path_of(db, branch, &path, err));
     RI_TRY(ri_file_lock(db, err));
-    int errnum = ri_disk_remove(db->dir, path.text);
+    int errnum = db->dropped ? ENOENT : ri_disk_remove(db->dir, path.text);
     int rc = RILLE_OK;
     if (errnum == ENOENT) {
         rc = ri_fail(err, RILLE_NOTFOUND, "file:%s: there is no branch \"%s\"", db->path, branch);
@@ -573,6 +534,9 @@ int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err)
     name_list list = { 0 };
     *names = NULL;
     *count = 0;
+    if (db->dropped) {
+        return ri_file_fail_dropped(db, err);
+    }
     int errnum = ri_disk_walk(db->dir, "heads", list_name, &list);
     if (errnum == 0 && !RI_GROW(&list.names, &list.cap, 1)) {
         errnum = ENOMEM;

@@ -248,7 +248,8 @@ static int make_dirs(const file_db *db, const char *path)
 static int write_object(const file_db *db, const rille_put *put, const char *path)
 {
     struct stat info;
-    if (fstatat(db->dir, path, &info, 0) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == put->len) {
+    if (fstatat(db->dir, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+        (uint64_t)info.st_size == put->len && ri_disk_is_own(db->dir, path)) {
         return 0;
     }
     int errnum = ri_disk_replace(db->dir, path, put->bytes, put->len);
@@ -301,18 +302,22 @@ int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err 
     file_db *db = self;
     touched_dirs touched = { { false } };
     RI_TRY(ri_file_sync_place(db, err));
+    int errnum = ri_file_sync_heads(db);
+    if (errnum != 0) {
+        return ri_file_fail(db, "sync", "heads", errnum, err);
+    }
     for (size_t i = 0; i < count; i++) {
         object_path path;
         if (!path_of(&puts[i].object, &path)) {
             return ri_fail(err, RILLE_MISUSE, "file:%s: nodes are stored in packs, not as single objects", db->path);
         }
-        int errnum = write_object(db, &puts[i], path.text);
+        errnum = write_object(db, &puts[i], path.text);
         if (errnum != 0) {
-            return ri_fail_errno(err, errnum, "file:%s: cannot write %s", db->path, path.text);
+            return ri_file_fail(db, "write", path.text, errnum, err);
         }
         touched.at[puts[i].object.kind == RILLE_OBJECT_PACK ? 256 : puts[i].object.id[0]] = true;
     }
-    int errnum = sync_touched(db, &touched);
+    errnum = sync_touched(db, &touched);
     return errnum == 0 ? RILLE_OK : ri_fail_errno(err, errnum, "file:%s: cannot sync a directory", db->path);
 }
 
@@ -401,7 +406,7 @@ int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, ri
         forget_fd(db, &ids[i]);
         int errnum = ri_disk_remove(db->dir, path.text);
         if (errnum != 0 && errnum != ENOENT) {
-            return ri_fail_errno(err, errnum, "file:%s: cannot remove %s", db->path, path.text);
+            return ri_file_fail(db, "remove", path.text, errnum, err);
         }
     }
     return RILLE_OK;

@@ -31,8 +31,9 @@
 typedef struct file_head_fd {
     ri_refs refs;
     int fd;
-    bool writable;
-    bool named; /* under swap_lock: a power failure cannot take its name any more */
+    bool own;            /* its directory is no link to another one */
+    bool writable;       /* and own */
+    uint64_t synced_len; /* under swap_lock: so many of its bytes a power failure cannot take any more */
     dev_t dev;
     ino_t ino;
     uint64_t serial; /* of this handle; never 0, never repeated */
@@ -59,12 +60,14 @@ typedef struct file_db {
     int lock_fd;        /* under swap_lock; -1 when not locked */
     bool swept;
     bool made;           /* by this handle */
+    bool dropped;        /* when this handle was opened, a drop had begun: it can only end it */
     ri_mutex heads_lock; /* the list of heads; never held over a sync */
     file_head *heads;
     uint64_t last_serial;
-    ri_mutex dirs_lock; /* held over syncs of directories */
-    bool placed;        /* the names of DIR and of what lies in it are durable */
-    bool shards[256];   /* so is blobs/xx */
+    uint64_t named_serial; /* under swap_lock: nor the names of heads up to this one */
+    ri_mutex dirs_lock;    /* held over syncs of directories */
+    bool placed;           /* the names of DIR and of what lies in it are durable */
+    bool shards[256];      /* so is blobs/xx */
     ri_mutex fds_lock;
     file_pack_fd fds[FILE_FDS_MAX];
     uint64_t fd_clock;
@@ -75,9 +78,25 @@ typedef struct file_db {
  */
 int ri_file_sync_place(file_db *db, rille_err *err);
 
+/* the marker, and what else is in the directory */
+typedef struct file_contents {
+    size_t strange; /* names that are not of a database without a head */
+    bool lmdb;
+} file_contents;
+
+int ri_file_look_around(const file_db *db, file_contents *contents); /* 0 or an errno */
+/* RILLE_NOTFOUND where a database may be made. *dropping: a drop has begun. */
+int ri_file_check_marker(const file_db *db, bool *dropping, rille_err *err);
+int ri_file_write_marker(const file_db *db); /* 0 or an errno */
+void ri_file_mark_dropping(const file_db *db);
 /* Also while a drop is under way, or after one that was stopped. */
 bool ri_file_is_dropped(const file_db *db);
 int ri_file_fail_dropped(const file_db *db, rille_err *err);
+
+/* Under the lock: removes heads, packs and blobs. begun: by somebody who may not have lived to sync it. *removed: how much
+ * there was. 0 or an errno. */
+int ri_file_drop_parts(const file_db *db, bool begun, size_t *removed);
+int ri_file_drop(void *self, rille_err *err);
 
 /* Behind a message of an errno about the directory: what to do, in brackets, or nothing. */
 const char *ri_file_remedy(int errnum);
@@ -100,6 +119,7 @@ int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *r
 int ri_file_head_delete(void *self, const char *branch, rille_err *err);
 int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err);
 void ri_file_close_heads(file_db *db);
+int ri_file_sync_heads(file_db *db); /* 0 or an errno: the names of all that were seen are durable */
 /* swap_lock and DIR/lock, between processes too. */
 int ri_file_lock(file_db *db, rille_err *err);
 void ri_file_unlock(file_db *db);

@@ -56,23 +56,54 @@ static int identify(ri_lmdb_env *env)
         code = errno;
     }
     if (code == 0) {
+        ri_lmdb_file before = env->lock;
         env->data = (ri_lmdb_file){ true, true, info.st_dev, info.st_ino, info.st_size };
         code = ri_lmdb_file_find(env->dir, RI_LMDB_LOCK_NAME, &env->lock);
+        code = code == 0 && before.there && !ri_lmdb_file_is(&before, &env->lock) ? ENOENT : code; /* (P3) */
     }
     return code == 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
 }
 
-/* An empty data.mdb, and no lock.mdb yet: (P2) */
-static int make_data_file(const char *path)
+static int make_empty(const char *path)
 {
-    MDB_env *env;
-    int code = mdb_env_create(&env);
+    MDB_env *mdb;
+    int code = mdb_env_create(&mdb);
     if (code == 0) {
-        code = mdb_env_set_mapsize(env, MAP_BYTES_MIN);
-        code = code == 0 ? mdb_env_open(env, path, MDB_NOLOCK | MDB_NORDAHEAD, FILE_MODE) : code;
-        mdb_env_close(env);
+        code = mdb_env_set_mapsize(mdb, MAP_BYTES_MIN);
+        code = code == 0 ? mdb_env_open(mdb, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NORDAHEAD, FILE_MODE) : code;
+        code = code == 0 ? mdb_env_sync(mdb, 1) : code;
+        mdb_env_close(mdb);
     }
     return code;
+}
+
+/* An empty data.mdb, durable, and no lock.mdb yet: (P2) */
+static int make_data_file(const ri_lmdb_env *env)
+{
+    char temp[RI_DISK_TEMP_SIZE];
+    char path[RI_LMDB_PATH_SIZE];
+    ri_disk_temp_name(temp);
+    int len = snprintf(path, sizeof path, "%s/%s", env->path, temp);
+    if (len < 0 || (size_t)len >= sizeof path) {
+        return ENAMETOOLONG;
+    }
+    int code = make_empty(path);
+    code = code == 0 ? ri_disk_rename(env->dir, temp, RI_LMDB_DATA_NAME) : code;
+    if (code != 0) {
+        (void)ri_disk_remove(env->dir, temp);
+        return code;
+    }
+    return ri_disk_sync_dir(env->dir, ".");
+}
+
+/* (P3) Where it cannot be made, LMDB says so, or does without. */
+static int make_lock_file(ri_lmdb_env *env)
+{
+    int code;
+    int fd = ri_disk_open_file(env->dir, RI_LMDB_LOCK_NAME, O_RDWR | O_CREAT, &code);
+    ri_disk_close(fd);
+    code = code == EACCES || code == EROFS || code == EPERM ? 0 : code;
+    return code == 0 ? ri_lmdb_file_find(env->dir, RI_LMDB_LOCK_NAME, &env->lock) : code;
 }
 
 /* flags: MDB_RDONLY or 0 */
@@ -85,6 +116,7 @@ static int open_mdb_as(ri_lmdb_env *env, unsigned flags)
         return code;
     }
     code = mdb_env_set_maxreaders(env->env, RI_LMDB_READERS_MAX);
+    code = code == 0 ? make_lock_file(env) : code;
     code = code == 0 ? mdb_env_open(env->env, env->path, MDB_NOTLS | MDB_NORDAHEAD | flags, FILE_MODE) : code;
     code = code == 0 ? identify(env) : code;
     code = code == 0 ? ri_lmdb_check_end(env, flags == 0) : code;
@@ -101,7 +133,7 @@ static int open_mdb_as(ri_lmdb_env *env, unsigned flags)
 /* Who may not write the data may still read it, as long as LMDB can note its readers in lock.mdb, or nobody can. */
 static int open_mdb(ri_lmdb_env *env, bool fresh)
 {
-    int code = fresh ? make_data_file(env->path) : 0;
+    int code = fresh ? make_data_file(env) : 0;
     code = code == 0 ? open_mdb_as(env, 0) : code;
     if (fresh || (code != EACCES && code != EROFS)) {
         return code;
@@ -252,8 +284,8 @@ static int drop_at(ri_lmdb_env *env, const ri_lmdb_place *place, rille_err *err)
     if (code != 0) {
         return ri_fail_errno(err, code, "lmdb:%s: cannot remove its files", env->path);
     }
-    ri_lmdb_place_remove_dir(place);
-    return RILLE_OK;
+    code = ri_lmdb_place_remove_dir(place);
+    return code == 0 ? RILLE_OK : ri_fail_errno(err, code, "lmdb:%s: cannot sync the directory", env->path);
 }
 
 int ri_lmdb_env_drop(ri_lmdb_env *env, rille_err *err)

@@ -19,7 +19,7 @@ int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out)
 {
     struct stat info;
     *out = (ri_lmdb_file){ 0 };
-    if (fstatat(dir, name, &info, 0) != 0) {
+    if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno == ENOENT ? 0 : errno;
     }
     *out = (ri_lmdb_file){ true, S_ISREG(info.st_mode), info.st_dev, info.st_ino, info.st_size };
@@ -44,20 +44,10 @@ int ri_lmdb_place_remove(const ri_lmdb_place *place, const char *name, const ri_
 
 /* ---- the lock ---- */
 
-/* Whether the path leads to the directory that is open. */
-static bool is_called(const char *path, int dir)
+int ri_lmdb_place_remove_dir(const ri_lmdb_place *place)
 {
-    struct stat named;
-    struct stat opened;
-    return stat(path, &named) == 0 && fstat(dir, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
-}
-
-void ri_lmdb_place_remove_dir(const ri_lmdb_place *place)
-{
-    if (is_called(place->path, place->dir)) {
-        (void)rmdir(place->path);
-    }
+    int code = ri_disk_sync_dir(place->dir, ".");
+    return code == 0 ? ri_disk_remove_dir(place->dir, place->path) : code;
 }
 
 static int fail_dir(const char *path, const char *doing, int errnum, rille_err *err)
@@ -107,7 +97,7 @@ static int try_lock(ri_lmdb_place *place, bool create, bool *gone, rille_err *er
     *gone = false;
     RI_TRY(open_dir(place->path, create, &place->dir, err));
     int rc = lock_dir(place, err);
-    *gone = rc == RILLE_OK && !is_called(place->path, place->dir);
+    *gone = rc == RILLE_OK && !ri_disk_leads_to(place->path, place->dir);
     if (rc != RILLE_OK || *gone) {
         ri_lmdb_place_unlock(place);
     }
@@ -120,11 +110,19 @@ static int find_other_file(void *context, int dir, const char *name)
 {
     bool *found = context;
     (void)dir;
-    *found = *found || (strcmp(name, RI_LMDB_DATA_NAME) != 0 && strcmp(name, RI_LMDB_LOCK_NAME) != 0);
+    *found = *found ||
+             (!ri_disk_is_temp(name) && strcmp(name, RI_LMDB_DATA_NAME) != 0 && strcmp(name, RI_LMDB_LOCK_NAME) != 0);
     return 0;
 }
 
-/* (P1) */
+static int remove_temp(void *context, int dir, const char *name)
+{
+    (void)context;
+    int code = ri_disk_is_temp(name) ? ri_disk_remove(dir, name) : 0;
+    return code == ENOENT ? 0 : code;
+}
+
+/* (P1) (P2) */
 static int prepare(ri_lmdb_place *place, rille_err *err)
 {
     bool has_others = false;
@@ -135,6 +133,7 @@ static int prepare(ri_lmdb_place *place, rille_err *err)
                        "empty directory",
                        place->path);
     }
+    code = code == 0 ? ri_disk_walk(place->dir, ".", remove_temp, NULL) : code;
     code = code == 0 ? ri_lmdb_place_remove(place, RI_LMDB_LOCK_NAME, &place->lock) : code;
     place->lock.there = false;
     return code == 0 ? RILLE_OK : ri_fail_errno(err, code, "lmdb:%s: cannot clear the directory", place->path);
@@ -144,8 +143,11 @@ static int check_kind(const ri_lmdb_place *place, const char *name, const ri_lmd
 {
     return !file->there || file->is_file
                ? RILLE_OK
-               : ri_fail(err, RILLE_FOREIGN, "lmdb:%s: %s is not a file (use a new or empty directory)", place->path,
-                         name);
+               : ri_fail(
+                     err, RILLE_FOREIGN,
+                     "lmdb:%s: %s is not a regular file but, for example, a directory or a symbolic link (use a new "
+                     "or an empty directory)",
+                     place->path, name);
 }
 
 static int look_into(ri_lmdb_place *place, bool create, rille_err *err)

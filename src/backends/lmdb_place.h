@@ -5,8 +5,12 @@
  *
  * (P1) A data.mdb has one lock.mdb as long as anybody uses it. A drop removes data.mdb first: who dies then leaves a
  *      lock.mdb alone, which the next creation removes, as whoever has it open writes to a file that is gone.
- * (P2) A new data.mdb is made before its lock.mdb. So one without bytes is a creation that died when no lock.mdb lies
+ * (P2) A new data.mdb is made under a temporary name, and is durable under its own before its lock.mdb is made: no power
+ *      failure leaves a part of it. Once it was not so: one without bytes is a creation that died when no lock.mdb lies
  *      beside it, and counts as not there; else it was cut short.
+ * (P3) Neither file is a symbolic link, which LMDB would follow: both are looked at before and after it opens them, and
+ *      lock.mdb is made for it. What is left is somebody with the right to write to the directory who puts a link there
+ *      between the two looks.
  */
 #ifndef RI_LMDB_PLACE_H
 #define RI_LMDB_PLACE_H
@@ -22,7 +26,7 @@
 /* Which file it is; as long as somebody has it open, no other file is given the same. */
 typedef struct ri_lmdb_file {
     bool there;
-    bool is_file; /* neither a directory nor a pipe, which an open would wait for */
+    bool is_file; /* no directory, no link, and no pipe, which an open would wait for */
     dev_t dev;
     ino_t ino;
     off_t len; /* when it was looked for */
@@ -50,7 +54,7 @@ int ri_lmdb_file_find(int dir, const char *name, ri_lmdb_file *out);
 bool ri_lmdb_file_is(const ri_lmdb_file *one, const ri_lmdb_file *other); /* both there, and the same */
 /* Removes the name when it is that file's. */
 int ri_lmdb_place_remove(const ri_lmdb_place *place, const char *name, const ri_lmdb_file *file);
-/* Removes the directory when it is empty and still called so. */
-void ri_lmdb_place_remove_dir(const ri_lmdb_place *place);
+/* What was removed is gone for good, and the directory with it when it is empty and still called so. */
+int ri_lmdb_place_remove_dir(const ri_lmdb_place *place);
 
 #endif

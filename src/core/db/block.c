@@ -173,14 +173,16 @@ static bool has_frame_behind(const uint8_t *cell, size_t pos, size_t len)
 }
 
 /* Of a frame that does not match: whether it is the end of an append that a crash cut short, which was never
- * acknowledged. Such a frame is the last one: what is behind it was acknowledged after it. */
+ * acknowledged. Such a frame is the last one: what is behind it was acknowledged after it, if it is not all zeros, which
+ * take the place of an append that failed. */
 static bool is_torn(const uint8_t *cell, size_t pos, size_t len, const uint32_t *body_len)
 {
     size_t end = pos + RI_FRAME_HEADER + (body_len == NULL ? 0 : *body_len);
     if (unwritten_from(cell, pos, len) < end) {
         return true;
     }
-    return has_hole(cell, pos, end, len) && (body_len == NULL ? !has_frame_behind(cell, pos, len) : end == len);
+    return has_hole(cell, pos, end, len) &&
+           (body_len == NULL ? !has_frame_behind(cell, pos, len) : is_zero(cell, end, len));
 }
 
 int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *kind, const uint8_t **body,
