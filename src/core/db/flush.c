@@ -129,6 +129,12 @@ static int find_assertion(flush *f, const ri_datom *d, uint64_t *t, rille_err *e
     *t = found.t;
     ri_node_release(leaf);
     ri_io_deinit(&io);
+    if (rc == 0 && is_there && found.t >= d->t) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "entity %llu, attribute %u has a fact of transaction %llu that transaction %llu retracts: "
+                       "restore the database from a copy",
+                       (unsigned long long)d->e, d->a, (unsigned long long)found.t, (unsigned long long)d->t);
+    }
     if (rc == 0 && !is_there) {
         return ri_fail(err, RILLE_CORRUPT,
                        "transaction %llu retracts a fact of entity %llu, attribute %u, that was never asserted",

@@ -123,12 +123,13 @@ static inline int ri_tree_root(ri_store *store, const ri_tree *tree, ri_io *io, 
 {
     return ri_tree_node(store, (ri_order)tree->order, &tree->root, tree->height - 1U, tree->count, io, out, err);
 }
-static inline int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out,
-                                rille_err *err)
-{
-    return ri_tree_node(store, (ri_order)parent->order, &parent->children[slot], parent->level - 1U,
-                        parent->counts[slot + 1] - parent->counts[slot], io, out, err);
-}
+/* The child in a slot, which must lie between its separators, as far as this branch has them. */
+int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err);
+/* Does a node begin at its separator and end before the next one (NULL: not known)? RILLE_CORRUPT. */
+int ri_tree_check_place(const ri_node *node, const ri_datom *separator, const ri_datom *next, rille_err *err);
+/* Of the child in slot[level] of path[level]: where it is the last one, a node further up says where it is to end. */
+int ri_tree_check_last(ri_node *const *path, const uint32_t *slot, unsigned height, unsigned level,
+                       const ri_node *child, rille_err *err);
 /* RILLE_NEED: the io has what a merge will read. */
 int ri_merge_ask_ahead(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count, ri_io *io,
                        rille_err *err);

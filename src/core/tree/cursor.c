@@ -10,7 +10,9 @@
  *   path[1]         [ . S . . . . ]      a move to the next leaf keeps path[2], path[1] and takes slot[1] + 1
  *   path[0] (leaf)  [ d d d R d d ]      R = slot[0], the row
  *
- * Invariants: (U1) path[i - 1] is the child in slot[i] of path[i], for all i < height, once path[height - 1] is there.
+ * Invariants: (U0) rows of leaves follow each other in the order, whatever the bytes say: each node is in order (N6), and
+ * lies between the separators of its branch, and the last of a branch before the next branch.
+ * (U1) path[i - 1] is the child in slot[i] of path[i], for all i < height, once path[height - 1] is there.
  *
  * Cost: a seek is one search a level, a cache probe for each node that is not in the present path; next in a leaf O(1).
  */
@@ -130,7 +132,8 @@ static int take_child(move *m, unsigned level, uint32_t slot)
         m->shared = level - 1;
         return RILLE_OK;
     }
-    return ri_tree_child(cursor->store, m->path[level], slot, m->io, &m->path[level - 1], m->err);
+    RI_TRY(ri_tree_child(cursor->store, m->path[level], slot, m->io, &m->path[level - 1], m->err));
+    return ri_tree_check_last(m->path, m->slot, m->height, level, m->path[level - 1], m->err);
 }
 
 /* To the leaf in which the first datom after the cut would be; slot[0] may be its count. */

@@ -168,6 +168,12 @@ static int open_subtree(side *s, const side *other, ri_io *io, rille_err *err)
     if (rc == RILLE_NEED && s->open < s->tree.height) {
         return ask_siblings(s, other, io);
     }
+    if (rc == RILLE_OK && s->open < s->tree.height) {
+        rc = ri_tree_check_last(s->path, s->slot, s->tree.height, s->open, node, err);
+        if (rc != RILLE_OK) {
+            ri_node_release(node);
+        }
+    }
     if (rc != RILLE_OK) {
         return rc;
     }

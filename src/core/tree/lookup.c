@@ -39,6 +39,82 @@ int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigne
     return RILLE_OK;
 }
 
+/* ---- order between nodes ---- */
+
+static int fail_order(const ri_node *node, const char *what, rille_err *err)
+{
+    return ri_fail(err, RILLE_CORRUPT,
+                   "a node of tree %s, level %u, is out of order: it %s; restore the database from a copy",
+                   ri_order_name((ri_order)node->order), node->level, what);
+}
+
+int ri_tree_check_place(const ri_node *node, const ri_datom *separator, const ri_datom *next, rille_err *err)
+{
+    ri_order order = (ri_order)node->order;
+    ri_datom first;
+    ri_node_datom(node, 0, &first);
+    int above = ri_datom_cmp(order, &first, separator);
+    if (above < 0 || (above > 0 && node->level > 0)) {
+        return fail_order(node, "does not begin where its branch says", err);
+    }
+    if (next == NULL) {
+        return RILLE_OK;
+    }
+    ri_datom last;
+    ri_node_datom(node, node->count - 1, &last);
+    return ri_datom_cmp(order, &last, next) < 0 ? RILLE_OK
+                                                : fail_order(node, "does not end where the next one begins", err);
+}
+
+int ri_tree_check_last(ri_node *const *path, const uint32_t *slot, unsigned height, unsigned level,
+                       const ri_node *child, rille_err *err)
+{
+    while (level < height && slot[level] + 1 == path[level]->count) {
+        level++;
+    }
+    if (level == height) {
+        return RILLE_OK;
+    }
+    ri_datom next;
+    ri_datom last;
+    ri_node_datom(path[level], slot[level] + 1, &next);
+    ri_node_datom(child, child->count - 1, &last);
+    return ri_datom_cmp((ri_order)child->order, &last, &next) < 0
+               ? RILLE_OK
+               : fail_order(child, "does not end where the next one begins", err);
+}
+
+static int check_child(const ri_node *parent, uint32_t slot, const ri_node *child, rille_err *err)
+{
+    ri_datom separator;
+    ri_datom next;
+    bool is_last = slot + 1 == parent->count;
+    ri_node_datom(parent, slot, &separator);
+    if (!is_last) {
+        ri_node_datom(parent, slot + 1, &next);
+    }
+    return ri_tree_check_place(child, &separator, is_last ? NULL : &next, err);
+}
+
+int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err)
+{
+    RI_TRY(ri_tree_node(store, (ri_order)parent->order, &parent->children[slot], parent->level - 1U,
+                        parent->counts[slot + 1] - parent->counts[slot], io, out, err));
+    if (atomic_load_explicit(&parent->fitting[slot], memory_order_relaxed) != 0) {
+        return RILLE_OK;
+    }
+    int rc = check_child(parent, slot, *out, err);
+    if (rc != RILLE_OK) {
+        ri_node_release(*out);
+        *out = NULL;
+        return rc;
+    }
+    atomic_store_explicit(&parent->fitting[slot], 1, memory_order_relaxed);
+    return RILLE_OK;
+}
+
+/* ---- one descent ---- */
+
 /* To the leaf of the cut; *before: datoms in what lies left of it. */
 static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, ri_node **leaf,
                      uint64_t *before, rille_err *err)

@@ -46,9 +46,28 @@ typedef struct merge {
     ri_datom *rows; /* of the leaf that is fed */
 } merge;
 
-static int get_node(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, ri_node **out)
+/* A node that begins at its separator, and ends before the next one (NULL: it is the last, or is checked elsewhere). */
+static int get_node(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator,
+                    const ri_datom *next, ri_node **out)
 {
-    return ri_tree_node(m->store, m->order, ref, level, datoms, m->io, out, m->err);
+    RI_TRY(ri_tree_node(m->store, m->order, ref, level, datoms, m->io, out, m->err));
+    int rc = ri_tree_check_place(*out, separator, next, m->err);
+    if (rc != RILLE_OK) {
+        ri_node_release(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/* The first row of a leaf comes behind those of the open one. */
+static int check_follows(const merge *m, const ri_datom *d)
+{
+    const ri_chunker *chunker = &m->chunker;
+    if (chunker->n == 0 || ri_datom_cmp(m->order, &chunker->rows[chunker->n - 1], d) < 0) {
+        return RILLE_OK;
+    }
+    return ri_fail(m->err, RILLE_CORRUPT, "leaves of the tree %s are out of order: restore the database from a copy",
+                   ri_order_name(m->order));
 }
 
 /* ---- leaves whose bytes are borrowed ---- */
@@ -105,7 +124,7 @@ static int accept_pending(merge *m, const ri_datom *next_separator)
 static int open_branch(merge *m, unsigned level, ri_noderef *last, uint64_t *datoms, ri_datom *separator)
 {
     ri_node *node;
-    RI_TRY(get_node(m, last, level, *datoms, &node));
+    RI_TRY(get_node(m, last, level, *datoms, separator, NULL, &node));
     ri_level *items = &m->chunker.levels[level];
     uint32_t n = node->count - 1;
     int rc = RILLE_OK;
@@ -141,7 +160,7 @@ static int open_pending(merge *m)
         RI_TRY(open_branch(m, level, &ref, &datoms, &separator));
     }
     ri_node *leaf;
-    RI_TRY(get_node(m, &ref, 0, datoms, &leaf));
+    RI_TRY(get_node(m, &ref, 0, datoms, &separator, NULL, &leaf));
     int rc = leaf->count <= m->chunker.limits.leaf_max
                  ? hold(m, leaf)
                  : ri_fail(m->err, RILLE_CORRUPT, "a leaf has %u rows, but the maximum is %u", (unsigned)leaf->count,
@@ -172,17 +191,17 @@ static int close_before(merge *m, const ri_noderef *ref, unsigned level, uint64_
     ri_noderef at = *ref;
     ri_node *node;
     for (; level > 0; level--) {
-        RI_TRY(get_node(m, &at, level, datoms, &node));
+        RI_TRY(get_node(m, &at, level, datoms, old_separator, NULL, &node));
         at = node->children[0];
         datoms = node->counts[1];
         ri_node_release(node);
     }
-    RI_TRY(get_node(m, &at, 0, datoms, &node));
+    RI_TRY(get_node(m, &at, 0, datoms, old_separator, NULL, &node));
     ri_chunker *chunker = &m->chunker;
     ri_datom first;
     ri_node_datom(node, 0, &first);
-    int rc = RILLE_OK;
-    *closed = ri_leaf_closes(&chunker->limits, m->order, chunker->n, chunker->key_bytes, &first);
+    int rc = check_follows(m, &first);
+    *closed = rc == RILLE_OK && ri_leaf_closes(&chunker->limits, m->order, chunker->n, chunker->key_bytes, &first);
     if (*closed) {
         ri_datom separator = ri_separator(m->order, &chunker->rows[chunker->n - 1], &first);
         m->separator_is_old = ri_separator_same(&separator, old_separator);
@@ -237,6 +256,7 @@ static int feed_first(merge *m, const ri_datom *d, bool unmoved, const ri_datom 
         RI_TRY(open_pending(m));
     }
     bool closed = true;
+    RI_TRY(check_follows(m, d));
     if (m->state == STARTED) {
         ri_chunker_push(&m->chunker, d);
     } else {
@@ -363,8 +383,16 @@ static int feed_leaf(merge *m, ri_node *leaf, const ri_datom *separator, const r
 
 /* ---- the walk ---- */
 
-static int walk(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator,
-                const ri_change *changes, size_t count);
+/* An old subtree, from its separator to the next one (NULL: to the end of the tree), and the changes that fall there. */
+typedef struct subtree {
+    const ri_noderef *ref;
+    unsigned level;
+    uint64_t datoms;
+    const ri_datom *separator;
+    const ri_datom *next;
+} subtree;
+
+static int walk(merge *m, const subtree *at, const ri_change *changes, size_t count);
 
 /* Changes in front of the first that is not below the separator. */
 static size_t changes_below(const merge *m, const ri_change *changes, size_t count, const ri_datom *separator)
@@ -387,10 +415,9 @@ static size_t changes_below(const merge *m, const ri_change *changes, size_t cou
     return from;
 }
 
-static int walk_children(merge *m, const ri_node *node, const ri_datom *separator, const ri_change *changes,
-                         size_t count)
+static int walk_children(merge *m, const ri_node *node, const subtree *at, const ri_change *changes, size_t count)
 {
-    ri_datom next = *separator;
+    ri_datom next = *at->separator;
     for (uint32_t i = 0; i < node->count; i++) {
         ri_datom own = next;
         size_t n = count;
@@ -398,7 +425,9 @@ static int walk_children(merge *m, const ri_node *node, const ri_datom *separato
             ri_node_datom(node, i + 1, &next);
             n = changes_below(m, changes, count, &next);
         }
-        RI_TRY(walk(m, &node->children[i], node->level - 1U, node->counts[i + 1] - node->counts[i], &own, changes, n));
+        subtree child = { &node->children[i], node->level - 1U, node->counts[i + 1] - node->counts[i], &own,
+                          i + 1 < node->count ? &next : at->next };
+        RI_TRY(walk(m, &child, changes, n));
         changes += n;
         count -= n;
     }
@@ -426,28 +455,27 @@ static bool any_effect(const merge *m, const ri_node *leaf, const ri_change *cha
     return false;
 }
 
-static int walk(merge *m, const ri_noderef *ref, unsigned level, uint64_t datoms, const ri_datom *separator,
-                const ri_change *changes, size_t count)
+static int walk(merge *m, const subtree *at, const ri_change *changes, size_t count)
 {
     bool taken = false;
     if (count == 0) {
-        RI_TRY(try_take(m, ref, level, datoms, separator, &taken));
+        RI_TRY(try_take(m, at->ref, at->level, at->datoms, at->separator, &taken));
         if (taken) {
             return RILLE_OK;
         }
     }
     ri_node *node;
-    RI_TRY(get_node(m, ref, level, datoms, &node));
+    RI_TRY(get_node(m, at->ref, at->level, at->datoms, at->separator, at->next, &node));
     int rc = RILLE_OK;
-    if (level > 0) {
-        rc = walk_children(m, node, separator, changes, count);
+    if (at->level > 0) {
+        rc = walk_children(m, node, at, changes, count);
     } else {
         if (count > 0 && !any_effect(m, node, changes, count)) {
             count = 0;
-            rc = try_take(m, ref, 0, datoms, separator, &taken);
+            rc = try_take(m, at->ref, 0, at->datoms, at->separator, &taken);
         }
         if (rc == RILLE_OK && !taken) {
-            rc = feed_leaf(m, node, separator, changes, count);
+            rc = feed_leaf(m, node, at->separator, changes, count);
         }
     }
     ri_node_release(node);
@@ -480,7 +508,8 @@ static int run(merge *m, const ri_tree *tree, const ri_change *changes, size_t c
     if (tree->count > 0) {
         ri_datom zero = ri_separator_zero(m->order);
         m->separator_is_old = true;
-        RI_TRY(walk(m, &tree->root, tree->height - 1U, tree->count, &zero, changes, count));
+        subtree all = { &tree->root, tree->height - 1U, tree->count, &zero, NULL };
+        RI_TRY(walk(m, &all, changes, count));
     } else {
         for (size_t i = 0; i < count; i++) {
             if (changes[i].put) {

@@ -20,9 +20,8 @@
  * Invariants, checked by ri_node_decode on hostile bytes: (N1) 1 <= count <= RI_NODE_ROWS_MAX; (N2) columns as in
  * column.h; (N3) group indexes below the group count, each group's column has as many values as it has rows; (N4)
  * groups strictly sorted; (N5) dictionary codes inside their dictionary, entries inside the node and valid values
- * (ri_value_valid); (N6) rows strictly increasing in the order (ri_node_check does this; it is not part of the decode:
- * a node that matches its address was written by an encoder, and wrong order gives wrong answers, never wrong memory);
- * (N7) level <= RI_TREE_HEIGHT_MAX.
+ * (ri_value_valid), in order; (N6) rows strictly increasing in the order; (N7) level <= RI_TREE_HEIGHT_MAX. That a child
+ * has what its branch says of it is checked when it is first reached from there (ri_tree_child).
  */
 #ifndef RI_NODE_H
 #define RI_NODE_H
@@ -58,9 +57,10 @@ typedef struct ri_node {
     ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
     ri_col col[RI_COLUMN_COUNT];
     ri_group *groups;
-    uint16_t *ranks;      /* NULL: groups are contiguous */
-    ri_noderef *children; /* branches */
-    uint64_t *counts;     /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
+    uint16_t *ranks;       /* NULL: groups are contiguous */
+    ri_noderef *children;  /* branches */
+    uint64_t *counts;      /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
+    atomic_uchar *fitting; /* branches: 1: child i was seen to lie between its separators; in an immutable node */
     uint32_t group_count;
     uint32_t count; /* rows; children of a branch */
     uint8_t order;  /* ri_order */
@@ -74,7 +74,7 @@ static inline void ri_node_release(ri_node *node)
     ri_object_release(node == NULL ? NULL : &node->object);
 }
 
-/* N6 and sorted dictionaries, of one node: for verify. */
+/* N6 and sorted dictionaries once more, row by row: for verify. */
 int ri_node_check(const ri_node *node, rille_err *err);
 
 /* ---- reading rows ---- */

@@ -34,4 +34,8 @@ static inline bool ri_type_is_bytewise(unsigned type)
     return type == RI_UUID || (type >= RI_KEYWORD && type <= RI_STRING) || type == RI_BYTES || type == RI_FLOATS;
 }
 
+/* N6, and sorted dictionaries; what a dictionary says is relied on by the rows (node_order.c). */
+bool ri_node_dicts_sorted(const ri_node *node);
+bool ri_node_rows_sorted(const ri_node *node);
+
 #endif
