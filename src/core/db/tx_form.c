@@ -462,9 +462,12 @@ static int fill_entry(filler *f, ri_ent e, const ri_form *key, const ri_form *va
 
 static bool is_id(const ri_form *key)
 {
+    if (!ri_tx_form_is_name(key)) {
+        return false;
+    }
     size_t len;
-    return ri_tx_form_is_name(key) && key->u.v.len <= 6 && memcmp(ri_tx_form_name(key, &len), "db/id", 5) == 0 &&
-           len == 5;
+    const char *name = ri_tx_form_name(key, &len);
+    return len == 5 && memcmp(name, "db/id", 5) == 0;
 }
 
 static int map_entity(filler *f, const ri_form *map, ri_ent *out)
