@@ -93,7 +93,8 @@ function M.connect(url, options)
   check_url("rille.connect", url)
   options = check.options("rille.connect", options, CONNECT)
   if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
-    raise("rille.connect: keep_history and schema_flexibility can only be set when the database is created (create = true)")
+    raise("rille.connect: keep_history and schema_flexibility can only be set when the database is created "
+      .. "(create = true)")
   end
   return open(url, options.create and "any" or "connect", options)
 end

@@ -199,7 +199,8 @@ describe("datoms", function()
         support.failure(f, db, "eavt", db:entid(nobody)))
       assert.matches("component 1 %(a%) of the aevt index is nil", support.failure(f, db, "aevt", nil, 5))
       assert.matches("component 2 %(a%) of the eavt index is nil", support.failure(f, db, "eavt", 5, nil, "Ann"))
-      assert.matches("too many components: 4 .*first three of the eavt", support.failure(f, db, "eavt", 5, "person/name", "Ann", 7))
+      assert.matches("too many components: 4 .*first three of the eavt",
+        support.failure(f, db, "eavt", 5, "person/name", "Ann", 7))
     end
     assert.equal(db:count "eavt", db:count("eavt", nil, nil)) -- nothing is behind them
     conn:close()

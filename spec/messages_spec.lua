@@ -105,7 +105,8 @@ describe("messages", function()
     says("unknown function uper-case (did you mean upper-case?): it is not built in",
       rille.q("[:find ?m :where [_ :person/name ?n] [(uper-case ?n) ?m]]", db))
     says("(did you mean get-else?)", rille.q("[:find ?m :where [?p :person/name] [(getelse ?p 1) ?m]]", db))
-    says("unknown function f: it is not built in, and no Lua function of that name is registered with rille.fn", rille.q("[:find ?m :where [_ :person/name ?n] [(f ?n) ?m]]", db))
+    says("unknown function f: it is not built in, and no Lua function of that name is registered with rille.fn",
+      rille.q("[:find ?m :where [_ :person/name ?n] [(f ?n) ?m]]", db))
     says("pull is not supported yet", rille.q("[:find (pull ?p [*]) :where [?p :person/name]]", db))
   end)
 

@@ -21,7 +21,8 @@ static bool unique_bindings(const ri_pattern *p)
         return false;
     }
     bool e = given(p, RI_POS_E) || (p->attr != NULL && p->attr->unique != RI_UNIQUE_NO && given(p, RI_POS_V));
-    bool either = ri_pattern_either(p) && p->var[RI_POS_V] != RI_NO_VAR && ri_varset_has(&p->scope->named, p->var[RI_POS_V]);
+    bool either =
+        ri_pattern_either(p) && p->var[RI_POS_V] != RI_NO_VAR && ri_varset_has(&p->scope->named, p->var[RI_POS_V]);
     bool v = given(p, RI_POS_V) || (p->attr != NULL && !p->attr->many && given(p, RI_POS_E));
     return p->nothing || (e && v && !either); /* a name may be met as itself and as what it names */
 }
