@@ -260,11 +260,16 @@ void rl_tx_register(lua_State *L)
 
 /* ---- the two doors ---- */
 
-static int finish(lua_State *L, rl_temp *temp, commit *c, int rc, const rille_err *err)
+/* A datom and its items in the sets of the novelty, most of which are half full. */
+#define NOVELTY_DATOM_BYTES (sizeof(ri_datom) + 100U)
+
+/* is_alone: nothing but the report holds the new value. What a connection has seen is its own, whatever is collected. */
+static int finish(lua_State *L, rl_temp *temp, commit *c, bool is_alone, int rc, const rille_err *err)
 {
     if (rc == 0) {
+        const ri_block *block = c->report.tx.block;
+        size_t bytes = block->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
         c->has_report = true;
-        size_t bytes = c->report.tx.block->arena.total_bytes;
         push_report(L, c);
         rl_note_bytes(L, bytes);
     }
@@ -303,7 +308,7 @@ int rl_conn_transact(lua_State *L)
         }
     }
     rl_let_go(box);
-    return finish(L, temp, c, rc, &err);
+    return finish(L, temp, c, false, rc, &err);
 }
 
 /* _with(data) --> report; nothing is stored */
@@ -326,5 +331,5 @@ int rl_db_with(lua_State *L)
     if (rc == 0) {
         rc = ri_db_with(c->tx, &c->report, &err);
     }
-    return finish(L, temp, c, rc, &err);
+    return finish(L, temp, c, true, rc, &err);
 }
