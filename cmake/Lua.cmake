@@ -5,13 +5,13 @@
 # is made with the headers of PUC Lua 5.1 and loads in LuaJIT, too.
 if(LUA_INCDIR)
     set(lua_include "${LUA_INCDIR}")
-elseif(RILLE_LUA STREQUAL "5.4" OR RILLE_LUA STREQUAL "5.1")
+elseif(RILLE_LUA MATCHES "^5[.][1-4]$")
     find_path(RILLE_LUA_INCLUDE_${RILLE_LUA} lua.h PATH_SUFFIXES lua${RILLE_LUA} lua-${RILLE_LUA} lua/${RILLE_LUA}
               NO_CMAKE_ENVIRONMENT_PATH)
     mark_as_advanced(RILLE_LUA_INCLUDE_${RILLE_LUA})
     set(lua_include "${RILLE_LUA_INCLUDE_${RILLE_LUA}}")
 else()
-    message(FATAL_ERROR "RILLE_LUA is \"${RILLE_LUA}\"; it must be 5.4, 5.1 or off")
+    message(FATAL_ERROR "RILLE_LUA is \"${RILLE_LUA}\"; it must be 5.1, 5.2, 5.3, 5.4 or off")
 endif()
 if(NOT EXISTS "${lua_include}/lua.h")
     message(FATAL_ERROR "no lua.h for Lua ${RILLE_LUA} (Debian: liblua${RILLE_LUA}-dev or liblua5.1-0-dev; "
@@ -42,10 +42,7 @@ if(lua_sources)
 endif()
 
 # bin/rille in the build directory: the command with the paths of this build.
-if(RILLE_LUA_VERSION_NUM EQUAL 501)
-    set(lua_program lua5.1)
-else()
-    set(lua_program lua5.4)
-endif()
+math(EXPR lua_minor "${RILLE_LUA_VERSION_NUM} % 100")
+set(lua_program lua5.${lua_minor})
 configure_file("${PROJECT_SOURCE_DIR}/cmake/launcher.in" "${PROJECT_BINARY_DIR}/bin/rille" @ONLY
                FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)

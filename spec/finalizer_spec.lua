@@ -33,6 +33,7 @@ local function during(make, use, spoil)
     end)
     for _ = 1, round * 40 do local _ = {} end
     collectgarbage "restart"
+    for _ = 1, round % 7 do local _ = {} end -- the same work to the end of the cycle, another place that it is done at
     use(handle)
     came = came + (spoilt and 1 or 0)
     collectgarbage()
@@ -163,18 +164,20 @@ end)
 describe("a finalizer that goes on with what is being read", function()
   it("is refused", function()
     local conn = assert(rille.create(support.url()))
-    assert(conn:transact { support.attr("a/s", "string") })
+    assert(conn:transact { support.attr("a/s", "tuple") })
     local good, refused = 0, 0
     do
       local data = {} -- gone before the scan, else Lua 5.1 has all its strings already
-      for i = 1, 3000 do data[i] = { ["a/s"] = ("t"):rep(100) .. i } end
+      for i = 1, 3000 do data[i] = { ["a/s"] = { ("t"):rep(100) .. i, ("u"):rep(100) .. i } } end
       assert(conn:transact(data))
     end
     local db = conn:db()
     local came = during(function() return (db:datoms("aevt", "a/s")) end, function(step)
-      repeat -- allocates nothing but the strings of the scan, so that the finalizer comes within a step
+      -- Allocates nothing but the values of the scan, so the finalizer comes within a step: several blocks for each
+      -- value, since Lua 5.2 also runs finalizers right before it calls a function.
+      repeat
         local e, _, v = step()
-        good = good + (e and v:byte(100) == 116 and 1 or 0)
+        good = good + (e and v[1]:byte(100) == 116 and v[2]:byte(100) == 117 and 1 or 0)
       until not e
     end, function(step)
       local ok, message = pcall(step)
@@ -229,6 +232,6 @@ describe("a finalizer at the end of the program", function()
     pipe:close()
     support.cleanup()
     assert.matches("false.-function late cannot be registered: the Lua state is being closed", text)
-    assert.matches("function early is not known[^\n]*\n2\n$", text)
+    assert.matches("unknown function early[^\n]*\n2\n$", text)
   end)
 end)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What differs between Lua 5.1, LuaJIT, 5.3 and 5.4: asked here, once.
+-- What differs between Lua 5.1, LuaJIT, 5.2, 5.3 and 5.4: asked here, once.
 
 local M = {}
 

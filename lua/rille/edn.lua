@@ -8,7 +8,7 @@
 --   \c            edn.char "c"                map     edn.map{[key] = value}; keywords as keys are rille.kw values
 --   :k sym        rille.kw "k", rille.sym     #tag x  edn.tagged("tag", x): {tag = , value = }
 --
--- Lua 5.1 and LuaJIT have one kind of number: there 1.0 comes back as 1.
+-- Lua 5.1, 5.2 and LuaJIT have one kind of number: there 1.0 comes back as 1.
 
 local core = require "rille.core"
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Running queries. The engine is stepped from here, so that functions written in Lua are called from Lua and may yield
--- (where this Lua lets pcall be yielded across: LuaJIT, 5.3 and 5.4).
+-- (where this Lua lets pcall be yielded across: LuaJIT, 5.2 and later).
 
 local core = require "rille.core"
 local check = require "rille.check"

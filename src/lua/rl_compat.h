@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What Lua 5.1 lacks of the API of 5.4, in the few forms that are used here. The module of ABI 5.1 is made with the
- * headers of PUC Lua 5.1 and also loads in LuaJIT, whose own headers define some of these: hence the guards.
+ * What Lua 5.1, 5.2 and 5.3 lack of the API of 5.4, in the few forms that are used here. The module of ABI 5.1 is made
+ * with the headers of PUC Lua 5.1 and also loads in LuaJIT, whose own headers define some of these: hence the guards.
  */
 #ifndef RL_COMPAT_H
 #define RL_COMPAT_H
@@ -55,6 +55,13 @@ static inline void *rl_newuserdata(lua_State *L, size_t size)
     return lua_newuserdata(L, size);
 }
 
+/* Pushes a global, raw: some programs make reading of unknown globals an error. */
+static inline void rl_raw_global(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, LUA_GLOBALSINDEX);
+}
+
 #else
 
 #define rl_rawlen(L, index) ((size_t)lua_rawlen((L), (index)))
@@ -70,6 +77,14 @@ static inline void *rl_newuserdata(lua_State *L, size_t size)
 #else
     return lua_newuserdata(L, size);
 #endif
+}
+
+static inline void rl_raw_global(lua_State *L, const char *name)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
 }
 
 #endif

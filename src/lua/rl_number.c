@@ -4,7 +4,7 @@
  *
  *   Lua 5.3 and 5.4   integers are int64
  *   LuaJIT            numbers up to 2^53, int64_t cdata beyond (and accepted everywhere)
- *   Lua 5.1           numbers up to 2^53; what lies beyond is an error (rille.bigint gives it to the engine)
+ *   Lua 5.1 and 5.2   numbers up to 2^53; what lies beyond is an error (rille.bigint gives it to the engine)
  *
  * A float is accepted as a whole number when it is one, up to 2^53: beyond, the text of the program may have meant
  * another.
@@ -19,23 +19,14 @@ static const char int64_is_key = 0;
 static const char uint64_type_key = 0;
 #endif
 
-#if LUA_VERSION_NUM < 503
-/* Raw: some programs make reading of unknown globals an error. */
-static void raw_global(lua_State *L, const char *name)
-{
-    lua_pushstring(L, name);
-    lua_rawget(L, LUA_GLOBALSINDEX);
-}
-#endif
-
 void rl_number_register(lua_State *L, rl_state *state)
 {
     state->has_ffi = false;
 #if LUA_VERSION_NUM < 503
-    raw_global(L, "jit");
+    rl_raw_global(L, "jit");
     bool is_jit = lua_istable(L, -1) != 0;
     lua_pop(L, 1);
-    raw_global(L, "require");
+    rl_raw_global(L, "require");
     if (!is_jit || !lua_isfunction(L, -1)) {
         lua_pop(L, 1);
         return;

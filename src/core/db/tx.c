@@ -394,7 +394,7 @@ int ri_tx_lookup(ri_tx *tx, const ri_attr *attr, const ri_value *v, ri_ent *out,
 
 int ri_tx_lookup_ref(ri_tx *tx, const ri_attr *attr, ri_ent v, ri_ent *out, rille_err *err)
 {
-    uint64_t word;
+    uint64_t word = 0;
     *out = (ri_ent){ RI_ENT_LOOKUP, { 0 } };
     RI_TRY(check_lookup(attr, NULL, err));
     RI_TRY(ent_word(tx, v, 0, &word, err));
@@ -461,7 +461,7 @@ static int ref_op(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, tx_kind ki
     }
     *op = (tx_op){ .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | (uint32_t)kind };
     RI_TRY(ent_word(tx, e, adds ? TEMP_SUBJECT : 0, &op->e, err));
-    uint64_t word;
+    uint64_t word = 0;
     RI_TRY(ent_word(tx, v, adds ? TEMP_VALUE : 0, &word, err));
     op->v = ri_ref(word);
     if (attr->unique != RI_UNIQUE_NO && (word & TX_TEMP) != 0) {
