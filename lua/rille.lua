@@ -337,11 +337,13 @@ local LATER = {
   [M] = { "rille.", "adopt", "diff" },
 }
 
+core.later = {} -- the functions that say so
 for methods, names in pairs(LATER) do
   for i = 2, #names do
     local name = names[i]
     if methods[name] == nil then
       methods[name] = function() raise(names[1] .. name .. " is not supported yet (see \"Status\" in the README)") end
+      core.later[methods[name]] = true
     end
   end
 end

@@ -9,17 +9,11 @@ local support = require "spec.support.init"
 local HANDLES = { ["rille.Conn"] = "conn", ["rille.Db"] = "db", ["rille.Query"] = "query", ["rille.Op"] = "op",
   ["rille.Result"] = "result" }
 
--- A name that is promised for later raises just that.
-local function is_later(f)
-  local fine, message = pcall(f)
-  return not fine and tostring(message):find("is not supported yet", 1, true) ~= nil
-end
-
 local function public_names(methods)
   local names = {}
   for name, value in pairs(methods) do
     local is_private = name:find "^_" and name ~= "_VERSION"
-    if not is_private and not (type(value) == "function" and is_later(value)) then names[name] = true end
+    if not is_private and not core.later[value] then names[name] = true end
   end
   return names
 end
