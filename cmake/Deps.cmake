@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Foreign libraries as imported targets: rille_sodium, rille_zstd, and what options ask for (rille_lmdb).
+# Foreign libraries as imported targets: rille::sodium, rille::zstd, and what options ask for (rille::lmdb).
 # NAME_INCDIR and NAME_LIBDIR (the variables of LuaRocks) say where to look first.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 if(RILLE_SINGLE_THREAD)
@@ -9,15 +9,15 @@ else()
     find_package(Threads REQUIRED)
 endif()
 
-# Sets <NAME>_FOUND; makes the target rille_<name> when both the header and the library are there.
+# Sets <NAME>_FOUND; makes the target rille::<name> when both the header and the library are there.
 function(rille_find name header library)
     string(TOUPPER ${name} upper)
     find_path(RILLE_${upper}_INCLUDE ${header} HINTS ${${upper}_INCDIR})
     find_library(RILLE_${upper}_LIBRARY ${library} HINTS ${${upper}_LIBDIR})
     mark_as_advanced(RILLE_${upper}_INCLUDE RILLE_${upper}_LIBRARY)
     if(RILLE_${upper}_INCLUDE AND RILLE_${upper}_LIBRARY)
-        add_library(rille_${name} UNKNOWN IMPORTED)
-        set_target_properties(rille_${name} PROPERTIES IMPORTED_LOCATION "${RILLE_${upper}_LIBRARY}"
+        add_library(rille::${name} UNKNOWN IMPORTED GLOBAL) # also for a project that rille is a part of
+        set_target_properties(rille::${name} PROPERTIES IMPORTED_LOCATION "${RILLE_${upper}_LIBRARY}"
                               INTERFACE_INCLUDE_DIRECTORIES "${RILLE_${upper}_INCLUDE}")
         set(${upper}_FOUND TRUE PARENT_SCOPE)
     else()

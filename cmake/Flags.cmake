@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Flags of every target of rille: rille_flags (how code is made) and rille_warnings (what is refused).
-if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
     set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 set(CMAKE_C_STANDARD 11)

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
-# librille, static and shared. Only rille_* leaves the shared one.
+# librille: rille::rille_static always, and rille::rille, which is the shared one. Where there is none (the platform has no
+# shared libraries, or BUILD_SHARED_LIBS is off) rille::rille is the static one. Only rille_* leaves the shared one.
 include(GNUInstallDirs)
+get_property(can_share GLOBAL PROPERTY TARGET_SUPPORTS_SHARED_LIBS)
+set(share_default ON)
+if(EMSCRIPTEN OR NOT can_share OR (DEFINED BUILD_SHARED_LIBS AND NOT BUILD_SHARED_LIBS))
+    set(share_default OFF)
+endif()
+option(RILLE_SHARED "Build the shared library" ${share_default})
+if(RILLE_SHARED AND NOT can_share)
+    message(FATAL_ERROR "RILLE_SHARED is on, but this platform has no shared libraries")
+endif()
 get_property(objects GLOBAL PROPERTY RILLE_OBJECTS)
 get_property(libraries GLOBAL PROPERTY RILLE_LIBRARIES)
 list(REMOVE_DUPLICATES libraries)
@@ -13,8 +23,10 @@ set(RILLE_ALL_LIBRARIES ${libraries})
 
 add_library(rille_static STATIC ${RILLE_ALL_OBJECTS})
 set_target_properties(rille_static PROPERTIES OUTPUT_NAME rille LINKER_LANGUAGE C)
-target_link_libraries(rille_static PRIVATE rille_flags PUBLIC ${RILLE_ALL_LIBRARIES})
-target_include_directories(rille_static PUBLIC "${PROJECT_SOURCE_DIR}/include")
+target_link_libraries(rille_static PRIVATE $<BUILD_INTERFACE:rille_flags> PUBLIC ${RILLE_ALL_LIBRARIES})
+set(include_dirs "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+target_include_directories(rille_static PUBLIC ${include_dirs})
+add_library(rille::rille_static ALIAS rille_static)
 
 # rille_exports(target script): hides everything that the version script does not list, static foreign code included.
 function(rille_exports target script)
@@ -25,16 +37,22 @@ function(rille_exports target script)
     endif()
 endfunction()
 
-if(NOT EMSCRIPTEN)
+if(RILLE_SHARED)
     add_library(rille_shared SHARED ${RILLE_ALL_OBJECTS})
-    set_target_properties(rille_shared PROPERTIES OUTPUT_NAME rille LINKER_LANGUAGE C
+    set_target_properties(rille_shared PROPERTIES OUTPUT_NAME rille EXPORT_NAME rille LINKER_LANGUAGE C
                           VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
     target_link_libraries(rille_shared PRIVATE rille_flags ${RILLE_ALL_LIBRARIES})
-    target_include_directories(rille_shared PUBLIC "${PROJECT_SOURCE_DIR}/include")
+    target_include_directories(rille_shared PUBLIC ${include_dirs})
     rille_exports(rille_shared librille.map)
+    add_library(rille::rille ALIAS rille_shared)
+else()
+    add_library(rille::rille ALIAS rille_static)
 endif()
 
 # For LuaRocks the module alone is made.
 if(DEFINED LUADIR)
-    set_target_properties(rille_static rille_shared PROPERTIES EXCLUDE_FROM_ALL ON)
+    set_target_properties(rille_static PROPERTIES EXCLUDE_FROM_ALL ON)
+    if(RILLE_SHARED)
+        set_target_properties(rille_shared PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
 endif()
