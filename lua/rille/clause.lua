@@ -237,6 +237,20 @@ end
 
 M.to_edn = to_edn
 
+---One clause as EDN data; what is wrong with it is said with its place: ":where, clause 2".
+---@param place string
+---@param number integer
+---@param clause any
+---@param source string?
+---@param how rille.Notation
+function M.numbered(place, number, clause, source, how)
+  local fine, form = pcall(to_edn, clause, source, how)
+  if not fine then
+    error(type(form) == "string" and ("%s, clause %d: %s"):format(place, number, form) or form, 0)
+  end
+  return form
+end
+
 ---Calls f(name, is_bound) for the variables of a clause in EDN data: is_bound when the clause can give them a value.
 function M.each_var(form, f)
   local function visit(x, is_bound)

@@ -206,7 +206,7 @@ local function where_section(query, how)
   local forms = {}
   for i, entry in ipairs(query.clauses) do
     local source = entry.source or default_source(query, entry.item)
-    forms[i] = clause.to_edn(entry.item, source, how)
+    forms[i] = clause.numbered(":where", i, entry.item, source, how)
   end
   return forms
 end
@@ -472,8 +472,8 @@ local TABLE_WITH_RULES = { text = true, rules = true }
 local function branch_form(branch, shown)
   if getmetatable(branch) == rule_meta then
     local out = { edn.list { sym(branch.name), unpack(branch.params) } }
-    for _, entry in ipairs(branch.clauses) do
-      out[#out + 1] = clause.to_edn(entry.item, entry.source, shown and SHOWN or BUILDER)
+    for i, entry in ipairs(branch.clauses) do
+      out[i + 1] = clause.numbered("rule " .. branch.name, i, entry.item, entry.source, shown and SHOWN or BUILDER)
     end
     return out
   end
@@ -481,7 +481,8 @@ local function branch_form(branch, shown)
   for i, x in ipairs(branch[1]) do head[i] = i == 1 and sym(x) or clause.binding(x, TABLE) end
   local out = { edn.list(head) }
   for i = 2, #branch do
-    out[i] = clause.to_edn(branch[i], nil, { text = true, rules = true, show = shown })
+    out[i] = clause.numbered("rule " .. tostring(branch[1][1]), i - 1, branch[i], nil,
+      { text = true, rules = true, show = shown })
   end
   return out
 end
@@ -549,7 +550,7 @@ function Q.table_form(query)
   if query.with then section("with", text_terms(query.with)) end
   local forms = {}
   local how = has_rules(query["in"]) and TABLE_WITH_RULES or TABLE
-  for i, item in ipairs(query.where or {}) do forms[i] = clause.to_edn(item, nil, how) end
+  for i, item in ipairs(query.where or {}) do forms[i] = clause.numbered(":where", i, item, nil, how) end
   section("where", forms)
   if query.order_by then section("order-by", { text_terms(query.order_by, true) }) end
   if query.limit then section("limit", { query.limit }) end

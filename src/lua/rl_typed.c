@@ -46,7 +46,7 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
                              "expected the name of an attribute such as \"person/name\", got %s%s", RL_GOT(L, index));
     }
     *out = ri_schema_attr(db->schema, name, len);
-    return *out != NULL ? 0 : ri_schema_unknown(db->schema, NULL, name, len, err);
+    return *out != NULL ? 0 : ri_db_unknown_attr(db, NULL, name, len, err);
 }
 
 static int wrong_type(lua_State *L, int index, const ri_attr *attr, rille_err *err)

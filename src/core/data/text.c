@@ -355,8 +355,8 @@ size_t ri_instant_format(char out[40], int64_t ms)
     p = put_number(p, rest / 1000 % 60, 2);
     *p++ = '.';
     p = put_number(p, rest % 1000, 3);
-    memcpy(p, "-00:00", sizeof "-00:00");
-    return (size_t)(p - out) + strlen("-00:00");
+    memcpy(p, "Z", sizeof "Z");
+    return (size_t)(p - out) + 1;
 }
 
 /* ---- uuids ---- */

@@ -194,7 +194,7 @@ size_t ri_double_format(char out[32], double d);
 /* ---- instants and uuids (text.c) ---- */
 /* RFC 3339 with any prefix of it EDN allows ("2026", "2026-11", ..., "2026-11-22T10:00:00.000-00:00"). */
 bool ri_instant_parse(const char *text, size_t len, int64_t *ms);
-size_t ri_instant_format(char out[40], int64_t ms); /* "2026-11-22T10:00:00.000-00:00" */
+size_t ri_instant_format(char out[40], int64_t ms); /* "2026-11-22T10:00:00.000Z" */
 bool ri_uuid_parse(const char *text, size_t len, uint8_t out[16]);
 void ri_uuid_format(char out[37], const uint8_t uuid[16]);
 

@@ -182,6 +182,7 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
         ri_db_release(past);
         return rc;
     }
+    past->past = true;
     *out = past;
     return 0;
 }
@@ -216,6 +217,7 @@ static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
         ri_db_release(past);
         return rc;
     }
+    past->past = true;
     *out = past;
     return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "db.h"
 
+#include <stdio.h>
+
 #include "head.h"
 
 #include <string.h>
@@ -104,6 +106,22 @@ ri_bound ri_bound_va(uint64_t ref, uint32_t a, bool after)
     bound.d.v = ri_ref(ref);
     bound.d.a = a;
     return bound;
+}
+
+/* ---- messages ---- */
+
+int ri_db_unknown_attr(const rille_db *db, const char *source, const char *ident, size_t len, rille_err *err)
+{
+    (void)ri_schema_unknown(db->schema, source, ident, len, err);
+    if (db->past) {
+        char note[120];
+        char instant[40];
+        instant[ri_instant_format(instant, db->instant)] = '\0';
+        (void)snprintf(note, sizeof note, "; the database value is as of %s (transaction %llu)", instant,
+                       (unsigned long long)db->t);
+        ri_err_append(err, note);
+    }
+    return RILLE_ATTRIBUTE;
 }
 
 /* ---- single answers ---- */

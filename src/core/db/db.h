@@ -51,11 +51,14 @@ typedef struct rille_db {
     uint64_t next_e;
     uint64_t next_attr;
     bool speculative; /* made by with(): blocks may hold the contents of long values, which no store has */
+    bool past;        /* an as-of: newer transactions were there when it was made */
     char branch[64];
 } rille_db;
 
 rille_db *ri_db_retain(rille_db *db);
 void ri_db_release(rille_db *db);
+/* RILLE_ATTRIBUTE: see ri_schema_unknown; says so when the value is an as-of, whose schema may be from before. */
+int ri_db_unknown_attr(const rille_db *db, const char *source, const char *ident, size_t len, rille_err *err);
 
 /* ---- scans ---- */
 

@@ -167,7 +167,7 @@ int ri_tx_attr(ri_tx *tx, const char *ident, size_t len, const ri_attr **out, ri
             "attribute :%.*s is defined in this transaction and cannot be used in it: transact the schema first",
             (int)(len < 80 ? len : 80), ident);
     }
-    return ri_schema_unknown(tx->schema, NULL, ident, len, err);
+    return ri_db_unknown_attr(tx->db, NULL, ident, len, err);
 }
 
 /* ---- entities ---- */

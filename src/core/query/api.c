@@ -252,7 +252,7 @@ int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *valu
     NEED_GIVEN(value, "the value");
     const ri_attr *attr = ri_schema_attr(db->schema, attribute, strlen(attribute));
     if (attr == NULL) {
-        return ri_schema_unknown(db->schema, NULL, attribute, strlen(attribute), err);
+        return ri_db_unknown_attr(db, NULL, attribute, strlen(attribute), err);
     }
     if (attr->unique == RI_UNIQUE_NO) {
         return ri_fail(err, RILLE_MISUSE,

@@ -311,7 +311,7 @@ void ri_bind_suggest(ri_suggest *suggest, const char *const *var_names, const ri
 {
     for (unsigned i = 0; i < RI_QUERY_VARS_MAX; i++) {
         if (ri_varset_has(vars, (ri_var)i)) {
-            ri_suggest_offer(suggest, var_names[i], strlen(var_names[i]));
+            ri_suggest_offer(suggest, var_names[i] + 1, strlen(var_names[i]) - 1);
         }
     }
 }
@@ -450,11 +450,11 @@ static int fail_blocked(const ri_bind_scope *scope, const ri_clause *body, uint1
                             show, name);
     }
     char hint[RI_SUGGESTION_SIZE];
-    ri_suggest suggest = ri_suggest_for(name, strlen(name));
+    ri_suggest suggest = ri_suggest_for(name + 1, strlen(name) - 1);
     ri_bind_suggest(&suggest, scope->var_names, &coming);
     return ri_bind_fail(scope, &body[at],
                         "%s needs variable %s, but no clause binds it%s: bind it in a pattern, or pass it as an input",
-                        show, name, ri_suggest_show(&suggest, "", hint));
+                        show, name, ri_suggest_show(&suggest, "?", hint));
 }
 
 static int check_inside(const ri_bind_scope *scope, const ri_clause *clause, const ri_varset *bindable)

@@ -90,7 +90,7 @@ typedef struct ri_bind_scope {
     rille_err *err;
 } ri_bind_scope;
 
-/* Offers the names of variables. */
+/* Offers the names of variables, without their ?. */
 void ri_bind_suggest(ri_suggest *suggest, const char *const *var_names, const ri_varset *vars);
 /* Fails with the position of a clause: RILLE_QUERY. */
 int ri_bind_fail(const ri_bind_scope *scope, const ri_clause *clause, const char *format, ...) RI_PRINTF(3, 4);

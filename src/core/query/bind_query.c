@@ -52,10 +52,10 @@ static int check_result_var(const rille_query *query, const ri_varset *bound, ri
     }
     const char *problem = ri_varset_has(&used, var) ? "is used but never bound" : "is not used in any clause";
     char hint[RI_SUGGESTION_SIZE];
-    ri_suggest suggest = ri_suggest_for(query->var_names[var], strlen(query->var_names[var]));
+    ri_suggest suggest = ri_suggest_for(query->var_names[var] + 1, strlen(query->var_names[var]) - 1);
     ri_bind_suggest(&suggest, query->var_names, bound);
     (void)ri_fail(err, RILLE_QUERY, "variable %s of %s %s%s", query->var_names[var], where, problem,
-                  ri_suggest_show(&suggest, "", hint));
+                  ri_suggest_show(&suggest, "?", hint));
     ri_origin origin = ri_origin_of_query(query);
     ri_err_at(err, &origin, offset, 0);
     return RILLE_QUERY;
@@ -121,8 +121,8 @@ static int unknown_rule(const ri_bind_scope *scope, const ri_clause *clause)
         char *comma = strrchr(names, ',');
         (void)snprintf(comma == NULL ? names : comma, 6, "%s", comma == NULL ? "..." : ", ...");
     }
-    return ri_bind_fail(scope, clause, "unknown rule %s%s: %s%s", clause->name, ri_suggest_show(&suggest, "", hint),
-                        len == 0 ? "no rules are given" : "the rules given are ", names);
+    return ri_bind_fail(scope, clause, "unknown rule %s%s; %s%s", clause->name, ri_suggest_show(&suggest, "", hint),
+                        len == 0 ? "no rules are given" : "rules given: ", names);
 }
 
 static int check_calls(const ri_bind_scope *scope, const ri_clause *body, uint16_t count)

@@ -172,12 +172,12 @@ int ri_parse_source(const ri_parser *parser, const ri_form *form, uint16_t *out)
     }
     char show[RI_SHOW_SIZE];
     char hint[RI_SUGGESTION_SIZE];
-    ri_suggest suggest = ri_suggest_for((const char *)form->u.v.as.p, form->u.v.len);
+    ri_suggest suggest = ri_suggest_for((const char *)form->u.v.as.p + 1, form->u.v.len - 1);
     for (uint16_t i = 0; i < parser->source_count; i++) {
-        ri_suggest_offer(&suggest, parser->source_names[i], strlen(parser->source_names[i]));
+        ri_suggest_offer(&suggest, parser->source_names[i] + 1, strlen(parser->source_names[i]) - 1);
     }
     return ri_parse_fail(parser, RILLE_QUERY, form, "source %s is not in :in%s: add it there", ri_form_show(show, form),
-                         ri_suggest_show(&suggest, "", hint));
+                         ri_suggest_show(&suggest, "$", hint));
 }
 
 /* ---- bindings ---- */

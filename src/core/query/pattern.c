@@ -147,7 +147,7 @@ int ri_unknown_attr(const rille_op *op, const rille_db *db, const char *name, si
     for (uint16_t i = 0; op->source_count > 1 && source == NULL && i < op->source_count; i++) {
         source = op->sources[i].db == db ? op->query->source_names[i] : NULL;
     }
-    return ri_schema_unknown(db->schema, source, name, len, err);
+    return ri_db_unknown_attr(db, source, name, len, err);
 }
 
 /* The text of a keyword or string that is a name, without the colon that a string may begin with. */

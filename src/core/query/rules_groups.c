@@ -79,10 +79,13 @@ static int refuse_negation(const rille_op *op, const ri_clause *clause, bool neg
                            rille_err *err)
 {
     if (clause->kind == RI_CLAUSE_RULE && negated && ri_calls_group(op, clause, group)) {
-        return ri_fail(err, RILLE_QUERY,
-                       "rule %s uses rule %s inside a not, and that rule depends on it in turn: recursion through not "
-                       "is not allowed",
-                       name, clause->name);
+        (void)ri_fail(err, RILLE_QUERY,
+                      "it calls rule %s inside a not, and that rule depends on it in turn: recursion through not is "
+                      "not allowed",
+                      clause->name);
+        ri_origin origin = ri_origin_of_rule(&op->rules, name);
+        ri_err_at(err, &origin, clause->offset, clause->number);
+        return RILLE_QUERY;
     }
     for (uint16_t i = 0; i < clause->body_count; i++) {
         RI_TRY(refuse_negation(op, &clause->body[i], negated || clause->kind == RI_CLAUSE_NOT, group, name, err));
