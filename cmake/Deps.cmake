@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Foreign libraries as imported targets: rille::sodium, rille::zstd, and what options ask for (rille::lmdb).
-# NAME_INCDIR and NAME_LIBDIR (the variables of LuaRocks) say where to look first.
+# NAME_INCDIR and NAME_LIBDIR, or NAME_DIR (the variables of LuaRocks) say where to look first.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 if(RILLE_SINGLE_THREAD)
     add_library(Threads::Threads INTERFACE IMPORTED)
@@ -12,8 +12,8 @@ endif()
 # Sets <NAME>_FOUND; makes the target rille::<name> when both the header and the library are there.
 function(rille_find name header library)
     string(TOUPPER ${name} upper)
-    find_path(RILLE_${upper}_INCLUDE ${header} HINTS ${${upper}_INCDIR})
-    find_library(RILLE_${upper}_LIBRARY ${library} HINTS ${${upper}_LIBDIR})
+    find_path(RILLE_${upper}_INCLUDE ${header} HINTS "${${upper}_INCDIR}" "${${upper}_DIR}" PATH_SUFFIXES include)
+    find_library(RILLE_${upper}_LIBRARY ${library} HINTS "${${upper}_LIBDIR}" "${${upper}_DIR}" PATH_SUFFIXES lib)
     mark_as_advanced(RILLE_${upper}_INCLUDE RILLE_${upper}_LIBRARY)
     if(RILLE_${upper}_INCLUDE AND RILLE_${upper}_LIBRARY)
         add_library(rille::${name} UNKNOWN IMPORTED GLOBAL) # also for a project that rille is a part of

@@ -2,7 +2,7 @@ rockspec_format = "3.0"
 package = "rille"
 version = "scm-1"
 source = {
-  url = "git+file://.", -- the checkout that this file lies in: luarocks make
+  url = "git+file://.", -- luarocks make builds the checkout it is called in; tools/pack-rock writes another URL here
 }
 description = {
   summary = "An embedded database of immutable values, queried with Datalog",
@@ -18,8 +18,8 @@ dependencies = {
 external_dependencies = {
   SODIUM = { header = "sodium.h", library = "sodium" },
   ZSTD = { header = "zstd.h", library = "zstd" },
-  LMDB = { header = "lmdb.h", library = "lmdb" },
 }
+-- LMDB is optional, so it is not listed above. CMake finds it, also below LMDB_DIR or in LMDB_INCDIR and LMDB_LIBDIR.
 build = {
   type = "cmake",
   variables = {
@@ -34,6 +34,7 @@ build = {
     SODIUM_LIBDIR = "$(SODIUM_LIBDIR)",
     ZSTD_INCDIR = "$(ZSTD_INCDIR)",
     ZSTD_LIBDIR = "$(ZSTD_LIBDIR)",
+    LMDB_DIR = "$(LMDB_DIR)",
     LMDB_INCDIR = "$(LMDB_INCDIR)",
     LMDB_LIBDIR = "$(LMDB_LIBDIR)",
   },
