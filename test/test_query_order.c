@@ -367,6 +367,23 @@ TEST(order__of_equal_rows_the_simplest_is_taken)
     world_deinit(&w);
 }
 
+TEST(order__sums_do_not_overflow_on_the_way)
+{
+    static const char *const rows[] = { "[[1 1.5e308] [2 1.5e308] [3 -1.5e308] [4 -1.0e308] [5 0.5]]",
+                                        "[[3 -1.5e308] [5 0.5] [1 1.5e308] [4 -1.0e308] [2 1.5e308]]" };
+    for (size_t i = 0; i < 2; i++) {
+        world w;
+        world_init(&w);
+        world_add_table(&w, 'r', rows[i]);
+        EXPECT(&w, "[:find (sum ?x) (avg ?x) :with ?i :in [[?i ?x]]]", "[5e307 1e307]");
+        world_deinit(&w);
+        world_init(&w);
+        world_add_table(&w, 'r', "[[1 1.5e308] [2 1.5e308] [3 -1.0e308]]");
+        EXPECT_ERROR(&w, "[:find (sum ?x) :with ?i :in [[?i ?x]]]", RILLE_LIMIT, "overflow");
+        world_deinit(&w);
+    }
+}
+
 TEST(order__what_fails_sees_only_what_comes_before)
 {
     world w;
@@ -382,6 +399,7 @@ TEST(order__what_fails_sees_only_what_comes_before)
     expect(&w, "[?e :l ?n] (not (not [?e :l ?q] [(!= ?q 0)] [(/ 10 ?q) ?w]))", "[1] [2] [5]");
     expect(&w, "(walk [:id 2] ?n)", "[6]");
     expect(&w, "(never [:id 6] ?n)", "");
+    expect(&w, "[?e ?a ?n] [?e :id 1] [(keyword \"l\") ?a]", "[0]");
     /* not at all when no row comes */
     expect(&w, "[?e :id 77] [(/ 1 0) ?n]", "");
     /* without a guard it fails, in every order as far as :l goes */
@@ -421,4 +439,5 @@ TEST(order__answers_do_not_depend_on_it)
 }
 
 TEST_MAIN(order__equal_numbers_have_one_form, order__of_equal_rows_the_simplest_is_taken,
-          order__what_fails_sees_only_what_comes_before, order__answers_do_not_depend_on_it)
+          order__sums_do_not_overflow_on_the_way, order__what_fails_sees_only_what_comes_before,
+          order__answers_do_not_depend_on_it)

@@ -223,6 +223,14 @@ static inline void add_long(ri_total *t, uint64_t word)
     t->high += (t->low < word) + (word >> 63 != 0 ? UINT64_MAX : 0); /* carry, and the sign's upper half */
 }
 
+/* Neumaier's step: sum + rest grows by d. */
+static void add_part(double *total, double *rest, double d)
+{
+    double sum = *total + d;
+    *rest += fabs(*total) >= fabs(d) ? (*total - sum) + d : (d - sum) + *total;
+    *total = sum;
+}
+
 static void add_double(ri_total *t, double d)
 {
     if (isinf(d)) {
@@ -231,10 +239,12 @@ static void add_double(ri_total *t, double d)
         t->has_double = true;
         return;
     }
-    double sum = t->sum + d;
-    t->rest += fabs(t->sum) >= fabs(d) ? (t->sum - sum) + d : (d - sum) + t->sum;
-    t->sum = sum;
     t->has_double = true;
+    if (fabs(d) >= AGG_HUGE) {
+        add_part(&t->huge_sum, &t->huge_rest, d / AGG_HUGE_UNIT);
+    } else {
+        add_part(&t->sum, &t->rest, d);
+    }
 }
 
 static int add_totals(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, rille_err *err)

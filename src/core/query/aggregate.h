@@ -21,12 +21,18 @@ typedef enum ri_agg_kind {
     AGG_KIND_COUNT
 } ri_agg_kind;
 
+/* Doubles from here on have a sum of their own in larger units, so that no order of rows overflows on the way. */
+#define AGG_HUGE 0x1p900
+#define AGG_HUGE_UNIT 0x1p200
+
 typedef struct ri_total {
     uint64_t low; /* the sum of longs: two's complement of 128 bits */
     uint64_t high;
-    double sum; /* the sum of doubles is sum + rest */
+    double sum; /* the sum of doubles is sum + rest, and that of huge ones, in units of AGG_HUGE_UNIT */
     double rest;
     double infinite; /* the sum of infinities, which stay apart: they would spoil the rest */
+    double huge_sum;
+    double huge_rest;
     bool has_double;
     bool has_infinite;
 } ri_total;

@@ -22,7 +22,9 @@ static double total_double(const ri_total *t)
         low = 0 - low;
     }
     double d = (double)high * 18446744073709551616.0 + (double)low;
-    return (negative ? -d : d) + t->sum + t->rest;
+    double sum = (negative ? -d : d) + t->sum + t->rest;
+    double huge = t->huge_sum + t->huge_rest;
+    return huge == 0 ? sum : (huge + sum / AGG_HUGE_UNIT) * AGG_HUGE_UNIT;
 }
 
 /* Infinite only where one of the values was. */

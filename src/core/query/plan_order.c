@@ -52,80 +52,7 @@ static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *
     return ri_varset_within(&required, known);
 }
 
-/* ---- the order as written ---- */
-
-typedef struct written {
-    uint16_t *rank; /* by clause: its place in the order as written */
-    bool *may_fail; /* by clause */
-} written;
-
-/* The first clause as written that can run; `count`: none can. */
-static uint16_t first_ready(const rille_op *op, const ri_plan_input *in, const bool *done, const ri_varset *known)
-{
-    uint16_t i = 0;
-    while (i < in->count && (done[i] || !ready(op, &in->clauses[i], known))) {
-        i++;
-    }
-    return i;
-}
-
-/* What does not depend on the plan is known at the start: inputs, and what has to come from outside. */
-static int find_written(rille_op *op, const ri_plan_input *in, written *out, rille_err *err)
-{
-    out->rank = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->rank);
-    out->may_fail = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->may_fail);
-    bool *done = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *done);
-    if (out->rank == NULL || out->may_fail == NULL || done == NULL) {
-        return ri_fail_nomem(err);
-    }
-    memset(done, 0, in->count + 1U);
-    ri_varset known = ri_known_vars(in->scope, &in->given);
-    int rc = ri_body_required(in->clauses, in->count, &op->rules, &known);
-    if (rc != 0) {
-        return ri_fail_nomem(err);
-    }
-    for (uint16_t at = 0; at < in->count; at++) {
-        uint16_t next = first_ready(op, in, done, &known);
-        for (uint16_t i = 0; next == in->count; i++) { /* against (B2) */
-            next = done[i] ? next : i;
-        }
-        done[next] = true;
-        out->rank[next] = at;
-        out->may_fail[next] = ri_clause_may_fail(op, in->scope, &in->clauses[next]);
-        ri_clause_provides(&in->clauses[next], &known);
-    }
-    return 0;
-}
-
-bool ri_fails_after(rille_op *op, const ri_plan_input *in, uint16_t clause)
-{
-    written w;
-    bool found = find_written(op, in, &w, NULL) != 0; /* no memory: sure is sure */
-    for (uint16_t i = 0; !found && i < in->count; i++) {
-        found = w.may_fail[i] && w.rank[i] > w.rank[clause];
-    }
-    return found;
-}
-
-/* Is there nothing that it has to wait for? */
-static bool allowed(const ri_plan_input *in, const written *w, const bool *done, uint16_t clause)
-{
-    for (uint16_t i = 0; w->may_fail[clause] && i < in->count; i++) {
-        if (!done[i] && w->rank[i] < w->rank[clause]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- the choice ---- */
-
-typedef struct choice {
-    uint16_t clause;
-    double fanout;
-    bool connected;
-    bool found;
-} choice;
+/* ---- attributes ---- */
 
 static bool asks_database(const rille_op *op, const ri_scope *scope, const ri_clause *clause)
 {
@@ -191,6 +118,87 @@ static void find_waits(rille_op *op, const ri_plan_input *in, const bool *done, 
     }
 }
 
+/* ---- the order as written ---- */
+
+typedef struct written {
+    uint16_t *rank; /* by clause: its place in the order as written */
+    bool *may_fail; /* by clause */
+} written;
+
+/* The first clause as written that can run, of those that stand back (or do not); `count`: there is none. */
+static uint16_t first_ready(const rille_op *op, const ri_plan_input *in, const bool *done, const bool *waits,
+                            bool waiting, const ri_varset *known)
+{
+    uint16_t i = 0;
+    while (i < in->count && (done[i] || waits[i] != waiting || !ready(op, &in->clauses[i], known))) {
+        i++;
+    }
+    return i;
+}
+
+/* What does not depend on the plan is known at the start: inputs, and what has to come from outside. */
+static int find_written(rille_op *op, const ri_plan_input *in, written *out, rille_err *err)
+{
+    out->rank = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->rank);
+    out->may_fail = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->may_fail);
+    bool *done = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *done);
+    bool *waits = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *waits);
+    if (out->rank == NULL || out->may_fail == NULL || done == NULL || waits == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(done, 0, in->count + 1U);
+    ri_varset known = ri_known_vars(in->scope, &in->given);
+    int rc = ri_body_required(in->clauses, in->count, &op->rules, &known);
+    if (rc != 0) {
+        return ri_fail_nomem(err);
+    }
+    for (uint16_t at = 0; at < in->count; at++) {
+        RI_TRY(ri_check(op, err));
+        find_waits(op, in, done, &known, waits);
+        uint16_t next = first_ready(op, in, done, waits, false, &known);
+        next = next < in->count ? next : first_ready(op, in, done, waits, true, &known);
+        for (uint16_t i = 0; next == in->count; i++) { /* against (B2) */
+            next = done[i] ? next : i;
+        }
+        done[next] = true;
+        out->rank[next] = at;
+        out->may_fail[next] = ri_clause_may_fail(op, in->scope, &in->clauses[next]);
+        ri_clause_provides(&in->clauses[next], &known);
+    }
+    return 0;
+}
+
+bool ri_fails_after(rille_op *op, const ri_plan_input *in, uint16_t clause)
+{
+    written w;
+    bool found = find_written(op, in, &w, NULL) != 0; /* no memory: sure is sure */
+    for (uint16_t i = 0; !found && i < in->count; i++) {
+        found = w.may_fail[i] && w.rank[i] > w.rank[clause];
+    }
+    return found;
+}
+
+/* The next clause in the order as written: the only one of those that can fail which has nothing to wait for. */
+static uint16_t next_written(const ri_plan_input *in, const written *w, const bool *done)
+{
+    uint16_t next = in->count;
+    for (uint16_t i = 0; i < in->count; i++) {
+        if (!done[i] && (next == in->count || w->rank[i] < w->rank[next])) {
+            next = i;
+        }
+    }
+    return next;
+}
+
+/* ---- the choice ---- */
+
+typedef struct choice {
+    uint16_t clause;
+    double fanout;
+    bool connected;
+    bool found;
+} choice;
+
 /* In tests, an order by chance or the order as written instead of the cheapest. */
 static void consider_any(rille_op *op, const written *w, uint16_t i, choice *best)
 {
@@ -245,9 +253,10 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
         choice best = { 0, 0, false, false };
         RI_TRY(ri_check(op, err));
         find_waits(op, in, done, &bound, waits);
+        uint16_t next = next_written(in, &w, done);
         for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
             for (uint16_t i = 0; i < in->count; i++) {
-                if (!done[i] && waits[i] == (all == 1) && allowed(in, &w, done, i)) {
+                if (!done[i] && waits[i] == (all == 1) && (!w.may_fail[i] || i == next)) {
                     consider(op, in, &w, i, &bound, rows, &best);
                 }
             }

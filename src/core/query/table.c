@@ -240,8 +240,10 @@ static bool row_equals(const ri_table *table, const piece *p, uint32_t row, uint
     uint32_t other = stored ? row : p->rows[row - table->count];
     for (uint16_t c = 0; c < table->col_count; c++) {
         const ri_vec *col = stored ? &table->cols[c] : p->cols[c];
-        if (!ri_vec_eq(col, other, p->cols[c], candidate) ||
-            (table->exact && ri_vec_cmp_form(col, other, p->cols[c], candidate) != 0)) {
+        const ri_vec *new_col = p->cols[c];
+        bool forms = table->exact && (col->type != new_col->type || col->type == RI_MIXED || col->type == RI_TUPLE);
+        if (!ri_vec_eq(col, other, new_col, candidate) ||
+            (forms && ri_vec_cmp_form(col, other, new_col, candidate) != 0)) {
             return false;
         }
     }
