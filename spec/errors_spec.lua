@@ -149,7 +149,7 @@ describe("errors", function()
       ["supply: expected a string of bytes"] = function() return op:supply(1) end,
       ["supply: expected an index into wanted"] = function() return op:supply(7, "x") end,
       ["step: expected a budget"] = function() return op:step {} end,
-      ["column: expected the number or the name"] = function() return result:column() end,
+      ["column: expected a column number or a column name"] = function() return result:column() end,
       ["listen: expected a function"] = function() return conn:listen "f" end,
       ["unknown listener 7"] = function() return conn:unlisten(7) end,
       ["rille.fn: expected a function, got a number"] = function() return rille.fn("x", 5) end,

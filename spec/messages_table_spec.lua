@@ -126,7 +126,7 @@ local RULES = {
     "rules 3:3: rule below: [(> ?m 1)] needs variable ?m, but no clause binds it" .. UNBOUND },
   { "[[(below ?a)]]", "rules 1:2: rule below: the rule needs at least one clause after its head", code = "SYNTAX" },
   { "[[(below ?a) [?a :person/age]]\n [(below ?a ?b) [?a :person/age ?b]]]",
-    "rules 2:2: rule below is defined with 1 and with 2 parameters, of which 0 and 0 are in brackets: all its "
+    "rules 2:2: rule below is defined with 1 and with 2 parameters (0 and 0 of them in brackets): all its "
       .. "definitions must agree" },
   { "[below]", "rules 1:2: below is not a rule: expected [(name ?a ?b) clause ...]", code = "SYNTAX" },
   { "[[(below ?a)\n  [?a :person/age]\n  (not (above ?a))]\n [(above ?a) (below ?a)]]",

@@ -117,8 +117,8 @@ TEST(edn_read__names_place_and_cause_of_errors)
     fails("[#_ ]", "1:5: unexpected ], expected a value to discard after #_");
     fails("#_", "1:3: unexpected end of the text, expected a value to discard after #_");
     fails("(#t )", "1:5: unexpected ), expected a value after the tag #t");
-    fails("#", "1:1: unexpected text after #, expected {, _, # or the name of a tag");
-    fails("#(inc 1)", "1:1: unexpected text after #, expected {, _, # or the name of a tag");
+    fails("#", "1:1: unexpected text after #, expected {, _, # or a tag name");
+    fails("#(inc 1)", "1:1: unexpected text after #, expected {, _, # or a tag name");
     fails("#nil 1", "1:1: a tag cannot be named nil, true or false");
     fails("[1 \x01]", "1:4: unexpected byte 0x01, expected ] to close the vector that begins at 1:1");
     fails("@a", "1:1: unexpected @, expected a value");

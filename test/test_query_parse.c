@@ -361,7 +361,7 @@ TEST(rules__say_what_is_wrong)
         { "[7]", RILLE_SYNTAX, "rules 1:2: 7 is not a rule" },
         { "[[(r)] ]", RILLE_SYNTAX, "rules 1:3: rule r: expected 1 to 256 parameters" },
         { "[[(r ?x)]]", RILLE_SYNTAX, "rule r: the rule needs at least one clause" },
-        { "[[(or ?x) [?x]]]", RILLE_QUERY, "rules 1:3: or is reserved and cannot be the name of a rule" },
+        { "[[(or ?x) [?x]]]", RILLE_QUERY, "rules 1:3: or is reserved and cannot be a rule name" },
         { "[[(r ?x) [?x]] [(r ?x ?y) [?x :a ?y]]]", RILLE_QUERY,
           "rules 1:16: rule r is defined with 1 and with 2 parameters" },
         { "[[(r ?x) [?x :a ?y] (s ?y)]]", RILLE_QUERY, "rules 1:21: rule r: unknown rule s; rules given: r" },

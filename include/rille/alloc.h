@@ -21,7 +21,7 @@ extern "C" {
 typedef void *(*rille_alloc_hook)(void *context, void *block, size_t size);
 RILLE_API void rille_set_alloc_hook(rille_alloc_hook hook, void *context);
 
-/* What backends use for the bytes they hand over. */
+/* Backends allocate the bytes that they return with these. */
 RILLE_API void *rille_alloc(size_t size);
 RILLE_API void rille_free(void *block);
 

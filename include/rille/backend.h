@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The storage interface: what a backend must give, for people who write one.
+ * The storage interface: the functions that a backend must provide.
  *
- * A backend keeps two kinds of things. OBJECTS are immutable bytes under a 32-byte id and a kind; an id is never
- * reused for other bytes, so objects can be cached for ever and written twice without harm. HEADS are small mutable
- * cells, one a branch, which only change by compare-and-swap.
+ * A backend stores two kinds of things. OBJECTS are immutable bytes under a 32-byte id and a kind. An id is never
+ * reused for other bytes, so objects can be cached forever and written twice without harm. HEADS are small mutable
+ * records, one per branch, which only change by compare-and-swap.
  *
  * ASYNCHRONOUS SHAPE. Every slot may return RILLE_NEED: "begun, not done yet; call again with the same arguments".
  * A backend that can answer at once never does. The slots of one handle are called by one thread at a time unless the
@@ -54,7 +54,7 @@ typedef struct rille_put {
     size_t len;
 } rille_put;
 
-/* Names one state of a head. Opaque to all but its backend; all zero: "there is no head". */
+/* Identifies one state of a head. Only its backend reads it; all zero: "there is no head". */
 typedef struct rille_revision {
     uint8_t bytes[32];
 } rille_revision;
@@ -65,9 +65,9 @@ typedef struct rille_head {
     rille_revision revision;
 } rille_head;
 
-/* The head of `branch` becomes `cell`, if it still is `expected`. The first kept_len bytes of the cell equal those of
- * the expected state, so that a backend that can append writes only the rest; kept_len == 0 replaces the cell.
- * `puts` become durable not later than the head: all or nothing is visible. */
+/* Sets the head of `branch` to `cell` if it is still `expected`. The first kept_len bytes of the cell are the same as
+ * before, so a backend that can append writes only the rest; kept_len == 0 replaces the cell. `puts` become durable
+ * before the head does: all or nothing is visible. */
 typedef struct rille_head_swap {
     const char *branch;
     rille_revision expected;
@@ -91,12 +91,12 @@ enum {
 typedef struct rille_backend_ops {
     /* Reads count ranges. 0 when each has its rc (a missing object is a result, not a failure of the call). */
     int (*get_many)(void *self, rille_get *gets, size_t count, rille_err *err);
-    /* Writes objects durably. Writing one that is there already is no error. */
+    /* Writes objects durably. Writing an object that already exists is not an error. */
     int (*put_many)(void *self, const rille_put *puts, size_t count, rille_err *err);
-    /* RILLE_NOTFOUND when the branch has no head. */
+    /* RILLE_NOTFOUND if the branch has no head. */
     int (*head_read)(void *self, const char *branch, rille_head *out, rille_err *err);
-    /* 0, or RILLE_CONFLICT when the head is not the expected one: then nothing changed (puts may have been kept).
-     * `swap->expected` all zero: create, RILLE_CONFLICT when there is one. `revision` names the new state. */
+    /* 0, or RILLE_CONFLICT if the head is not the expected one: then nothing changed (puts may have been kept).
+     * `swap->expected` all zero: create; RILLE_CONFLICT if it exists. `revision` names the new state. */
     int (*head_swap)(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
     int (*head_delete)(void *self, const char *branch, rille_err *err);
     /* Names of all heads, each 0-terminated, one after the other in a rille_alloc'ed block. */

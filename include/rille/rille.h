@@ -3,16 +3,16 @@
  * rille for C programs: databases as values, transactions in EDN, queries in Datalog. No Lua needed.
  *
  * CAVEATS
- *  - Functions return 0 (RILLE_OK), a positive outcome (RILLE_DONE ...) or a negative error code; then *err, if given,
- * has the message. On failure every output is NULL or 0.
+ *  - Functions return 0 (RILLE_OK), a positive outcome (RILLE_DONE ...) or a negative error code. After an error, *err
+ * (if you passed one) has the message. On failure every output is NULL or 0.
  *  - A wrong argument never ends the program: NULL for a pointer that must be given is RILLE_MISUSE. Functions that
  * return no code return 0, NULL or a value of RILLE_TYPE_NIL instead.
- *  - Everything with a _close or _release function must be given back; NULL is allowed there. A result outlives its
- * query and databases.
- *  - Connections and database values may be used by several threads at once; queries, results and operations by one at
- * a time.
- *  - rille_db values are snapshots: they never change, and hold no lock that a writer waits for.
- *  - Blocking calls fetch from storage by themselves. Hosts with an event loop step a query (rille_start) instead.
+ *  - You must close or release every object that has a _close or _release function; they accept NULL. A result stays
+ * valid after you release its query and databases.
+ *  - Several threads can use a connection or a database value at once. Only one thread at a time can use a query, a
+ * result or an operation.
+ *  - rille_db values are immutable snapshots, and hold no lock that a writer waits for.
+ *  - Blocking calls read from storage automatically. Hosts with an event loop run a query in steps (rille_start).
  */
 #ifndef RILLE_H
 #define RILLE_H
@@ -71,7 +71,7 @@ typedef struct rille_value {
 
 RILLE_API rille_value rille_long(int64_t i);
 RILLE_API rille_value rille_double(double d);
-/* Both borrow the text; NULL gives a RILLE_TYPE_NIL, which is not accepted as an input. */
+/* Both borrow the text; NULL returns a RILLE_TYPE_NIL, which is not accepted as an input. */
 RILLE_API rille_value rille_string(const char *text);
 RILLE_API rille_value rille_keyword(const char *text_without_colon);
 
@@ -80,12 +80,12 @@ RILLE_API rille_value rille_keyword(const char *text_without_colon);
 typedef struct rille_options {
     const char *branch; /* NULL: "main" */
     size_t cache_bytes; /* 0: 64 MiB */
-    bool create;        /* make the database if there is none */
-    bool must_create;   /* make it, RILLE_EXISTS when there is one */
+    bool create;        /* create the database if it does not exist */
+    bool must_create;   /* create it; RILLE_EXISTS if it already exists */
     bool no_history;    /* of a new database */
-    bool read_flexible; /* of a new database: unknown attributes are made on first use */
+    bool read_flexible; /* of a new database: unknown attributes are created on first use */
     bool not_durable;   /* a killed process loses nothing; a power failure may lose commits, or leave a file: database
-                         * that must be restored from a copy */
+                         * that must be restored from a backup */
 } rille_options;
 
 /* Opens "mem:NAME", "file:DIR", "lmdb:DIR". options NULL: all zero.
@@ -93,7 +93,7 @@ typedef struct rille_options {
  * RILLE_IO. */
 RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
 RILLE_API void rille_close(rille_conn *conn);
-/* Removes a whole database. RILLE_NOTFOUND. */
+/* Drops a whole database. RILLE_NOTFOUND. */
 RILLE_API int rille_drop(const char *url, rille_err *err);
 
 /* ---- transactions ---- */
@@ -105,38 +105,38 @@ typedef struct rille_commit {
     uint8_t id[32]; /* the commit id */
 } rille_commit;
 
-/* Commits EDN transaction data: a vector of entity maps and operations (docs/lua-api.md lists the forms). Re-runs by
- * itself when another writer was first. out may be NULL. When it returns 0 the commit is durable. Errors: RILLE_SYNTAX,
- * RILLE_TX_*, RILLE_ATTRIBUTE, RILLE_TYPE, RILLE_SCHEMA, RILLE_ENTITY_MISSING, RILLE_FULL, RILLE_IO ...; nothing was
- * committed then. */
+/* Commits EDN transaction data: a vector of entity maps and operations (docs/lua-api.md lists the forms). Retries
+ * automatically if another writer commits first. out may be NULL. If it returns 0, the commit is durable. After an error
+ * nothing was committed: RILLE_SYNTAX, RILLE_TX_*, RILLE_ATTRIBUTE, RILLE_TYPE, RILLE_SCHEMA, RILLE_ENTITY_MISSING,
+ * RILLE_FULL, RILLE_IO ... */
 RILLE_API int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *out, rille_err *err);
 
 /* ---- database values ---- */
 
-/* The newest value: one read of the head. Give it back with rille_db_release. */
+/* The newest database value: one read of the branch head. Release it with rille_db_release. */
 RILLE_API int rille_conn_db(rille_conn *conn, rille_db **out, rille_err *err);
 RILLE_API rille_db *rille_db_retain(rille_db *db);
 RILLE_API void rille_db_release(rille_db *db);
-/* The value as of a transaction (by its id), or as of an instant. RILLE_NOTFOUND when that lies before the first
+/* The database value as of a transaction (by its id), or as of an instant. RILLE_NOTFOUND if that is before the first
  * transaction. */
 RILLE_API int rille_db_as_of(rille_db *db, uint64_t tx, rille_db **out, rille_err *err);
 RILLE_API int rille_db_as_of_instant(rille_db *db, int64_t instant_ms, rille_db **out, rille_err *err);
-/* What committing the EDN would give; nothing is stored. */
+/* The database value that committing the EDN would produce; nothing is stored. */
 RILLE_API int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, rille_err *err);
 RILLE_API uint64_t rille_db_tx(const rille_db *db);
 RILLE_API int64_t rille_db_instant(const rille_db *db);
-/* The entity with this value of a unique attribute ("person/email"); *e is 0 when there is none. RILLE_ATTRIBUTE. */
+/* The entity with this value of a unique attribute ("person/email"); *e is 0 if there is none. RILLE_ATTRIBUTE. */
 RILLE_API int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *value, uint64_t *e,
                               rille_err *err);
 
 /* ---- queries ---- */
 
-/* Parses query text; the result can run any number of times. RILLE_SYNTAX, RILLE_QUERY with line:column. */
+/* Parses query text; the query can run any number of times. RILLE_SYNTAX, RILLE_QUERY. */
 RILLE_API int rille_prepare(const char *text, size_t len, rille_query **out, rille_err *err);
 RILLE_API void rille_query_close(rille_query *query);
 
-/* One input of :in, in the order of :in. Set one of db, values and rules, and leave the others 0. Values are given by
- * rows: value_count is 1 for ?x, the number of elements for [?x ...] (0: an empty list), the number of variables for
+/* One input of :in, in the order of :in. Set one of db, values and rules, and leave the others 0. Pass values row by
+ * row: value_count is 1 for ?x, the number of elements for [?x ...] (0: an empty list), the number of variables for
  * [?x ?y], and a multiple of it for [[?x ?y]]. */
 typedef struct rille_input {
     rille_db *db; /* $ */
@@ -146,12 +146,13 @@ typedef struct rille_input {
     size_t rules_len;
 } rille_input;
 
-/* Runs to the end. RILLE_INPUT when the inputs do not fit :in, RILLE_TYPE when a value is not valid. Host functions cannot be called this way (RILLE_QUERY). */
+/* Runs the query to its end. RILLE_INPUT if the inputs do not match :in, RILLE_TYPE if a value is not valid, RILLE_QUERY
+ * if the query calls a function that is not built in. */
 RILLE_API int rille_run(rille_query *query, const rille_input *inputs, size_t input_count, rille_result **out,
                         rille_err *err);
 RILLE_API size_t rille_result_rows(const rille_result *result);
 RILLE_API size_t rille_result_columns(const rille_result *result);
-/* Row and column count from 0; a RILLE_TYPE_NIL out of range. Bytes are borrowed from the result. */
+/* Rows and columns start at 0; out of range the value is a RILLE_TYPE_NIL. Bytes are borrowed from the result. */
 RILLE_API rille_value rille_result_get(const rille_result *result, size_t row, size_t column);
 RILLE_API void rille_result_close(rille_result *result);
 
@@ -161,9 +162,9 @@ RILLE_API void rille_result_close(rille_result *result);
 RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t input_count, rille_steps **out,
                           rille_err *err);
 /* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED
- * (storage must be read: rille_fetch), RILLE_AGAIN (the budget is used up), RILLE_DONE, or an error. */
+ * (storage must be read: rille_fetch), RILLE_AGAIN (the budget is exhausted), RILLE_DONE, or an error. */
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
-/* Reads all that the last step needed, in one round; blocks. Does nothing if it needed nothing. */
+/* Reads everything that the last step needed, in one round; blocks. Does nothing if nothing is needed. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
 /* The batch of the last RILLE_ROWS; valid until the next step. Without a batch there are 0 rows. */
 RILLE_API size_t rille_steps_rows(const rille_steps *steps);

@@ -27,7 +27,7 @@ clause_meta.__index = clause_meta
 ---@return rille.Clause
 function clause_meta:on(source)
   if self.kind ~= "group" and self.kind ~= "rule" and self.kind ~= "row" or type(source) ~= "string" then
-    core.raise "on: expected the name of a source, for a rule call, a row, not_, or_ or and_"
+    core.raise "on: expected a source name, for a rule call, a row, not_, or_ or and_"
   end
   local copy = {}
   for key, value in pairs(self) do copy[key] = value end

@@ -84,7 +84,7 @@ function Query:from(...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     if type(name) ~= "string" or not name:find "^[%a_][%w_-]*$" then
-      raise("from: expected the name of a source such as \"cat\"")
+      raise("from: expected a source name such as \"cat\"")
     end
   end
   return extend(self, "sources", ...)
@@ -195,7 +195,7 @@ end
 local function default_source(query, item)
   if #query.sources == 1 then return query.sources[1] end
   if #query.sources > 1 and not clause.is_clause(item) then
-    error(("where: name a source of the query, one of: %s"):format(table.concat(query.sources, ", ")), 0)
+    error(("where: choose a source of the query: %s"):format(table.concat(query.sources, ", ")), 0)
   end
   return nil
 end

@@ -128,10 +128,11 @@ static int prepare(ri_lmdb_place *place, rille_err *err)
     bool has_others = false;
     int code = ri_disk_walk(place->dir, ".", find_other_file, &has_others);
     if (code == 0 && has_others) {
-        return ri_fail(err, RILLE_FOREIGN,
-                       "lmdb:%s: the directory has files but no data.mdb, so it is not a rille database: use a new or "
-                       "empty directory",
-                       place->path);
+        return ri_fail(
+            err, RILLE_FOREIGN,
+            "lmdb:%s: the directory contains other files and no data.mdb, so it is not a rille database: use a new or "
+            "empty directory",
+            place->path);
     }
     code = code == 0 ? ri_disk_walk(place->dir, ".", remove_temp, NULL) : code;
     code = code == 0 ? ri_lmdb_place_remove(place, RI_LMDB_LOCK_NAME, &place->lock) : code;

@@ -33,7 +33,7 @@ static int core_add_function(lua_State *L)
     size_t len;
     const char *name = rl_check_text(L, 1, "rille.fn: a name", &len);
     if (!ri_name_valid(RI_SYMBOL, (const uint8_t *)name, len)) {
-        return rl_error(L, "\"%s\" cannot be the name of a function: it is not valid as a symbol", name);
+        return rl_error(L, "\"%s\" is not a valid function name: it must be valid as a symbol", name);
     }
     if (ri_builtin_find(name) != NULL || ri_agg_find(name) != NULL) {
         return rl_error(L, "\"%s\" is a built-in function: use a different name", name);

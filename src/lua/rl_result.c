@@ -119,7 +119,7 @@ static int result_column(lua_State *L)
     bool named = lua_type(L, 2) == LUA_TSTRING;
     int64_t number = 0;
     if (!named && !rl_read_int64(L, rl_state_of(L), 2, &number)) {
-        return rl_error(L, "column: expected the number or the name of a column, got %s%s", RL_GOT(L, 2));
+        return rl_error(L, "column: expected a column number or a column name, got %s%s", RL_GOT(L, 2));
     }
     rl_box *box = rl_hold(L, 1, &rl_class_result);
     const rl_result *result = box->handle;

@@ -40,10 +40,9 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
         if (rl_read_int64(L, state, index, &id) && id > 0) {
             *out = ri_schema_attr_by_id(db->schema, (uint64_t)id);
         }
-        return *out != NULL
-                   ? 0
-                   : ri_fail(err, RILLE_ATTRIBUTE,
-                             "expected the name of an attribute such as \"person/name\", got %s%s", RL_GOT(L, index));
+        return *out != NULL ? 0
+                            : ri_fail(err, RILLE_ATTRIBUTE,
+                                      "expected an attribute name such as \"person/name\", got %s%s", RL_GOT(L, index));
     }
     *out = ri_schema_attr(db->schema, name, len);
     return *out != NULL ? 0 : ri_db_unknown_attr(db, NULL, name, len, err);

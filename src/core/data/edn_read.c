@@ -295,7 +295,7 @@ static const uint8_t *open_dispatch(ri_edn_state *s, const uint8_t *p)
     }
     bool letter = (uint8_t)((next | 0x20) - 'a') < 26 || next >= 0x80;
     if (!letter) {
-        return ri_edn_fail(s, p, RILLE_SYNTAX, "unexpected text after #, expected {, _, # or the name of a tag");
+        return ri_edn_fail(s, p, RILLE_SYNTAX, "unexpected text after #, expected {, _, # or a tag name");
     }
     if (!open_frame(s, p, RI_FORM_TAGGED)) {
         return NULL;

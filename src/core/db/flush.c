@@ -132,7 +132,7 @@ static int find_assertion(flush *f, const ri_datom *d, uint64_t *t, rille_err *e
     if (rc == 0 && is_there && found.t >= d->t) {
         return ri_fail(err, RILLE_CORRUPT,
                        "entity %llu, attribute %u has a fact of transaction %llu that transaction %llu retracts: "
-                       "restore the database from a copy",
+                       "restore the database from a backup",
                        (unsigned long long)d->e, d->a, (unsigned long long)found.t, (unsigned long long)d->t);
     }
     if (rc == 0 && !is_there) {

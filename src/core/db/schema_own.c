@@ -16,6 +16,7 @@ const ri_own_ident_row ri_own_idents[RI_OWN_IDENT_COUNT] = {
 #undef X
 };
 
+/* The texts are stored in every database: never change them. */
 const ri_own_attr ri_own_attrs[RI_OWN_ATTR_COUNT] = {
     { RI_A_IDENT, RI_KEYWORD, RI_UNIQUE_IDENTITY, false, "the name of an entity, unique in the database" },
     { RI_A_VALUE_TYPE, RI_REF, RI_UNIQUE_NO, false, "the type of an attribute's values" },
@@ -24,7 +25,7 @@ const ri_own_attr ri_own_attrs[RI_OWN_ATTR_COUNT] = {
     { RI_A_INDEX, RI_BOOL, RI_UNIQUE_NO, false, "that entities are looked up by an attribute's value" },
     { RI_A_IS_COMPONENT, RI_BOOL, RI_UNIQUE_NO, false, "that what an attribute refers to is part of the entity" },
     { RI_A_DOC, RI_STRING, RI_UNIQUE_NO, false, "a description" },
-    { RI_A_TX_INSTANT, RI_INSTANT, RI_UNIQUE_NO, true, "when a transaction was made" },
+    { RI_A_TX_INSTANT, RI_INSTANT, RI_UNIQUE_NO, true, "when a transaction was made" }, /* plain-english: ok */
     { RI_A_NO_HISTORY, RI_BOOL, RI_UNIQUE_NO, false, "that former values of an attribute are not kept" },
 };
 

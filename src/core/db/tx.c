@@ -86,7 +86,7 @@ static int check_new_name(const ri_tx *tx, const char *ident, size_t len, rille_
     int shown = (int)(len < 80 ? len : 80);
     if (len > RI_VALUE_INLINE_MAX || !ri_name_valid(RI_KEYWORD, (const uint8_t *)ident, len)) {
         return ri_fail(err, RILLE_ATTRIBUTE,
-                       "\"%.*s\" cannot be the name of an attribute: expected a name such as person/name",
+                       "\"%.*s\" is not a valid attribute name: expected a name such as person/name",
                        (int)(len < 80 ? len : 80), ident);
     }
     if (len - (size_t)(name - ident) > 1 && *name == '_') {

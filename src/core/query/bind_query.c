@@ -187,8 +187,8 @@ static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
         if (first != branch) {
             if (first->param_count != branch->param_count || first->required_count != branch->required_count) {
                 (void)ri_fail(err, RILLE_QUERY,
-                              "rule %s is defined with %u and with %u parameters, of which %u and %u are in brackets: "
-                              "all its definitions must agree",
+                              "rule %s is defined with %u and with %u parameters (%u and %u of them in brackets): all "
+                              "its definitions must agree",
                               branch->name, first->param_count, branch->param_count, first->required_count,
                               branch->required_count);
                 ri_origin origin = { rules->text, NULL, true };

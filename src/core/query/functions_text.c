@@ -18,7 +18,7 @@ static int want_string(rille_err *err, const char *function, const ri_value *v)
 
 static int too_long(rille_err *err)
 {
-    return ri_fail(err, RILLE_LIMIT, "the result of a function is too long: it has over %u bytes (the maximum)",
+    return ri_fail(err, RILLE_LIMIT, "the result of a function is longer than the maximum of %u bytes",
                    RI_VALUE_BYTES_MAX);
 }
 

@@ -74,8 +74,7 @@ static int map_tuple(const ri_fn_call *in, ri_vec *out, rille_err *err)
         }
         ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
         if (buf.len > RI_VALUE_BYTES_MAX) {
-            rc = ri_fail(err, RILLE_LIMIT,
-                         "the result of function tuple is too long: it has over %u bytes (the maximum)",
+            rc = ri_fail(err, RILLE_LIMIT, "the result of function tuple is longer than the maximum of %u bytes",
                          RI_VALUE_BYTES_MAX);
         } else if (buf.failed || !ri_value_copy(in->arena, &tuple, &tuple)) {
             rc = ri_fail_nomem(err);

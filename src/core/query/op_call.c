@@ -439,8 +439,8 @@ static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, ui
         const ri_value *name = ri_term_const(scope, &clause->terms[i]);
         const ri_attr *attr = NULL;
         if (name == NULL || (name->type != RI_KEYWORD && name->type != RI_STRING)) {
-            return ri_fail(err, RILLE_QUERY, "function %s expects the name of an attribute as argument %u",
-                           clause->name, i + 1U);
+            return ri_fail(err, RILLE_QUERY, "function %s expects an attribute name as argument %u", clause->name,
+                           i + 1U);
         }
         RI_TRY(ri_name_attr(self->stage.op, self->db, name, true, &attr, err));
         self->attrs[self->attr_count++] = attr;

@@ -133,8 +133,7 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
     static const char *const taken[] = { "not", "not-join", "or", "or-join", "and" };
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         if (strcmp(out->name, taken[i]) == 0) {
-            return ri_parse_fail(parser, RILLE_QUERY, head, "%s is reserved and cannot be the name of a rule",
-                                 out->name);
+            return ri_parse_fail(parser, RILLE_QUERY, head, "%s is reserved and cannot be a rule name", out->name);
         }
     }
     parser->origin.rule = out->name;

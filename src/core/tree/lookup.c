@@ -44,7 +44,7 @@ int ri_tree_node(ri_store *store, ri_order order, const ri_noderef *ref, unsigne
 static int fail_order(const ri_node *node, const char *what, rille_err *err)
 {
     return ri_fail(err, RILLE_CORRUPT,
-                   "a node of tree %s, level %u, is out of order: it %s; restore the database from a copy",
+                   "a node of tree %s, level %u, is out of order: it %s; restore the database from a backup",
                    ri_order_name((ri_order)node->order), node->level, what);
 }
 

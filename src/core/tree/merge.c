@@ -66,7 +66,7 @@ static int check_follows(const merge *m, const ri_datom *d)
     if (chunker->n == 0 || ri_datom_cmp(m->order, &chunker->rows[chunker->n - 1], d) < 0) {
         return RILLE_OK;
     }
-    return ri_fail(m->err, RILLE_CORRUPT, "leaves of the tree %s are out of order: restore the database from a copy",
+    return ri_fail(m->err, RILLE_CORRUPT, "leaves of the tree %s are out of order: restore the database from a backup",
                    ri_order_name(m->order));
 }
 
