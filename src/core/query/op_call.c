@@ -229,20 +229,25 @@ static int entity_of(const call_stage *self, const ri_value *given, uint64_t *e,
     return self->named ? ri_name_entity(self->stage.op, self->db, given, true, e, err) : 0;
 }
 
-/* A row lacks a node: what the rows after it will lack is asked for as well, to be fetched in the same round. */
+/* A row lacks a node: what the rows after it will lack is asked for as well, to be fetched in the same round; of long
+ * values no more than a slice has. */
 static void ask_ahead(call_stage *self)
 {
     const ri_vec *vec = self->args[0].vec;
     ri_io *io = &self->stage.op->io;
-    for (uint32_t row = self->row + 1; vec != NULL && row < self->in->count && io->want_count < RI_IO_WANTS_MAX;
-         row++) {
+    uint64_t sum = 0;
+    for (uint32_t row = self->row + 1;
+         vec != NULL && row < self->in->count && io->want_count < RI_IO_WANTS_MAX && sum <= SLICE_BYTES; row++) {
         ri_value given = ri_vec_get(vec, row);
         ri_value v;
         uint64_t e = 0;
         int rc = entity_of(self, &given, &e, NULL);
         rc = rc == 0 ? first_value(self, e, self->attrs[0], &v, NULL) : rc;
         if (rc == 0 && self->kind == CALL_GET_SOME && ri_type_is_stub(v.type)) {
-            (void)ri_whole(self->stage.op, self->db, &v, &self->arena, NULL);
+            ri_blob *blob = NULL;
+            (void)ri_db_blob(self->db, &v, io, &blob, NULL);
+            ri_object_release(blob != NULL ? &blob->object : NULL);
+            sum += ri_stub_len(&v);
         }
     }
 }

@@ -106,6 +106,9 @@ int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
         return 0;
     }
     RI_TRY(ri_check(op, err));
+    if (op->io.pin_bytes > RI_IO_PIN_BYTES) { /* what earlier units read */
+        ri_io_unpin(&op->io);
+    }
     *begun = true;
     op->units++;
     if (op->options.interrupt != NULL && op->options.interrupt(op->options.context)) {

@@ -108,6 +108,7 @@ int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], 
         pin->object = object;
         ri_object_take(object);
         io->pin_count++;
+        io->pin_bytes += object->mem_bytes;
     }
     return RILLE_OK;
 }
@@ -148,7 +149,7 @@ int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn d
     return RILLE_NEED;
 }
 
-void ri_io_clear(ri_io *io)
+void ri_io_unpin(ri_io *io)
 {
     if (io->pin_count > 0) {
         for (size_t i = 0; i < io->pin_cap; i++) {
@@ -157,6 +158,12 @@ void ri_io_clear(ri_io *io)
         }
     }
     io->pin_count = 0;
+    io->pin_bytes = 0;
+}
+
+void ri_io_clear(ri_io *io)
+{
+    ri_io_unpin(io);
     io->want_count = 0;
     io->supplied_count = 0;
 }

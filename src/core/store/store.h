@@ -94,6 +94,7 @@ typedef struct ri_io {
     } * pins; /* a hash table: object NULL is a free place */
     size_t pin_count;
     size_t pin_cap;
+    size_t pin_bytes;     /* of the objects */
     uint64_t fetch_count; /* round trips that ri_io_fetch made */
     /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED),
      * whatever the store and its cache could answer. */
@@ -106,6 +107,10 @@ typedef struct ri_io {
 void ri_io_deinit(ri_io *io);
 /* Drops wants and pins. */
 void ri_io_clear(ri_io *io);
+/* Drops the pins alone: what was not used yet may have to be asked for again. */
+void ri_io_unpin(ri_io *io);
+#define RI_IO_PIN_BYTES \
+    ((size_t)16 * 1024 * 1024) /* an operation unpins between two steps of work when it holds more */
 /* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. Afterwards no wants.
  */
 int ri_io_fetch(ri_io *io, rille_err *err);
