@@ -4,8 +4,8 @@
  *
  * Text that is none gives nil, so that its row is left out; what is not a string is an error. Nothing is trimmed.
  *
- *     long       sign? digit+                                                within 64 bits
- *     double     sign? digit+ ("." digit+)? (("e" | "E") sign? digit+)?      finite
+ *     long       sign? digit+      within 64 bits
+ *     double     sign? (digit+ ("." digit*)? | "." digit+) (("e" | "E") sign? digit+)?      finite
  *     instant    what may follow #inst in EDN: 2026, 2026-11, 2026-11-22, 2026-11-22T10:00:00.000-00:00
  *
  * Texts of over TEXT_MAX bytes are none of these. Cost: O(length).
@@ -47,39 +47,54 @@ static bool parse_long(const char *text, size_t len, ri_value *out)
     return true;
 }
 
-/* Moves *at behind digits, of which there must be one at least. */
-static bool take_digits(const char *text, size_t len, size_t *at)
+/* Digits from *at on; *at moves behind them. Returns how many. */
+static size_t take_digits(const char *text, size_t len, size_t *at)
 {
     size_t start = *at;
     *at = skip_digits(text, len, start);
-    return *at > start;
+    return *at - start;
 }
 
-static bool is_double(const char *text, size_t len)
+/* Where the digits before the point end, and those after it; false: it is no double. */
+static bool scan_double(const char *text, size_t len, size_t *whole_end, size_t *fraction_end)
 {
     size_t at = skip_sign(text, len, 0);
-    if (!take_digits(text, len, &at)) {
-        return false;
-    }
+    size_t digits = take_digits(text, len, &at);
+    *whole_end = at;
     if (at < len && text[at] == '.') {
         at++;
-        if (!take_digits(text, len, &at)) {
-            return false;
-        }
+        digits += take_digits(text, len, &at);
     }
+    *fraction_end = at;
     if (at < len && (text[at] == 'e' || text[at] == 'E')) {
         at = skip_sign(text, len, at + 1);
-        if (!take_digits(text, len, &at)) {
-            return false;
-        }
+        digits = take_digits(text, len, &at) == 0 ? 0 : digits;
     }
-    return at == len;
+    return digits > 0 && at == len;
 }
 
+/* EDN wants digits on both sides of a point: a zero is written where there are none. */
 static bool parse_double(const char *text, size_t len, ri_value *out)
 {
+    char edn[TEXT_MAX + 4];
+    size_t whole_end;
+    size_t fraction_end;
     double d;
-    if (!is_double(text, len) || ri_double_parse(text, len, &d, NULL) != 0) {
+    if (!scan_double(text, len, &whole_end, &fraction_end)) {
+        return false;
+    }
+    size_t at = whole_end;
+    memcpy(edn, text, at);
+    edn[at++] = '0'; /* changes nothing after a sign; after digits it is taken back */
+    at -= whole_end > skip_sign(text, len, 0) ? 1 : 0;
+    memcpy(edn + at, text + whole_end, fraction_end - whole_end);
+    at += fraction_end - whole_end;
+    if (fraction_end == whole_end + 1) {
+        edn[at++] = '0';
+    }
+    memcpy(edn + at, text + fraction_end, len - fraction_end);
+    at += len - fraction_end;
+    if (ri_double_parse(edn, at, &d, NULL) != 0) {
         return false;
     }
     *out = ri_double(d);
