@@ -112,7 +112,7 @@ local function model_of(source, db, e_of)
   end
   local types = {}
   local typed = assert(rille.q("[:find ?i ?t :where [?a :db/valueType ?v] [?v :db/ident ?t] [?a :db/ident ?i]]", db))
-  for _, row in ipairs(typed) do
+  for _, row in ipairs(typed:to_table()) do
     types[row[1].text] = row[2].text:match "[^/]+$"
   end
   return naive.db(rows, { types = types, idents = idents, attr_ids = idents,

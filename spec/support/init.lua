@@ -59,7 +59,13 @@ if M.pauses and not core.at_exit and _VERSION == "Lua 5.4" then -- runners load 
   end })
 end
 
-local counter = 0
+-- Goes on when this file is loaded again for the next spec: core stays.
+local core = require "rille.core"
+local function next_number()
+  core.spec_number = (core.spec_number or 0) + 1
+  return core.spec_number
+end
+
 local dir
 local used = {}
 
@@ -106,8 +112,7 @@ end
 
 ---A path that nothing is at yet.
 function M.path(name)
-  counter = counter + 1
-  return ("%s/%d-%s"):format(M.dir(), counter, name or "file")
+  return ("%s/%d-%s"):format(M.dir(), next_number(), name or "file")
 end
 
 ---A file with this content; its path.
@@ -130,8 +135,7 @@ end
 ---The URL without the wrapper.
 function M.plain_url(kind)
   kind = kind or "mem"
-  counter = counter + 1
-  local place = kind == "mem" and ("spec-%d-%d"):format(os.time(), counter) or M.path(kind)
+  local place = kind == "mem" and ("spec-%d-%d"):format(os.time(), next_number()) or M.path(kind)
   return kind .. ":" .. place
 end
 
