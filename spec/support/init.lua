@@ -60,7 +60,6 @@ if M.pauses and not core.at_exit and _VERSION == "Lua 5.4" then -- runners load 
 end
 
 -- Goes on when this file is loaded again for the next spec: core stays.
-local core = require "rille.core"
 local function next_number()
   core.spec_number = (core.spec_number or 0) + 1
   return core.spec_number
