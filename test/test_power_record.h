@@ -106,7 +106,7 @@ static inline int power_parent(int dir, const char *path, char name[POWER_NAME_M
     }
     (void)snprintf(parent, sizeof parent, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
                    slash == NULL ? "." : path);
-    (void)snprintf(name, POWER_NAME_MAX, "%s", slash == NULL ? path : slash + 1);
+    (void)snprintf(name, POWER_NAME_MAX, "%.*s", POWER_NAME_MAX - 1, slash == NULL ? path : slash + 1);
     return fstatat(dir, parent, &info, 0) == 0 ? power_find(&info) : -1;
 }
 

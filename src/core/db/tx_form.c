@@ -197,7 +197,7 @@ static int sequence_value(filler *f, const ri_attr *attr, const ri_form *form, r
     }
     if (rc == RILLE_OK && bytes.len > RI_VALUE_INLINE_MAX) {
         rc = ri_fail(f->err, RILLE_LIMIT, "attribute :%s: the %s is too long: %zu bytes (the maximum is %u)",
-                     attr->ident, ri_type_name(type), bytes.len, RI_VALUE_INLINE_MAX);
+                     attr->ident, ri_type_name((uint8_t)type), bytes.len, RI_VALUE_INLINE_MAX);
     }
     if (rc == RILLE_OK) {
         *out = ri_bytes_value(type, ri_arena_copy(ri_tx_arena(f->tx), bytes.p, bytes.len), bytes.len);
