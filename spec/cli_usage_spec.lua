@@ -159,8 +159,9 @@ describe("the command's messages", function()
       { 2, "--as-of yesterday: " .. forms, "q", SKUS, url, "--as-of", "yesterday" },
       { 2, "--as-of 22.11.2026: " .. forms, "stat", url, "--as-of", "22.11.2026" },
       { 1, "--as-of 12345: % [NOTFOUND]", "stat", url, "--as-of", "12345" },
-      { 1, "attribute :order/sku % [ATTRIBUTE]; --as-of 2020-01-01 selects an earlier version, in which attributes "
-        .. "added later are unknown", "q", SKUS, url, "--as-of", "2020-01-01" },
+      { 1, "1:24: attribute :order/sku is not in the schema; the database value is as of 1970-01-01T00:00:00.000Z "
+        .. "(transaction 1099511627776) [ATTRIBUTE]; --as-of 2020-01-01 selects an earlier version, in which "
+        .. "attributes added later are unknown", "q", SKUS, url, "--as-of", "2020-01-01" },
     }
   end)
 

@@ -103,7 +103,8 @@ end
 -- An answer as text; or the error's code, and its message without the position, with names spelled in one way.
 local function answer(result, message, code)
   if code ~= nil then
-    message = tostring(message):gsub("^%d+:%d+: ", ""):gsub('":?([%a/]+)"', ":%1")
+    message = tostring(message):gsub("^rules ", ""):gsub("^%d+:%d+: ", ""):gsub("^:where, clause %d+: ", "")
+      :gsub("^(rule [^:,]+), clause %d+", "%1"):gsub('":?([%a/]+)"', ":%1")
     return code, message
   end
   if result == nil then return "nothing" end
