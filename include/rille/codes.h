@@ -8,7 +8,7 @@
 
 /* X(name, value, meaning) */
 #define RILLE_CODES(X)                                                                                       \
-    X(NOMEM, -1, "an allocation failed, or the host's allocation hook rejected it")                           \
+    X(NOMEM, -1, "an allocation failed, or the host's allocation hook rejected it")                          \
     X(MISUSE, -2, "the call itself is wrong: a closed handle, an argument of the wrong kind")                \
     X(NOTFOUND, -3, "there is no such database, branch, object or point in time")                            \
     X(EXISTS, -4, "the database already exists")                                                             \
