@@ -49,11 +49,30 @@ int ri_find_sort(ri_find *find, uint32_t n, rille_err *err)
     for (uint32_t i = 0; i < n; i++) {
         find->order[i] = i;
     }
-    int rc = ri_sort_rows(find->op->meter, &find->order, &other, n, cmp_rows, find, err);
+    bool sorts = find->sorted_col != NULL || find->op->query->order_count > 0;
+    int rc = sorts ? ri_sort_rows(find->op->meter, &find->order, &other, n, cmp_rows, find, err) : 0;
     ri_free(other);
     ri_meter_give(find->op->meter, bytes);
     find->order_bytes = bytes;
     return rc;
+}
+
+/* May values of a column be equal but in form? When it has numbers of several types, or tuples. */
+static bool has_forms(const ri_vec *col, uint32_t rows)
+{
+    uint8_t number = RI_NIL;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint8_t type = col->type == RI_MIXED ? col->types[i] : col->type;
+        type = type == RI_REF ? (uint8_t)RI_LONG : type;
+        if (type == RI_TUPLE || (ri_type_is_number(type) && number != RI_NIL && number != type)) {
+            return true;
+        }
+        if (col->type != RI_MIXED) {
+            return false;
+        }
+        number = ri_type_is_number(type) ? type : number;
+    }
+    return false;
 }
 
 /* For each row of a column, the row that has its value in the simplest form. */
@@ -99,21 +118,25 @@ static int add_simplest(ri_find *find, uint32_t *const *simplest, uint32_t from,
 int ri_find_collapse(ri_find *find, rille_err *err)
 {
     rille_op *op = find->op;
-    ri_table *set = NULL;
     uint32_t **simplest = ri_arena_array(&op->plan_arena, find->col_count + 1U, sizeof *simplest);
     if (simplest == NULL) {
         return ri_fail_nomem(err);
     }
-    RI_TRY(ri_op_table(op, find->col_count, true, &set, err));
+    bool differ = false;
     for (uint16_t i = 0; i < find->col_count; i++) {
+        const ri_vec *col = &find->set->cols[i];
         simplest[i] = NULL;
-        if (ri_var_loose(op, &op->scope, find->vars[i])) {
+        if (ri_var_loose(op, &op->scope, find->vars[i]) && has_forms(col, find->set->count)) {
+            differ = true;
             simplest[i] = ri_arena_array(&op->plan_arena, find->set->count + 1U, sizeof *simplest[i]);
-            RI_TRY(simplest[i] == NULL ? ri_fail_nomem(err)
-                                       : find_simplest(find, &find->set->cols[i], simplest[i], err));
+            RI_TRY(simplest[i] == NULL ? ri_fail_nomem(err) : find_simplest(find, col, simplest[i], err));
         }
     }
-    for (uint32_t from = 0; from < find->set->count; from += RI_BATCH_ROWS) {
+    ri_table *set = find->set;
+    if (differ) {
+        RI_TRY(ri_op_table(op, find->col_count, true, &set, err));
+    }
+    for (uint32_t from = 0; differ && from < find->set->count; from += RI_BATCH_ROWS) {
         RI_TRY(add_simplest(find, simplest, from, set, err));
     }
     find->set = set;
