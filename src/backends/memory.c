@@ -3,7 +3,7 @@
  * mem:NAME - a database in this process's memory, shared by name. It lives until it is dropped or the process ends,
  * so that a script can open it again. mem: without a name belongs to its handle alone.
  *
- * Objects are chained in a hash table by id (ids are hashes already); heads are a list, since there are few. One lock
+ * Objects are chained in a hash table by id (by a keyed hash); heads are a list, since there are few. One lock
  * a database; the registry has one of its own, taken before it.
  *
  * (N1) A revision is a number that the database gives once: it starts at 1 and never repeats.
@@ -11,6 +11,7 @@
  */
 #include "../core/base/bytes.h"
 #include "../core/base/err.h"
+#include "../core/base/hash.h"
 #include "../core/base/mem.h"
 #include "../core/base/sync.h"
 #include "../core/store/backends.h"
@@ -57,7 +58,7 @@ static struct {
 
 static size_t bucket_of(const memory_db *db, const rille_object_id *id)
 {
-    return (size_t)(ri_load_u64(id->id) + id->kind) & (db->bucket_count - 1);
+    return (size_t)ri_keyed_word(ri_load_u64(id->id) + id->kind) & (db->bucket_count - 1);
 }
 
 /* The link that leads to the object, or the last link of its chain (*link NULL). NULL: there are no buckets yet. */

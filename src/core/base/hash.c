@@ -2,6 +2,7 @@
 #include "hash.h"
 
 #include "bytes.h"
+#include "sync.h"
 
 #include <sodium.h>
 
@@ -23,6 +24,53 @@ uint64_t ri_hash64(const void *bytes, size_t len, uint64_t seed)
     }
     return ri_mix64(h);
 }
+
+/* ---- for tables ---- */
+
+ri_secret_numbers ri_secret;
+static ri_mutex secret_lock = RI_MUTEX_INIT;
+
+/* The multipliers are odd. */
+void ri_secret_make(void)
+{
+    ri_mutex_lock(&secret_lock);
+    if (atomic_load_explicit(&ri_secret.made, memory_order_relaxed) == 0) {
+        ri_random_bytes(ri_secret.k, sizeof ri_secret.k);
+        ri_secret.k[1] |= 1;
+        ri_secret.k[3] |= 1;
+        atomic_store_explicit(&ri_secret.made, 1, memory_order_release);
+    }
+    ri_mutex_unlock(&secret_lock);
+}
+
+uint64_t ri_keyed_bytes(const void *bytes, size_t len, uint64_t seed)
+{
+    const uint64_t *k = ri_secret_get();
+    const uint8_t *p = bytes;
+    uint64_t a = 0;
+    uint64_t b = 0;
+    uint64_t h = k[2] ^ ri_fold(seed ^ k[0], (uint64_t)len ^ k[1]);
+    for (size_t left = len; left > 16; left -= 16, p += 16) {
+        h = ri_fold(ri_load_u64(p) ^ k[1], ri_load_u64(p + 8) ^ h);
+    }
+    p = (const uint8_t *)bytes + len;
+    if (len >= 16) {
+        a = ri_load_u64(p - 16);
+        b = ri_load_u64(p - 8);
+    } else if (len >= 8) {
+        a = ri_load_u64(p - len);
+        b = ri_load_u64(p - 8);
+    } else if (len >= 4) {
+        a = ri_load_u32(p - len);
+        b = ri_load_u32(p - 4);
+    } else if (len > 0) {
+        p -= len;
+        a = (uint64_t)p[0] << 16 | (uint64_t)p[len / 2] << 8 | p[len - 1];
+    }
+    return ri_fold(ri_fold(a ^ k[1], b ^ h) ^ k[0], k[3]);
+}
+
+/* ---- identities ---- */
 
 void ri_blake2b(uint8_t out[RI_HASH_SIZE], const void *bytes, size_t len)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two hashes: BLAKE2b (libsodium) for everything that is an identity, ri_hash64 for tables, checksums of frames and
- * content-defined boundaries. ri_hash64 is part of the stored format (docs/format.md): it must never change.
+ * Three hashes: BLAKE2b (libsodium) for everything that is an identity; ri_hash64 for checksums of frames and
+ * content-defined boundaries, which is part of the stored format (docs/format.md) and must never change; and keyed ones
+ * for tables in memory.
  */
 #ifndef RI_HASH_H
 #define RI_HASH_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +25,59 @@ static inline uint64_t ri_mix64(uint64_t x)
 }
 
 /* Chains 8-byte little-endian words through a multiply and the mixer; the tail is zero-padded; the length and the seed
- * go in first. Not for adversaries. */
+ * go in first. Not for adversaries: whatever the seed, it is easy to find as many equal hashes as one likes. */
 uint64_t ri_hash64(const void *bytes, size_t len, uint64_t seed);
+
+/* ---- for tables ---- */
+
+/* Random numbers of this process, made before the first use (ri_secret_make). Nothing that is stored, and no answer,
+ * depends on them. */
+typedef struct ri_secret_numbers {
+    atomic_int made;
+    uint64_t k[4];
+} ri_secret_numbers;
+extern ri_secret_numbers ri_secret;
+void ri_secret_make(void);
+
+static inline const uint64_t *ri_secret_get(void)
+{
+    if (atomic_load_explicit(&ri_secret.made, memory_order_acquire) == 0) {
+        ri_secret_make();
+    }
+    return ri_secret.k;
+}
+
+/* Both halves of the product. */
+static inline uint64_t ri_fold(uint64_t a, uint64_t b)
+{
+#if defined(__SIZEOF_INT128__)
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+    uint64_t middle = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+    uint64_t other = (a & UINT32_MAX) * (b >> 32) + (middle & UINT32_MAX);
+    return (a * b) ^ ((a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32));
+#endif
+}
+
+/* The multiply-and-fold of wyhash (Wang Yi, 2019, public domain) with secret numbers in place of its constants, twice:
+ * all bits of the result depend on all of x and of the secret. Who does not know the secret, nor sees hashes, cannot
+ * choose numbers whose hashes agree in more bits than those of random numbers; that is no proof, and it is no MAC. */
+static inline uint64_t ri_keyed_word_by(const uint64_t k[4], uint64_t x)
+{
+    return ri_fold(ri_fold(x ^ k[0], k[1]) ^ k[2], k[3]);
+}
+static inline uint64_t ri_keyed_word(uint64_t x)
+{
+    return ri_keyed_word_by(ri_secret_get(), x);
+}
+
+/* The same of bytes, 16 at a time; seed tells uses apart. */
+uint64_t ri_keyed_bytes(const void *bytes, size_t len, uint64_t seed);
+
+/* ---- identities ---- */
 
 /* BLAKE2b-256 without a key. */
 void ri_blake2b(uint8_t out[RI_HASH_SIZE], const void *bytes, size_t len);

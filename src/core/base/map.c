@@ -15,7 +15,7 @@ void ri_map64_deinit(ri_map64 *map)
 
 static size_t find64(const ri_map64 *map, uint64_t key)
 {
-    size_t i = (size_t)ri_mix64(key + 1) & (map->cap - 1);
+    size_t i = (size_t)ri_keyed_word(key) & (map->cap - 1);
     while (map->used[i] && map->slots[2 * i] != key) {
         i = (i + 1) & (map->cap - 1);
     }
@@ -93,7 +93,7 @@ uint64_t *ri_bytemap_get(const ri_bytemap *map, const void *key, size_t len)
     if (map->count == 0 || len > UINT32_MAX) {
         return NULL;
     }
-    ri_bytemap_slot *slot = find_bytes(map, key, len, (uint32_t)ri_hash64(key, len, 0));
+    ri_bytemap_slot *slot = find_bytes(map, key, len, (uint32_t)ri_keyed_bytes(key, len, 0));
     return slot->key != NULL ? &slot->value : NULL;
 }
 
@@ -124,7 +124,7 @@ ri_bytemap_slot *ri_bytemap_put(ri_bytemap *map, const void *key, size_t len, bo
     if (len > UINT32_MAX || ((map->count + 1) * 4 > map->cap * 3 && !grow_bytes(map))) {
         return NULL;
     }
-    uint32_t hash = (uint32_t)ri_hash64(key, len, 0);
+    uint32_t hash = (uint32_t)ri_keyed_bytes(key, len, 0);
     ri_bytemap_slot *slot = find_bytes(map, key, len, hash);
     *added = slot->key == NULL;
     if (*added) {

@@ -305,17 +305,17 @@ static bool decimal_to_long(const ri_decimal *d, int64_t *out)
 static uint64_t hash_double(double d)
 {
     if (d >= -TWO_63 && d < TWO_63 && d == (double)(int64_t)d) {
-        return ri_mix64((uint64_t)(int64_t)d + HASH_LONG);
+        return ri_keyed_word((uint64_t)(int64_t)d + HASH_LONG);
     }
     uint64_t bits;
     memcpy(&bits, &d, sizeof bits);
-    return ri_mix64(bits + HASH_DOUBLE);
+    return ri_keyed_word(bits + HASH_DOUBLE);
 }
 
 uint64_t ri_number_hash(const ri_value *v)
 {
     if (v->type == RI_LONG) {
-        return ri_mix64(v->as.u + HASH_LONG);
+        return ri_keyed_word(v->as.u + HASH_LONG);
     }
     if (v->type == RI_DOUBLE) {
         return hash_double(v->as.d);
@@ -324,7 +324,7 @@ uint64_t ri_number_hash(const ri_value *v)
     int64_t i;
     (void)ri_decimal_scan((const char *)v->as.p, v->len, &decimal);
     if (decimal_to_long(&decimal, &i)) {
-        return ri_mix64((uint64_t)i + HASH_LONG);
+        return ri_keyed_word((uint64_t)i + HASH_LONG);
     }
     double d;
     if (ri_double_parse((const char *)v->as.p, v->len, &d, NULL) == 0) {
@@ -333,7 +333,7 @@ uint64_t ri_number_hash(const ri_value *v)
             return hash_double(d);
         }
     }
-    return ri_hash64(v->as.p, v->len, HASH_TEXT);
+    return ri_keyed_bytes(v->as.p, v->len, HASH_TEXT);
 }
 
 /* ---- parsing ---- */

@@ -48,18 +48,18 @@ void ri_edn_position(const char *text, size_t len, size_t offset, unsigned *line
 
 typedef uint64_t (*item_hash)(const ri_form *form, uint64_t seed);
 
-/* where the text lies differs from run to run: nobody can prepare texts whose keys collide */
+/* Nobody can prepare texts whose keys collide. */
 static uint64_t seed_of(const ri_edn_reader *reader)
 {
-    return ri_mix64((uint64_t)(uintptr_t)reader->text ^ (uint64_t)(uintptr_t)reader->arena << 1);
+    return ri_keyed_word((uint64_t)(uintptr_t)reader->text);
 }
 
 static uint64_t hash_atom(const ri_form *form, uint64_t seed)
 {
     uint64_t h = ri_mix64(seed + form->kind);
     const ri_value *v = &form->u.v;
-    return ri_type_is_word(v->type) ? ri_mix64(h ^ v->as.u ^ (uint64_t)v->type << 56)
-                                    : ri_hash64(v->as.p, v->len, h + v->type);
+    return ri_type_is_word(v->type) ? ri_keyed_word(h ^ v->as.u ^ (uint64_t)v->type << 56)
+                                    : ri_keyed_bytes(v->as.p, v->len, h + v->type);
 }
 
 static uint64_t hash_seq(const ri_form *form, uint64_t seed, item_hash of_item)

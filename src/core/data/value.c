@@ -150,10 +150,10 @@ static uint64_t hash_value(const ri_value *v, unsigned depth)
     }
     uint64_t seed = v->type * CLASS_FACTOR;
     if (ri_type_is_word(v->type)) {
-        return ri_mix64(v->as.u + seed);
+        return ri_keyed_word(v->as.u + seed);
     }
     if (v->type != RI_TUPLE || depth == RI_TUPLE_DEPTH_MAX) {
-        return ri_hash64(v->as.p, v->len, seed);
+        return ri_keyed_bytes(v->as.p, v->len, seed);
     }
     ri_reader r = ri_reader_of(v->as.p, v->len);
     ri_value element;

@@ -148,7 +148,7 @@ void ri_vec_gather(const ri_vec *in, const uint32_t *rows, uint32_t count, ri_ve
 
 static inline uint64_t hash_long(uint64_t word)
 {
-    return ri_mix64(word + HASH_LONG);
+    return ri_keyed_word(word + HASH_LONG);
 }
 
 static inline bool is_integer(uint8_t type)
@@ -179,13 +179,15 @@ uint64_t ri_vec_hash(const ri_vec *vec, uint32_t row)
 static void hash_column(const ri_vec *vec, uint32_t from, uint32_t count, bool is_first, uint64_t *out)
 {
     const uint64_t *words = vec->words + from;
+    uint64_t k[4]; /* on the stack, so that it stays in registers */
+    memcpy(k, ri_secret_get(), sizeof k);
     if (is_integer(vec->type) && is_first) {
         for (uint32_t i = 0; i < count; i++) {
-            out[i] = hash_long(words[i]);
+            out[i] = ri_keyed_word_by(k, words[i] + HASH_LONG);
         }
     } else if (is_integer(vec->type)) {
         for (uint32_t i = 0; i < count; i++) {
-            out[i] = (out[i] ^ hash_long(words[i])) * HASH_ROW_FACTOR;
+            out[i] = (out[i] ^ ri_keyed_word_by(k, words[i] + HASH_LONG)) * HASH_ROW_FACTOR;
         }
     } else if (is_first) {
         for (uint32_t i = 0; i < count; i++) {

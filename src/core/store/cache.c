@@ -6,7 +6,8 @@
  * queue at once. In the main queue an object that was used goes round again, with one use less.
  *
  * A shard is an array of entries, linked into its two queues by number, and an open-addressing table of (hash, number).
- * Keys are hashes already: the first 8 bytes choose shard and place.
+ * Keys are hashes already, but nodes may be made so that these agree: a keyed hash of the first 8 bytes chooses shard
+ * and place.
  *
  * (N1) An entry is in the table and in exactly one queue, or in the free list.
  * (N2) The sum of costs in both queues is `bytes`, at most bytes_max outside of a call.
@@ -16,6 +17,7 @@
  */
 #include "cache.h"
 
+#include "../base/hash.h"
 #include "../base/mem.h"
 
 #include <stdlib.h>
@@ -95,6 +97,11 @@ static void lock_shard(cache_shard *shard)
 static void unlock_shard(cache_shard *shard)
 {
     atomic_flag_clear_explicit(&shard->lock, memory_order_release);
+}
+
+static uint64_t hash_of(const uint8_t *addr)
+{
+    return ri_keyed_word(ri_load_u64(addr));
 }
 
 static cache_shard *shard_of(ri_cache *cache, uint64_t hash)
@@ -266,7 +273,7 @@ static uint32_t fingerprint(uint64_t hash)
 static void evict(cache_shard *shard, uint32_t number, uint32_t *evicted)
 {
     cache_entry *entry = &shard->entries[number];
-    remove_slot(shard, find_slot(shard, ri_load_u64(entry->addr), entry->addr));
+    remove_slot(shard, find_slot(shard, hash_of(entry->addr), entry->addr));
     shard->bytes -= entry->cost;
     entry->next = *evicted;
     *evicted = number;
@@ -282,7 +289,7 @@ static void step_small(cache_shard *shard, uint32_t *evicted)
         push(shard, &shard->main, number);
         return;
     }
-    uint64_t hash = ri_load_u64(entry->addr);
+    uint64_t hash = hash_of(entry->addr);
     *ghost_of(shard, hash) = fingerprint(hash);
     evict(shard, number, evicted);
 }
@@ -315,7 +322,7 @@ static void make_room(cache_shard *shard, size_t cost, uint32_t *evicted)
 
 ri_object *ri_cache_get(ri_cache *cache, const uint8_t addr[RI_HASH_SIZE])
 {
-    uint64_t hash = ri_load_u64(addr);
+    uint64_t hash = hash_of(addr);
     cache_shard *shard = shard_of(cache, hash);
     ri_object *object = NULL;
     lock_shard(shard);
@@ -394,7 +401,7 @@ static void release_evicted(cache_shard *shard, uint32_t *evicted, ri_object **o
 
 void ri_cache_put(ri_cache *cache, const uint8_t addr[RI_HASH_SIZE], ri_object *object)
 {
-    uint64_t hash = ri_load_u64(addr);
+    uint64_t hash = hash_of(addr);
     cache_shard *shard = shard_of(cache, hash);
     size_t cost = object->mem_bytes + sizeof(cache_entry) + 2 * sizeof(cache_slot);
     if (cost < object->mem_bytes || cost > shard->bytes_max / 2) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What one operation wants and holds. Pins are a hash table by the object's key (addresses are random already, so
- * their first bytes are the hash); wants are a list, since there are few between two rounds.
+ * What one operation wants and holds. Pins are a hash table by the object's key, by a keyed hash of its first bytes; wants are a list, since there are few between two rounds.
  *
  * (N1) Between two rounds a want is in the list once.
  * (N2) Wants that were supplied have no store; they leave the list when the next want comes or at the next fetch.
@@ -55,7 +54,7 @@ static void pin_key(uint8_t out[RI_KEY_SIZE], const ri_store *store, const uint8
 /* The place of the key, or the free place where it belongs. pin_cap > 0 and not full. */
 static struct ri_pin *find_pin(struct ri_pin *pins, size_t cap, const uint8_t key[RI_KEY_SIZE])
 {
-    size_t i = (size_t)ri_load_u64(key) & (cap - 1);
+    size_t i = (size_t)ri_keyed_word(ri_load_u64(key)) & (cap - 1);
     while (pins[i].object != NULL && memcmp(pins[i].addr, key, RI_KEY_SIZE) != 0) {
         i = (i + 1) & (cap - 1);
     }

@@ -48,10 +48,10 @@ static inline uint32_t hash_bytes(const ri_value *v)
         } else if (v->len > 0) {
             a = (uint64_t)v->as.p[0] | (uint64_t)v->as.p[v->len / 2] << 8 | (uint64_t)v->as.p[v->len - 1] << 16;
         }
-        uint64_t h = (a ^ v->len) * UINT64_C(0x9e3779b97f4a7c15) ^ b * UINT64_C(0xbf58476d1ce4e5b9);
-        return (uint32_t)(h >> 32 ^ h >> 16);
+        const uint64_t *k = ri_secret_get();
+        return (uint32_t)ri_fold(ri_fold(a ^ k[0], b ^ k[1]) ^ v->len ^ k[2], k[3]);
     }
-    return (uint32_t)ri_hash64(v->as.p, v->len, 0);
+    return (uint32_t)ri_keyed_bytes(v->as.p, v->len, 0);
 }
 
 static uint16_t find_entry(ri_dict_encoder *dict, const ri_value *v)

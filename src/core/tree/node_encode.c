@@ -53,7 +53,7 @@ static inline uint64_t group_key(ri_order order, const ri_datom *d)
 
 static uint16_t find_group(ri_encoder *enc, uint64_t key)
 {
-    uint32_t slot = (uint32_t)ri_mix64(key);
+    uint32_t slot = (uint32_t)ri_keyed_word(key);
     for (;; slot++) {
         uint32_t found = ri_slots_get(&enc->slots, slot);
         if (found == RI_SLOT_FREE) {
