@@ -225,13 +225,13 @@ describe("datoms", function()
     report.db_after:close()
   end)
 
-  it("with integers that Lua 5.1 has no number for leave their handles usable", function()
-    if _VERSION ~= "Lua 5.1" or rawget(_G, "jit") then return end
+  it("with integers that this Lua has no number for leave their handles usable", function()
+    if not (_VERSION == "Lua 5.1" or _VERSION == "Lua 5.2") or rawget(_G, "jit") then return end
     local conn = assert(rille.create(support.url()))
     assert(conn:transact { support.attr("a/l", "long"), support.attr("a/t", "tuple") })
     assert(conn:transact "[{:a/l 9007199254740993 :a/t [1 [9007199254740993]]} {:a/l 5}]")
     local db = conn:db()
-    local none = "9007199254740993 has no exact number"
+    local none = "cannot represent the integer 9007199254740993 exactly"
     for _, name in ipairs { "a/l", "a/t" } do
       local step = db:datoms("aevt", name)
       assert.matches(none, support.failure(step))
