@@ -37,7 +37,7 @@ local QUERIES = {
     "1:11: unknown section :were (did you mean :where?)" .. SECTIONS, "SYNTAX" },
   { "[:find ?n :limit 1 :limit 2]", "1:20: duplicate section :limit", "SYNTAX" },
   { "[:find ?n\n :where [_ :person/name ?n]\n :limit -1]",
-    "3:2: :limit expects one non-negative integer", "SYNTAX" },
+    "3:9: :limit expects a non-negative integer, got -1", "SYNTAX" },
   { "[:find ?n :where [?e :person/age ?n]\n [> ?n 5]]",
     "2:2: > is a predicate: write [(> ?n 5)], with parentheses", "SYNTAX" },
   { "[:find ?n :where [inc ?n ?m]]", "1:18: inc is a function: write [(inc argument ...) ?result]", "SYNTAX" },

@@ -104,6 +104,7 @@ end
 local function answer(result, message, code)
   if code ~= nil then
     message = tostring(message):gsub("^rules ", ""):gsub("^%d+:%d+: ", ""):gsub("^:where, clause %d+: ", "")
+      :gsub("^:find: ", ""):gsub("^:with: ", ""):gsub("^:order%-by: ", "")
       :gsub("^(rule [^:,]+), clause %d+", "%1"):gsub('":?([%a/]+)"', ":%1")
     return code, message
   end

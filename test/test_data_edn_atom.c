@@ -80,7 +80,7 @@ TEST(edn_atom__reads_names)
     fails("a/", "1:1: a/ is not a valid symbol, expected one such as a or a/b");
     fails("/a", "1:1: /a is not a valid symbol, expected one such as a or a/b");
     fails(".5", "1:1: .5 is not a valid symbol, expected one such as a or a/b");
-    fails("'a", "1:1: 'a is not a valid symbol, expected one such as a or a/b");
+    fails("'a", "1:1: 'a is not a valid symbol: a string needs double quotes, as in \"a\"");
     fails("ab\xff", "1:3: byte 0xff in a symbol is not valid UTF-8");
     fails(":ab\xc3", "1:4: byte 0xc3 in a keyword is not valid UTF-8");
     char many[RI_VALUE_INLINE_MAX + 3];

@@ -236,7 +236,7 @@ static int read_rules(const reader *r, int index, ri_input *out)
     } else if (lua_istable(r->L, index)) {
         RI_TRY(rl_read_form(r->L, r->state, index, &r->op->arena, form, r->err));
     } else {
-        return wrong(r, index, "rules, as text or from rille.rules,");
+        return wrong(r, index, "rules, as text or from rille.rules");
     }
     *out = (ri_input){ .kind = RI_INPUT_RULES, .rules = form, .rules_text = text };
     return 0;

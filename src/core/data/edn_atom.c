@@ -294,6 +294,10 @@ static const uint8_t *fail_name(ri_edn_state *s, const uint8_t *at, ri_type type
         return ri_edn_fail(s, at, RILLE_LIMIT, "%s is too long: %zu bytes (the maximum is %u)", what, len,
                            RI_VALUE_INLINE_MAX);
     }
+    if (type == RI_SYMBOL && p[0] == '\'') {
+        return ri_edn_fail(s, at, RILLE_SYNTAX, "%.*s is not a valid symbol: a string needs double quotes, as in \"a\"",
+                           shown_len(len), (const char *)p);
+    }
     return ri_edn_fail(s, at, RILLE_SYNTAX, "%s%.*s is not a valid %s, expected one such as %sa or %sa/b", colon,
                        shown_len(len), (const char *)p, what, colon, colon);
 }

@@ -34,6 +34,29 @@ void ri_builtin_suggest(ri_suggest *suggest)
     for (size_t i = 0; i < sizeof look_ups / sizeof *look_ups; i++) {
         ri_suggest_offer(suggest, look_ups[i], strlen(look_ups[i]));
     }
+    /* what other languages call them; "=>" is nearer to ">=" than to "=" */
+    static const char *const aliases[][2] = {
+        { "=>", ">=" },
+        { "=<", "<=" },
+        { "<>", "!=" },
+        { "/=", "!=" },
+        { "length", "count" },
+        { "len", "count" },
+        { "substr", "subs" },
+        { "substring", "subs" },
+        { "concat", "str" },
+        { "%", "mod" },
+        { "contains", "contains?" },
+        { "like", "includes?" },
+        { "to-string", "str" },
+        { "tostring", "str" },
+        { "int", "long" },
+    };
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (strlen(aliases[i][0]) == suggest->len && memcmp(aliases[i][0], suggest->name, suggest->len) == 0) {
+            ri_suggest_offer_as(suggest, aliases[i][1], strlen(aliases[i][1]), 0);
+        }
+    }
 }
 
 int ri_fail_arg(rille_err *err, const char *function, const char *wanted, const ri_value *v)

@@ -24,6 +24,7 @@ typedef struct ri_parser {
     ri_arena *arena;
     ri_origin origin;       /* origin.rule NULL: the query itself is parsed */
     uint16_t clause;        /* the number of the one of :where, or of the rule, that is parsed; 0: none */
+    const char *section;    /* ":find": for messages about queries that are not text; NULL: none */
     const char **var_names; /* RI_QUERY_VARS_MAX of them */
     uint16_t var_count;
     const char **source_names;

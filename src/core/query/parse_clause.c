@@ -111,9 +111,18 @@ static bool is_plain_symbol(const ri_form *form)
            form->u.v.as.p[0] != '?';
 }
 
+/* [?e :attr ?v] where an entity is expected: no constant begins with a variable. */
+static bool is_clause_vector(const ri_form *form)
+{
+    return form->kind == RI_FORM_VECTOR && form->u.seq.count > 1 &&
+           (ri_form_is_var(form->u.seq.items) || ri_form_is_blank(form->u.seq.items) ||
+            ri_form_is_source(form->u.seq.items));
+}
+
 static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source, ri_clause *out)
 {
     char show[RI_SHOW_SIZE];
+    char outer[RI_SHOW_SIZE];
     ri_items items = ri_form_items(form);
     if (items.count > 0 && is_form_name(&items.p[0])) {
         return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s needs parentheses: (%s ...)",
@@ -121,6 +130,11 @@ static int parse_pattern(ri_parser *parser, const ri_form *form, uint16_t source
     }
     if (items.count > 1 && is_plain_symbol(&items.p[0])) {
         return fail_call(parser, form);
+    }
+    if (items.count > 0 && is_clause_vector(&items.p[0])) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is a vector of clauses, not a clause: remove the outer brackets, as in %s",
+                             ri_form_show(outer, form), ri_form_show(show, &items.p[0]));
     }
     out->kind = RI_CLAUSE_PATTERN;
     out->source = source;

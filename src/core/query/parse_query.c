@@ -7,112 +7,7 @@
  */
 #include "bind.h"
 #include "functions.h"
-#include "parse.h"
-
-typedef enum section {
-    SECTION_FIND,
-    SECTION_KEYS,
-    SECTION_STRS,
-    SECTION_SYMS,
-    SECTION_WITH,
-    SECTION_IN,
-    SECTION_WHERE,
-    SECTION_ORDER,
-    SECTION_LIMIT,
-    SECTION_OFFSET,
-    SECTION_COUNT
-} section;
-
-static const char *const section_names[SECTION_COUNT] = { "find", "keys",  "strs",     "syms",  "with",
-                                                          "in",   "where", "order-by", "limit", "offset" };
-
-typedef struct sections {
-    const ri_form *at[SECTION_COUNT]; /* the keyword; NULL: not there */
-    ri_items items[SECTION_COUNT];
-} sections;
-
-/* ---- sections ---- */
-
-static int begin_section(const ri_parser *parser, const ri_form *keyword, sections *out, section *which)
-{
-    char show[RI_SHOW_SIZE];
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        if (ri_form_is_keyword(keyword, section_names[i])) {
-            if (out->at[i] != NULL) {
-                return ri_parse_fail(parser, RILLE_SYNTAX, keyword, "duplicate section :%s", section_names[i]);
-            }
-            out->at[i] = keyword;
-            *which = (section)i;
-            return 0;
-        }
-    }
-    char hint[RI_SUGGESTION_SIZE];
-    ri_suggest suggest =
-        ri_suggest_for((const char *)keyword->u.v.as.p, ri_form_is(keyword, RI_KEYWORD) ? keyword->u.v.len : 0);
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        ri_suggest_offer(&suggest, section_names[i], strlen(section_names[i]));
-    }
-    return ri_parse_fail(parser, RILLE_SYNTAX, keyword,
-                         "unknown section %s%s; the sections of a query are :find, :keys, :strs, :syms, :with, :in, "
-                         ":where, :order-by, :limit and :offset",
-                         ri_form_show(show, keyword), ri_suggest_show(&suggest, ":", hint));
-}
-
-static bool begins_section(const ri_form *form)
-{
-    return ri_form_is(form, RI_KEYWORD) && !ri_form_is_keyword(form, "asc") && !ri_form_is_keyword(form, "desc");
-}
-
-static int cut_list(const ri_parser *parser, const ri_form *form, sections *out)
-{
-    ri_items items = ri_form_items(form);
-    if (items.count == 0 || !begins_section(&items.p[0])) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "a query must begin with a section, such as [:find ?e :where ...]");
-    }
-    for (uint32_t i = 0; i < items.count;) {
-        section which = (section)0;
-        RI_TRY(begin_section(parser, &items.p[i], out, &which));
-        uint32_t end = i + 1;
-        while (end < items.count && !begins_section(&items.p[end])) {
-            end++;
-        }
-        out->items[which] = (ri_items){ &items.p[i + 1], end - i - 1 };
-        i = end;
-    }
-    return 0;
-}
-
-static int cut_map(const ri_parser *parser, const ri_form *form, sections *out)
-{
-    ri_items items = ri_form_items(form);
-    for (uint32_t i = 0; i < items.count; i += 2) {
-        section which = (section)0;
-        RI_TRY(begin_section(parser, &items.p[i], out, &which));
-        const ri_form *value = &items.p[i + 1];
-        out->items[which] = ri_form_is_seq(value) ? ri_form_items(value) : (ri_items){ value, 1 };
-    }
-    return 0;
-}
-
-static int cut(const ri_parser *parser, const ri_form *form, sections *out)
-{
-    if (ri_form_is_seq(form)) {
-        RI_TRY(cut_list(parser, form, out));
-    } else if (form->kind == RI_FORM_MAP) {
-        RI_TRY(cut_map(parser, form, out));
-    } else {
-        char show[RI_SHOW_SIZE];
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             "%s is not a query: expected [:find ... :where ...] or a map {:find [...] :where [...]}",
-                             ri_form_show(show, form));
-    }
-    if (out->at[SECTION_FIND] == NULL || out->items[SECTION_FIND].count == 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, form,
-                             ":find is missing or empty: a query needs it, such as [:find ?e :where ...]");
-    }
-    return 0;
-}
+#include "parse_sections.h"
 
 /* ---- :in ---- */
 
@@ -294,8 +189,9 @@ static int parse_keys(const ri_parser *parser, const ri_form *at, ri_items items
                              ri_form_show(show, at));
     }
     if (items.count != query->find_count) {
-        return ri_parse_fail(parser, RILLE_QUERY, at, "%s has %u names, but :find has %u elements",
-                             ri_form_show(show, at), items.count, query->find_count);
+        return ri_parse_fail(parser, RILLE_QUERY, at, "%s has %u name%s, but :find has %u element%s",
+                             ri_form_show(show, at), items.count, items.count == 1 ? "" : "s", query->find_count,
+                             query->find_count == 1 ? "" : "s");
     }
     query->keys = ri_arena_array(parser->arena, items.count, sizeof *query->keys);
     if (query->keys == NULL) {
@@ -351,10 +247,29 @@ static bool take_direction(const ri_form *form, bool *desc)
     return *desc || ri_form_is_keyword(form, "asc");
 }
 
+/* The direction as a symbol or a string, which cannot be ordered by; or NULL. */
+static const char *direction_word(const ri_form *form)
+{
+    static const char *const words[] = { "asc", "desc" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t len = strlen(words[i]);
+        if ((ri_form_is(form, RI_SYMBOL) || ri_form_is(form, RI_STRING)) && form->u.v.len == len &&
+            memcmp(form->u.v.as.p, words[i], len) == 0) {
+            return words[i];
+        }
+    }
+    return NULL;
+}
+
 static int add_order(ri_parser *parser, ri_items items, rille_query *query, uint32_t *used)
 {
     ri_order_by *order = &query->order_by[query->order_count];
     *order = (ri_order_by){ 0 };
+    const char *word = direction_word(&items.p[0]);
+    if (word != NULL) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0],
+                             ":order-by expects ?x :asc or ?x :desc: write %s as a keyword", word);
+    }
     RI_TRY(find_elem(parser, &items.p[0], query, &order->elem));
     *used = items.count > 1 && take_direction(&items.p[1], &order->desc) ? 2 : 1;
     query->order_count++;
@@ -364,6 +279,7 @@ static int add_order(ri_parser *parser, ri_items items, rille_query *query, uint
 /* [?x :desc ?y], ?x :desc ?y, [[?x :desc] [?y]] */
 static int parse_order(ri_parser *parser, ri_items items, rille_query *query)
 {
+    char show[RI_SHOW_SIZE];
     if (items.count == 1 && items.p[0].kind == RI_FORM_VECTOR) {
         items = ri_form_items(&items.p[0]);
     }
@@ -381,7 +297,8 @@ static int parse_order(ri_parser *parser, ri_items items, rille_query *query)
             RI_TRY(add_order(parser, ri_form_items(&items.p[0]), query, &inner));
             if (inner != items.p[0].u.seq.count) {
                 return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0],
-                                     "unknown order: expected [?x :asc] or [?x :desc]");
+                                     "unknown order %s: expected [?x :asc] or [?x :desc]",
+                                     ri_form_show(show, &items.p[0]));
             }
             used = 1;
         } else {
@@ -397,8 +314,15 @@ static int parse_count(const ri_parser *parser, const ri_form *at, ri_items item
     if (items.count == 1 && ri_form_is(&items.p[0], RI_NIL)) {
         return 0;
     }
-    if (items.count != 1 || !ri_form_is(&items.p[0], RI_LONG) || items.p[0].u.v.as.i < 0) {
-        return ri_parse_fail(parser, RILLE_SYNTAX, at, "%s expects one non-negative integer", ri_form_show(show, at));
+    if (items.count != 1) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, at, "%s expects one non-negative integer, got %u values",
+                             ri_form_show(show, at), items.count);
+    }
+    if (!ri_form_is(&items.p[0], RI_LONG) || items.p[0].u.v.as.i < 0) {
+        char got[RI_SHOW_SIZE];
+        return ri_parse_fail(parser, RILLE_SYNTAX, &items.p[0], "%s expects a non-negative integer, got %s%s",
+                             ri_form_show(show, at), ri_form_show(got, &items.p[0]),
+                             ri_form_is_var(&items.p[0]) ? ": pass a varying number as an option instead" : "");
     }
     *out = items.p[0].u.v.as.i;
     return 0;
@@ -406,29 +330,34 @@ static int parse_count(const ri_parser *parser, const ri_form *at, ri_items item
 
 /* ---- the whole ---- */
 
-static int parse_sections(ri_parser *parser, const sections *s, rille_query *query)
+static int parse_sections(ri_parser *parser, const ri_sections *s, rille_query *query)
 {
-    RI_TRY(s->at[SECTION_IN] != NULL ? parse_in(parser, s->items[SECTION_IN], query) : default_in(parser, query));
-    RI_TRY(parse_find(parser, s->items[SECTION_FIND], query));
-    for (int i = SECTION_KEYS; i <= SECTION_SYMS; i++) {
+    RI_TRY(s->at[RI_SECTION_IN] != NULL ? parse_in(parser, s->items[RI_SECTION_IN], query) : default_in(parser, query));
+    parser->section = ":find";
+    RI_TRY(parse_find(parser, s->items[RI_SECTION_FIND], query));
+    for (int i = RI_SECTION_KEYS; i <= RI_SECTION_SYMS; i++) {
         if (s->at[i] != NULL) {
             RI_TRY(parse_keys(parser, s->at[i], s->items[i], query));
         }
     }
-    RI_TRY(ri_parse_vars(parser, s->items[SECTION_WITH], ":with", &query->with, &query->with_count));
+    parser->section = ":with";
+    RI_TRY(ri_parse_vars(parser, s->items[RI_SECTION_WITH], ":with", &query->with, &query->with_count));
     uint16_t source = RI_SOURCE_DEFAULT;
     for (uint16_t i = 0; i < parser->source_count; i++) {
         if (strcmp(parser->source_names[i], "$") == 0) {
             source = i;
         }
     }
-    RI_TRY(ri_parse_body(parser, s->items[SECTION_WHERE], source, 1, &query->where, &query->where_count));
-    RI_TRY(parse_order(parser, s->items[SECTION_ORDER], query));
-    if (s->at[SECTION_LIMIT] != NULL) {
-        RI_TRY(parse_count(parser, s->at[SECTION_LIMIT], s->items[SECTION_LIMIT], &query->limit));
+    parser->section = NULL;
+    RI_TRY(ri_parse_body(parser, s->items[RI_SECTION_WHERE], source, 1, &query->where, &query->where_count));
+    parser->section = ":order-by";
+    RI_TRY(parse_order(parser, s->items[RI_SECTION_ORDER], query));
+    parser->section = NULL;
+    if (s->at[RI_SECTION_LIMIT] != NULL) {
+        RI_TRY(parse_count(parser, s->at[RI_SECTION_LIMIT], s->items[RI_SECTION_LIMIT], &query->limit));
     }
-    if (s->at[SECTION_OFFSET] != NULL) {
-        RI_TRY(parse_count(parser, s->at[SECTION_OFFSET], s->items[SECTION_OFFSET], &query->offset));
+    if (s->at[RI_SECTION_OFFSET] != NULL) {
+        RI_TRY(parse_count(parser, s->at[RI_SECTION_OFFSET], s->items[RI_SECTION_OFFSET], &query->offset));
     }
     return 0;
 }
@@ -441,8 +370,8 @@ static int parse_form(rille_query *query, const ri_form *form, rille_err *err)
     parser.frame = &frame;
     const char *names[RI_QUERY_VARS_MAX];
     parser.var_names = names;
-    sections s = { .at = { NULL } };
-    RI_TRY(cut(&parser, form, &s));
+    ri_sections s = { .at = { NULL } };
+    RI_TRY(ri_cut_sections(&parser, form, &s));
     RI_TRY(parse_sections(&parser, &s, query));
     query->var_names = ri_arena_copy(&query->arena, names, parser.var_count * sizeof *names);
     if (query->var_names == NULL) {
@@ -480,6 +409,25 @@ int ri_query_from_form(const ri_form *form, rille_query **out, rille_err *err)
     return 0;
 }
 
+/* Text whose first form is not a query: SELECT ..., or :find ... without brackets. The reader only saw that more comes
+ * after that form, and said so; this says what is wrong. */
+static int fail_text(const rille_query *query, int rc, rille_err *err)
+{
+    ri_arena forms = { 0 };
+    ri_edn_reader reader;
+    ri_form first;
+    rille_err ignored;
+    ri_edn_init(&reader, &forms, query->text, query->text_len, false);
+    if (rc == RILLE_SYNTAX && ri_edn_next(&reader, &first, &ignored) == 0 && !ri_form_is_seq(&first) &&
+        first.kind != RI_FORM_MAP) {
+        ri_parser parser = { .origin = ri_origin_of_query(query), .err = err };
+        rc = ri_fail_not_query(&parser, &first);
+    }
+    ri_edn_deinit(&reader);
+    ri_arena_deinit(&forms);
+    return rc;
+}
+
 int ri_query_parse(const char *text, size_t len, rille_query **out, rille_err *err)
 {
     *out = NULL;
@@ -497,6 +445,7 @@ int ri_query_parse(const char *text, size_t len, rille_query **out, rille_err *e
     }
     if (rc == 0) {
         rc = ri_edn_read(&forms, text, len, &form, err);
+        rc = rc == 0 ? 0 : fail_text(query, rc, err);
     }
     if (rc == 0) {
         rc = parse_form(query, &form, err);

@@ -16,6 +16,11 @@
 static int fail_definition(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
+    if (form->kind == RI_FORM_LIST) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is not a rule: rules are a vector of vectors, [[(name ?a ?b) clause ...] ...]",
+                             ri_form_show(show, form));
+    }
     return ri_parse_fail(parser, RILLE_SYNTAX, form, "%s is not a rule: expected [(name ?a ?b) clause ...]",
                          ri_form_show(show, form));
 }

@@ -23,6 +23,10 @@ int ri_parse_fail(const ri_parser *parser, int code, const ri_form *at, const ch
     va_end(args);
     (void)ri_fail(parser->err, code, "%.390s", message);
     ri_err_at(parser->err, &parser->origin, at == NULL ? UINT32_MAX : at->offset, parser->clause);
+    bool is_text = parser->origin.text.p != NULL && at != NULL;
+    if (!is_text && parser->clause == 0 && parser->section != NULL && message[0] != ':') {
+        ri_err_prefix(parser->err, "%s", parser->section);
+    }
     return code;
 }
 
@@ -292,12 +296,31 @@ static int tuple_const(const ri_parser *parser, const ri_form *form, ri_value *o
     return rc;
 }
 
+/* [?x > 5] */
+static bool is_operator(const ri_form *form)
+{
+    if (!ri_form_is(form, RI_SYMBOL) || form->u.v.len == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < form->u.v.len; i++) {
+        if (form->u.v.as.p[i] == 0 || strchr("<>=!+-*/", form->u.v.as.p[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int ri_parse_const(const ri_parser *parser, const ri_form *form, ri_value *out)
 {
     char show[RI_SHOW_SIZE];
     *out = ri_nil();
     if (form->kind == RI_FORM_VECTOR || form->kind == RI_FORM_SET) {
         return tuple_const(parser, form, out);
+    }
+    if (is_operator(form)) {
+        return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                             "%s is not a constant: a function comes first in its call, as in [(%s ?x ?y)]",
+                             ri_form_show(show, form), show);
     }
     if (ri_form_is(form, RI_SYMBOL)) {
         return ri_parse_fail(

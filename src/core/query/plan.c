@@ -280,8 +280,9 @@ static int relation_stage(const build *b, const ri_table *table, ri_stage **last
     uint16_t count = clause->term_count;
     ri_join_spec spec;
     if (table->count > 0 && count > table->col_count) {
-        return ri_fail(err, RILLE_QUERY, "a pattern on source %s has %u terms, but its rows have only %u values",
-                       b->op->query->source_names[ri_scope_source(scope, clause->source)], count, table->col_count);
+        return ri_fail(err, RILLE_QUERY, "a pattern on source %s has %u terms, but its rows have only %u value%s",
+                       b->op->query->source_names[ri_scope_source(scope, clause->source)], count, table->col_count,
+                       table->col_count == 1 ? "" : "s");
     }
     RI_TRY(ri_join_terms(b->op, scope, clause, table, &b->bound, &b->live, &spec, err));
     *last = table->count == 0 ? ri_none_stage_new(b->op, scope, *last)
