@@ -160,7 +160,15 @@ TEST(edn__lookup_refs_idents_and_ids_name_entities)
     REFUSES("[[:db/add 1099511727776 :p/age 3]]", RILLE_ENTITY_MISSING, "unknown entity id");
     REFUSES("[[:db/add 0 :p/age 3]]", RILLE_TX_SYNTAX, "expected an entity");
     REFUSES("[{:db/id 1.5 :p/age 3}]", RILLE_TX_SYNTAX, "expected an entity");
-    REFUSES("[{:p/boss \"x\"}]", RILLE_TX_SYNTAX, "tempid \"x\" is only used as a value");
+    REFUSES("[{:p/boss \"x\"}]", RILLE_TX_SYNTAX,
+            "tempid \"x\" is only used as a value: assert at least one attribute of it, or refer to an existing entity "
+            "by a lookup ref");
+    REFUSES("[[:db/retractEntity \"x\"]]", RILLE_TX_SYNTAX,
+            "cannot retract tempid \"x\", which does not resolve to an existing entity");
+    REFUSES("[{:db/ident :p/z :db/valueType \"string\"}]", RILLE_ENTITY_MISSING,
+            "attribute :db/valueType: no entity has the ident :string (did you mean :db.type/string?)");
+    REFUSES("[{:db/ident :p/z :db/valueType :db.type/string :db/unique true}]", RILLE_TYPE,
+            "attribute :db/unique: true is a boolean, expected a ref: use :db.unique/identity or :db.unique/value");
     world_close(&w);
 }
 

@@ -190,7 +190,7 @@ static int open_dir(file_db *db, bool create, rille_err *err)
     if (create && mkdir(db->path, 0777) != 0 && errno != EEXIST) {
         errnum = errno;
         return ri_fail_errno(err, errnum, "file:%s: cannot create the directory%s", db->path,
-                             errnum == ENOENT ? " (its parent directory does not exist)" : "");
+                             errnum == ENOENT ? " (create its parent directory first)" : "");
     }
     db->dir = ri_disk_open(AT_FDCWD, db->path, O_RDONLY | O_DIRECTORY, &errnum);
     if (db->dir >= 0) {

@@ -89,7 +89,7 @@ const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_
     return out;
 }
 
-static const char *show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size)
+const char *ri_tx_show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size)
 {
     for (size_t i = 0; i < tx->name_count; i++) {
         const tx_name *name = &tx->names[i];
@@ -114,8 +114,8 @@ static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uin
     const ri_attr *attr = tx_attr(r->tx, key->slot);
     return ri_fail(r->err, RILLE_TX_UPSERT,
                    "%s is entity %llu because of another identity attribute, but :%s %s belongs to entity %llu",
-                   show_temp(r->tx, root, temp, sizeof temp), (unsigned long long)r->tx->temps[root].e, attr->ident,
-                   ri_value_show(value, sizeof value, &key->v), (unsigned long long)e);
+                   ri_tx_show_temp(r->tx, root, temp, sizeof temp), (unsigned long long)r->tx->temps[root].e,
+                   attr->ident, ri_value_show(value, sizeof value, &key->v), (unsigned long long)e);
 }
 
 /* The tempid is e. */
@@ -401,8 +401,11 @@ static int number_root(tx_resolver *r, uint32_t root)
         temp->e = r->next_e++;
     } else if ((temp->flags & TEMP_VALUE) != 0) {
         char shown[TX_SHOW_SIZE];
-        return ri_fail(r->err, RILLE_TX_SYNTAX, "%s is only used as a value: assert at least one attribute of it",
-                       show_temp(r->tx, root, shown, sizeof shown));
+        return ri_fail(
+            r->err, RILLE_TX_SYNTAX,
+            "%s is only used as a value: assert at least one attribute of it, or refer to an existing entity by a "
+            "lookup ref, [:unique/attribute value]",
+            ri_tx_show_temp(r->tx, root, shown, sizeof shown));
     }
     return RILLE_OK;
 }

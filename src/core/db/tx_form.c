@@ -342,7 +342,11 @@ int ri_tx_form_target(filler *f, const ri_attr *attr, const ri_form *form, ri_en
     if (attr->id < RI_EID_ATTR && ri_form_is(form, RI_STRING)) { /* a tempid would never be meant */
         size_t len;
         const char *name = ri_tx_form_name(form, &len);
-        return ri_tx_ident(f->tx, name, len, out, f->err);
+        int rc = ri_tx_ident(f->tx, name, len, out, f->err);
+        if (rc != RILLE_OK) {
+            ri_err_prefix(f->err, "attribute :%s", attr->ident);
+        }
+        return rc;
     }
     int64_t id;
     bool entity = is_integer(f, form, &id) || ri_tx_form_is_name(form) ||
@@ -350,8 +354,9 @@ int ri_tx_form_target(filler *f, const ri_attr *attr, const ri_form *form, ri_en
     if (!entity) {
         bool list = ri_tx_form_is_sequence(form) || form->kind == RI_FORM_SET;
         return wrong_type(f, attr, form,
-                          list && !attr->many ? ": the attribute has one value (cardinality one)"
-                                              : ": expected an id, a tempid, an ident, a lookup ref or a map");
+                          list && !attr->many       ? ": the attribute has one value (cardinality one)"
+                          : attr->id == RI_A_UNIQUE ? ": use :db.unique/identity or :db.unique/value"
+                                                    : ": an id, a tempid, an ident, a lookup ref or a map");
     }
     int rc = ri_tx_form_entity(f, form, out);
     if (rc != RILLE_OK) {

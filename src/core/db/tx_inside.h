@@ -219,6 +219,8 @@ static inline tx_op tx_instant_op(const tx_resolver *r)
                     .code = TX_INSTANT_SLOT << TX_SLOT_SHIFT | TX_ADD };
 }
 /* "entity 12", "tempid \"x\"", "entity 12 (:color/red)" for messages. */
+/* "tempid "ann"" */
+const char *ri_tx_show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size);
 const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
 #define TX_SHOW_SIZE 160
 

@@ -78,7 +78,12 @@ static int own_instant(tx_resolver *r)
 static int not_an_entity(tx_resolver *r, const tx_op *item)
 {
     if (tx_op_kind(item) == TX_RETRACT_ENTITY) {
-        return ri_fail(r->err, RILLE_TX_SYNTAX, "cannot retract a tempid that does not resolve to an existing entity");
+        char shown[TX_SHOW_SIZE];
+        uint32_t root = ri_tx_temp_root(r->tx, (uint32_t)(item->e & TX_INDEX_MASK));
+        return ri_fail(r->err, RILLE_TX_SYNTAX,
+                       "cannot retract %s, which does not resolve to an existing entity: use its id, its ident or a "
+                       "lookup ref",
+                       ri_tx_show_temp(r->tx, root, shown, sizeof shown));
     }
     return ri_fail(r->err, RILLE_TX_SYNTAX,
                    "attribute :%s: cannot retract a value of, or a reference to, a tempid that does not resolve to an "
