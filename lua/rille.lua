@@ -61,14 +61,14 @@ local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = 
 
 local function check_url(where, url)
   if type(url) ~= "string" then
-    raise(("%s: expected a URL such as \"file:catalog\", got %s"):format(where, type(url)))
+    raise(("%s: expected a URL such as \"file:catalog\", got %s"):format(where, check.kind(url)))
   end
 end
 
 local function open(url, mode, options)
   local conn, message, code = core.open(url, mode, options.branch, options.durability, options.keep_history,
     options.schema_flexibility == "read", options.cache_bytes)
-  if code == "NOTFOUND" and options.branch == nil then message = message .. check.CREATE end
+  if code == "NOTFOUND" and mode == "connect" and options.branch == nil then message = message .. check.CREATE end
   return conn, message, code
 end
 
@@ -237,7 +237,7 @@ end
 ---@param f fun(report: rille.Report)
 ---@return integer id
 function conn_methods:listen(f)
-  if type(f) ~= "function" then raise("listen: expected a function") end
+  if type(f) ~= "function" then raise("listen: expected a function, got " .. check.kind(f)) end
   conn_methods.url(self) -- a connection that is open
   local list = listeners[self]
   if not list then

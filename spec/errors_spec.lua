@@ -132,6 +132,23 @@ describe("errors", function()
     local cases = {
       ["bad self: expected a connection"] = function() return conn.transact {} end,
       ["bad self: expected a database"] = function() return db.count "eavt" end,
+      ["bad self: expected a connection, got no value"] = function() return conn.db() end,
+      ["bad self: expected a database, got nil"] = function() return db.as_of() end,
+      ["bad self: expected a query, got a table .call it as query:where"] = function()
+        return ages.where { v.e, "person/age", v.a }
+      end,
+      ["bad self: expected a rule, got a table .call it as rule:where"] = function()
+        return Q.define("r", v.e).where { v.e, "person/age", v.a }
+      end,
+      ["Q.find expects variables .*, got a string"] = function() return Q.find "name" end,
+      ["where: expected a clause .*, got the symbol %?e"] = function() return ages:where(v.e, "person/age", v.a) end,
+      ["expected inputs by name, .*, got rille database mem:"] = function() return ages:run(db) end,
+      ["names its sections, .*this one is an array"] = function()
+        return rille.prepare { ":find", "?x", ":where", { "?x", "person/name" } }
+      end,
+      ["rille.rules: expected a rule .*, got one that begins with a string"] = function()
+        return rille.rules { { "old", "?x" }, { "?x", "person/age", 50 } }
+      end,
       ["bad self: expected a query"] = function() return query.run(db) end,
       ["unknown index"] = function() return db:datoms "evat" end,
       ["transaction data must be a list"] = function() return conn:transact() end,
@@ -144,13 +161,13 @@ describe("errors", function()
       ["rille.bigint: expected an integer or its text, got nil"] = function()
         return rille.bigint()
       end,
-      ["a nil is not a point in time"] = function() return db:as_of() end,
+      ["nil is not a point in time"] = function() return db:as_of() end,
       ["entid: expected an ident or a lookup ref"] = function() return db:entid() end,
       ["supply: expected a string of bytes"] = function() return op:supply(1) end,
-      ["supply: expected an index into wanted"] = function() return op:supply(7, "x") end,
+      ["supply: this operation wants nothing now"] = function() return op:supply(7, "x") end,
       ["step: expected a budget"] = function() return op:step {} end,
       ["column: expected a column number or a column name"] = function() return result:column() end,
-      ["listen: expected a function"] = function() return conn:listen "f" end,
+      ["listen: expected a function, got a string"] = function() return conn:listen "f" end,
       ["unknown listener 7"] = function() return conn:unlisten(7) end,
       ["rille.fn: expected a function, got a number"] = function() return rille.fn("x", 5) end,
       ["is not a valid symbol"] = function() return v["a b"] end,
@@ -159,7 +176,9 @@ describe("errors", function()
       ["inputs: expected variables"] = function() return ages:inputs "x" end,
       ["Q.each: expected a variable"] = function() return Q.each "x" end,
       ["the query has no input that is a number"] = function() return ages:run { db } end,
-      ["the query has no input \"aa\" .did you mean a"] = function() return ages:run { db = db, aa = 1 } end,
+      ["the query has no input \"aa\" .did you mean a.*this query needs: db"] = function()
+        return ages:run { db = db, aa = 1 }
+      end,
       ["a query as a table: unknown option \"wher\" .did you mean where"] = function()
         return rille.prepare { find = { "?x" }, wher = {} }
       end,

@@ -182,6 +182,26 @@ describe("messages", function()
       local message = support.failure(f)
       assert.is_truthy(message:find(text, 1, true), message)
     end
+    says("rules 1:2: (r ?x) is not a rule: rules are a vector of vectors, [[(name ?a ?b) clause ...] ...]",
+      rille.q("[:find ?x :in % :where (r ?x)]", "[(r ?x) [(identity 1) ?x]]"))
+    local v, Q = rille.vars(), rille.query
+    local rows = { { "Ann", 5 } }
+    local names = Q.find(v.n):where { v.n, v.a }
+    says('missing input "db": pass inputs by name, such as {db = ...}', names:run {})
+    says('missing input "min": bind ?min in a clause, or pass {min = ...}',
+      names:filter(Q.gt(v.a, v.min)):run { db = rows })
+    says(':where, clause 1: unknown source "cat": name the sources of the query with from("cat")',
+      Q.find(v.n):where("cat", { v.n, v.a }):run { db = rows })
+    says('choose a source of the query, such as where("a", ...); its sources are: a, b',
+      Q.find(v.n):from("a", "b"):where({ v.n, v.a }):run { a = rows, b = rows })
+    says(':order-by: expected a variable such as ?x, got "n"', names:order_by("n"):run { db = rows })
+    says(':find: expected a variable such as ?x, got "a"', Q.find(Q.sum "a"):where({ v.n, v.a }):run { db = rows })
+    says("a clause must be a table such as {v.e, \"person/name\", v.name}, got the symbol ?n",
+      names:where(Q.not_(v.n, v.a)):run { db = rows })
+    says("input 1 (%): expected rules, as text or from rille.rules, got a number",
+      rille.q("[:find ?x :in % :where (r ?x)]", 5))
+    says("unknown function => (did you mean >=?): it is not built in,",
+      rille.q("[:find ?x :in ?x :where [(=> ?x 1)]]", 2))
     says("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a map", rille.rules "{}")
   end)
 end)

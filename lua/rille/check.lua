@@ -25,11 +25,15 @@ function M.hint(name, known, prefix)
   return nearest and (" (did you mean %s%s?)"):format(prefix or "", nearest) or ""
 end
 
----What a value is, for "expected X, got Y": "nil", "a table".
+---What a value is, for "expected X, got Y": "nil", "a table", "the symbol ?x", "rille database file:shop t=5".
 ---@param value any
 ---@return string
 function M.kind(value)
-  return value == nil and "nil" or "a " .. type(value)
+  if value == nil then return "nil" end
+  if type(value) ~= "userdata" then return "a " .. type(value) end
+  if value == core.null then return "null" end
+  local of_query = { symbol = "the symbol ", keyword = "the keyword " }
+  return (of_query[core.value_type(value)] or "") .. tostring(value)
 end
 
 ---The names in alphabetical order, as text.
@@ -52,7 +56,8 @@ local function expected(wanted)
   local names = {}
   for name in pairs(wanted) do names[#names + 1] = ("%q"):format(name) end
   table.sort(names)
-  return table.concat(names, " or ")
+  local last = table.remove(names)
+  return table.concat(names, ", ") .. " or " .. last
 end
 
 ---Raises an error at the line that called rille: for an unknown option, or one of the wrong type.
@@ -63,7 +68,7 @@ end
 function M.options(where, options, known)
   if options == nil then return {} end
   if type(options) ~= "table" then
-    raise(("%s: options must be a table, got a %s"):format(where, type(options)))
+    raise(("%s: options must be a table, got %s"):format(where, M.kind(options)))
   end
   for name, value in pairs(options) do
     local wanted = known[name]
@@ -73,7 +78,7 @@ function M.options(where, options, known)
     end
     if not fits(value, wanted) then
       raise(("%s: option %q must be %s, got %s"):format(where, name, expected(wanted),
-        type(value) == "string" and ("%q"):format(value) or "a " .. type(value)))
+        type(value) == "string" and ("%q"):format(value) or M.kind(value)))
     end
   end
   return options

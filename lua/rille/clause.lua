@@ -13,6 +13,7 @@
 
 local core = require "rille.core"
 local edn = require "rille.edn"
+local check = require "rille.check"
 
 local M = {}
 
@@ -223,7 +224,7 @@ end
 ---@param how rille.Notation
 function to_edn(clause, source, how)
   if type(clause) ~= "table" then
-    error(("a clause must be a table such as {v.e, \"person/name\", v.name}, got a %s"):format(type(clause)), 0)
+    error(("a clause must be a table such as {v.e, \"person/name\", v.name}, got %s"):format(check.kind(clause)), 0)
   end
   if M.is_clause(clause) then return made_by_builder(clause, source, how) end
   if getmetatable(clause) ~= nil then return clause end -- EDN data

@@ -175,8 +175,9 @@ local function make_plan(options, columns, width)
   end
   for name in pairs(options.types or {}) do
     if not known[name] then
-      raise(("rille.csv: option types: unknown column %s%s"):format(
-        type(name) == "string" and ("%q"):format(name) or tostring(name), check.hint(name, known)))
+      local names = #columns > 0 and table.concat(columns, ", ") or ("1 to %d"):format(width)
+      raise(("rille.csv: option types: unknown column %s%s; the columns are: %s"):format(
+        type(name) == "string" and ("%q"):format(name) or tostring(name), check.hint(name, known), names))
     end
   end
   for i = 1, width do
@@ -189,7 +190,7 @@ end
 local function separator_of(options)
   local separator = options.separator or ","
   if #separator ~= 1 or separator:find '[%^%]%-"%%\r\n]' then
-    raise("rille.csv: the separator must be one character such as \",\", \";\" or a tab")
+    raise(("rille.csv: option separator must be one character such as \",\", \";\" or a tab, got %q"):format(separator))
   end
   return separator
 end

@@ -45,7 +45,7 @@ end
 
 local function check_find(elem)
   if is_var(elem) or (clause.is_clause(elem) and elem.kind == "aggregate") then return end
-  raise("Q.find expects variables such as v.name, or aggregates such as Q.sum(v.qty)")
+  raise("Q.find expects variables such as v.name, or aggregates such as Q.sum(v.qty), got " .. check.kind(elem))
 end
 
 local function new(shape, elems)
@@ -84,7 +84,7 @@ function Query:from(...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     if type(name) ~= "string" or not name:find "^[%a_][%w_-]*$" then
-      raise("from: expected a source name such as \"cat\"")
+      raise("from: expected a source name such as \"cat\", got " .. check.kind(name))
     end
   end
   return extend(self, "sources", ...)
@@ -100,7 +100,7 @@ function Query:where(...)
   for i = source and 2 or 1, select("#", ...) do
     local item = select(i, ...)
     if type(item) ~= "table" then
-      raise("where: expected a clause such as {v.p, \"person/name\", v.name}")
+      raise("where: expected a clause such as {v.p, \"person/name\", v.name}, got " .. check.kind(item))
     end
     query = extend(query, "clauses", { source = source, item = item })
   end
@@ -195,7 +195,8 @@ end
 local function default_source(query, item)
   if #query.sources == 1 then return query.sources[1] end
   if #query.sources > 1 and not clause.is_clause(item) then
-    error(("where: choose a source of the query: %s"):format(table.concat(query.sources, ", ")), 0)
+    error(("where: choose a source of the query, such as where(%q, ...); its sources are: %s"):format(query.sources[1],
+      table.concat(query.sources, ", ")), 0)
   end
   return nil
 end
@@ -204,8 +205,14 @@ local BUILDER, SHOWN = {}, { show = true } -- how clauses are written
 
 local function where_section(query, how)
   local forms = {}
+  local known = {}
+  for _, name in ipairs(query.sources) do known[name] = true end
   for i, entry in ipairs(query.clauses) do
     local source = entry.source or default_source(query, entry.item)
+    if source and not known[source] then
+      error((":where, clause %d: unknown source %q%s: name the sources of the query with from(%q)"):format(i, source,
+        check.hint(source, known), source), 0)
+    end
     forms[i] = clause.numbered(":where", i, entry.item, source, how)
   end
   return forms
@@ -271,10 +278,10 @@ end
 -- name that the query does not know is an error {misuse = message}.
 local function input_list(query, forms, args)
   local inputs, seen = {}, {}
-  local function add(name, form)
+  local function add(name, form, variable)
     if seen[name] then return end
     seen[name] = true
-    inputs[#inputs + 1] = { name = name, form = form }
+    inputs[#inputs + 1] = { name = name, form = form, variable = variable }
   end
   for _, name in ipairs(query.sources) do add(name, sym("$" .. name)) end
   if #query.sources == 0 then add("db", sym "$") end
@@ -287,7 +294,7 @@ local function input_list(query, forms, args)
   local function add_var(name)
     local value = args and args[name]
     local is_list = type(value) == "table"
-    add(name, is_list and { sym("?" .. name), sym "..." } or sym("?" .. name))
+    add(name, is_list and { sym("?" .. name), sym "..." } or sym("?" .. name), true)
   end
   for _, item in ipairs(query.declared) do
     if clause.is_clause(item) then
@@ -302,9 +309,11 @@ local function input_list(query, forms, args)
     if not seen[name] and not (name == "rules" and query.rule_set) then
       names = names or all_names(query, forms)
       if not names[name] then
+        local needed = check.sorted(seen)
         for known in pairs(seen) do names[known] = true end
-        error({ misuse = ("the query has no input %s%s; pass inputs by name: {cat = db, min = 10}"):format(
-          type(name) == "string" and ("%q"):format(name) or "that is a " .. type(name), check.hint(name, names)) }, 0)
+        error({ misuse = ("the query has no input %s%s; pass inputs by name; this query needs: %s"):format(
+          type(name) == "string" and ("%q"):format(name) or "that is a " .. type(name), check.hint(name, names),
+          needed) }, 0)
       end
       more[#more + 1] = name
     end
@@ -467,7 +476,6 @@ function Rule:where(...)
 end
 
 local TABLE = { text = true }
-local TABLE_WITH_RULES = { text = true, rules = true }
 
 local function branch_form(branch, shown)
   if getmetatable(branch) == rule_meta then
@@ -476,6 +484,10 @@ local function branch_form(branch, shown)
       out[i + 1] = clause.numbered("rule " .. branch.name, i, entry.item, entry.source, shown and SHOWN or BUILDER)
     end
     return out
+  end
+  if type(branch[1]) ~= "table" then
+    error("expected a rule such as {{\"ancestor\", \"?a\", \"?b\"}, clause, ...}, got one that begins with "
+      .. check.kind(branch[1]), 0)
   end
   local head = {}
   for i, x in ipairs(branch[1]) do head[i] = i == 1 and sym(x) or clause.binding(x, TABLE) end
@@ -499,65 +511,6 @@ function Q.rules_form(branches, shown)
   return out
 end
 
--- ---- queries as Lua tables ----
-
-local SECTIONS = { find = "any", keys = "table", ["in"] = "any", with = "any", where = "table", order_by = "any",
-  limit = "number", offset = "number" }
-
--- calls: {"count", "?x"} is an aggregate.
-local function text_terms(items, calls)
-  if type(items) ~= "table" then items = { items } end
-  local out = {}
-  for i, x in ipairs(items) do
-    if type(x) == "table" and getmetatable(x) == nil then
-      local inner = text_terms(x, calls)
-      local head = x[1]
-      local is_aggregate = calls and type(head) == "string" and head:find "^%a"
-      if is_aggregate then inner[1] = sym(head) end
-      out[i] = is_aggregate and edn.list(inner) or inner
-    else
-      out[i] = clause.word(x)
-    end
-  end
-  return out
-end
-
-local function has_rules(inputs)
-  for _, input in ipairs(type(inputs) == "table" and inputs or { inputs }) do
-    if input == "%" or input == sym "%" then return true end
-  end
-  return false
-end
-
----Raises an error for sections that a query as a Lua table does not have.
-function Q.check_table(query) check.options("a query as a table", query, SECTIONS) end
-
----EDN data of a query given as a Lua table: {find = {"?name"}, where = {{"?e", "person/name", "?name"}}}.
-function Q.table_form(query)
-  local out = {}
-  local function section(name, items)
-    out[#out + 1] = kw(name)
-    for _, item in ipairs(items) do out[#out + 1] = item end
-  end
-  if query.find == nil then error("a query as a table needs find = {...}", 0) end
-  section("find", text_terms(query.find, true))
-  if query.keys then
-    local names = {}
-    for i, name in ipairs(query.keys) do names[i] = sym(name) end
-    section("keys", names)
-  end
-  if query["in"] then section("in", text_terms(query["in"])) end
-  if query.with then section("with", text_terms(query.with)) end
-  local forms = {}
-  local how = has_rules(query["in"]) and TABLE_WITH_RULES or TABLE
-  for i, item in ipairs(query.where or {}) do forms[i] = clause.numbered(":where", i, item, nil, how) end
-  section("where", forms)
-  if query.order_by then section("order-by", { text_terms(query.order_by, true) }) end
-  if query.limit then section("limit", { query.limit }) end
-  if query.offset then section("offset", { query.offset }) end
-  return out
-end
-
 ---Variables: `rille.vars().name` is ?name; `_` is the blank.
 ---@return table<string, rille.Value>
 function Q.vars()
@@ -571,5 +524,20 @@ function Q.vars()
 end
 
 Q.methods = Query
+
+-- query.where(...) for query:where(...)
+local function with_self(class, meta, what)
+  for name, method in pairs(class) do
+    class[name] = function(self, ...)
+      if type(self) ~= "table" or getmetatable(self) ~= meta then
+        raise(("bad self: expected %s, got %s (call it as %s:%s(...))"):format(what, check.kind(self),
+          what:match "%a+$", name))
+      end
+      return method(self, ...)
+    end
+  end
+end
+with_self(Query, query_meta, "a query")
+with_self(Rule, rule_meta, "a rule")
 
 return Q

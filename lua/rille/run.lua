@@ -8,6 +8,7 @@ local check = require "rille.check"
 local compat = require "rille.compat"
 local edn = require "rille.edn"
 local Q = require "rille.query"
+local tables = require "rille.tables"
 
 local M = {}
 
@@ -87,8 +88,8 @@ local function parse(query)
     return core.parse_form(form)
   end
   if type(query) == "table" then
-    Q.check_table(query)
-    local fine, form = pcall(Q.table_form, query)
+    tables.check(query)
+    local fine, form = pcall(tables.form, query)
     if not fine then return nil, tostring(form), "QUERY" end
     return core.parse_form(form)
   end
@@ -368,7 +369,9 @@ local function by_name(builder, args)
     local value = args[input.name]
     if value == nil and input.name == "rules" then value = builder.rule_set end
     if value == nil then
-      return nil, ("the query needs the input %q%s"):format(input.name, check.hint(input.name, args)), "INPUT"
+      local remedy = ("pass inputs by name, such as {%s = ...}"):format(input.name)
+      if input.variable then remedy = ("bind ?%s in a clause, or pass {%s = ...}"):format(input.name, input.name) end
+      return nil, ("missing input %q%s: %s"):format(input.name, check.hint(input.name, args), remedy), "INPUT"
     end
     inputs[i] = value
   end

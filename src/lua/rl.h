@@ -115,7 +115,7 @@ void rl_raw_field(lua_State *L, int index, const char *name);
 int rl_array(lua_State *L, int index, const char *also, size_t *count, int code, rille_err *err);
 /* Has it a key that is no whole number from 1 to `max`? Then `shown` says which. */
 bool rl_stray_key(lua_State *L, int index, size_t max, const char *also, char shown[RL_KEY_SHOWN]);
-/* What the value is, for messages: "string", "rille.connection". */
+/* What the value is, for messages: "string", "connection". */
 const char *rl_typename(lua_State *L, int index);
 /* "a " before that name; "" before nil and "no value". RL_GOT: two arguments for "got %s%s". */
 const char *rl_article(lua_State *L, int index);

@@ -100,6 +100,7 @@ const rl_class rl_class_names = { "list of names", release_names, no_methods, NU
 /* _branches() --> array of names */
 static int conn_branches(lua_State *L)
 {
+    (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_names);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
@@ -120,6 +121,7 @@ static int conn_branches(lua_State *L)
 
 static int conn_db(lua_State *L)
 {
+    (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_db);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;

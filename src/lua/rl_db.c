@@ -51,6 +51,7 @@ static int db_as_of(lua_State *L)
 {
     const rl_state *state = rl_state_of(L);
     lua_settop(L, 2);
+    (void)rl_box_check(L, 1, &rl_class_db); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_db);
     rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_db *out = NULL;
@@ -77,9 +78,9 @@ static int db_as_of(lua_State *L)
     }
     if (!rl_read_int64(L, state, 2, &t) || t < 0) {
         return rl_error(L,
-                        "a %s is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
+                        "%s%s is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
                         "transaction id or a commit id",
-                        rl_typename(L, 2));
+                        RL_GOT(L, 2));
     }
     return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
 }

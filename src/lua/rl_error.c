@@ -59,6 +59,9 @@ const char *rl_typename(lua_State *L, int index)
         name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* the metatable keeps it */
         lua_pop(L, 1);
     }
+    if (name != NULL && strncmp(name, "rille.", 6) == 0) {
+        return strcmp(name, "rille.database") == 0 ? "database value" : name + 6;
+    }
     return name != NULL ? name : luaL_typename(L, index);
 }
 

@@ -250,7 +250,8 @@ static uint64_t check_budget(lua_State *L)
     }
     lua_Number budget = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : NAN;
     if (budget != budget) {
-        (void)rl_error(L, "step: expected a budget in microseconds, got %s",
+        (void)rl_error(L, "step: expected a budget in microseconds, got %s%s",
+                       lua_type(L, 2) == LUA_TNUMBER ? "" : rl_article(L, 2),
                        lua_type(L, 2) == LUA_TNUMBER ? "NaN" : rl_typename(L, 2));
     }
     if (budget == 0 || budget >= 1e15) {
@@ -325,7 +326,8 @@ static int op_supply(lua_State *L)
     rille_err err;
     size_t wants = rl_op_io(op)->want_count;
     if (!is_number || i < 1 || (uint64_t)i > wants) {
-        return rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
+        return wants == 0 ? rl_error(L, "supply: this operation wants nothing now, so wanted() is empty")
+                          : rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
     }
     if (ri_io_supply(rl_op_io(op), (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
         return rl_fail(L, &err);
@@ -398,6 +400,7 @@ static int take_batch(rl_op *op, rille_err *err)
 /* _run() --> "call", "again" after a slice of time, or what the query gives (and true before it: a value may be nil) */
 static int op_run(lua_State *L)
 {
+    (void)rl_box_check(L, 1, &rl_class_op); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_result);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;

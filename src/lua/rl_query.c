@@ -165,6 +165,7 @@ static int query_start(lua_State *L)
     options.context = state;
     rl_pause_options(state, &options);
     luaL_checkstack(L, 20, "too many inputs");
+    (void)rl_box_check(L, 1, &rl_class_query); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_op);
     rille_query *query = rl_check(L, 1, &rl_class_query);
     rl_op *op = ri_alloc_zero(sizeof *op);
