@@ -91,6 +91,7 @@ describe("the command's messages", function()
     check {
       { 2, "unknown command verfy (did you mean verify?); run rille --help for a list", "verfy", url },
       { 2, "unknown command frobnicate; run rille --help for a list", "help", "frobnicate" },
+      { 2, "unknown command query (did you mean q?); run rille --help for a list", "query", SKUS, url },
       { 2, "unknown option --limt (did you mean --limit?)", "q", SKUS, url, "--limt", "3" },
       { 2, "unknown option -x", "q", "-x" },
       { 2, "option --limit requires a value: --limit N", "q", SKUS, url, "--limit" },
@@ -119,12 +120,15 @@ describe("the command's messages", function()
       { 2, "too many inputs: the query does not use --arg-string two", "q", BY_SKU, url, "--arg", "1",
         "--arg-string", "two" },
       { 2, "the query uses rules: pass --rules FILE", "q", "[:find ?e :in $ % :where (r ?e)]", url },
+      { 2, "the query does not use --rules r.edn: add % to :in", "q", SKUS, url, "--rules", "r.edn" },
     }
   end)
 
   it("say what to do about a database that is not there", function()
     check {
       { 1, missing .. ": % [NOTFOUND]; --create creates the database", "transact", missing, data },
+      { 1, missing .. "/a/b: cannot create the directory (create its parent directory first): % [NOTFOUND]", "transact",
+        missing .. "/a/b", data, "--create" },
       { 1, missing .. ": % [NOTFOUND]; \"rille transact URL FILE --create\" creates a database", "stat", missing },
       { 1, missing .. ": % [NOTFOUND]; \"rille transact URL FILE --create\" creates a database", "verify", missing },
       { 1, missing .. ": % [NOTFOUND]; \"rille transact URL FILE --create\" creates a database", "q", SKUS, missing },
@@ -275,6 +279,25 @@ describe("CSV files of the command", function()
     assert.equal("rille: --empty needs --types: strings may be empty\n",
       select(3, rille("q", SUM, path, "--empty", "0")))
     assert.matches("^rille: %-%-empty %[: 1:", select(3, rille("q", SUM, path, "--types", "qty=long", "--empty", "[")))
+    assert.equal("rille: --empty nil: nil is not a value, expected one such as 0\n",
+      select(3, rille("q", SUM, path, "--types", "qty=long", "--empty", "nil")))
+  end)
+
+  it("have columns instead of attributes, commas, and text in UTF-8", function()
+    local path = support.file("orders.csv", "sku,qty\nA1,3\n")
+    local note = ("rille: no rows; note that CSV files have columns instead of attributes: a pattern on %s is "
+      .. "[?sku ?qty], in this order, and :order/sku matches only that keyword\n"):format(path)
+    assert.equal(note, select(3, rille("q", "[:find ?q :where [?q :order/sku]]", path)))
+    assert.equal(note, select(3, rille("q", "[:find ?q :in $a :where [$a ?q :order/sku]]", path)))
+    local semicolons = support.file("semicolons.csv", "sku;qty\nA1;3\n")
+    assert.equal("rille: 1:21: a pattern on source $ has 2 terms, but its rows have only 1 value [QUERY]; "
+      .. semicolons .. ' has one column, "sku;qty": the command expects commas between fields, and rille.csv in a '
+      .. "script takes the option separator\n", select(3, rille("q", "[:find ?s ?q :where [?s ?q]]", semicolons)))
+    local latin1 = support.file("latin1.csv", "sku,name\nA1,anvil\nB2,B\228lg\n")
+    local code, _, err = rille("q", "[:find ?n :where [_ ?n]]", latin1)
+    assert.equal(1, code)
+    assert.equal("rille: " .. latin1 .. ": row 2, column name: the text is not valid UTF-8 (byte 2 is 0xe4); "
+      .. 'convert the file, for example with "iconv -f ISO-8859-1 -t UTF-8" [TYPE]\n', err)
   end)
 end)
 

@@ -39,7 +39,9 @@ local function must_open(options, value, message, code)
   if value then return value end
   if message:sub(-#check.CREATE) == check.CREATE then message = message:sub(1, -#check.CREATE - 1) end
   local remedy = ""
-  if code == "NOTFOUND" and not options.branch then remedy = usage.remedies[options.command] or usage.remedies.all end
+  if code == "NOTFOUND" and not options.branch and not options.create then
+    remedy = usage.remedies[options.command] or usage.remedies.all
+  end
   stop(FAILED, "%s [%s]%s", message, code, remedy)
 end
 
@@ -89,6 +91,7 @@ local function open_csv(path, types, options, used)
   if options.empty then
     empty, empty_why, empty_code = rille.edn.decode(options.empty)
     if empty == nil then stop(USAGE, "--empty %s: %s [%s]", options.empty, empty_why, empty_code) end
+    if empty == rille.null then stop(USAGE, "--empty %s: nil is not a value, expected one such as 0", options.empty) end
   end
   local rows, message, code = csv.parse(text, { types = here, empty = empty })
   if not rows then
@@ -198,7 +201,7 @@ end
 -- The inputs of a query, their number, and what each of them is on the command line.
 local function query_inputs(prepared, sources, options)
   local inputs, labels, n = {}, {}, 0
-  local next_source, next_arg = 1, 1
+  local next_source, next_arg, has_rules = 1, 1, false
   local args = options.arg or {}
   local open, check_types = opener(options)
   for _, input in ipairs(prepared:inputs()) do
@@ -210,6 +213,7 @@ local function query_inputs(prepared, sources, options)
       next_source = next_source + 1
     elseif input.kind == "rules" then
       if not options.rules then stop(USAGE, "the query uses rules: pass --rules FILE") end
+      has_rules = true
       inputs[n], labels[n] = read_file(options.rules), "--rules " .. options.rules
     else
       local arg = args[next_arg]
@@ -219,6 +223,9 @@ local function query_inputs(prepared, sources, options)
     end
   end
   if sources[next_source] then stop(USAGE, "too many sources: the query does not use %s", sources[next_source]) end
+  if options.rules and not has_rules then
+    stop(USAGE, "the query does not use --rules %s: add %% to :in", options.rules)
+  end
   if args[next_arg] then
     stop(USAGE, "too many inputs: the query does not use --%s %s", args[next_arg].option, args[next_arg].text)
   end
@@ -233,14 +240,33 @@ local function used_csv(labels)
   return false
 end
 
+-- A cell of a CSV file that is not text: the file, the row and the name of its column instead of input and number.
+local function not_utf8(labels, inputs, message)
+  local input, row, column, byte = message:match "^input (%d+) .*row (%d+): column (%d+): .*not valid UTF%-8 (%b())"
+  local label = input and labels[tonumber(input)]
+  if not label or not is_csv(label) then return nil end
+  local name = inputs[tonumber(input)].columns[tonumber(column)] or column
+  return ("%s: row %s, column %s: the text is not valid UTF-8 %s; convert the file, for example with "
+    .. '"iconv -f ISO-8859-1 -t UTF-8"'):format(label, row, name, byte)
+end
+
 -- What a query's failure means on this command line.
-local function fail_query(options, labels, message, code)
+local function fail_query(options, labels, inputs, message, code)
   local more = ""
+  local unreadable = not_utf8(labels, inputs, message)
+  if unreadable then stop(FAILED, "%s [%s]", unreadable, code) end
   local input = tonumber(message:match "^input (%d+)%f[%D]")
   if input and labels[input] then more = ("; input %d is %s"):format(input, labels[input]) end
   if code == "ATTRIBUTE" and options["as-of"] then
     more = more .. ("; --as-of %s selects an earlier version, in which attributes added later are unknown"):format(
       options["as-of"])
+  end
+  for i, label in pairs(labels) do
+    local only = code == "QUERY" and is_csv(label) and #inputs[i].columns == 1 and inputs[i].columns[1]
+    if only and only:find "[;\t|]" then
+      more = more .. ("; %s has one column, %q: the command expects commas between fields, and rille.csv in a script "
+        .. "takes the option separator"):format(label, only)
+    end
   end
   if code == "TYPE" and used_csv(labels) and not options.types then
     more = more .. "; the cells of CSV files are strings unless --types names a type, such as --types qty=long"
@@ -279,6 +305,29 @@ local function note_misread(options)
   end
 end
 
+-- A keyword in a pattern on a CSV file is compared with a column, and equal to no cell that is text.
+local function note_attributes(prepared, labels, inputs, options)
+  local files = {}
+  for i, input in ipairs(prepared:inputs()) do
+    if input.kind == "source" and is_csv(labels[i]) then files[input.name] = { labels[i], inputs[i].columns } end
+  end
+  if options.types or next(files) == nil then return end
+  local where = false
+  for _, clause in ipairs(rille.edn.decode(prepared:text()) or {}) do
+    if rille.edn.type(clause) == "keyword" then where = clause.text == "where" end
+    local first = where and rille.edn.type(clause) == "vector" and clause[1]
+    local named = rille.edn.type(first) == "symbol" and first.text:sub(1, 1) == "$"
+    local file = files[named and first.text or "$"]
+    local attribute = first and clause[named and 3 or 2]
+    if file and rille.edn.type(attribute) == "keyword" then
+      io.stderr:write(("rille: no rows; note that CSV files have columns instead of attributes: a pattern on %s is "
+        .. "[?%s], in this order, and :%s matches only that keyword\n"):format(file[1],
+        table.concat(file[2], " ?"), attribute.text))
+      return
+    end
+  end
+end
+
 function commands.q(args, options)
   if #args < 1 then usage.misused("q", "missing query") end
   local writer = pick_format(options)
@@ -290,14 +339,17 @@ function commands.q(args, options)
   local value
   if options.explain then
     value, message, code = prepared:explain(compat.unpack(inputs, 1, n + 1))
-    if value == nil then fail_query(options, labels, message, code) end
+    if value == nil then fail_query(options, labels, inputs, message, code) end
     return write_out((value:gsub("%s*$", "\n")))
   end
   value, message, code = prepared:run(compat.unpack(inputs, 1, n + 1))
-  if value == nil and message then fail_query(options, labels, message, code) end
+  if value == nil and message then fail_query(options, labels, inputs, message, code) end
   local columns, rows = rows_of(prepared, value)
   writer(columns, rows, write_out)
-  if #rows == 0 and options.limit ~= 0 then note_misread(options) end
+  if #rows == 0 and options.limit ~= 0 then
+    note_misread(options)
+    note_attributes(prepared, labels, inputs, options)
+  end
 end
 
 local EXPECTS_EDN = 'transact expects EDN such as [{:product/sku "A1"}]; "rille transact --help" shows a script that '
@@ -401,9 +453,12 @@ end
 
 -- ---- all of it ----
 
+local ALIASES = { query = "q", import = "transact", load = "transact", info = "stat", check = "verify", exec = "run" }
+
 local function command_of(name)
   if usage.commands[name] then return name end
-  stop(USAGE, "unknown command %s%s; run rille --help for a list", name, check.hint(name, usage.commands))
+  local meant = ALIASES[name] and (" (did you mean %s?)"):format(ALIASES[name]) or check.hint(name, usage.commands)
+  stop(USAGE, "unknown command %s%s; run rille --help for a list", name, meant)
 end
 
 local function dispatch(args)
