@@ -427,6 +427,40 @@ describe("the count of min and max", function()
   end)
 end)
 
+describe("calls that wait for each other", function()
+  after_each(support.cleanup)
+
+  -- Calls f with each order of a list.
+  local function orders(list, f, n)
+    n = n or #list
+    if n <= 1 then f(table.concat(list, " ")) end
+    for i = 1, n > 1 and n or 0 do
+      list[n], list[i] = list[i], list[n]
+      orders(list, f, n - 1)
+      list[n], list[i] = list[i], list[n]
+    end
+  end
+
+  it("begin where a variable is bound, in whatever order they are written", function()
+    local count = 0
+    local function check(expected, head, clauses, ...)
+      local inputs = { n = select("#", ...), ... }
+      orders(clauses, function(text)
+        local query = ("[:find ?b . :in %s :where %s]"):format(head, text)
+        local value, message = rille.q(query, (table.unpack or unpack)(inputs, 1, inputs.n)) -- luacheck: ignore 113
+        assert.equal(expected, value, query .. ": " .. tostring(message))
+        count = count + 1
+      end)
+    end
+    check("12", "$r ?b", { "[(str ?a) ?b]", "[(parse-long ?b) ?a]", "[$r ?c _]", "[$r _ ?c]" }, { { 1, 1 } }, "12")
+    check(12, "$r ?b", { "[(parse-long ?a) ?b]", "[(str ?b) ?a]", "[$r ?b]" }, { { 12 } }, 12)
+    check(2, "$r ?c", { "[(- ?a 1) ?b]", "[(+ ?b 1) ?a]", "[(- ?c 1) ?a]", "[(+ ?a 1) ?c]" }, { { 1 } }, 4)
+    check(3, "[?b ?d]", { "[(tuple ?d ?b) [?a ?b]]", "(not (or-join [[?b]] [(> ?b 5)]) [(some? ?a)])",
+      "[(inc ?e) ?b]", "[(dec ?b) ?e]" }, { 3, 4 })
+    assert.equal(24 + 6 + 24 + 24, count)
+  end)
+end)
+
 describe("limits within a batch", function()
   local MIB = 1024 * 1024
 

@@ -164,7 +164,7 @@ int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset
     case RI_CLAUSE_OR:
         return or_required(clause, rules, out);
     case RI_CLAUSE_AND:
-        return ri_body_required(clause->body, clause->body_count, rules, out);
+        return ri_body_required(clause->body, clause->body_count, rules, NULL, out);
     }
     return 0;
 }
@@ -262,16 +262,20 @@ static void missing(const waiting *list, uint16_t count, uint16_t blocked, const
     *out = wanted;
 }
 
-int ri_body_required(const ri_clause *body, uint16_t count, const ri_rules *rules, ri_varset *out)
+int ri_body_required(const ri_clause *body, uint16_t count, const ri_rules *rules, const ri_varset *bound,
+                     ri_varset *out)
 {
     waiting *list;
     RI_TRY(waiting_new(body, count, rules, &list));
-    ri_varset bound = { { 0 } };
-    for (uint16_t blocked = run_all(list, count, &bound); blocked < count; blocked = run_all(list, count, &bound)) {
+    ri_varset now = { { 0 } };
+    if (bound != NULL) {
+        now = *bound;
+    }
+    for (uint16_t blocked = run_all(list, count, &now); blocked < count; blocked = run_all(list, count, &now)) {
         ri_varset need;
-        missing(list, count, blocked, &bound, &need);
+        missing(list, count, blocked, &now, &need);
         ri_varset_union(out, &need);
-        ri_varset_union(&bound, &need);
+        ri_varset_union(&now, &need);
     }
     ri_free(list);
     return 0;

@@ -78,8 +78,10 @@ int ri_clause_required(const ri_clause *clause, const ri_rules *rules, ri_varset
 int ri_clause_required_with(const ri_clause *clause, const ri_rules *rules, const ri_varset *bound, ri_varset *out);
 /* Stand in attribute position: see ri_rule_branch.attrs. rules NULL: calls do not count. */
 void ri_clause_attrs(const ri_clause *clause, const ri_rules *rules, ri_varset *out);
-/* What must be bound from outside so that all clauses of a body can run in some order. */
-int ri_body_required(const ri_clause *body, uint16_t count, const ri_rules *rules, ri_varset *out);
+/* What must be bound from outside so that all clauses of a body can run in some order. `bound`: what is; NULL: nothing
+ * that is known. */
+int ri_body_required(const ri_clause *body, uint16_t count, const ri_rules *rules, const ri_varset *bound,
+                     ri_varset *out);
 
 /* Where a body was written, for messages. */
 typedef struct ri_bind_scope {

@@ -225,7 +225,7 @@ static int find_needs(ri_rules *rules, bool *grown)
         ri_varset required = { { 0 } };
         ri_varset provided = { { 0 } };
         ri_varset attrs = { { 0 } };
-        RI_TRY(ri_body_required(branch->body, branch->body_count, rules, &required));
+        RI_TRY(ri_body_required(branch->body, branch->body_count, rules, NULL, &required));
         for (uint16_t c = 0; c < branch->body_count; c++) {
             ri_clause_provides(&branch->body[c], &provided);
             ri_clause_attrs(&branch->body[c], rules, &attrs);

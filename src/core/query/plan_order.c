@@ -148,7 +148,8 @@ static int find_written(rille_op *op, const ri_plan_input *in, written *out, ril
     }
     memset(done, 0, in->count + 1U);
     ri_varset known = ri_known_vars(in->scope, &in->given);
-    int rc = ri_body_required(in->clauses, in->count, &op->rules, &known);
+    ri_varset start = known; /* which may be enough: calls that wait for each other need only one of their variables */
+    int rc = ri_body_required(in->clauses, in->count, &op->rules, &start, &known);
     if (rc != 0) {
         return ri_fail_nomem(err);
     }
