@@ -383,8 +383,8 @@ end
 -- pattern that has it in attribute position.
 local RANK = { pred = 1, fn = 2, pattern = 3, ["or"] = 4, rule = 5, ["not"] = 7 }
 
-local function rank(clause, bound)
-  local attr = clause.kind == "pattern" and clause.terms[2]
+local function rank(ctx, clause, bound)
+  local attr = clause.kind == "pattern" and source_of(ctx, clause.source).tag == "db" and clause.terms[2]
   return attr and is_var(attr) and not bound[attr.name] and 6 or RANK[clause.kind]
 end
 
@@ -401,7 +401,7 @@ eval_body = function(ctx, envs, body, outer)
       for name in pairs(needed(clause, ctx.needs, {})) do
         if (bindable[name] or clause.kind ~= "not") and not bound[name] then ready = false end
       end
-      local r = rank(clause, bound)
+      local r = rank(ctx, clause, bound)
       if ctx.as_written and r ~= 6 then r = 1 end
       if ready and (not best or r < best_rank) then best, best_rank = i, r end
     end
@@ -478,7 +478,7 @@ local function bind_inputs(ctx, query, inputs)
       local out = {}
       for _, env in ipairs(envs) do bind_form(env, form, input, out) end
       envs = distinct_envs(out)
-      for name in pairs(names(form)) do ctx.named[name] = true end
+      for name in pairs(names({ form })) do ctx.named[name] = true end
     end
   end
   return envs

@@ -261,10 +261,19 @@ F.get = function(t, i, otherwise)
 end
 F.nth = F.get
 
+-- The fewest digits that read back as the same double.
+local function shortest(x)
+  if x == math.floor(x) then return M.form(M.double(x)) end
+  for digits = 1, 17 do
+    local shown = ("%." .. digits .. "g"):format(x)
+    if tonumber(shown) == x then return shown end
+  end
+end
+
 F.str = function(...)
   local out = {}
   for i, v in ipairs({ ... }) do
-    out[i] = v == NIL and "" or type(v) == "string" and v or M.form(v)
+    out[i] = v == NIL and "" or type(v) == "string" and v or M.is_double(v) and shortest(plain(v)) or M.form(v)
   end
   return table.concat(out)
 end
