@@ -165,7 +165,7 @@ describe("messages", function()
 
   it("say what was passed instead of a query, a function or rules", function()
     for text, f in pairs {
-      ["expected a query (EDN text, a query of rille.query, or a table), got rille database mem:"] = function()
+      ["expected a query (EDN text, a query of rille.query, or a table), got rille database "] = function()
         return rille.q(db, "[:find ?n :where [_ :person/name ?n]]")
       end,
       ["got a number (pass the inputs after the query)"] = function() return rille.prepare(5) end,
