@@ -140,6 +140,45 @@ TEST(flood__values_spread_over_a_table)
     }
 }
 
+/* As tuples were hashed once: nothing but the shape counts where all elements are [] or [[]]. */
+static uint64_t old_tuple_hash(uint32_t shape, unsigned count)
+{
+    uint64_t seed = RI_TUPLE * OLD_CLASS_FACTOR;
+    uint64_t h = seed;
+    for (unsigned i = 0; i < count; i++) {
+        h = ri_mix64(h * 31 + ((shape >> i & 1) == 0 ? seed : ri_mix64(seed * 31 + seed)));
+    }
+    return h;
+}
+
+TEST(flood__tuples_of_empty_tuples_spread_over_a_table)
+{
+    enum { ELEMENTS = 21, COUNT = 300, LOW_BITS = 0xfff };
+    static uint64_t hashes[KEYS_MAX];
+    ri_buf inner = { 0 };
+    ri_buf tuple = { 0 };
+    ri_value empty = ri_bytes_value(RI_TUPLE, NULL, 0);
+    ri_value_write(&inner, &empty);
+    ri_value nested = ri_bytes_value(RI_TUPLE, inner.p, inner.len);
+    key_count = 0;
+    for (uint32_t shape = 0; key_count < COUNT; shape++) {
+        REQUIRE(shape < 1U << ELEMENTS);
+        if ((old_tuple_hash(shape, ELEMENTS) & LOW_BITS) != 0) {
+            continue;
+        }
+        tuple.len = 0;
+        for (unsigned i = 0; i < ELEMENTS; i++) {
+            ri_value_write(&tuple, (shape >> i & 1) == 0 ? &empty : &nested);
+        }
+        ri_value v = ri_bytes_value(RI_TUPLE, tuple.p, tuple.len);
+        REQUIRE(ri_value_valid(&v));
+        hashes[key_count++] = ri_value_hash(&v);
+    }
+    CHECK(count_steps(hashes) < STEPS_A_KEY_MAX * key_count);
+    ri_buf_deinit(&inner);
+    ri_buf_deinit(&tuple);
+}
+
 TEST(flood__maps_take_few_steps)
 {
     ri_map64 numbers = { 0 };
@@ -276,5 +315,6 @@ TEST(flood__transactions_and_joins_are_right)
     CHECK_RC(ri_database_drop("mem:query_flood", &test_err), 0);
 }
 
-TEST_MAIN(flood__the_keys_collide_without_a_secret, flood__values_spread_over_a_table, flood__maps_take_few_steps,
+TEST_MAIN(flood__the_keys_collide_without_a_secret, flood__values_spread_over_a_table,
+          flood__tuples_of_empty_tuples_spread_over_a_table, flood__maps_take_few_steps,
           flood__sets_and_indexes_of_rows_take_few_steps, flood__transactions_and_joins_are_right)

@@ -157,7 +157,7 @@ static uint64_t hash_value(const ri_value *v, unsigned depth)
     }
     ri_reader r = ri_reader_of(v->as.p, v->len);
     ri_value element;
-    uint64_t h = seed;
+    uint64_t h = ri_keyed_word(seed); /* the secret is in a tuple of nothing but empty tuples, too */
     while (next_element(&r, &element)) {
         h = ri_mix64(h * 31 + hash_value(&element, depth + 1)); /* 31: order counts, as the mixer alone is symmetric */
     }
