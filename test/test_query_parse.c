@@ -404,6 +404,54 @@ TEST(rules__say_what_is_wrong)
     }
 }
 
+/* Each rule calls the one before it, and needs what that needs: so this is found out from the first to the last. */
+static void put_chain(ri_buf *out, unsigned count)
+{
+    char clause[96];
+    ri_buf_clear(out);
+    ri_buf_put_text(out, "[[(r0 ?a ?b) [(+ ?a 1) ?b]]");
+    for (unsigned i = 1; i < count; i++) {
+        (void)snprintf(clause, sizeof clause, " [(r%u ?a ?b) (r%u ?a ?v0)", i, i - 1);
+        ri_buf_put_text(out, clause);
+        for (unsigned k = 1; k < 20; k++) {
+            (void)snprintf(clause, sizeof clause, " [(+ ?v%u 1) ?v%u]", k - 1, k);
+            ri_buf_put_text(out, clause);
+        }
+        ri_buf_put_text(out, " [(+ ?v19 1) ?b]]");
+    }
+    ri_buf_put(out, "]", 2);
+}
+
+/* The rules are bound: the result, and the units of work. */
+static int bind_chain(unsigned count, bool cancelled, uint64_t *units)
+{
+    ri_buf text = { 0 };
+    ri_meter meter;
+    ri_arena arena = { .meter = &meter };
+    ri_rules rules = { 0 };
+    ri_meter_init(&meter, 0, 0);
+    atomic_store(&meter.cancelled, cancelled);
+    put_chain(&text, count);
+    int rc = read_rules((const char *)text.p, NULL, &arena, &rules);
+    for (size_t i = 0; rc == 0 && i < rules.branch_count; i++) {
+        CHECK(rules.branches[i].needs[0] && !rules.branches[i].needs[1]);
+    }
+    *units = (meter.looks + 1) * RI_METER_UNITS - meter.units_left;
+    ri_arena_deinit(&arena);
+    ri_buf_deinit(&text);
+    return rc;
+}
+
+TEST(rules__are_bound_in_time_that_grows_with_their_number)
+{
+    uint64_t some;
+    uint64_t more;
+    REQUIRE_RC(bind_chain(100, false, &some), 0);
+    REQUIRE_RC(bind_chain(400, false, &more), 0);
+    CHECK(more > 3 * some && more < 5 * some);
+    CHECK_RC(bind_chain(400, true, &some), RILLE_CANCELLED);
+}
+
 TEST(query__can_be_made_of_a_form_that_goes_away)
 {
     ri_arena arena = { 0 };
@@ -453,4 +501,5 @@ TEST_MAIN(parse__takes_a_pattern_apart, parse__prints_what_it_read, parse__reads
           parse__says_where_and_what_is_wrong, bind__names_the_variable_that_nothing_binds,
           bind__accepts_clauses_in_any_order, bind__finds_what_a_not_or_or_shares_with_the_outside,
           parse__refuses_what_is_too_deep_or_too_much, rules__are_parsed_and_printed, rules__know_what_they_need,
-          rules__say_what_is_wrong, query__can_be_made_of_a_form_that_goes_away, parse__frees_all_when_memory_runs_out)
+          rules__say_what_is_wrong, rules__are_bound_in_time_that_grows_with_their_number,
+          query__can_be_made_of_a_form_that_goes_away, parse__frees_all_when_memory_runs_out)

@@ -206,6 +206,41 @@ TEST(rules__refuse_what_rests_on_its_own_negation)
     world_deinit(&w);
 }
 
+/* Rules of one ring, each of which calls the next; `last` is the body of the last one. */
+static void put_ring(ri_buf *out, unsigned count, const char *last)
+{
+    char rule[96];
+    ri_buf_clear(out);
+    ri_buf_put_text(out, "[[(r0 ?x) [?x :parent _]]");
+    for (unsigned i = 0; i + 1 < count; i++) {
+        (void)snprintf(rule, sizeof rule, " [(r%u ?x) [?x :name] (r%u ?x)]", i, i + 1);
+        ri_buf_put_text(out, rule);
+    }
+    (void)snprintf(rule, sizeof rule, " [(r%u ?x) %s]]", count - 1, last);
+    ri_buf_put(out, rule, strlen(rule) + 1);
+}
+
+TEST(rules__are_many_of_one_group)
+{
+    world w;
+    ri_buf rules = { 0 };
+    world_init(&w);
+    world_make(&w, 0, WORLD_TREES, family, 3);
+    for (unsigned count = 60; count < 140; count += 3) {
+        put_ring(&rules, count, "[?x :name] (r0 ?x)");
+        with_rules(&w, (const char *)rules.p);
+        EXPECT(&w, "[:find ?n :in $ % :where (r7 ?x) [?x :name ?n]]", "[\"b\"] [\"c\"] [\"d\"] [\"e\"] [\"f\"]");
+        put_ring(&rules, count, "[?x :name] (not (r0 ?x))");
+        with_rules(&w, (const char *)rules.p);
+        EXPECT_ERROR(&w, "[:find ?x :in $ % :where (r7 ?x)]", RILLE_QUERY, "recursion through not");
+        put_ring(&rules, count, "[?x :name] (not [?x :parent _])"); /* no ring */
+        with_rules(&w, (const char *)rules.p);
+        EXPECT(&w, "[:find ?n :in $ % :where (r7 ?x) [?x :name ?n]]", "[\"a\"] [\"x\"]");
+    }
+    ri_buf_deinit(&rules);
+    world_deinit(&w);
+}
+
 TEST(rules__run_on_the_source_they_are_called_with)
 {
     static const char *const other[] = {
@@ -485,6 +520,6 @@ TEST(rules__survive_every_failing_allocation)
 
 TEST_MAIN(rules__close_a_relation_however_they_are_written, rules__recur_mutually_negate_and_compute,
           rules__close_no_step_that_knows_the_other_end, rules__take_unused_and_repeated_parameters,
-          rules__refuse_what_rests_on_its_own_negation, rules__run_on_the_source_they_are_called_with,
-          rules__give_the_closure_of_random_graphs, rules__close_a_graph_of_many_batches,
-          rules__survive_every_failing_allocation)
+          rules__refuse_what_rests_on_its_own_negation, rules__are_many_of_one_group,
+          rules__run_on_the_source_they_are_called_with, rules__give_the_closure_of_random_graphs,
+          rules__close_a_graph_of_many_batches, rules__survive_every_failing_allocation)

@@ -3,13 +3,15 @@
  * Binding whole queries and rules, and their calls.
  *
  * What a rule NEEDS bound at a call, and which of its parameters are attributes, follows from its bodies, which may call
- * rules: the smallest solution is found by repetition. Both only ever appear, so there are at most twice as many rounds
- * as parameters.
+ * rules: the smallest solution is found by repetition. Both only ever appear, so a branch is looked at again at most twice
+ * for each parameter of the rules that it calls.
  */
 #include "bind.h"
 #include "functions.h"
 
 #include <stdio.h>
+
+#define BODY_UNITS 16U /* of work for two clauses of a body that may wait for each other */
 
 /* The functions of bind.c run out of memory without a message. */
 static int with_message(int rc, rille_err *err)
@@ -217,29 +219,117 @@ static int join_branches(ri_rules *rules, ri_arena *arena, rille_err *err)
     return 0;
 }
 
-static int find_needs(ri_rules *rules, bool *grown)
+/* Which branches call a rule. A rule is known by its first branch. */
+typedef struct callers {
+    size_t *first;    /* by rule: where its callers begin in `branches`; they end where those of the next begin */
+    size_t *branches; /* one for each call */
+    bool *stale;      /* by branch: what it calls has changed since it was looked at */
+    size_t count;     /* of calls */
+} callers;
+
+/* Calls of a body are counted at first, then put in their places. */
+static void note_calls(const ri_rules *rules, const ri_clause *body, uint16_t count, size_t caller, callers *out)
 {
-    *grown = false;
-    for (size_t i = rules->branch_count; i-- > 0;) { /* rules mostly call those that stand after them */
-        ri_rule_branch *branch = &rules->branches[i];
-        ri_varset required = { { 0 } };
-        ri_varset provided = { { 0 } };
-        ri_varset attrs = { { 0 } };
-        RI_TRY(ri_body_required(branch->body, branch->body_count, rules, NULL, &required));
-        for (uint16_t c = 0; c < branch->body_count; c++) {
-            ri_clause_provides(&branch->body[c], &provided);
-            ri_clause_attrs(&branch->body[c], rules, &attrs);
+    for (uint16_t i = 0; i < count; i++) {
+        note_calls(rules, body[i].body, body[i].body_count, caller, out);
+        if (body[i].kind == RI_CLAUSE_RULE) {
+            size_t *end = &out->first[ri_rules_find(rules, body[i].name) - rules->branches];
+            if (out->branches == NULL) {
+                ++*end;
+                out->count++;
+            } else {
+                out->branches[--*end] = caller;
+            }
         }
-        for (uint16_t p = 0; p < branch->param_count; p++) {
-            ri_var var = branch->params[p];
-            if (!branch->needs[p] && (ri_varset_has(&required, var) || !ri_varset_has(&provided, var))) {
-                branch->needs[p] = true;
-                *grown = true;
+    }
+}
+
+static int callers_new(const ri_rules *rules, ri_arena *arena, callers *out)
+{
+    size_t n = rules->branch_count;
+    *out = (callers){ .first = ri_arena_array(arena, n + 1, sizeof *out->first),
+                      .stale = ri_arena_array(arena, n + 1, sizeof *out->stale) };
+    if (out->first == NULL || out->stale == NULL) {
+        return RILLE_NOMEM;
+    }
+    memset(out->first, 0, (n + 1) * sizeof *out->first);
+    memset(out->stale, 1, n);
+    for (size_t i = 0; i < n; i++) {
+        note_calls(rules, rules->branches[i].body, rules->branches[i].body_count, i, out);
+    }
+    for (size_t i = 1; i <= n; i++) {
+        out->first[i] += out->first[i - 1]; /* where they end; filling moves it to where they begin */
+    }
+    out->branches = ri_arena_array(arena, out->count + 1, sizeof *out->branches);
+    for (size_t i = 0; i < n && out->branches != NULL; i++) {
+        note_calls(rules, rules->branches[i].body, rules->branches[i].body_count, i, out);
+    }
+    return out->branches == NULL ? RILLE_NOMEM : 0;
+}
+
+/* What one branch needs, for all of its rule. */
+static int needs_of(const ri_rules *rules, const ri_rule_branch *branch, bool *grown)
+{
+    ri_varset required = { { 0 } };
+    ri_varset provided = { { 0 } };
+    ri_varset attrs = { { 0 } };
+    RI_TRY(ri_body_required(branch->body, branch->body_count, rules, NULL, &required));
+    for (uint16_t c = 0; c < branch->body_count; c++) {
+        ri_clause_provides(&branch->body[c], &provided);
+        ri_clause_attrs(&branch->body[c], rules, &attrs);
+    }
+    *grown = false;
+    for (uint16_t p = 0; p < branch->param_count; p++) {
+        ri_var var = branch->params[p];
+        if (!branch->needs[p] && (ri_varset_has(&required, var) || !ri_varset_has(&provided, var))) {
+            branch->needs[p] = true;
+            *grown = true;
+        }
+        if (!branch->attrs[p] && ri_varset_has(&attrs, var)) {
+            branch->attrs[p] = true;
+            *grown = true;
+        }
+    }
+    return 0;
+}
+
+static size_t clause_count(const ri_clause *body, uint16_t count)
+{
+    size_t n = count;
+    for (uint16_t i = 0; i < count; i++) {
+        n += clause_count(body[i].body, body[i].body_count);
+    }
+    return n;
+}
+
+/* To order a body once, and the bodies inside. */
+static int body_work(const ri_arena *arena, const ri_rule_branch *branch, rille_err *err)
+{
+    size_t n = clause_count(branch->body, branch->body_count);
+    return ri_work(arena->meter, n * n * BODY_UNITS, err);
+}
+
+/* Until nothing changes; only callers of what has changed are looked at again. */
+static int find_needs(ri_rules *rules, ri_arena *arena, rille_err *err)
+{
+    callers calls;
+    RI_TRY(with_message(callers_new(rules, arena, &calls), err));
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = rules->branch_count; i-- > 0;) { /* rules mostly call those that stand after them */
+            const ri_rule_branch *branch = &rules->branches[i];
+            bool grown = false;
+            if (!calls.stale[i]) {
+                continue;
             }
-            if (!branch->attrs[p] && ri_varset_has(&attrs, var)) {
-                branch->attrs[p] = true;
-                *grown = true;
+            calls.stale[i] = false;
+            RI_TRY(body_work(arena, branch, err));
+            RI_TRY(with_message(needs_of(rules, branch, &grown), err));
+            size_t rule = (size_t)(ri_rules_find(rules, branch->name) - rules->branches);
+            for (size_t c = calls.first[rule]; grown && c < calls.first[rule + 1]; c++) {
+                calls.stale[calls.branches[c]] = true;
             }
+            changed = changed || grown;
         }
     }
     return 0;
@@ -252,16 +342,16 @@ int ri_bind_rules(ri_rules *rules, const rille_query *query, ri_arena *arena, ri
         ri_rule_branch *branch = &rules->branches[i];
         ri_bind_scope scope = scope_of_branch(branch, query, rules, err);
         ri_varset params = params_of(branch, false);
+        RI_TRY(body_work(arena, branch, err));
         RI_TRY(check_calls(&scope, branch->body, branch->body_count));
         RI_TRY(with_message(ri_bind_joins(&scope, arena, branch->body, branch->body_count, &params), err));
     }
-    for (bool grown = true; grown;) {
-        RI_TRY(with_message(find_needs(rules, &grown), err));
-    }
+    RI_TRY(find_needs(rules, arena, err));
     for (size_t i = 0; i < rules->branch_count; i++) {
         ri_rule_branch *branch = &rules->branches[i];
         ri_bind_scope scope = scope_of_branch(branch, query, rules, err);
         ri_varset needed = params_of(branch, true);
+        RI_TRY(body_work(arena, branch, err));
         RI_TRY(with_message(ri_bind_check(&scope, branch->body, branch->body_count, &needed), err));
     }
     return 0;

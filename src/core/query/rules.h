@@ -100,7 +100,7 @@ typedef struct ri_group_state {
 } ri_group_state;
 
 struct ri_ruleset {
-    const char **names; /* of rules, each once */
+    uint16_t *numbers;  /* of rules, by the first branch of each */
     uint16_t *group_of; /* by rule */
     bool *recursive;    /* by rule: reaches itself */
     uint16_t rule_count;

@@ -8,12 +8,8 @@
 
 int ri_rule_find(const rille_op *op, const char *name)
 {
-    for (uint16_t i = 0; i < op->ruleset->rule_count; i++) {
-        if (strcmp(op->ruleset->names[i], name) == 0) {
-            return i;
-        }
-    }
-    return -1;
+    const ri_rule_branch *first = ri_rules_find(&op->rules, name);
+    return first == NULL ? -1 : op->ruleset->numbers[first - op->rules.branches];
 }
 
 bool ri_calls_group(const rille_op *op, const ri_clause *clause, uint16_t group)
@@ -30,13 +26,30 @@ bool ri_calls_group(const rille_op *op, const ri_clause *clause, uint16_t group)
     return false;
 }
 
+/* Which rules call which: n rows of bits. */
+typedef struct call_matrix {
+    uint64_t *bits;
+    uint16_t n;
+    uint16_t row_words;
+} call_matrix;
+
+static uint64_t *calls_of(const call_matrix *calls, uint16_t rule)
+{
+    return calls->bits + (size_t)rule * calls->row_words;
+}
+
+static bool has_call(const call_matrix *calls, uint16_t from, uint16_t to)
+{
+    return (calls_of(calls, from)[to / 64] >> (to % 64) & 1) != 0;
+}
+
 /* Marks what a clause calls in a row of the matrix. */
-static void mark_calls(const rille_op *op, const ri_clause *clause, bool *row)
+static void mark_calls(const rille_op *op, const ri_clause *clause, uint64_t *row)
 {
     if (clause->kind == RI_CLAUSE_RULE) {
         int rule = ri_rule_find(op, clause->name);
         if (rule >= 0) {
-            row[rule] = true;
+            row[rule / 64] |= UINT64_C(1) << (rule % 64);
         }
         return;
     }
@@ -45,29 +58,29 @@ static void mark_calls(const rille_op *op, const ri_clause *clause, bool *row)
     }
 }
 
-/* reach[i * n + j]: i calls j, by others too. */
-static void close_reach(bool *reach, uint16_t n)
+/* Adds calls by other rules. Cost: n^3 / 64 for n rules. */
+static int close_calls(rille_op *op, const call_matrix *calls, rille_err *err)
 {
-    for (uint16_t k = 0; k < n; k++) {
-        for (uint16_t i = 0; i < n; i++) {
-            if (!reach[(size_t)i * n + k]) {
-                continue;
-            }
-            for (uint16_t j = 0; j < n; j++) {
-                reach[(size_t)i * n + j] |= reach[(size_t)k * n + j];
+    for (uint16_t k = 0; k < calls->n; k++) {
+        RI_TRY(ri_check(op, err));
+        const uint64_t *more = calls_of(calls, k);
+        for (uint16_t i = 0; i < calls->n; i++) {
+            uint64_t *row = calls_of(calls, i);
+            for (uint16_t w = 0; w < calls->row_words && has_call(calls, i, k); w++) {
+                row[w] |= more[w];
             }
         }
     }
+    return 0;
 }
 
-static void set_groups(ri_ruleset *set, const bool *reach)
+static void set_groups(ri_ruleset *set, const call_matrix *calls)
 {
-    uint16_t n = set->rule_count;
-    for (uint16_t i = 0; i < n; i++) {
-        set->recursive[i] = reach[(size_t)i * n + i];
+    for (uint16_t i = 0; i < calls->n; i++) {
+        set->recursive[i] = has_call(calls, i, i);
         set->group_of[i] = i;
         for (uint16_t j = 0; j < i; j++) {
-            if (reach[(size_t)i * n + j] && reach[(size_t)j * n + i]) {
+            if (has_call(calls, i, j) && has_call(calls, j, i)) {
                 set->group_of[i] = set->group_of[j];
                 break;
             }
@@ -93,15 +106,38 @@ static int refuse_negation(const rille_op *op, const ri_clause *clause, bool neg
     return 0;
 }
 
-static int check_negation(const rille_op *op, rille_err *err)
+static int check_negation(rille_op *op, rille_err *err)
 {
     for (size_t i = 0; i < op->rules.branch_count; i++) {
+        RI_TRY(ri_check(op, err));
         const ri_rule_branch *branch = &op->rules.branches[i];
         int rule = ri_rule_find(op, branch->name);
         for (uint16_t c = 0; c < branch->body_count; c++) {
             RI_TRY(refuse_negation(op, &branch->body[c], false, op->ruleset->group_of[rule], branch->name, err));
         }
     }
+    return 0;
+}
+
+static int find_groups(rille_op *op, ri_ruleset *set, rille_err *err)
+{
+    call_matrix calls = { .n = set->rule_count, .row_words = (uint16_t)(set->rule_count / 64 + 1) };
+    size_t words = (size_t)calls.n * calls.row_words;
+    calls.bits = ri_arena_array(&op->plan_arena, words, sizeof *calls.bits);
+    if (calls.bits == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memset(calls.bits, 0, words * sizeof *calls.bits);
+    for (size_t i = 0; i < op->rules.branch_count; i++) {
+        RI_TRY(ri_check(op, err));
+        const ri_rule_branch *branch = &op->rules.branches[i];
+        uint64_t *row = calls_of(&calls, (uint16_t)ri_rule_find(op, branch->name));
+        for (uint16_t c = 0; c < branch->body_count; c++) {
+            mark_calls(op, &branch->body[c], row);
+        }
+    }
+    RI_TRY(close_calls(op, &calls, err));
+    set_groups(set, &calls);
     return 0;
 }
 
@@ -118,36 +154,23 @@ int ri_ruleset_new(rille_op *op, ri_ruleset **out, rille_err *err)
         return ri_fail_nomem(err);
     }
     memset(set, 0, sizeof *set);
-    set->names = ri_arena_array(arena, count, sizeof *set->names);
     set->group_of = ri_arena_array(arena, count, sizeof *set->group_of);
     set->recursive = ri_arena_array(arena, count, sizeof *set->recursive);
     set->groups = ri_arena_array(arena, count, sizeof *set->groups);
-    if (set->names == NULL || set->group_of == NULL || set->recursive == NULL || set->groups == NULL) {
+    set->numbers = ri_arena_array(arena, count, sizeof *set->numbers);
+    if (set->group_of == NULL || set->recursive == NULL || set->groups == NULL || set->numbers == NULL) {
         return ri_fail_nomem(err);
     }
     memset(set->groups, 0, count * sizeof *set->groups);
     op->ruleset = set;
     *out = set;
     for (size_t i = 0; i < count; i++) {
-        if (ri_rule_find(op, op->rules.branches[i].name) < 0) {
-            set->names[set->rule_count++] = op->rules.branches[i].name;
-        }
-    }
-    size_t cells = (size_t)set->rule_count * set->rule_count;
-    bool *reach = ri_arena_alloc(arena, cells);
-    if (reach == NULL) {
-        return ri_fail_nomem(err);
-    }
-    memset(reach, 0, cells);
-    for (size_t i = 0; i < count; i++) {
         const ri_rule_branch *branch = &op->rules.branches[i];
-        bool *row = reach + (size_t)ri_rule_find(op, branch->name) * set->rule_count;
-        for (uint16_t c = 0; c < branch->body_count; c++) {
-            mark_calls(op, &branch->body[c], row);
+        if (ri_rules_find(&op->rules, branch->name) == branch) {
+            set->numbers[i] = set->rule_count++;
         }
     }
-    close_reach(reach, set->rule_count);
-    set_groups(set, reach);
+    RI_TRY(find_groups(op, set, err));
     return check_negation(op, err);
 }
 
