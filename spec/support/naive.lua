@@ -217,7 +217,7 @@ local function call(ctx, env, clause)
   local args = clause.args
   if clause.name == "get-else" or clause.name == "missing?" or clause.name == "get-some" then
     local name = args[1].name
-    local db = source_of(ctx, name == "$" and clause.source or name)
+    local db = source_of(ctx, name)
     local e = entity(ctx, db, env, args[2])
     if clause.name == "get-some" then
       for i = 3, #args do
