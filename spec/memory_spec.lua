@@ -9,10 +9,10 @@ local LUA = os.getenv "RILLE_TEST_LUA" or "lua5.4"
 local PRELUDE = [==[
   local rille = require "rille"
   local function resident()
-    for line in io.lines "/proc/self/status" do
-      local kib = line:match "^VmRSS:%s*(%d+)"
-      if kib then return tonumber(kib) / 1024 end
-    end
+    local file = assert(io.open "/proc/self/status")
+    local kib = file:read("*a"):match "VmRSS:%s*(%d+)"
+    file:close()
+    return tonumber(kib) / 1024
   end
   local dir = ...
   local list = {}
