@@ -160,7 +160,9 @@ static int call_builtin(call_stage *self, rille_err *err)
         return 0;
     }
     RI_TRY(f->map(&frame, &self->result, err));
-    keep_true(self);
+    if (wants_rows) {
+        keep_true(self);
+    }
     return 0;
 }
 
@@ -370,7 +372,9 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             self->phase = PHASE_RESULTS;
             break;
         case PHASE_CALLED:
-            keep_true(self);
+            if (stage->clause->kind == RI_CLAUSE_PRED) {
+                keep_true(self);
+            }
             ri_results_start(&self->results);
             self->phase = PHASE_RESULTS;
             break;
