@@ -38,15 +38,6 @@ local function plain_rows(kind, value)
   return rows
 end
 
-local function schema_of(case)
-  local maps = {}
-  for i, a in ipairs(case.schema) do
-    maps[i] = support.attr(a.ident, a.type, { ["db/cardinality"] = a.many and "db.cardinality/many" or nil,
-      ["db/unique"] = a.unique and "db.unique/" .. a.unique or nil, ["db/index"] = a.index or nil })
-  end
-  return maps
-end
-
 -- Entities as maps; refs are tempids where the entity is in the same transaction, else lookup refs.
 local function maps_of(source, from, to)
   local maps = {}
@@ -74,7 +65,7 @@ end
 local function load(case, source, rng)
   local kinds = { "mem", "mem", "mem", "file" }
   local conn = assert(rille.create(support.url(kinds[rng:below(4) + 1])))
-  assert(conn:transact(schema_of(case)))
+  assert(conn:transact(support.schema_of(case)))
   local count = #source.entities
   if rng:chance(50) then
     assert(conn:transact(maps_of(source, 1, count)))

@@ -16,18 +16,9 @@ local SHARED = 20 -- cases that ask the same data
 
 -- ---- data ----
 
-local function schema_of(case)
-  local maps = {}
-  for i, a in ipairs(case.schema) do
-    maps[i] = support.attr(a.ident, a.type, { ["db/cardinality"] = a.many and "db.cardinality/many" or nil,
-      ["db/unique"] = a.unique and "db.unique/" .. a.unique or nil, ["db/index"] = a.index or nil })
-  end
-  return maps
-end
-
 local function load(case, source)
   local conn, maps = assert(rille.create(support.plain_url "mem")), {}
-  assert(conn:transact(schema_of(case)))
+  assert(conn:transact(support.schema_of(case)))
   for i, e in ipairs(source.entities) do
     maps[i] = { ["db/id"] = "e" .. e.id }
     for name, values in pairs(e) do

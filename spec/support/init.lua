@@ -182,6 +182,16 @@ function M.attr(name, type, more)
   return map
 end
 
+---The schema of a random case.
+function M.schema_of(case)
+  local maps = {}
+  for i, a in ipairs(case.schema) do
+    maps[i] = M.attr(a.ident, a.type, { ["db/cardinality"] = a.many and "db.cardinality/many" or nil,
+      ["db/unique"] = a.unique and "db.unique/" .. a.unique or nil, ["db/index"] = a.index or nil })
+  end
+  return maps
+end
+
 M.many = { ["db/cardinality"] = "db.cardinality/many" }
 M.identity = { ["db/unique"] = "db.unique/identity" }
 
