@@ -172,21 +172,29 @@ describe("a finalizer that goes on with what is being read", function()
       assert(conn:transact(data))
     end
     local db = conn:db()
-    local came = during(function() return (db:datoms("aevt", "a/s")) end, function(step)
+    local function scan(step)
       -- Allocates nothing but the values of the scan, so the finalizer comes within a step: several blocks for each
       -- value, since Lua 5.2 also runs finalizers right before it calls a function.
       repeat
         local e, _, v = step()
         good = good + (e and v[1]:byte(100) == 116 and v[2]:byte(100) == 117 and 1 or 0)
       until not e
-    end, function(step)
+    end
+    local function go_on(step)
       local ok, message = pcall(step)
       if not ok then
         refused = refused + 1
         assert.match("in use", message)
       end
-    end)
-    assert.is_true(came > 0 and good > 0 and refused > 0)
+    end
+    -- Where in a step a finalizer comes depends on addresses, so one pass may miss the inside of every step.
+    local passes = 0
+    repeat
+      passes = passes + 1
+      local came = during(function() return (db:datoms("aevt", "a/s")) end, scan, go_on)
+      assert.is_true(came > 0 and good > 0)
+    until refused > 0 or passes == 100
+    assert.is_true(refused > 0)
     conn:close()
   end)
 end)
