@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random conjunctive queries, with not and or, against nested loops over a list of all datoms. Small databases for odd
+ * Random conjunctive queries, with not, or and comparisons, against nested loops over a list of all datoms. Small databases for odd
  * shapes, larger ones so that ranges cross leaves; in all modes, at once and in small steps.
  */
 #include "test_query_world.h"
 
 #define DATOMS_MAX 40000
 #define VARS 6 /* ?e0 ?e1 ?x0 ?x1 ?a0 ?t0 */
-#define CLAUSES_MAX 5
+#define CLAUSES_MAX 7
 #define WORK_MAX 10000000ULL
 
 static const char *const var_names[VARS] = { "?e0", "?e1", "?x0", "?x1", "?a0", "?t0" };
@@ -145,7 +145,8 @@ typedef struct term {
 
 typedef struct clause {
     term pos[4]; /* e a v t */
-    char kind;   /* 'p' pattern, 'n' not, 'o' or: this one or the next, '=' pos[0] equals pos[2], '!' differs */
+    char kind;   /* 'p' pattern, 'n' not, 'o' or: this one or the next, '=' pos[0] equals pos[2], '!' differs;
+                    '<' '>' 'l' 'g' (<= >=) 'e' (=): pos[0] and the constant or variable in pos[2] */
     bool has_t;
 } clause;
 
@@ -234,6 +235,49 @@ static bool same_vars(const clause *a, const clause *b)
     return sa == sb && sa != 0;
 }
 
+/* The attribute that alone binds a variable as a value, or NULL. */
+static const ri_attr *attr_of_var(const model *m, const random_query *q, int var)
+{
+    const ri_attr *found = NULL;
+    for (unsigned i = 0; i < q->count; i++) {
+        const clause *c = &q->clauses[i];
+        bool binds = c->kind == 'p' && c->pos[2].var == var;
+        const ri_attr *attr =
+            binds && c->pos[1].is_const ? ri_schema_attr_by_id(m->db->schema, c->pos[1].v.as.u) : NULL;
+        if (binds && (attr == NULL || (found != NULL && found->type != attr->type))) {
+            return NULL;
+        }
+        found = binds ? attr : found;
+    }
+    return found;
+}
+
+static void put_comparison(test_rng *rng, random_query *q, int var, term other)
+{
+    static const char kinds[] = "<>lge";
+    q->clauses[q->count++] = (clause){ .kind = kinds[test_random_below(rng, 5)],
+                                       .pos = { var_term(var), var_term(-1), other, var_term(-1) } };
+}
+
+/* One or two comparisons of a value with values of the same attribute, or of two values of one type. */
+static void add_comparison(test_rng *rng, const model *m, random_query *q)
+{
+    int var = test_random_below(rng, 2) == 0 ? X0 : X1;
+    const ri_attr *attr = attr_of_var(m, q, var);
+    const ri_attr *other = attr_of_var(m, q, X0 + X1 - var);
+    if (attr == NULL || attr->type == RI_REF) {
+        return;
+    }
+    if (other != NULL && other->type == attr->type && test_random_below(rng, 3) == 0) {
+        put_comparison(rng, q, var, var_term(X0 + X1 - var));
+        return;
+    }
+    unsigned count = 1 + (unsigned)test_random_below(rng, 2);
+    for (unsigned i = 0; i < count && q->count < CLAUSES_MAX; i++) {
+        put_comparison(rng, q, var, random_value(rng, m, attr->id));
+    }
+}
+
 static random_query make_query(test_rng *rng, const model *m, unsigned patterns_max)
 {
     random_query q = { .count = 0 };
@@ -268,6 +312,9 @@ static random_query make_query(test_rng *rng, const model *m, unsigned patterns_
     } else if (dice == 2 && q.bound[X0] && q.bound[X1]) {
         q.clauses[q.count++] = (clause){ .kind = test_random_below(rng, 2) ? '=' : '!',
                                          .pos = { var_term(X0), var_term(-1), var_term(X1), var_term(-1) } };
+    }
+    if (test_random_below(rng, 2) == 0) {
+        add_comparison(rng, m, &q);
     }
     while (q.find_count == 0) {
         for (int v = 0; v < VARS; v++) {
@@ -314,7 +361,16 @@ static void put_query(const model *m, const random_query *q, ri_buf *out)
     for (unsigned i = 0; i < q->count; i++) {
         const clause *c = &q->clauses[i];
         ri_buf_put_text(out, " ");
-        if (c->kind == '=' || c->kind == '!') {
+        if (strchr("<>lge", c->kind) != NULL) {
+            static const char *const names[] = { "<", ">", "<=", ">=", "=" };
+            ri_buf_put_text(out, "[(");
+            ri_buf_put_text(out, names[strchr("<>lge", c->kind) - "<>lge"]);
+            ri_buf_put_text(out, " ");
+            put_term(m, &c->pos[0], false, out);
+            ri_buf_put_text(out, " ");
+            put_term(m, &c->pos[2], false, out);
+            ri_buf_put_text(out, ")]");
+        } else if (c->kind == '=' || c->kind == '!') {
             ri_buf_put_text(out, c->kind == '=' ? "[(= ?x0 ?x1)]" : "[(not= ?x0 ?x1)]");
         } else if (c->kind == 'n') {
             ri_buf_put_text(out, "(not ");
@@ -400,6 +456,25 @@ static bool exists(eval *ev, const clause *c)
     return false;
 }
 
+static bool compares(const eval *ev, const clause *c)
+{
+    ri_value a = ev->values[c->pos[0].var];
+    ri_value b = c->pos[2].is_const ? c->pos[2].v : ev->values[c->pos[2].var];
+    int order = ri_value_cmp(&a, &b);
+    switch (c->kind) {
+    case '<':
+        return order < 0;
+    case '>':
+        return order > 0;
+    case 'l':
+        return order <= 0;
+    case 'g':
+        return order >= 0;
+    default:
+        return order == 0;
+    }
+}
+
 static bool checks_hold(eval *ev)
 {
     for (unsigned i = 0; i < ev->q->count; i++) {
@@ -410,6 +485,8 @@ static bool checks_hold(eval *ev)
         } else if (c->kind == 'o') {
             ok = exists(ev, c) || exists(ev, c + 1);
             i++;
+        } else if (strchr("<>lge", c->kind) != NULL) {
+            ok = compares(ev, c);
         } else if (c->kind != 'p') {
             ok = equal(&ev->values[X0], &ev->values[X1]) == (c->kind == '=');
         }

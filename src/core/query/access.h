@@ -10,10 +10,12 @@
 /* What rows of a range must satisfy beyond lying in it, and what they give. */
 typedef struct ri_matcher {
     const ri_pattern *pattern;
-    ri_var out[RI_POS_COUNT];   /* columns to make; RI_NO_VAR: not needed */
-    ri_var bound[RI_POS_COUNT]; /* variables of the input that must equal */
-    bool filter_v;              /* the constant value is not implied by the range */
-    bool slow;                  /* some check needs the whole datom */
+    ri_var out[RI_POS_COUNT];     /* columns to make; RI_NO_VAR: not needed */
+    ri_var bound[RI_POS_COUNT];   /* variables of the input that must equal */
+    const struct ri_range *range; /* a scan reads it alone; NULL: none */
+    unsigned range_ends;          /* those of its ends that the input has */
+    bool filter_v;                /* the constant value is not implied by the range */
+    bool slow;                    /* some check needs the whole datom */
 } ri_matcher;
 
 /* How a pattern is reached. */

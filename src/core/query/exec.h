@@ -21,6 +21,7 @@
 #define RI_EXEC_H
 
 #include "access.h"
+#include "range.h"
 #include "stages.h"
 
 /* ---- rules ---- */
@@ -103,7 +104,7 @@ void ri_find_live(const rille_op *op, ri_varset *live);
 
 /* ---- the operation ---- */
 
-typedef enum ri_op_state { RI_OP_COUNT, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
+typedef enum ri_op_state { RI_OP_COUNT, RI_OP_RANGES, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
 
 struct rille_op {
     ri_meter *meter; /* counts all that the operation holds but nodes and blobs, which are the cache's; or meter_own */
@@ -146,6 +147,7 @@ struct rille_op {
     uint32_t fanouts_left; /* see ri_plan_fanout */
     uint64_t order_state;  /* of options.order_seed */
     uint32_t units;        /* begun in this step */
+    bool ranged;           /* the ranges of patterns were found */
     bool begun;            /* the unit of work before the first stage runs */
     uint8_t state;         /* ri_op_state */
     int failed;            /* the error that ended it */

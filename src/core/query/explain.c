@@ -1,16 +1,40 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plan as text: a line a stage, in the order in which rows pass.
+ * The plan as text: a line a stage, in the order in which rows pass. After "in" are the predicates that cut the range.
  *
  *   scan aevt  [?e :name "Ivan"]  rows ~2000, 2512
+ *   scan avet  [?e :age ?a]  in [(>= ?a 18)] [(< ?a 65)]  rows ~1200, 1200
  */
 #include "exec.h"
 
 #include <stdio.h>
 
+static void put_clause(const ri_stage *stage, const ri_clause *clause, ri_buf *out)
+{
+    ri_print_clause(out, clause, stage->scope->var_names, stage->op->query->source_names);
+}
+
+static void put_range(const ri_stage *stage, ri_buf *out)
+{
+    const ri_range *range = stage->range;
+    const ri_clause *last = NULL;
+    ri_buf_put_text(out, "  in");
+    for (unsigned i = 0; i < range->clause_count; i++) {
+        ri_buf_put_text(out, " ");
+        put_clause(stage, range->clauses[i], out);
+    }
+    for (unsigned i = 0; i < range->end_count; i++) {
+        const ri_clause *clause = range->ends[i].clause;
+        if ((stage->range_ends >> i & 1) != 0 && clause != last) {
+            ri_buf_put_text(out, " ");
+            put_clause(stage, clause, out);
+            last = clause;
+        }
+    }
+}
+
 static void put_stage(const ri_stage *stage, ri_buf *out)
 {
-    const rille_op *op = stage->op;
     char rows[80];
     for (unsigned i = 0; i < stage->depth; i++) {
         ri_buf_put_text(out, "    ");
@@ -18,7 +42,10 @@ static void put_stage(const ri_stage *stage, ri_buf *out)
     ri_buf_put_text(out, stage->label);
     if (stage->clause != NULL) {
         ri_buf_put_text(out, "  ");
-        ri_print_clause(out, stage->clause, stage->scope->var_names, op->query->source_names);
+        put_clause(stage, stage->clause, out);
+    }
+    if (stage->range != NULL) {
+        put_range(stage, out);
     }
     if (stage->est_rows > 0) {
         (void)snprintf(rows, sizeof rows, "  rows ~%.0f, %llu\n", stage->est_rows, (unsigned long long)stage->rows);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The scan: all datoms in a range cut by constants. The usual first stage of a chain; with an input of several rows,
- * each row is joined with the whole range (a cross product without memory).
+ * each row is joined with the whole range (a cross product without memory). Where predicates compare the pattern's value
+ * with columns of the input, each row has a range of its own.
  *
  * A batch collects matches from as many leaves as it takes to fill it. Cost: a few instructions a row of the range for
  * the check on packed codes, the columns of matches alone.
@@ -15,6 +16,7 @@ typedef struct scan_stage {
     ri_run run;
     ri_bound from;
     ri_bound to;
+    ri_arena arena; /* of the cuts of the row that is being joined */
     ri_batch *in;
     uint32_t in_row; /* the row that is being joined */
     uint32_t pos;    /* in the run */
@@ -45,10 +47,36 @@ static int take(scan_stage *self, rille_err *err)
     return 0;
 }
 
+/* The range of a row of the input, where values of it are ends. RILLE_DONE: it is empty. */
+static int cut_for_row(scan_stage *self, rille_err *err)
+{
+    const ri_matcher *m = &self->emit.m;
+    const ri_attr *attr = m->pattern->attr;
+    ri_order order;
+    if (m->range_ends == 0) {
+        return 0;
+    }
+    ri_cuts cuts = m->range->cuts;
+    ri_arena_reset(&self->arena);
+    for (unsigned i = 0; i < m->range->end_count; i++) {
+        const ri_range_end *end = &m->range->ends[i];
+        if ((m->range_ends >> i & 1) != 0) {
+            ri_value v = ri_vec_get(&self->in->cols[end->var], self->in_row);
+            RI_TRY(ri_cuts_narrow(&cuts, attr, (ri_relation)end->relation, &v, &self->arena, err));
+        }
+    }
+    if (cuts.empty) {
+        return RILLE_DONE;
+    }
+    ri_cuts_bounds(&cuts, attr, &order, &self->from, &self->to);
+    return 0;
+}
+
 /* Goes on to a run with rows left. RILLE_DONE: the range is at its end for this row of the input. */
 static int next_run(scan_stage *self, rille_err *err)
 {
     if (!self->scanning) {
+        RI_TRY(cut_for_row(self, err));
         ri_scan_set(&self->scan, &self->from, &self->to);
         self->scanning = true;
         self->has_run = false;
@@ -110,6 +138,7 @@ static void scan_destroy(ri_stage *stage)
     scan_stage *self = (scan_stage *)stage;
     ri_emit_deinit(&self->emit);
     ri_scan_deinit(&self->scan);
+    ri_arena_deinit(&self->arena);
 }
 
 ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_matcher *m)
@@ -119,12 +148,18 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     ri_bound to;
     ri_matcher matcher = *m;
     ri_pattern_range(m->pattern, &order, &from, &to, &matcher.filter_v);
+    if (m->range != NULL) {
+        ri_cuts_bounds(&m->range->cuts, m->pattern->attr, &order, &from, &to);
+    }
     static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
     scan_stage *self = ri_stage_new(op, scope, sizeof *self, input, labels[order]);
     if (self == NULL) {
         return NULL;
     }
     self->emit.m = matcher;
+    self->arena.meter = op->meter;
+    self->stage.range = m->range;
+    self->stage.range_ends = m->range_ends;
     self->from = from;
     self->to = to;
     ri_scan_init(&self->scan, m->pattern->db, order);

@@ -62,6 +62,8 @@ int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause
 
 /* ---- patterns ---- */
 
+typedef struct ri_range ri_range;
+
 enum { RI_POS_E, RI_POS_A, RI_POS_V, RI_POS_T, RI_POS_ADDED, RI_POS_COUNT };
 
 /* A pattern clause on a database, its constants resolved. */
@@ -83,6 +85,7 @@ typedef struct ri_pattern {
     bool counted;
     uint64_t attr_count;     /* datoms of the attribute (of the database when it is unknown) */
     uint64_t const_count;    /* datoms that match the constants: exact, or a guess where no index tells */
+    struct ri_range *range;  /* that predicates cut out; NULL: none (range.h) */
     struct ri_pattern *next; /* of all patterns of the operation */
 } ri_pattern;
 

@@ -6,6 +6,10 @@
  */
 #include "types.h"
 
+#include "../base/hash.h"
+
+#define RANGE_SHARE 8U /* a range of one in so many datoms is read by value, also where entities should be in order */
+
 /* ---- small stages ---- */
 
 static int none_work(ri_stage *stage, ri_batch **out, rille_err *err)
@@ -67,9 +71,33 @@ typedef struct build {
     const ri_clause *clause;
     ri_varset bound; /* before the clause */
     ri_varset live;  /* after it */
+    ri_varset later; /* mentioned by the clauses after it */
     double rows;     /* before it */
     bool one_row;
 } build;
+
+/* Is reading the range alone cheaper than reading the attribute by entity? Not when entities then come out of order for
+ * a later clause, and there are many of them. */
+static bool range_pays(const build *b, const ri_pattern *p, unsigned ends)
+{
+    bool joins = p->var[RI_POS_E] != RI_NO_VAR && ri_varset_has(&b->later, p->var[RI_POS_E]);
+    if (b->op->options.order_seed != 0) { /* in tests: by chance */
+        return ri_mix64(b->op->options.order_seed + p->const_count) % 4 != 0;
+    }
+    return ends != 0 || !joins || p->range->count * RANGE_SHARE <= p->attr_count;
+}
+
+static void set_range(const build *b, const ri_pattern *p, ri_matcher *m)
+{
+    if (p->range == NULL || m->bound[RI_POS_E] != RI_NO_VAR || m->bound[RI_POS_V] != RI_NO_VAR) {
+        return;
+    }
+    unsigned ends = ri_range_bound_ends(p->range, &b->bound);
+    if ((ends != 0 || p->range->clause_count > 0) && range_pays(b, p, ends)) {
+        m->range = p->range;
+        m->range_ends = ends;
+    }
+}
 
 static void set_matcher(const build *b, const ri_pattern *p, ri_matcher *m)
 {
@@ -93,6 +121,7 @@ static void set_matcher(const build *b, const ri_pattern *p, ri_matcher *m)
             m->out[pos] = var;
         }
     }
+    set_range(b, p, m);
 }
 
 /* Does the variable come from an input of several rows? */
@@ -164,7 +193,7 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
 {
     bool e = m->bound[RI_POS_E] != RI_NO_VAR;
     bool v = m->bound[RI_POS_V] != RI_NO_VAR;
-    if (p->nothing) {
+    if (p->nothing || (m->range != NULL && m->range->cuts.empty)) {
         return RI_ACCESS_NONE;
     }
     if (e && p->attr != NULL) {
@@ -180,7 +209,7 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
     if (by_v && p->attr->avet && p->attr->type != RI_NIL) {
         return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
     }
-    return b->one_row || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
+    return b->one_row || m->range_ends != 0 || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
 }
 
 /* Checks that the access path does not make by itself. */
@@ -445,10 +474,11 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
     }
     for (uint16_t at = from; at < to; at++) {
         const ri_clause *clause = &in->clauses[order[at]];
-        build b = { op, in, clause, *bound, in->live, at > 0 ? est[at - 1] : in->rows, one_row };
+        build b = { op, in, clause, *bound, in->live, { { 0 } }, at > 0 ? est[at - 1] : in->rows, one_row };
         for (uint16_t later = (uint16_t)(at + 1); later < in->count; later++) {
-            ri_outer_vars(&in->clauses[order[later]], &b.live);
+            ri_outer_vars(&in->clauses[order[later]], &b.later);
         }
+        ri_varset_union(&b.live, &b.later);
         ri_stage *input = *last;
         RI_TRY(ri_fail_in(op, in->scope, clause, clause_stage(&b, last, err), err));
         ri_stage *stage = *last;

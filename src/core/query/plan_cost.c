@@ -155,6 +155,7 @@ static double pattern_fanout(const ri_pattern *p, const ri_varset *bound)
         return p->has[RI_POS_E] ? GUESS_CHECK : pow(some, 0.25);
     }
     bool a = p->var[RI_POS_A] != RI_NO_VAR && ri_varset_has(bound, p->var[RI_POS_A]);
+    some = ri_range_rows(p, bound);
     return a ? some * GUESS_CONST_SHARE : some;
 }
 

@@ -3,6 +3,7 @@
  * The operation: made, stepped, fed, ended.
  *
  *   COUNT  resolve and count the patterns (may need storage; what is known already is kept)
+ *   RANGES find and count the ranges that predicates cut out (may need storage, too)
  *   PLAN   build the chain (from memory alone)
  *   RUN    pull batches through :find
  *   ENDED  done, or failed: the same answer for ever
@@ -90,7 +91,6 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
 static int make_plan(rille_op *op, rille_err *err)
 {
     op->order_state = op->options.order_seed;
-    RI_TRY(ri_plan_types(op, err));
     RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
     ri_stage *last = ri_input_stage_new(op);
     if (last == NULL) {
@@ -119,6 +119,11 @@ static int step(rille_op *op, rille_err *err)
     if (op->state == RI_OP_COUNT) {
         RI_TRY(ri_begin_unit(op, &op->begun, err));
         RI_TRY(ri_plan_count(op, err));
+        RI_TRY(ri_plan_types(op, err));
+        op->state = RI_OP_RANGES;
+    }
+    if (op->state == RI_OP_RANGES) {
+        RI_TRY(ri_plan_ranges(op, err));
         op->state = RI_OP_PLAN;
     }
     if (op->state == RI_OP_PLAN) {

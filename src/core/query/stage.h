@@ -33,6 +33,8 @@ struct ri_stage {
     /* for explain */
     const ri_clause *clause;
     const char *label;
+    const struct ri_range *range; /* scans: of which predicates cut the range; NULL: none */
+    unsigned range_ends;
     double est_rows;
     uint64_t rows;
     unsigned depth;
