@@ -163,9 +163,17 @@ describe("the command's messages", function()
       { 2, "--as-of yesterday: " .. forms, "q", SKUS, url, "--as-of", "yesterday" },
       { 2, "--as-of 22.11.2026: " .. forms, "stat", url, "--as-of", "22.11.2026" },
       { 1, "--as-of 12345: % [NOTFOUND]", "stat", url, "--as-of", "12345" },
-      { 1, "1:24: attribute :order/sku is not in the schema; the database value is as of 1970-01-01T00:00:00.000Z "
-        .. "(transaction 1099511627776) [ATTRIBUTE]; --as-of 2020-01-01 selects an earlier version, in which "
-        .. "attributes added later are unknown", "q", SKUS, url, "--as-of", "2020-01-01" },
+      { 1, "1:24: attribute :order/sku is not in the schema [ATTRIBUTE]; --as-of 2020-01-01 selects the version of "
+        .. "1970-01-01T00:00:00.000Z (transaction 1099511627776), in which attributes added later are unknown", "q",
+        SKUS, url, "--as-of", "2020-01-01" },
+      { 1, "1:24: attribute :nope is not in the schema [ATTRIBUTE]", "q", "[:find [?s ...] :where [_ :nope ?s]]", url,
+        "--as-of", "2100-01-01" }, -- the newest version
+      { 2, "--as-of 2020-01-01 applies to databases, but no source is one: " .. orders .. " is a CSV file", "q",
+        "[:find ?sku :where [?sku]]", orders, "--as-of", "2020-01-01" },
+      { 2, "--branch main applies to databases, but no source is one: " .. orders .. " is a CSV file", "q",
+        "[:find ?x :in $r ?x]", orders, "--branch", "main", "--arg", "1" },
+      { 2, "--as-of 2020-01-01 applies to databases, but no source is one", "q", "[:find ?x :in ?x]", "--arg", "1",
+        "--as-of", "2020-01-01" },
     }
   end)
 

@@ -198,6 +198,23 @@ local function arg_value(arg)
   return value
 end
 
+-- What only databases have must be given to one.
+local function check_versions(labels, prepared, options)
+  local csv_file
+  for i, input in ipairs(prepared:inputs()) do
+    if input.kind == "source" then
+      if not is_csv(labels[i]) then return end
+      csv_file = csv_file or labels[i]
+    end
+  end
+  for _, name in ipairs { "as-of", "branch" } do
+    if options[name] then
+      stop(USAGE, "--%s %s applies to databases, but no source is one%s", name, options[name],
+        csv_file and (": %s is a CSV file"):format(csv_file) or "")
+    end
+  end
+end
+
 -- The inputs of a query, their number, and what each of them is on the command line.
 local function query_inputs(prepared, sources, options)
   local inputs, labels, n = {}, {}, 0
@@ -230,6 +247,7 @@ local function query_inputs(prepared, sources, options)
     stop(USAGE, "too many inputs: the query does not use --%s %s", args[next_arg].option, args[next_arg].text)
   end
   check_types()
+  check_versions(labels, prepared, options)
   return inputs, labels, n
 end
 
@@ -250,6 +268,8 @@ local function not_utf8(labels, inputs, message)
     .. '"iconv -f ISO-8859-1 -t UTF-8"'):format(label, row, name, byte)
 end
 
+local AS_OF = "; the database value is as of " -- what the engine adds; the command line says why
+
 -- What a query's failure means on this command line.
 local function fail_query(options, labels, inputs, message, code)
   local more = ""
@@ -257,9 +277,11 @@ local function fail_query(options, labels, inputs, message, code)
   if unreadable then stop(FAILED, "%s [%s]", unreadable, code) end
   local input = tonumber(message:match "^input (%d+)%f[%D]")
   if input and labels[input] then more = ("; input %d is %s"):format(input, labels[input]) end
-  if code == "ATTRIBUTE" and options["as-of"] then
-    more = more .. ("; --as-of %s selects an earlier version, in which attributes added later are unknown"):format(
-      options["as-of"])
+  local version = code == "ATTRIBUTE" and options["as-of"] and message:match(AS_OF .. "(%S+ %b())")
+  if version then
+    message = message:gsub(AS_OF .. "%S+ %b()", "")
+    more = more .. ("; --as-of %s selects the version of %s, in which attributes added later are unknown"):format(
+      options["as-of"], version)
   end
   for i, label in pairs(labels) do
     local only = code == "QUERY" and is_csv(label) and #inputs[i].columns == 1 and inputs[i].columns[1]
