@@ -409,6 +409,99 @@ describe("constants", function()
     assert.same({}, q("data", '[:find [?x ...] :where [(str "who/a") ?k] [?x :up ?k]]', db))
   end)
 
+  it("are keywords for a keyword attribute in transactions, datoms, ranges and lookup refs", function()
+    local report = assert(conn:transact { { ["db/id"] = "x", id = 70, k = "zoo", kid = "zoo" } })
+    db = report.db_after
+    local x = report.tempids.x
+    for _, name in ipairs { "zoo", ":zoo", kw "zoo" } do
+      local where = show(name)
+      for _, attr in ipairs { "k", "kid" } do
+        assert.equal(1, db:count("aevt", attr, x, name), where)
+        for e, _, value in db:datoms("eavt", x, attr, name) do
+          assert.same({ x, kw "zoo" }, { e, value }, where)
+        end
+        assert.equal(0, #assert(conn:transact { { "db/add", x, attr, name } }).tx_data - 1, where) -- is there already
+      end
+      local range = {}
+      for e, _, value in db:index_range("kid", name, nil) do range[#range + 1] = { e, value } end
+      assert.same({ { x, kw "zoo" } }, range, where)
+      assert.equal(x, db:entid { "kid", name }, where)
+      assert.equal(x, assert(conn:transact { { ["db/id"] = "y", kid = name, l = 1 } }).tempids.y, where)
+      assert.equal(x, assert(conn:transact { { ["db/id"] = "y", kid = name, l = 2 } }).tempids.y, where)
+      local after = assert(db:with { { "db/cas", x, "k", name, "other" } }).db_after
+      assert.same({ kw "other" }, q(where, "[:find [?v ...] :in $ ?e :where [?e :k ?v]]", after, x), where)
+      after = assert(db:with { { "db/retract", x, "k", name } }).db_after
+      assert.equal(0, after:count("eavt", x, "k"), where)
+    end
+  end)
+
+  it("are text in a pattern on a keyword attribute, but with a colon a keyword in the table form", function()
+    assert(conn:transact { { id = 71, k = "zoo" }, { id = 72, n = "zoo" }, { id = 73, n = ":zoo" } })
+    db = conn:db()
+    -- The ids that are found by attribute and value: in text and the builder, as an input, and in the table form.
+    local function expect(attr, value, plain, in_table)
+      local where = tostring(attr) .. " " .. show(value)
+      local text = ("[:find [?i ...] :where [?e %s %s] [?e :id ?i]]"):format(attr, assert(rille.edn.encode(value)))
+      assert.same(plain, q(where, text, db), where)
+      local given = "[:find [?i ...] :in $ ?v :where [?e %s ?v] [?e :id ?i]]"
+      assert.same(plain, q(where, given:format(attr), db, value), where)
+      local name = attr == "_" and v._ or attr
+      assert.same(plain, q(where, Q.find_list(v.i):where({ v.e, name, value }, { v.e, "id", v.i }), db), where)
+      assert.same(in_table, q(where, { find = { { "?i", "..." } }, where = { { "?e", attr, value }, { "?e", "id",
+        "?i" } } }, db), where)
+    end
+    expect(":k", "zoo", {}, {})
+    expect(":k", ":zoo", {}, { 71 })
+    expect(":k", kw "zoo", { 71 }, { 71 })
+    expect(":n", "zoo", { 72 }, { 72 })
+    expect(":n", ":zoo", { 73 }, {})
+    expect("_", "zoo", { 72 }, { 72 })
+    expect("_", ":zoo", { 73 }, { 71 })
+    expect("_", kw "zoo", { 71 }, { 71 })
+  end)
+
+  it("are text as arguments of functions and as defaults, but with a colon keywords in the table form", function()
+    local function ask_both(value)
+      local text = assert(rille.edn.encode(value))
+      local call, default = "[:find ?x . :where [(identity %s) ?x]]", "[:find ?x . :where [?e :id 1] "
+        .. "[(get-else $ ?e :k %s) ?x]]"
+      local function in_table(clause) return { find = { "?x", "." }, where = { { "?e", "id", 1 }, clause } } end
+      return { rille.q(call:format(text), db), rille.q(default:format(text), db),
+        rille.q(in_table { { "identity", value }, "?x" }, db),
+        rille.q(in_table { { "get-else", "$", "?e", "k", value }, "?x" }, db),
+        rille.q(Q.find_value(v.x):where({ v.e, "id", 1 }, Q.let(v.x, Q.call("identity", value))), db) }
+    end
+    assert.same({ "s", "s", "s", "s", "s" }, ask_both "s")
+    assert.same({ ":s", ":s", kw "s", kw "s", ":s" }, ask_both ":s")
+    assert.same({ kw "s", kw "s", kw "s", kw "s", kw "s" }, ask_both(kw "s"))
+  end)
+
+  it("are text in cells of CSV files and in results, and names in attribute position only", function()
+    local path = support.file("cells.csv", "what,value\nn,a\n:n,b\nwho/a,1\n:who/a,2\n")
+    local cells = assert(rille.csv(path))
+    local result = assert(rille.q("[:find ?w ?v :in $r :where [$r ?w ?v]]", cells))
+    for kind, rows in pairs { file = cells, text = assert(rille.csv_parse(support.read(path))), result = result } do
+      local function given(query) return q(kind, query, db, rows) end
+      assert.same({ "1", "2", "a", "b" }, given "[:find [?v ...] :in $ $r :where [$r _ ?v]]")
+      assert.same({ "1" }, given '[:find [?v ...] :in $ $r :where [$r "who/a" ?v]]')
+      assert.same({ "2" }, given '[:find [?v ...] :in $ $r :where [$r ":who/a" ?v]]')
+      assert.same({}, given "[:find [?v ...] :in $ $r :where [$r :who/a ?v]]")
+      -- not entities, not keywords
+      assert.same({}, given "[:find [?x ...] :in $ $r :where [$r ?e] [?e :n ?x]]")
+      assert.same({}, given "[:find [?x ...] :in $ $r :where [$r ?e] [?x :up ?e]]")
+      assert.same({}, given "[:find [?x ...] :in $ $r :where [$r ?k] [?x :k ?k]]")
+      assert.same({ id.c, id.d }, given "[:find [?x ...] :in $ $r :where [$r ?t] [?x :n ?t]]")
+      -- attributes, with a colon or without
+      assert.same({ "a", "b" }, given "[:find [?v ...] :in $ $r :where [$r ?a ?v] [_ ?a ?v]]")
+      assert.same({ id.a, id.b }, given "[:find [?e ...] :in $ $r :where [$r ?a ?v] [?e ?a ?v]]")
+      assert.same({ ":n", "n" }, given "[:find [?a ...] :in $ $r :where [$r ?a] [_ ?a]]")
+    end
+    local keywords = assert(rille.csv(path, { types = { what = "keyword" } }))
+    assert.same({ kw "n" }, q("keywords", "[:find [?a ...] :in $ $r :where [$r ?a] [_ ?a]]", db, keywords))
+    assert.same({ id.b }, q("keywords", "[:find [?x ...] :in $ $r :where [$r ?k] [?x :k ?k]]", db, keywords))
+    assert.same({}, q("keywords", "[:find [?x ...] :in $ $r :where [$r ?e] [?x :up ?e]]", db, keywords))
+  end)
+
   it("are refused as lookup refs only where nothing but an entity can be meant", function()
     local function code(clause, ...)
       return select(3, rille.q(("[:find [?x ...] :in $ ?v :where %s]"):format(clause), db, ...))
