@@ -205,3 +205,66 @@ describe("messages", function()
     says("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a map", rille.rules "{}")
   end)
 end)
+
+describe("errors that are found after reading", function()
+  local conn
+
+  before_each(function()
+    conn = assert(rille.create(support.url "mem"))
+    local unique, many = { ["db/unique"] = "db.unique/identity" }, { ["db/cardinality"] = "db.cardinality/many" }
+    assert(conn:transact { support.attr("id", "long", unique), support.attr("key", "string", unique),
+      support.attr("name", "string", { ["db/unique"] = "db.unique/value" }), support.attr("boss", "ref", unique),
+      support.attr("l", "long"), support.attr("ls", "long", many), support.attr("up", "ref") })
+    assert(conn:transact { { id = 1, key = "a", name = "one", l = 1, ls = { 1, 2 } }, { id = 2 } })
+  end)
+  after_each(function()
+    conn:close()
+    support.cleanup()
+  end)
+
+  local cases = {
+    { "TX_CONFLICT", "items 1 and 3", "[{:id 3 :l 1} {:id 4} {:id 3 :l 2}]" },
+    { "TX_CONFLICT", "items 2 and 4", "[{:id 4} [:db/add [:id 1] :ls 5] nil [:db/retract [:id 1] :ls 5]]" },
+    { "TX_CONFLICT", "items 2, 3, 4, ...", "[{:id 4} {:id 3 :l 1} {:id 3 :l 2} {:id 3 :l 3} {:id 3 :l 4}]" },
+    { "TX_CONFLICT", "item 2", "[{:id 4} {:id 3 :up {:id 3 :l 1} :l 2}]" },
+    { "TX_UNIQUE", "items 2 and 3", '[{:id 4} {:id 3 :name "n"} {:id 4 :name "n"}]' },
+    { "TX_UNIQUE", "item 2", '[{:id 4} {:id 3 :name "one"}]' },
+    { "TX_UPSERT", "item 2", '[{:id 4} {:id 2 :key "a"}]' },
+    { "TX_CAS", "item 2", "[{:id 4} [:db/cas [:id 1] :l 7 8]]" },
+    { "TX_CAS", "item 2", "[[:db/add [:id 1] :l 8] [:db/cas [:id 1] :l nil 8]]" },
+    { "TX_CAS", "item 3", "[nil {:id 4} [:db/cas [:id 1] :ls 7 8]]" },
+    { "ENTITY_MISSING", "item 2", "[{:id 4} [:db/add [:id 99] :l 5]]" },
+    { "ENTITY_MISSING", "item 2", "[{:id 4} {:id 5 :up [:id 99]}]" },
+    { "ENTITY_MISSING", "item 3", "[{:id 4} {:id 5} {:id 6 :up [:boss [:boss [:id 99]]]}]" },
+    { "TX_SYNTAX", "item 2", '[{:id 4} {:id 5 :up "x"}]' },
+    { "TX_SYNTAX", "item 2", '[{:id 4} [:db/retractEntity "x"]]' },
+    { "TX_SYNTAX", "item 2", '[{:id 4} [:db/retract [:id 1] :up "x"]]' },
+    { "TX_SYNTAX", "item 2", '[{:id 4} {:db/id "datomic.tx" :db/txInstant #inst "2000-01-01"}]' },
+    { "TX_SYNTAX", "item 2", '[{:id 4} {:db/id 1099511627777 :db/txInstant #inst "2000-01-01"}]' },
+    { "SCHEMA", "item 2", "[{:id 4} [:db/retractEntity 3]]" },
+    { "SCHEMA", "item 2", "[{:id 4} {:db/id :l :db/valueType :db.type/string}]" },
+    { "SCHEMA", "item 2", "[{:id 4} {:db/valueType :db.type/string}]" },
+    { "SCHEMA", "item 3", "[{:id 4} {:db/ident :ok :db/valueType :db.type/long} {:db/ident :no :db/valueType :l}]" },
+  }
+
+  it("name the items of the transaction data that they are about", function()
+    for _, case in ipairs(cases) do
+      local code, items, text = case[1], case[2], case[3]
+      for notation, data in pairs { text = text, table = assert(rille.edn.decode(text)) } do
+        local report, message, got = conn:transact(data)
+        assert.is_nil(report, text)
+        assert.equal(code, got, text)
+        assert.equal("transaction data, " .. items .. ": ", message:match "^[^:]*: ", notation .. " " .. text)
+        assert.is_nil(message:find("transaction data", 2, true), message)
+      end
+    end
+  end)
+
+  it("name the meta of a transaction", function()
+    local function message_of(data, meta) return (select(2, conn:transact(data, { meta = meta }))) end
+    assert.matches("^meta: attribute :name is unique", message_of({ { id = 4 } }, { name = "one" }))
+    assert.matches("^meta: attribute :db/txInstant: ", message_of({}, { ["db/txInstant"] = "2000-01-01" }))
+    assert.matches("^transaction data, item 2 and meta: attribute :l of the transaction",
+      message_of({ { id = 4 }, { ["db/id"] = "datomic.tx", l = 1 } }, { l = 2 }))
+  end)
+end)

@@ -70,7 +70,7 @@ TEST(schema__bootstrap_datoms_are_sorted_and_say_what_the_digest_says)
 static int apply(ri_schema **schema, const ri_datom *d, size_t count)
 {
     ri_schema *next;
-    RI_TRY(ri_schema_apply(*schema, d, count, &next, &test_err));
+    RI_TRY(ri_schema_apply(*schema, d, count, &next, NULL, &test_err));
     ri_schema_release(*schema);
     *schema = next;
     return 0;
@@ -130,7 +130,7 @@ static void refuses(const ri_datom *d, size_t count, const char *part)
     ri_schema *schema = bootstrap(false);
     REQUIRE_RC(define(&schema), 0);
     ri_schema *next;
-    CHECK_RC(ri_schema_apply(schema, d, count, &next, &test_err), RILLE_SCHEMA);
+    CHECK_RC(ri_schema_apply(schema, d, count, &next, NULL, &test_err), RILLE_SCHEMA);
     CHECK(next == NULL);
     if (strstr(test_err.message, part) == NULL) {
         CHECK_EQ_STR(test_err.message, part);

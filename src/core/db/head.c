@@ -435,7 +435,7 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
     }
     if (has_schema && block->t != RI_TX_BASE) {
         ri_schema *schema;
-        RI_TRY(ri_schema_apply(db->schema, block->datoms, block->count, &schema, err));
+        RI_TRY(ri_schema_apply(db->schema, block->datoms, block->count, &schema, NULL, err));
         ri_schema_release(db->schema);
         db->schema = schema;
     }

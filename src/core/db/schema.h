@@ -107,8 +107,10 @@ static inline bool ri_is_schema_attr(uint32_t a)
     return a >= RI_A_IDENT && a <= RI_A_NO_HISTORY && a != RI_A_DOC && a != RI_A_TX_INSTANT;
 }
 /* A new schema with the schema datoms among d[] applied (sorted by e a v added; retractions first). Checks what can be
- * checked without data: type and cardinality known, an attribute needs an ident, ids in range: RILLE_SCHEMA. */
-int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri_schema **out, rille_err *err);
+ * checked without data: type and cardinality known, an attribute needs an ident, ids in range: RILLE_SCHEMA, and *wrong (unless NULL)
+ * is the entity. */
+int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri_schema **out, uint64_t *wrong,
+                    rille_err *err);
 
 /* The digest as bytes, canonical, and back (hostile bytes). */
 void ri_schema_write(const ri_schema *schema, ri_buf *out);

@@ -26,6 +26,7 @@ typedef struct builder {
     const ri_schema *old;
     ri_schema *schema;
     size_t cap; /* of schema->attrs */
+    uint64_t e; /* whose datoms are at hand */
 } builder;
 
 /* ---- copying ---- */
@@ -333,6 +334,7 @@ static int free_idents(builder *b, const ri_datom *d, size_t count, rille_err *e
         if (!ri_is_schema_attr(d[i].a)) {
             continue;
         }
+        b->e = d[i].e;
         RI_TRY(check_datom(&d[i], err));
         uint64_t *e =
             d[i].a != RI_A_IDENT || d[i].added ? NULL : ri_bytemap_get(&b->schema->idents, d[i].v.as.p, d[i].v.len);
@@ -356,6 +358,7 @@ static int apply(builder *b, const ri_datom *d, size_t count, rille_err *err)
             any = any || ri_is_schema_attr(d[end].a);
             end++;
         }
+        b->e = d[i].e;
         if (any) {
             RI_TRY(apply_entity(b, d + i, end - i, err));
         }
@@ -364,7 +367,8 @@ static int apply(builder *b, const ri_datom *d, size_t count, rille_err *err)
     return ri_schema_derive(b->schema) ? RILLE_OK : ri_fail_nomem(err);
 }
 
-int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri_schema **out, rille_err *err)
+int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri_schema **out, uint64_t *wrong,
+                    rille_err *err)
 {
     *out = NULL;
     builder b = { .old = schema, .schema = ri_alloc_zero(sizeof *b.schema) };
@@ -376,6 +380,9 @@ int ri_schema_apply(const ri_schema *schema, const ri_datom *d, size_t count, ri
     int rc = apply(&b, d, count, err);
     if (rc != RILLE_OK) {
         ri_schema_release(b.schema);
+        if (wrong != NULL) {
+            *wrong = b.e;
+        }
         return rc;
     }
     *out = b.schema;

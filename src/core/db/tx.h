@@ -58,6 +58,9 @@ int ri_tx_lookup_ref(ri_tx *tx, const ri_attr *attr, ri_ent v, ri_ent *out, rill
 /* An ident -> RI_ENT_ID, RILLE_ENTITY_MISSING. An ident that this transaction defines itself is not seen. */
 int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err);
 
+/* Here begins an item of the transaction data, or at last the options' meta: errors that are found later name it. */
+int ri_tx_begin_item(ri_tx *tx, bool meta, rille_err *err);
+
 /* Items. Values must already have the attribute's type (ri_attr_convert); their bytes are copied when `copy`, else they
  * outlive the transaction. */
 int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool copy, rille_err *err);

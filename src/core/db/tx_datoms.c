@@ -96,6 +96,7 @@ static int emit(tx_resolver *r, const group *g, const ri_value *v, bool added)
 {
     ri_block *block = r->block;
     if (g->attr->id == RI_A_TX_INSTANT && (g->e != r->t || !added)) { /* to say again what it is changes nothing */
+        ri_tx_blame(r, 1U << TX_ADD | 1U << TX_RETRACT | 1U << TX_RETRACT_ALL, g->e, TX_INSTANT_SLOT, NULL);
         return ri_tx_fixed_instant(r->err);
     }
     if (block->count == block->heap_cap && !RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
@@ -126,6 +127,7 @@ static int two_values(tx_resolver *r, const group *g, const ri_value *a, const r
     char entity[TX_SHOW_SIZE];
     char first[100];
     char second[100];
+    ri_tx_blame(r, 1U << TX_ADD, g->e, tx_slot(r->tx, g->attr), NULL);
     return ri_fail(r->err, RILLE_TX_CONFLICT,
                    "attribute :%s of %s would have two values, %s and %s, but it has cardinality one", g->attr->ident,
                    ri_tx_show_entity(r, g->e, entity, sizeof entity), ri_value_show(first, sizeof first, a),
@@ -136,6 +138,7 @@ static int both_ways(tx_resolver *r, const group *g, const ri_value *v)
 {
     char entity[TX_SHOW_SIZE];
     char value[100];
+    ri_tx_blame(r, TX_BLAME_BOTH_WAYS, g->e, tx_slot(r->tx, g->attr), NULL);
     return ri_fail(r->err, RILLE_TX_CONFLICT, "attribute :%s of %s: the value %s is both added and retracted",
                    g->attr->ident, ri_tx_show_entity(r, g->e, entity, sizeof entity),
                    ri_value_show(value, sizeof value, v));
@@ -146,6 +149,7 @@ static int cas_failed(tx_resolver *r, const group *g, const ri_value *old_v, con
     char entity[TX_SHOW_SIZE];
     char expected[100];
     char value[100];
+    ri_tx_blame(r, 1U << TX_CHECK, g->e, tx_slot(r->tx, g->attr), NULL);
     return ri_fail(r->err, RILLE_TX_CAS, "attribute :%s of %s is %s, expected %s", g->attr->ident,
                    ri_tx_show_entity(r, g->e, entity, sizeof entity),
                    found == NULL           ? "a different value"
@@ -572,10 +576,12 @@ static int expand_op(expansion *x, const tx_op *op)
                    ? RILLE_OK
                    : visit_range(x, RI_EAVT, ri_bound_ea(op->e, a, false), ri_bound_ea(op->e, a, true), take_part);
     }
-    return can_go(op->e) ? expand_later(x, op->e)
-                         : ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s",
-                                   ri_tx_show_entity(r, op->e, shown, sizeof shown),
-                                   op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
+    if (can_go(op->e)) {
+        return expand_later(x, op->e);
+    }
+    ri_tx_blame(r, 1U << TX_RETRACT_ENTITY, op->e, 0, NULL);
+    return ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s", ri_tx_show_entity(r, op->e, shown, sizeof shown),
+                   op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
 }
 
 int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count)

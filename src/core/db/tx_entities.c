@@ -49,8 +49,7 @@ uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word)
     return word == TX_SELF ? r->t : word;
 }
 
-/* A word as far as it is known: an id, or the root of its tempids. */
-static uint64_t known_word(const tx_resolver *r, uint64_t word)
+uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word)
 {
     if ((word & TX_TEMP) != 0) {
         uint32_t root = ri_tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK));
@@ -112,6 +111,7 @@ static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uin
     char value[100];
     char temp[TX_SHOW_SIZE];
     const ri_attr *attr = tx_attr(r->tx, key->slot);
+    ri_tx_blame(r, TX_BLAME_ANY, TX_TEMP | root, 0, NULL);
     return ri_fail(r->err, RILLE_TX_UPSERT,
                    "%s is entity %llu because of another identity attribute, but :%s %s belongs to entity %llu",
                    ri_tx_show_temp(r->tx, root, temp, sizeof temp), (unsigned long long)r->tx->temps[root].e,
@@ -285,7 +285,7 @@ static uint64_t key_subject(const tx_resolver *r, const tx_key *key)
     if ((key->entity & TX_TEMP) == 0 || (tx->temps[key->entity & TX_INDEX_MASK].given & TEMP_REAL) != 0) {
         return key->entity;
     }
-    uint64_t word = known_word(r, key->entity);
+    uint64_t word = ri_tx_known_word(r, key->entity);
     bool known = (word & TX_TEMP) == 0 || (tx->temps[word & TX_INDEX_MASK].flags & TEMP_REAL) != 0;
     return known ? word : 0;
 }
@@ -294,7 +294,7 @@ static int judge_key(tx_resolver *r, const key_table *table, uint32_t index, boo
 {
     tx_key *key = &r->keys[index];
     if (key->v.type == RI_REF) {
-        key->v.as.u = known_word(r, key->v.as.u);
+        key->v.as.u = ri_tx_known_word(r, key->v.as.u);
     }
     key->head = find_head(table, r->keys, index);
     tx_key *head = &r->keys[key->head];
@@ -376,6 +376,7 @@ static int missing_lookup(tx_resolver *r, const tx_lookup *lookup)
     const char *ident = tx_attr(r->tx, lookup->slot)->ident;
     uint64_t e = lookup->v.type == RI_REF ? ri_tx_entity_id(r, lookup->v.as.u) : 1;
     ri_value v = lookup->v.type == RI_REF ? ri_ref(e) : lookup->v;
+    ri_tx_blame(r, TX_BLAME_ANY, TX_TEMP | lookup->temp, 0, NULL);
     return e == 0 ? ri_fail(r->err, RILLE_ENTITY_MISSING,
                             "no entity matches the lookup ref by :%s: its value does not resolve to an existing entity",
                             ident)
@@ -401,6 +402,7 @@ static int number_root(tx_resolver *r, uint32_t root)
         temp->e = r->next_e++;
     } else if ((temp->flags & TEMP_VALUE) != 0) {
         char shown[TX_SHOW_SIZE];
+        ri_tx_blame(r, TX_BLAME_ANY, TX_TEMP | root, 0, NULL);
         return ri_fail(
             r->err, RILLE_TX_SYNTAX,
             "%s is only used as a value: assert at least one attribute of it, or refer to an existing entity by a "
@@ -454,6 +456,7 @@ static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
     char first[TX_SHOW_SIZE];
     char second[TX_SHOW_SIZE];
     const tx_key *head = &r->keys[key->head];
+    ri_tx_blame(r, 1U << TX_ADD, 0, key->slot, &key->v);
     return ri_fail(r->err, RILLE_TX_UNIQUE, "attribute :%s is unique: %s is %s %s, so %s cannot have it too",
                    tx_attr(r->tx, key->slot)->ident, ri_value_show(value, sizeof value, &key->v),
                    other == head->holder ? "already the value of" : "also asserted of",

@@ -514,6 +514,7 @@ static int fill_map(filler *f, const ri_form *map, ri_ent *out)
 
 int ri_tx_fill_item(ri_tx_filler *f, const ri_form *item)
 {
+    RI_TRY(ri_tx_begin_item(f->tx, false, f->err));
     if (item->kind == RI_FORM_MAP) {
         ri_ent ignored;
         return fill_map(f, item, &ignored);
@@ -529,6 +530,7 @@ int ri_tx_fill_meta(ri_tx_filler *f, const ri_form *map)
     if (map->kind != RI_FORM_MAP) {
         return ri_tx_form_syntax(f, map, "a map of attributes of the transaction");
     }
+    RI_TRY(ri_tx_begin_item(f->tx, true, f->err));
     return fill_entries(f, map, (ri_ent){ RI_ENT_TX, { 0 } });
 }
 

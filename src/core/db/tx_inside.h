@@ -9,6 +9,7 @@
  *   tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
  *   tx_resolve.c   the steps in order, the schema, the result
+ *   tx_items.c     which items an error is about
  *
  * AN ENTITY IS A WORD: an id, or TX_TEMP | index of a tempid, or TX_SELF, the transaction. A lookup ref is a tempid
  * too, one that must turn out to exist. Values of type RI_REF hold such a word.
@@ -122,7 +123,11 @@ struct ri_tx {
     ri_bytemap by_made; /* ident -> index in made */
     uint64_t e_max;     /* largest id of a user's entity that is given by its number, or 0 */
     uint8_t self_names; /* by which names the transaction was named: a bit for each of ri_tx_self_names */
-    bool chained;       /* a unique attribute's value is a tempid, or it is said of a lookup ref */
+    uint32_t *starts;   /* of each item of the transaction data, in order: how many operations came before it */
+    size_t start_count;
+    size_t start_cap;
+    bool has_meta; /* the last of them is the options' meta */
+    bool chained;  /* a unique attribute's value is a tempid, or it is said of a lookup ref */
 };
 
 /* An attribute's slot, and back. */
@@ -152,6 +157,18 @@ typedef struct tx_key {
     bool asked; /* holder is known */
 } tx_key;
 
+/* What an error is about, for its message. */
+typedef struct tx_blame {
+    const tx_op *item; /* this one, or those: */
+    unsigned kinds;    /* of operations: a bit for each tx_kind; 0: nothing is blamed */
+    uint64_t word;     /* their entity */
+    uint32_t slot;
+    bool has_value; /* TX_ADD: of any entity, with this value */
+    ri_value v;
+} tx_blame;
+#define TX_BLAME_ANY 0xffU /* whatever has the word as its entity or as its value */
+#define TX_BLAME_BOTH_WAYS (1U << TX_ADD | 1U << TX_RETRACT | 1U << TX_RETRACT_ALL | 1U << TX_RETRACT_ENTITY)
+
 typedef struct tx_resolver {
     ri_tx *tx;
     const rille_db *db;
@@ -175,6 +192,7 @@ typedef struct tx_resolver {
     ri_block *block;
     struct ri_long_value *blobs; /* scratch */
     size_t blob_count;
+    tx_blame blame; /* set with an error */
 } tx_resolver;
 
 /* An id that the database before knows nothing of. */
@@ -199,6 +217,8 @@ int ri_tx_bind_entities(tx_resolver *r);
 int ri_tx_number_entities(tx_resolver *r);
 /* After numbering: the id of a word; 0: a tempid that stands for nothing. */
 uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word);
+/* A word as far as it is known: an id, or the root of its tempids. */
+uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word);
 /* Unique values, against the datoms of the block. */
 int ri_tx_check_unique(tx_resolver *r);
 /* After numbering: an item with ids in place of tempids. */
@@ -239,6 +259,12 @@ int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count);
 int ri_tx_make_datoms(tx_resolver *r);
 /* The same straight from the items, which lie in the order of entities and retract none as a whole. */
 int ri_tx_make_datoms_in_order(tx_resolver *r);
+
+/* tx_items.c */
+/* The error that is set next, or was just set, is about operations of these kinds. v NULL: of the entity. */
+void ri_tx_blame(tx_resolver *r, unsigned kinds, uint64_t word, uint32_t slot, const ri_value *v);
+/* Puts the numbers of the blamed items before the message. */
+void ri_tx_name_items(tx_resolver *r);
 
 /* tx.c */
 #define RI_TX_SELF_NAME_COUNT 3U

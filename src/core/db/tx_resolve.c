@@ -121,6 +121,7 @@ static int survey_items(tx_resolver *r, survey *out)
     for (size_t i = 0; i < tx->item_count; i++) {
         const tx_op *item = &tx->items[i];
         uint64_t e = ri_tx_entity_id(r, item->e);
+        r->blame.item = item;
         if (e == 0 || has_missing_value(r, item)) {
             return not_an_entity(r, item);
         }
@@ -133,6 +134,7 @@ static int survey_items(tx_resolver *r, survey *out)
             RI_TRY(check_instant(r, e, item));
         }
     }
+    r->blame.item = NULL;
     return RILLE_OK;
 }
 
@@ -251,6 +253,7 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
         RI_TRY(check_rest(r, before));
     }
     if (block_uses(r->block, before->id)) {
+        ri_tx_blame(r, TX_BLAME_ANY, e, 0, NULL);
         return ri_fail(r->err, RILLE_SCHEMA,
                        "attribute :%s: its %s cannot change in a transaction that also asserts values of it",
                        before->ident, property);
@@ -261,6 +264,7 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     int rc = made ? RILLE_OK : ri_db_count(r->db, RI_AEVT, &from, &to, r->io, &count, r->err);
     r->need = r->need || rc == RILLE_NEED;
     if (rc == RILLE_OK && count > 0) {
+        ri_tx_blame(r, TX_BLAME_ANY, e, 0, NULL);
         return ri_fail(
             r->err, RILLE_SCHEMA,
             "attribute :%s has %llu values, so its %s cannot change: retract the values first, or define a new "
@@ -277,7 +281,12 @@ static int make_schema(tx_resolver *r, ri_schema **out)
         *out = ri_schema_retain(r->db->schema);
         return RILLE_OK;
     }
-    RI_TRY(ri_schema_apply(r->tx->schema, block->datoms, block->count, out, r->err));
+    uint64_t wrong = 0;
+    int rc = ri_schema_apply(r->tx->schema, block->datoms, block->count, out, &wrong, r->err);
+    if (rc != RILLE_OK) {
+        ri_tx_blame(r, TX_BLAME_ANY, wrong, 0, NULL);
+        return rc;
+    }
     uint64_t seen = 0;
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
@@ -359,6 +368,9 @@ int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, r
     }
     ri_free(r.ops);
     if (rc != RILLE_OK) {
+        if (rc < 0 && rc != RILLE_NOMEM) {
+            ri_tx_name_items(&r);
+        }
         ri_block_release(r.block);
         ri_tx_result_deinit(out);
         return rc;

@@ -170,7 +170,7 @@ static int check_schema(verify *v, const expected *want, rille_err *err)
     ri_buf found_bytes = { 0 };
     int rc = ri_db_of_base(v->db->store, v->db->branch, v->db->base, NULL, &base, err);
     rc = rc == 0 ? ri_schema_bootstrap(v->db->base->read_flexible, &own, err) : rc;
-    rc = rc == 0 ? ri_schema_apply(own, want->schema->datoms, want->schema->count, &made, err) : rc;
+    rc = rc == 0 ? ri_schema_apply(own, want->schema->datoms, want->schema->count, &made, NULL, err) : rc;
     if (rc == 0) {
         ri_schema_write(made, &expected_bytes);
         ri_schema_write(base->schema, &found_bytes);
