@@ -156,6 +156,20 @@ describe("the command's messages", function()
     }
   end)
 
+  it("list the branches when there is none of that name", function()
+    local none = "file:% there is no database on branch dev [NOTFOUND]; it has only the branch main"
+    check {
+      { 1, none, "q", SKUS, url, "--branch", "dev" },
+      { 1, none, "stat", url, "--branch", "dev" },
+      { 1, none, "verify", url, "--branch", "dev" },
+      { 1, none, "transact", url, data, "--branch", "dev" },
+      { 1, missing .. ": there is no such directory [NOTFOUND]", "q", SKUS, missing, "--branch", "dev" },
+    }
+    fine("transact", url, data, "--branch", "other", "--create")
+    check { { 1, "file:% there is no database on branch dev [NOTFOUND]; it has the branches main, other", "q", SKUS,
+      url, "--branch", "dev" } }
+  end)
+
   it("know points in time", function()
     local forms = "expected a transaction id, a commit id, or an instant such as 2026-11-22 or 2026-11-22T10:30:00Z "
       .. "(UTC unless it has an offset such as +02:00)"

@@ -22,6 +22,22 @@ local NO_FUNCTION = ": it is not built in, and no Lua function of that name is r
 local QUERIES = {
   { "[:find name :where [_ :person/name ?name]]",
     "1:8: expected a variable such as ?name, got symbol name", "SYNTAX" },
+  { "[:find count(?n) :where [_ :person/name ?n]]",
+    "1:8: expected a variable such as ?count or an aggregate such as (count ?x), got symbol count", "SYNTAX" },
+  { "[:find ?n where [_ :person/name ?n]]", "1:11: a section begins with a colon: write :where", "SYNTAX" },
+  { "[:find ?n in $ :where [_ :person/name ?n]]", "1:11: a section begins with a colon: write :in", "SYNTAX" },
+  { "[find ?n :where [_ :person/name ?n]]", "1:2: a section begins with a colon: write :find", "SYNTAX" },
+  { "[:find ?n :where [_ :person/name ?n] order-by ?n]",
+    "1:38: a section begins with a colon: write :order-by", "SYNTAX" },
+  { "[:find ?n :where [_ :person/name ?n] (limit 5)]",
+    "1:38: (limit 5) calls a rule, but :in has no %: add % to :in, or write [(limit 5)] to call a function" },
+  { '[:find ?n :where [_ :person/age ?n] [(> ?n "5")]]', '1:37: > cannot order 30 and "5" (a long and a string): '
+    .. "convert the text with parse-long or parse-double", "TYPE" },
+  { '[:find ?n :where [_ :person/age ?n] [(> #inst "2026-11-22" "2026-11-01")]]', '1:37: > cannot order #inst '
+    .. '"2026-11-22T00:00:00.000Z" and "2026-11-01" (an instant and a string): write #inst before the text, or convert '
+    .. "it with parse-instant", "TYPE" },
+  { "[:find ?n :where [_ :person/age ?n] [(> ?n :a)]]", "1:37: > cannot order 30 and :a (a long and a keyword): use = "
+    .. "or !=", "TYPE" },
   { "[:find 5 :where [_ :person/name ?name]]",
     "1:8: expected a variable such as ?x or an aggregate such as (count ?x), got 5; the whole of :find can also be "
       .. "[?x ...], [?x ?y] or ?x .", "SYNTAX" },

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Calls on long values. A call works off a batch in slices of about a MiB of arguments; here a batch has five of them at
--- least, and queries are interrupted before each.
+-- Calls on long values. A call works off a batch in slices of about a MiB of arguments; here a batch has at least five,
+-- and queries are interrupted before each.
 local rille = require "rille"
 local support = require "spec.support.init"
 

@@ -194,7 +194,7 @@ TEST(parse__says_where_and_what_is_wrong)
         { "SELECT * FROM people", RILLE_SYNTAX, "1:1: SELECT is not a query: expected [:find" },
         { ":find ?x :where [?x :a]", RILLE_SYNTAX, "1:1: :find is not a query" },
         { "[:find ?x :where [?x :a]] 5", RILLE_SYNTAX, "1:27: unexpected second value" },
-        { "[find ?x :where [?x :a]]", RILLE_SYNTAX, "1:2: a query must begin with a section" },
+        { "[find ?x :where [?x :a]]", RILLE_SYNTAX, "1:2: a section begins with a colon: write :find" },
         { "[:find ?x :where [[?x :a ?y] [?y :b]]]", RILLE_SYNTAX,
           "1:18: [[?x :a ?y] [?y :b]] is a vector of clauses, not a clause: remove the outer brackets, as in [?x :a "
           "?y]" },

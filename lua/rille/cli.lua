@@ -35,18 +35,24 @@ local function read_file(path)
 end
 
 -- What rille.connect or rille.db returned. A missing database gets the remedy of the command line, not that of Lua.
-local function must_open(options, value, message, code)
+local function must_open(url, options, value, message, code)
   if value then return value end
   if message:sub(-#check.CREATE) == check.CREATE then message = message:sub(1, -#check.CREATE - 1) end
   local remedy = ""
   if code == "NOTFOUND" and not options.branch and not options.create then
     remedy = usage.remedies[options.command] or usage.remedies.all
   end
+  local branches = code == "NOTFOUND" and options.branch and rille.branches(url)
+  if branches and branches[1] then
+    table.sort(branches)
+    remedy = ("; it has %s %s"):format(branches[2] and "the branches" or "only the branch",
+      table.concat(branches, ", "))
+  end
   stop(FAILED, "%s [%s]%s", message, code, remedy)
 end
 
 local function connect(url, options)
-  return must_open(options, rille.connect(url, { branch = options.branch, create = options.create }))
+  return must_open(url, options, rille.connect(url, { branch = options.branch, create = options.create }))
 end
 
 -- A number of more than four digits is a transaction id; fewer are a year.
@@ -62,7 +68,7 @@ end
 
 local function open_db(url, options)
   local point = options["as-of"] and point_of(options["as-of"])
-  local db = must_open(options, rille.db(url, { branch = options.branch }))
+  local db = must_open(url, options, rille.db(url, { branch = options.branch }))
   if point then
     local value, message, code = db:as_of(point)
     if value == nil then stop(FAILED, "--as-of %s: %s [%s]", options["as-of"], message, code) end

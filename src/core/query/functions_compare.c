@@ -109,6 +109,17 @@ static bool comparable(const ri_value *a, const ri_value *b)
     return a->type != RI_NIL && (a->type == b->type || (ri_type_is_number(a->type) && ri_type_is_number(b->type)));
 }
 
+/* What to do about two values that have no order. */
+static const char *order_remedy(const ri_value *a, const ri_value *b)
+{
+    const ri_value *other = a->type == RI_STRING ? b : a;
+    bool text = a->type == RI_STRING || b->type == RI_STRING;
+    return !text                            ? "use = or !="
+           : other->type == RI_INSTANT      ? "write #inst before the text, or convert it with parse-instant"
+           : ri_type_is_number(other->type) ? "convert the text with parse-long or parse-double"
+                                            : "use = or !=";
+}
+
 static bool same_text(const ri_value *a, const ri_value *b)
 {
     return a->len == b->len && (a->len == 0 || memcmp(a->as.p, b->as.p, a->len) == 0);
@@ -139,10 +150,10 @@ static int any_rows(relation rel, const ri_fn_call *in, unsigned at, uint8_t *ke
         if (!comparable(&va, &vb)) {
             char show_a[96];
             char show_b[96];
-            return ri_fail(
-                err, RILLE_TYPE, "%s cannot order %s and %s (%s %s and %s %s): use = or !=", relation_names[rel],
-                ri_value_show(show_a, sizeof show_a, &va), ri_value_show(show_b, sizeof show_b, &vb),
-                ri_type_article(va.type), ri_type_name(va.type), ri_type_article(vb.type), ri_type_name(vb.type));
+            return ri_fail(err, RILLE_TYPE, "%s cannot order %s and %s (%s %s and %s %s): %s", relation_names[rel],
+                           ri_value_show(show_a, sizeof show_a, &va), ri_value_show(show_b, sizeof show_b, &vb),
+                           ri_type_article(va.type), ri_type_name(va.type), ri_type_article(vb.type),
+                           ri_type_name(vb.type), order_remedy(&va, &vb));
         }
         keep[i] &= (uint8_t)holds(rel, ri_value_cmp(&va, &vb));
     }

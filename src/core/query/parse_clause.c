@@ -10,7 +10,7 @@
  * Limits: RI_QUERY_CLAUSES_MAX clauses, RI_QUERY_DEPTH_MAX deep, so that everything after the parser may recurse.
  */
 #include "functions.h"
-#include "parse.h"
+#include "parse_sections.h"
 
 #include <stdio.h>
 
@@ -22,6 +22,7 @@ static int parse_clause(ri_parser *parser, const ri_form *form, uint16_t source,
 static int fail_unknown(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
+    RI_TRY(ri_check_colon(parser, form));
     return ri_parse_fail(parser, RILLE_SYNTAX, form,
                          "%s is not a clause: expected [?e :attr ?v], [(predicate ?x)], [(function ?x) ?y], "
                          "(not ...), (or ...) or (rule ?x)",

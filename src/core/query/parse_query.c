@@ -130,7 +130,15 @@ static int parse_aggregate(ri_parser *parser, const ri_form *form, ri_find_elem 
 static int fail_find(const ri_parser *parser, const ri_form *form)
 {
     char show[RI_SHOW_SIZE];
+    const char *name = NULL;
+    RI_TRY(ri_check_colon(parser, form));
     if (ri_form_is(form, RI_SYMBOL) && memchr(".?_$", form->u.v.as.p[0], 4) == NULL) {
+        RI_TRY(ri_parse_name(parser, form, &name));
+        if (ri_agg_find(name) != NULL) {
+            return ri_parse_fail(parser, RILLE_SYNTAX, form,
+                                 "expected a variable such as ?%s or an aggregate such as (%s ?x), got symbol %s", name,
+                                 name, name);
+        }
         return ri_parse_fail(parser, RILLE_SYNTAX, form, "expected a variable such as ?%s, got symbol %s",
                              ri_form_show(show, form), show);
     }

@@ -51,6 +51,17 @@ static int begin_section(const ri_parser *parser, const ri_form *keyword, ri_sec
                          ri_form_show(show, keyword), ri_suggest_show(&suggest, ":", hint));
 }
 
+int ri_check_colon(const ri_parser *parser, const ri_form *form)
+{
+    for (int i = 0; i < RI_SECTION_COUNT; i++) {
+        if (ri_form_is_symbol(form, section_names[i])) {
+            return ri_parse_fail(parser, RILLE_SYNTAX, form, "a section begins with a colon: write :%s",
+                                 section_names[i]);
+        }
+    }
+    return 0;
+}
+
 static bool begins_section(const ri_form *form)
 {
     return ri_form_is(form, RI_KEYWORD) && !ri_form_is_keyword(form, "asc") && !ri_form_is_keyword(form, "desc");
@@ -61,6 +72,7 @@ static int cut_list(const ri_parser *parser, const ri_form *form, ri_sections *o
     ri_items items = ri_form_items(form);
     if (items.count == 0 || !begins_section(&items.p[0])) {
         char show[RI_SHOW_SIZE];
+        RI_TRY(items.count == 0 ? 0 : ri_check_colon(parser, &items.p[0]));
         return ri_parse_fail(parser, RILLE_SYNTAX, items.count == 0 ? form : &items.p[0],
                              "a query must begin with a section, such as [:find ?e :where ...], got %s",
                              ri_form_show(show, items.count == 0 ? form : &items.p[0]));

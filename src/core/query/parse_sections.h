@@ -28,6 +28,8 @@ typedef struct ri_sections {
 
 /* Cuts the form of a query, a vector, list or map, into its sections; :find is there. RILLE_SYNTAX */
 int ri_cut_sections(const ri_parser *parser, const ri_form *form, ri_sections *out);
+/* Is the form the name of a section without its colon? Then that is the error: RILLE_SYNTAX */
+int ri_check_colon(const ri_parser *parser, const ri_form *form);
 /* "X is not a query": RILLE_SYNTAX */
 int ri_fail_not_query(const ri_parser *parser, const ri_form *form);
 
