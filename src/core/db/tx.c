@@ -35,7 +35,7 @@ void ri_tx_release(ri_tx *tx)
         return;
     }
     ri_free(tx->items);
-    ri_free(tx->starts);
+    ri_free(tx->starts.at);
     ri_free(tx->unique);
     ri_free(tx->temps);
     ri_free(tx->names);

@@ -20,8 +20,6 @@
  */
 #include "tx_inside.h"
 
-#include <stdio.h>
-
 #define FEW_KEYS 16U /* up to so many keys are looked up without asking whether their attribute has datoms at all */
 
 typedef struct key_table {
@@ -57,53 +55,6 @@ uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word)
         return e != 0 ? e : TX_TEMP | root;
     }
     return word == TX_SELF ? r->t : word;
-}
-
-const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size)
-{
-    const ri_tx *tx = r->tx;
-    for (size_t i = 0; i < tx->name_count; i++) {
-        const tx_name *name = &tx->names[i];
-        if (ri_tx_entity_id(r, TX_TEMP | name->temp) != e || e == 0) {
-            continue;
-        }
-        if (name->name != NULL) {
-            (void)snprintf(out, size, "entity %llu (tempid \"%.*s\")", (unsigned long long)e,
-                           (int)(name->len < 60 ? name->len : 60), name->name);
-        } else {
-            (void)snprintf(out, size, "entity %llu (tempid %lld)", (unsigned long long)e, (long long)name->number);
-        }
-        return out;
-    }
-    const char *ident = ri_schema_ident_of(tx->schema, e);
-    if (ident != NULL) {
-        (void)snprintf(out, size, "entity %llu (:%.80s)", (unsigned long long)e, ident);
-    } else if (e == r->t) {
-        (void)snprintf(out, size, "the transaction (entity %llu)", (unsigned long long)e);
-    } else if (e != 0 && tx_is_fresh(r, e)) {
-        (void)snprintf(out, size, "a new entity");
-    } else {
-        (void)snprintf(out, size, "entity %llu", (unsigned long long)e);
-    }
-    return out;
-}
-
-const char *ri_tx_show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size)
-{
-    for (size_t i = 0; i < tx->name_count; i++) {
-        const tx_name *name = &tx->names[i];
-        if (ri_tx_temp_root((ri_tx *)tx, name->temp) != root) {
-            continue;
-        }
-        if (name->name != NULL) {
-            (void)snprintf(out, size, "tempid \"%.*s\"", (int)(name->len < 60 ? name->len : 60), name->name);
-        } else {
-            (void)snprintf(out, size, "tempid %lld", (long long)name->number);
-        }
-        return out;
-    }
-    (void)snprintf(out, size, "an entity map without :db/id");
-    return out;
 }
 
 static int upsert_conflict(tx_resolver *r, const tx_key *key, uint32_t root, uint64_t e)

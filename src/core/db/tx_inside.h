@@ -9,7 +9,7 @@
  *   tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
  *   tx_resolve.c   the steps in order, the schema, the result
- *   tx_items.c     which items an error is about
+ *   tx_items.c     entities and items in messages
  *
  * AN ENTITY IS A WORD: an id, or TX_TEMP | index of a tempid, or TX_SELF, the transaction. A lookup ref is a tempid
  * too, one that must turn out to exist. Values of type RI_REF hold such a word.
@@ -21,6 +21,7 @@
 #define RI_TX_INSIDE_H
 
 #include "tx.h"
+#include "tx_items.h"
 
 #define TX_TEMP (UINT64_C(1) << 62)
 #define TX_SELF (UINT64_C(1) << 63)
@@ -123,11 +124,8 @@ struct ri_tx {
     ri_bytemap by_made; /* ident -> index in made */
     uint64_t e_max;     /* largest id of a user's entity that is given by its number, or 0 */
     uint8_t self_names; /* by which names the transaction was named: a bit for each of ri_tx_self_names */
-    uint32_t *starts;   /* of each item of the transaction data, in order: how many operations came before it */
-    size_t start_count;
-    size_t start_cap;
-    bool has_meta; /* the last of them is the options' meta */
-    bool chained;  /* a unique attribute's value is a tempid, or it is said of a lookup ref */
+    tx_starts starts;   /* of the items of the transaction data */
+    bool chained;       /* a unique attribute's value is a tempid, or it is said of a lookup ref */
 };
 
 /* An attribute's slot, and back. */
@@ -156,18 +154,6 @@ typedef struct tx_key {
     bool lookup;
     bool asked; /* holder is known */
 } tx_key;
-
-/* What an error is about, for its message. */
-typedef struct tx_blame {
-    const tx_op *item; /* this one, or those: */
-    unsigned kinds;    /* of operations: a bit for each tx_kind; 0: nothing is blamed */
-    uint64_t word;     /* their entity */
-    uint32_t slot;
-    bool has_value; /* TX_ADD: of any entity, with this value */
-    ri_value v;
-} tx_blame;
-#define TX_BLAME_ANY 0xffU /* whatever has the word as its entity or as its value */
-#define TX_BLAME_BOTH_WAYS (1U << TX_ADD | 1U << TX_RETRACT | 1U << TX_RETRACT_ALL | 1U << TX_RETRACT_ENTITY)
 
 typedef struct tx_resolver {
     ri_tx *tx;
@@ -238,11 +224,6 @@ static inline tx_op tx_instant_op(const tx_resolver *r)
                     .v = ri_word(RI_INSTANT, (uint64_t)r->instant),
                     .code = TX_INSTANT_SLOT << TX_SLOT_SHIFT | TX_ADD };
 }
-/* "entity 12", "tempid \"x\"", "entity 12 (:color/red)" for messages. */
-/* "tempid "ann"" */
-const char *ri_tx_show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size);
-const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size);
-#define TX_SHOW_SIZE 160
 
 /* tx_sort.c */
 /* By (e, slot, v); scratch memory comes from the arena. */
@@ -259,12 +240,6 @@ int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count);
 int ri_tx_make_datoms(tx_resolver *r);
 /* The same straight from the items, which lie in the order of entities and retract none as a whole. */
 int ri_tx_make_datoms_in_order(tx_resolver *r);
-
-/* tx_items.c */
-/* The error that is set next, or was just set, is about operations of these kinds. v NULL: of the entity. */
-void ri_tx_blame(tx_resolver *r, unsigned kinds, uint64_t word, uint32_t slot, const ri_value *v);
-/* Puts the numbers of the blamed items before the message. */
-void ri_tx_name_items(tx_resolver *r);
 
 /* tx.c */
 #define RI_TX_SELF_NAME_COUNT 3U

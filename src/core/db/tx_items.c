@@ -1,14 +1,67 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which items of the transaction data an error is about. What resolving finds out is about entities, attributes and
- * values; the user wrote a list of items. Only when something failed the operations are looked through for those that say
- * it, so items cost no more than a number each.
+ * Messages of transactions: what they call entities, and which items of the transaction data they are about. What is
+ * found out in resolving is about entities, attributes and values; the user wrote a list of items. Only after a failure
+ * the operations are looked through for those that it is about, so an item costs no more than a number.
  */
+#include "tx_items.h"
+
 #include "tx_inside.h"
 
 #include <stdio.h>
 
 #define SHOWN_MAX 3U /* items named in a message */
+
+/* ---- entities ---- */
+
+const char *ri_tx_show_entity(const tx_resolver *r, uint64_t e, char *out, size_t size)
+{
+    const ri_tx *tx = r->tx;
+    for (size_t i = 0; i < tx->name_count; i++) {
+        const tx_name *name = &tx->names[i];
+        if (ri_tx_entity_id(r, TX_TEMP | name->temp) != e || e == 0) {
+            continue;
+        }
+        if (name->name != NULL) {
+            (void)snprintf(out, size, "entity %llu (tempid \"%.*s\")", (unsigned long long)e,
+                           (int)(name->len < 60 ? name->len : 60), name->name);
+        } else {
+            (void)snprintf(out, size, "entity %llu (tempid %lld)", (unsigned long long)e, (long long)name->number);
+        }
+        return out;
+    }
+    const char *ident = ri_schema_ident_of(tx->schema, e);
+    if (ident != NULL) {
+        (void)snprintf(out, size, "entity %llu (:%.80s)", (unsigned long long)e, ident);
+    } else if (e == r->t) {
+        (void)snprintf(out, size, "the transaction (entity %llu)", (unsigned long long)e);
+    } else if (e != 0 && tx_is_fresh(r, e)) {
+        (void)snprintf(out, size, "a new entity");
+    } else {
+        (void)snprintf(out, size, "entity %llu", (unsigned long long)e);
+    }
+    return out;
+}
+
+const char *ri_tx_show_temp(const ri_tx *tx, uint32_t root, char *out, size_t size)
+{
+    for (size_t i = 0; i < tx->name_count; i++) {
+        const tx_name *name = &tx->names[i];
+        if (ri_tx_temp_root((ri_tx *)tx, name->temp) != root) {
+            continue;
+        }
+        if (name->name != NULL) {
+            (void)snprintf(out, size, "tempid \"%.*s\"", (int)(name->len < 60 ? name->len : 60), name->name);
+        } else {
+            (void)snprintf(out, size, "tempid %lld", (long long)name->number);
+        }
+        return out;
+    }
+    (void)snprintf(out, size, "an entity map without :db/id");
+    return out;
+}
+
+/* ---- items ---- */
 
 void ri_tx_blame(tx_resolver *r, unsigned kinds, uint64_t word, uint32_t slot, const ri_value *v)
 {
@@ -20,11 +73,12 @@ void ri_tx_blame(tx_resolver *r, unsigned kinds, uint64_t word, uint32_t slot, c
 
 int ri_tx_begin_item(ri_tx *tx, bool meta, rille_err *err)
 {
-    if (!RI_GROW(&tx->starts, &tx->start_cap, tx->start_count + 1)) {
+    tx_starts *starts = &tx->starts;
+    if (!RI_GROW(&starts->at, &starts->cap, starts->count + 1)) {
         return ri_fail_nomem(err);
     }
-    tx->starts[tx->start_count++] = (uint32_t)tx->item_count;
-    tx->has_meta = meta;
+    starts->at[starts->count++] = (uint32_t)tx->item_count;
+    starts->has_meta = meta;
     return RILLE_OK;
 }
 
@@ -58,19 +112,19 @@ static bool is_blamed(const tx_resolver *r, const tx_op *op)
 }
 
 /* The number of the item, from 1; 0: it is of the options' meta. */
-static uint32_t item_of(const ri_tx *tx, size_t op)
+static uint32_t item_of(const tx_starts *starts, size_t op)
 {
     size_t low = 0;
-    size_t high = tx->start_count;
+    size_t high = starts->count;
     while (low < high) { /* the last one that starts at the operation or before */
         size_t mid = low + (high - low) / 2;
-        if (tx->starts[mid] <= op) {
+        if (starts->at[mid] <= op) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    return tx->has_meta && low == tx->start_count ? 0 : (uint32_t)low;
+    return starts->has_meta && low == starts->count ? 0 : (uint32_t)low;
 }
 
 typedef struct items {
@@ -84,7 +138,7 @@ static items find_items(const tx_resolver *r)
     const ri_tx *tx = r->tx;
     items out = { .count = 0 };
     for (size_t i = 0; i < tx->item_count && !out.more; i++) {
-        uint32_t number = is_blamed(r, &tx->items[i]) ? item_of(tx, i) : UINT32_MAX;
+        uint32_t number = is_blamed(r, &tx->items[i]) ? item_of(&tx->starts, i) : UINT32_MAX;
         if (number == UINT32_MAX || (out.count > 0 && out.shown[out.count - 1] == number)) {
             continue;
         }
@@ -110,7 +164,7 @@ static void blame_outer_lookup(tx_resolver *r)
 
 void ri_tx_name_items(tx_resolver *r)
 {
-    if ((r->blame.kinds == 0 && r->blame.item == NULL) || r->tx->start_count == 0) {
+    if ((r->blame.kinds == 0 && r->blame.item == NULL) || r->tx->starts.count == 0) {
         return;
     }
     items found = find_items(r);
