@@ -46,6 +46,12 @@ foreach(source IN LISTS fuzz_sources)
     endif()
 endforeach()
 
+# A program of many checks takes long to optimise, and most of its time is spent in the library.
+set(rille_test_options "")
+if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang" AND (RILLE_SANITIZE OR NOT CMAKE_BUILD_TYPE STREQUAL "Debug"))
+    set(rille_test_options -Og)
+endif()
+
 # Of one test that hangs. The slowest take a minute under AddressSanitizer, and machines may be many times slower.
 set(rille_test_seconds_max 2400)
 
@@ -56,6 +62,7 @@ if(RILLE_TESTS AND NOT RILLE_FUZZ)
         if(NOT name MATCHES "^test_([a-z]+)_")
             message(FATAL_ERROR "${source}: a test is named test_<layer>_<file>.c")
         endif()
+        set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${rille_test_options}") # after all others
         rille_program(${name} "${source}" ${CMAKE_MATCH_1})
         add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
         set_tests_properties(${name} PROPERTIES TIMEOUT ${rille_test_seconds_max})
