@@ -3,18 +3,16 @@
  * A head cut at every byte, or with sectors that were never written: exactly the transactions whose frames are whole
  * are visible, and the others leave no trace. Flipped bits are not taken for such an end.
  */
-#include "harness.h"
+#include "test_store_support.h"
 
 #include "../src/core/db/block.h"
 #include "../src/core/db/conn.h"
 
-#include <unistd.h>
-
 enum { BASE = 60, TAIL = 12, FLUSH_EVERY = 37, SECTOR = 512, HEAD_MAX = 65536 };
 
-static char dir[32];
-static char url[64];
-static char head_path[64];
+static test_dir dir;
+static char url[256];
+static char head_path[256];
 
 static void transact(rille_conn *conn, const char *text)
 {
@@ -87,17 +85,16 @@ static void check_keys(int last)
 
 static void make(size_t lens[TAIL])
 {
-    (void)snprintf(dir, sizeof dir, "/tmp/rille_torn_XXXXXX");
-    REQUIRE(mkdtemp(dir) != NULL);
-    (void)snprintf(url, sizeof url, "file:%s/db", dir);
-    (void)snprintf(head_path, sizeof head_path, "%s/db/heads/main", dir);
+    dir = test_dir_fast();
+    (void)snprintf(url, sizeof url, "file:%s/db", dir.path);
+    (void)snprintf(head_path, sizeof head_path, "%s/db/heads/main", dir.path);
     fill(lens);
 }
 
 static void drop(void)
 {
     CHECK_RC(ri_database_drop(url, &test_err), 0);
-    (void)rmdir(dir);
+    test_dir_remove(dir.path);
 }
 
 TEST(torn__a_head_cut_at_every_byte_shows_the_whole_transactions)
