@@ -162,6 +162,7 @@ describe("errors", function()
         return rille.bigint()
       end,
       ["nil is not a point in time"] = function() return db:as_of() end,
+      ["-1 is not a point in time"] = function() return db:as_of(-1) end,
       ["entid: expected an ident or a lookup ref"] = function() return db:entid() end,
       ["supply: expected a string of bytes"] = function() return op:supply(1) end,
       ["supply: this operation wants nothing now"] = function() return op:supply(7, "x") end,

@@ -260,6 +260,21 @@ describe("errors that are found after reading", function()
     end
   end)
 
+  it("know what nil was meant for", function()
+    local function says(text, data)
+      for _, given in ipairs { data, assert(rille.edn.decode(data)) } do
+        local _, message, code = conn:transact(given)
+        assert.equal("TYPE", code, data)
+        assert.equal("transaction data, item 1: " .. text, message)
+      end
+    end
+    says("attribute :ls: nil is a nil, expected a long: to retract all values, leave the value out",
+      "[[:db/retract [:id 1] :ls nil]]")
+    says("attribute :up: nil is a nil, expected a ref: to retract all values, leave the value out",
+      "[[:db/retract [:id 1] :up nil]]")
+    says("lookup ref [:id nil]: nil is not a value", "[{:db/id [:id nil] :l 5}]")
+  end)
+
   it("name the meta of a transaction", function()
     local function message_of(data, meta) return (select(2, conn:transact(data, { meta = meta }))) end
     assert.matches("^meta: attribute :name is unique", message_of({ { id = 4 } }, { name = "one" }))

@@ -38,6 +38,8 @@ local QUERIES = {
     .. "it with parse-instant", "TYPE" },
   { "[:find ?n :where [_ :person/age ?n] [(> ?n :a)]]", "1:37: > cannot order 30 and :a (a long and a keyword): use = "
     .. "or !=", "TYPE" },
+  { "[:find ?n :where [_ :person/name ?n] [(inc ?x) ?x]]", "1:38: [(inc ?x) ?x] needs variable ?x, but no clause binds "
+    .. "it" .. UNBOUND },
   { "[:find 5 :where [_ :person/name ?name]]",
     "1:8: expected a variable such as ?x or an aggregate such as (count ?x), got 5; the whole of :find can also be "
       .. "[?x ...], [?x ?y] or ?x .", "SYNTAX" },

@@ -77,10 +77,12 @@ static int db_as_of(lua_State *L)
                         text);
     }
     if (!rl_read_int64(L, state, 2, &t) || t < 0) {
+        bool number = lua_type(L, 2) == LUA_TNUMBER;
+        lua_pushvalue(L, 2);
         return rl_error(L,
                         "%s%s is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
                         "transaction id or a commit id",
-                        RL_GOT(L, 2));
+                        number ? "" : rl_article(L, 2), number ? lua_tostring(L, -1) : rl_typename(L, 2));
     }
     return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
 }

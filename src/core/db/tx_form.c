@@ -261,6 +261,9 @@ static int lookup_of(filler *f, const ri_form *form, ri_ent *out)
     }
     ri_value v;
     bool copy;
+    if (ri_form_is(value, RI_NIL)) {
+        return ri_fail(f->err, RILLE_TYPE, "lookup ref [:%s nil]: nil is not a value", attr->ident);
+    }
     RI_TRY(ri_tx_form_value(f, attr, value, &v, &copy));
     return ri_tx_lookup(f->tx, attr, &v, out, f->err);
 }

@@ -154,6 +154,11 @@ static int fill_retract(filler *f, ri_ent e, const ri_attr *attr, const ri_form 
     }
     ri_value v;
     bool copy;
+    if (nil) {
+        return ri_fail(f->err, RILLE_TYPE,
+                       "attribute :%s: nil is a nil, expected %s %s: to retract all values, leave the value out",
+                       attr->ident, ri_type_article(attr->type), ri_type_name(attr->type));
+    }
     RI_TRY(ri_tx_form_value(f, attr, form, &v, &copy));
     return ri_tx_retract(f->tx, e, attr, &v, f->err);
 }

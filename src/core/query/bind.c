@@ -442,8 +442,10 @@ static int fail_blocked(const ri_bind_scope *scope, const ri_clause *body, uint1
     bool comes = false;
     ri_varset coming = *bound;
     for (uint16_t i = 0; i < count; i++) {
-        ri_varset_union(&coming, &list[i].provides);
-        comes = comes || ri_varset_has(&list[i].provides, ri_varset_first(&wants));
+        if (i != at) {
+            ri_varset_union(&coming, &list[i].provides);
+            comes = comes || ri_varset_has(&list[i].provides, ri_varset_first(&wants));
+        }
     }
     char show[80];
     show_clause(scope, &body[at], show);

@@ -59,7 +59,7 @@ static int aggregate_count(const rille_op *op, const ri_find_elem *elem, ri_valu
     *n = elem->arg_var == RI_NO_VAR ? elem->arg : op->scope.fixed[elem->arg_var];
     if (elem->arg_var != RI_NO_VAR && (n->type != RI_LONG || n->as.i < 1 || n->as.i > INT32_MAX)) {
         char shown[96];
-        return ri_fail(err, RILLE_INPUT, "input %s is %s, but aggregate %s expects a count of 1 or more",
+        return ri_fail(err, RILLE_INPUT, "input %s is %s, but aggregate %s expects an integer of 1 or more",
                        op->query->var_names[elem->arg_var], ri_value_show(shown, sizeof shown, n), elem->agg);
     }
     return 0;
