@@ -72,6 +72,17 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
 ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_matcher *m,
                              ri_access access);
 
+/* From which ends of an attribute's values rows are read, and how many of them :find needs from each. */
+typedef struct ri_ends {
+    ri_var var; /* the values */
+    unsigned count;
+    bool high[2];
+    uint64_t need[2];
+} ri_ends;
+/* The scan that stops when :find has these rows; input: one row. */
+ri_stage *ri_ends_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_matcher *m,
+                            const ri_ends *ends);
+
 /* The key variable of the probe nearest to the start of a chain, or RI_NO_VAR. */
 ri_var ri_first_probe_var(const ri_stage *last);
 /* Sorts keys, taking rows along; the arrays may be swapped with the other two. (order.c) */

@@ -49,7 +49,10 @@ typedef struct ri_plan_input {
     double rows;     /* estimate of what comes in */
     bool one_row;    /* what comes in is exactly one row */
     bool origin;
+    bool whole; /* the body of the query itself */
     unsigned depth;
+    const ri_clause *first; /* the clause to begin with, whatever it costs; NULL: any */
+    const ri_ends *ends;    /* from which its values are read; NULL: all are */
 } ri_plan_input;
 
 /* What is bound: columns, and variables that are constants. */
@@ -67,6 +70,9 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
                    uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err);
 /* Both. */
 int ri_plan_body(rille_op *op, const ri_plan_input *in, ri_stage **last, rille_err *err);
+/* Orders the body of the query, which may begin with a scan from an end (plan_ends.c): then in->first and in->ends are
+ * set. Arrays as for ri_plan_order. */
+int ri_plan_query_order(rille_op *op, ri_plan_input *in, uint16_t *order, double *est, rille_err *err);
 /* Appends a stage for numbers of several forms among the variables that are bound now and were not before. */
 int ri_plan_forms(rille_op *op, const ri_plan_input *in, const ri_varset *before, const ri_varset *after,
                   ri_stage **last, rille_err *err);
@@ -100,6 +106,8 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err);
 void ri_find_release(ri_find *find);
 /* RILLE_ROWS: op->rows, op->row_count. */
 int ri_find_next(ri_find *find, rille_err *err);
+/* How many rows it has taken in: distinct ones. */
+uint64_t ri_find_taken(const ri_find *find);
 void ri_find_live(const rille_op *op, ri_varset *live);
 
 /* ---- the operation ---- */

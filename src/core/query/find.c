@@ -25,6 +25,11 @@ void ri_find_live(const rille_op *op, ri_varset *live)
     }
 }
 
+uint64_t ri_find_taken(const ri_find *find)
+{
+    return find->taken;
+}
+
 /* ---- making one ---- */
 
 static bool find_arrays(ri_find *find, ri_arena *arena)
@@ -224,6 +229,7 @@ static int take_batch(ri_find *find, const ri_batch *batch, rille_err *err)
         from = find->set->count;
         RI_TRY(ri_table_add(find->set, find->cols, batch->count, &find->count, err));
     }
+    find->taken += find->count;
     for (uint16_t i = 0; i < find->col_count; i++) {
         find->slices[i] = find->set != NULL ? ri_vec_from(&find->set->cols[i], from) : *find->cols[i];
     }

@@ -40,6 +40,7 @@ struct ri_find {
     uint32_t *order;    /* sorted rows of result */
     size_t order_bytes; /* of it, and of its double while it is made */
     uint32_t count;     /* rows in slices */
+    uint64_t taken;     /* rows of all batches so far: distinct ones */
     bool begun;         /* a unit of work was begun and is not done */
     uint32_t part;      /* of them, are being given; 0: none yet */
     uint16_t unstubbed; /* elements of the part that are done */

@@ -89,11 +89,12 @@ static bool range_pays(const build *b, const ri_pattern *p, unsigned ends)
 
 static void set_range(const build *b, const ri_pattern *p, ri_matcher *m)
 {
+    bool from_end = b->in->ends != NULL && b->clause == b->in->first;
     if (p->range == NULL || m->bound[RI_POS_E] != RI_NO_VAR || m->bound[RI_POS_V] != RI_NO_VAR) {
         return;
     }
     unsigned ends = ri_range_bound_ends(p->range, &b->bound);
-    if ((ends != 0 || p->range->clause_count > 0) && range_pays(b, p, ends)) {
+    if ((ends != 0 || p->range->clause_count > 0) && (from_end || range_pays(b, p, ends))) {
         m->range = p->range;
         m->range_ends = ends;
     }
@@ -282,7 +283,9 @@ static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
         stage = ri_none_stage_new(b->op, b->in->scope, *last);
         break;
     case RI_ACCESS_SCAN:
-        stage = ri_scan_stage_new(b->op, b->in->scope, *last, &m);
+        stage = b->in->ends != NULL && b->clause == b->in->first
+                    ? ri_ends_stage_new(b->op, b->in->scope, *last, &m, b->in->ends)
+                    : ri_scan_stage_new(b->op, b->in->scope, *last, &m);
         break;
     case RI_ACCESS_HASH:
         stage = hash_stage(b, p, &m, *last);
@@ -501,14 +504,16 @@ int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order,
     return 0;
 }
 
-int ri_plan_body(rille_op *op, const ri_plan_input *in, ri_stage **last, rille_err *err)
+int ri_plan_body(rille_op *op, const ri_plan_input *given, ri_stage **last, rille_err *err)
 {
+    ri_plan_input planned = *given;
+    ri_plan_input *in = &planned;
     uint16_t *order = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *order);
     double *est = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *est);
     if (order == NULL || est == NULL) {
         return ri_fail_nomem(err);
     }
-    RI_TRY(ri_plan_order(op, in, order, est, err));
+    RI_TRY(in->whole ? ri_plan_query_order(op, in, order, est, err) : ri_plan_order(op, in, order, est, err));
     ri_varset bound = in->bound;
     return ri_plan_stages(op, in, order, est, 0, in->count, &bound, last, err);
 }

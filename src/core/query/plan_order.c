@@ -255,6 +255,9 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
         RI_TRY(ri_check(op, err));
         find_waits(op, in, done, &bound, waits);
         uint16_t next = next_written(in, &w, done);
+        if (in->first != NULL && at == 0) {
+            best = (choice){ (uint16_t)(in->first - in->clauses), 0, true, true };
+        }
         for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
             for (uint16_t i = 0; i < in->count; i++) {
                 if (!done[i] && waits[i] == (all == 1) && (!w.may_fail[i] || i == next)) {

@@ -31,6 +31,14 @@ static void lower_high(ri_cuts *cuts, const ri_value *v, bool after)
     }
 }
 
+void ri_cuts_meet(ri_cuts *cuts, const ri_cut *cut, bool low)
+{
+    if (cut->set) {
+        (low ? raise_low : lower_high)(cuts, &cut->v, cut->after);
+    }
+    cuts->empty = cuts->empty || (cuts->low.set && cuts->high.set && cmp_cuts(&cuts->low, &cuts->high) >= 0);
+}
+
 /* Before the first text that is greater than all that begin with these bytes. */
 static int lower_to_prefix(ri_cuts *cuts, ri_type type, const uint8_t *p, size_t len, ri_arena *arena, rille_err *err)
 {

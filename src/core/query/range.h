@@ -51,6 +51,8 @@ int ri_plan_ranges(rille_op *op, rille_err *err);
  * v. 0 or RILLE_NOMEM. */
 int ri_cuts_narrow(ri_cuts *cuts, const ri_attr *attr, ri_relation relation, const ri_value *v, ri_arena *arena,
                    rille_err *err);
+/* Narrows them by a cut, as the lower one or as the upper one. */
+void ri_cuts_meet(ri_cuts *cuts, const ri_cut *cut, bool low);
 /* The cuts as bounds of the order that has them. */
 void ri_cuts_bounds(const ri_cuts *cuts, const ri_attr *attr, ri_order *order, ri_bound *from, ri_bound *to);
 /* The ends whose variables are bound, a bit each. range NULL: none. */

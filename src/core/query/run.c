@@ -100,7 +100,8 @@ static int make_plan(rille_op *op, rille_err *err)
                          .clauses = op->query->where,
                          .count = op->query->where_count,
                          .rows = op->in_rows,
-                         .one_row = op->in_col_count == 0 };
+                         .one_row = op->in_col_count == 0,
+                         .whole = true };
     for (uint16_t i = 0; i < op->in_col_count; i++) {
         ri_varset_add(&in.bound, op->in_cols[i].var);
     }
