@@ -7,37 +7,8 @@
 #ifndef RI_DB_H
 #define RI_DB_H
 
-#include "../tree/tree.h"
+#include "base.h"
 #include "novelty.h"
-
-/* A decoded base record (head.h). Immutable. */
-typedef struct ri_base {
-    ri_refs refs;
-    uint8_t db_id[16];
-    ri_tree tree[RI_ORDER_COUNT];
-    uint64_t t; /* newest transaction in the trees */
-    int64_t instant;
-    uint8_t commit[RI_HASH_SIZE];
-    uint64_t next_e; /* counters after t */
-    uint64_t next_attr;
-    bool keep_history;
-    bool read_flexible;
-    struct ri_region { /* where branches lie together (hints): of the newest flush, and of the newest one that gathered
-                          all */
-        uint8_t pack[RI_HASH_SIZE];
-        uint64_t offset;
-        uint64_t len;
-    } regions[2];
-    uint32_t region_count;
-    struct ri_segment { /* spilled transaction blocks since t, oldest first */
-        uint8_t addr[RI_HASH_SIZE];
-        uint64_t t_last;
-    } * segments;
-    uint32_t segment_count;
-    uint8_t *schema_bytes; /* ri_schema_write of the schema at t, inline or from its blob */
-    size_t schema_len;
-    uint8_t schema_addr[RI_HASH_SIZE]; /* zero: inline */
-} ri_base;
 
 typedef struct rille_db {
     ri_refs refs;
