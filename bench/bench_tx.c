@@ -103,7 +103,7 @@ static void bulk(rille_db *db, const char *name, shape how, uint64_t count, int6
         double filled = bench_now();
         resolve(tx, &result);
         double resolved = bench_now();
-        ri_block_commit_id(result.block);
+        ri_block_chain(result.block, db->commit);
         double hashed = bench_now();
         datoms = result.block->count;
         bench_add(&filling, (filled - start) * 1e9 / (double)items);

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     ri_base *base;
     ri_buf body = { 0 };
     if (ri_base_new_empty(id, true, true, &base, NULL) == 0) {
-        ri_base_write(base, true, &body);
+        ri_base_write(base, false, &body);
         ri_buf_clear(&cell);
         ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
         ri_frame_write(&cell, RI_FRAME_TX, bytes, len);

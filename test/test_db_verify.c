@@ -64,7 +64,7 @@ static void forge(rille_conn *conn, const ri_order *orders, size_t order_count, 
     }
     ri_buf body = { 0 };
     ri_buf cell = { 0 };
-    ri_base_write(base, true, &body);
+    ri_base_write(base, false, &body);
     ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
     rille_head_swap swap = { .branch = "main", .expected = conn->seen.revision, .cell = cell.p, .cell_len = cell.len };
     rille_revision revision;

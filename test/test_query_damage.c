@@ -213,7 +213,7 @@ static void make_branch(maker *m, rille_conn *conn, rille_db *db, damage kind, c
     ri_tree before = db->base->tree[m->order];
     db->base->tree[m->order] = make_tree(m, kind);
     REQUIRE_RC(ri_writer_seal(m->writer, &test_err), 0);
-    ri_base_write(db->base, true, &body);
+    ri_base_write(db->base, false, &body);
     ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
     db->base->tree[m->order] = before;
     (void)ri_store_head_read(store, name, &old, &none);

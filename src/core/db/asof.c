@@ -5,6 +5,7 @@
  */
 #include "conn.h"
 #include "flush.h"
+#include "meta.h"
 
 #include <string.h>
 
@@ -42,7 +43,7 @@ static int commit_of(const rille_db *db, uint64_t t, uint8_t out[RI_HASH_SIZE], 
     ri_arena arena = { 0 };
     ri_datom d;
     int rc = find_datom(db, RI_META, &cut, false, &arena, &d, err);
-    if (rc == 0 && (d.a != RI_A_META_TX || d.e != t || d.v.len != RI_META_KEY_SIZE)) {
+    if (rc == 0 && (d.a != RI_A_META_TX || d.e != t || d.v.len < RI_META_KEY_SIZE)) {
         rc = RILLE_DONE;
     }
     if (rc == 0) {
@@ -87,6 +88,7 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
 typedef struct replay {
     rille_db *db;
     ri_block *open; /* datoms of one transaction, still growing */
+    ri_meta_walk commits;
 } replay;
 
 static int replay_close(replay *r, rille_err *err)
@@ -94,8 +96,8 @@ static int replay_close(replay *r, rille_err *err)
     int rc = 0;
     if (r->open != NULL) {
         r->open->instant = ri_block_find_instant(r->open, r->db->instant);
-        ri_block_chain(r->open, r->db->t > 0 ? r->db->commit : NULL);
-        rc = ri_db_replay(r->db, r->open, err);
+        rc = ri_meta_take_commit(&r->commits, r->open, err);
+        rc = rc == 0 ? ri_db_replay(r->db, r->open, err) : rc;
         ri_block_release(r->open);
         r->open = NULL;
     }
@@ -104,6 +106,9 @@ static int replay_close(replay *r, rille_err *err)
 
 static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
 {
+    if (d->a == RI_A_LOG_PARENT) {
+        return 0;
+    }
     if (r->open != NULL && r->open->t != d->t) {
         RI_TRY(replay_close(r, err));
     }
@@ -157,8 +162,6 @@ static int replay_log(const rille_db *source, uint64_t after, uint64_t until, re
     if (rc == 0 || rc == RILLE_DONE) {
         rc = replay_close(r, err);
     }
-    ri_block_release(r->open);
-    r->open = NULL;
     return rc;
 }
 
@@ -174,8 +177,11 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
     rille_db *past = NULL;
     int rc = ri_db_of_base(db->store, db->branch, base, NULL, &past, err);
     if (rc == 0) {
-        replay r = { past, NULL };
-        rc = replay_log(db, base->t, t, &r, err);
+        replay r = { .db = past };
+        rc = ri_meta_walk_start(&r.commits, db, RI_A_META_TX, base->t + 1, err);
+        rc = rc == 0 ? replay_log(db, base->t, t, &r, err) : rc;
+        ri_block_release(r.open);
+        ri_meta_walk_deinit(&r.commits);
     }
     ri_base_release(base);
     if (rc != 0) {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { FLAG_HISTORY = 1, FLAG_READ = 2 };
+enum { FLAG_HISTORY = 1, FLAG_READ = 2, FLAG_TAG = 4 };
 
 #define REGIONS_MAX 2U
 #define PACKS_MAX (RI_ORDER_COUNT + REGIONS_MAX)
@@ -48,6 +48,7 @@ int ri_base_new_empty(const uint8_t db_id[16], bool keep_history, bool read_flex
     int rc = base == NULL ? ri_fail_nomem(err) : ri_schema_bootstrap(read_flexible, &schema, err);
     if (rc == 0) {
         memcpy(base->db_id, db_id, 16);
+        base->format = RI_FORMAT_VERSION;
         base->keep_history = keep_history;
         base->read_flexible = read_flexible;
         base->next_e = RI_EID_USER;
@@ -96,7 +97,24 @@ static void write_tree(const ri_tree *tree, unsigned pack, ri_buf *out)
     }
 }
 
-void ri_base_write(const ri_base *base, bool with_segments, ri_buf *out)
+static void write_segments(const ri_base *base, ri_buf *out)
+{
+    ri_buf_put_varint(out, base->segment_count);
+    for (uint32_t i = 0; i < base->segment_count; i++) {
+        ri_buf_put(out, base->segments[i].addr, RI_HASH_SIZE);
+        ri_buf_put_varint(out, base->segments[i].t_last);
+        ri_buf_put_varint(out, base->segments[i].packed ? 1 : 0);
+    }
+}
+
+static void write_blob_addr(const uint8_t addr[RI_HASH_SIZE], ri_buf *out)
+{
+    bool is_there = !ri_addr_is_zero(addr);
+    ri_buf_put_u8(out, is_there ? 1 : 0);
+    ri_buf_put(out, addr, is_there ? RI_HASH_SIZE : 0);
+}
+
+void ri_base_write(const ri_base *base, bool retained, ri_buf *out)
 {
     uint8_t packs[PACKS_MAX][RI_HASH_SIZE];
     unsigned index[PACKS_MAX];
@@ -108,13 +126,15 @@ void ri_base_write(const ri_base *base, bool with_segments, ri_buf *out)
         index[RI_ORDER_COUNT + i] = pack_index(packs, &pack_count, base->regions[i].pack);
     }
     ri_buf_put_u8(out, RI_FORMAT_VERSION);
-    ri_buf_put_u8(out, (uint8_t)((base->keep_history ? FLAG_HISTORY : 0) | (base->read_flexible ? FLAG_READ : 0)));
+    ri_buf_put_u8(out, (uint8_t)((base->keep_history ? FLAG_HISTORY : 0) | (base->read_flexible ? FLAG_READ : 0) |
+                                 (base->is_tag ? FLAG_TAG : 0)));
     ri_buf_put(out, base->db_id, 16);
     ri_buf_put_varint(out, base->t);
     ri_buf_put_varint(out, ri_zigzag(base->instant));
     ri_buf_put(out, base->commit, RI_HASH_SIZE);
     ri_buf_put_varint(out, base->next_e);
     ri_buf_put_varint(out, base->next_attr);
+    ri_buf_put_varint(out, base->epoch);
     ri_buf_put_varint(out, pack_count);
     ri_buf_put(out, packs, (size_t)pack_count * RI_HASH_SIZE);
     for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
@@ -126,19 +146,23 @@ void ri_base_write(const ri_base *base, bool with_segments, ri_buf *out)
         ri_buf_put_varint(out, base->regions[i].offset);
         ri_buf_put_varint(out, base->regions[i].len);
     }
-    ri_buf_put_varint(out, with_segments ? base->segment_count : 0);
-    for (uint32_t i = 0; with_segments && i < base->segment_count; i++) {
-        ri_buf_put(out, base->segments[i].addr, RI_HASH_SIZE);
-        ri_buf_put_varint(out, base->segments[i].t_last);
+    if (retained) {
         ri_buf_put_varint(out, 0);
+    } else {
+        write_segments(base, out);
     }
     if (!ri_addr_is_zero(base->schema_addr)) {
-        ri_buf_put_u8(out, 1);
-        ri_buf_put(out, base->schema_addr, RI_HASH_SIZE);
+        write_blob_addr(base->schema_addr, out);
     } else {
         ri_buf_put_u8(out, 0);
         ri_buf_put_block(out, base->schema_bytes, base->schema_len);
     }
+    if (retained) {
+        ri_buf_put_u8(out, 0);
+    } else {
+        write_blob_addr(base->attempts_addr, out);
+    }
+    ri_buf_put_varint(out, 0); /* hints */
 }
 
 /* ---- reading ---- */
@@ -197,7 +221,7 @@ static int read_segments(ri_reader *in, ri_base *base, rille_err *err)
     for (uint32_t i = 0; i < base->segment_count; i++) {
         read_hash(in, base->segments[i].addr);
         base->segments[i].t_last = ri_read_varint(in);
-        in->bad = ri_read_varint(in) != 0 || in->bad;
+        base->segments[i].packed = ri_read_varint_max(in, base->format > 1 ? 1 : 0) == 1;
     }
     return 0;
 }
@@ -223,18 +247,41 @@ static int read_schema(ri_reader *in, ri_base *base, rille_err *err)
     return 0;
 }
 
-static int read_body(ri_reader *in, ri_base *base, rille_err *err)
+/* What format 2 has behind the schema. */
+static void read_additions(ri_reader *in, ri_base *base)
 {
-    uint8_t version = ri_read_u8(in);
-    if (!in->bad && version != RI_FORMAT_VERSION) {
-        return ri_fail(
-            err, RILLE_FORMAT,
-            "the database has format version %u, but this version of rille supports %u: use a newer version of rille",
-            version, RI_FORMAT_VERSION);
+    uint8_t has_attempts = ri_read_u8(in);
+    if (has_attempts == 1) {
+        read_hash(in, base->attempts_addr);
     }
+    in->bad = has_attempts > 1 || in->bad;
+    uint64_t hints = ri_read_varint_max(in, ri_reader_left(in));
+    for (uint64_t i = 0; i < hints && !in->bad; i++) {
+        (void)ri_read_varint(in);
+        (void)ri_read_bytes(in, (size_t)ri_read_varint_max(in, ri_reader_left(in)));
+    }
+}
+
+static int read_version(ri_reader *in, ri_base *base, rille_err *err)
+{
+    base->format = ri_read_u8(in);
     uint8_t flags = ri_read_u8(in);
+    uint8_t known = base->format == 1 ? FLAG_HISTORY | FLAG_READ : FLAG_HISTORY | FLAG_READ | FLAG_TAG;
+    if (!in->bad && (base->format == 0 || base->format > RI_FORMAT_VERSION || (flags & ~known) != 0)) {
+        return ri_fail(err, RILLE_FORMAT,
+                       "the database has format version %u%s, but this version of rille supports %u: use a newer "
+                       "version of rille",
+                       base->format, base->format == RI_FORMAT_VERSION ? " with additions" : "", RI_FORMAT_VERSION);
+    }
     base->keep_history = (flags & FLAG_HISTORY) != 0;
     base->read_flexible = (flags & FLAG_READ) != 0;
+    base->is_tag = (flags & FLAG_TAG) != 0;
+    return 0;
+}
+
+static int read_body(ri_reader *in, ri_base *base, rille_err *err)
+{
+    RI_TRY(read_version(in, base, err));
     const uint8_t *id = ri_read_bytes(in, 16);
     if (id != NULL) {
         memcpy(base->db_id, id, 16);
@@ -244,9 +291,13 @@ static int read_body(ri_reader *in, ri_base *base, rille_err *err)
     read_hash(in, base->commit);
     base->next_e = ri_read_varint_max(in, RI_EID_MAX);
     base->next_attr = ri_read_varint_max(in, RI_EID_USER);
+    base->epoch = base->format > 1 ? ri_read_varint(in) : 0;
     read_trees(in, base);
     RI_TRY(read_segments(in, base, err));
     RI_TRY(read_schema(in, base, err));
+    if (base->format > 1) {
+        read_additions(in, base);
+    }
     if (in->bad || ri_reader_left(in) != 0) {
         return ri_fail(err, RILLE_CORRUPT,
                        "the base record of the branch head is corrupt: restore the head from a backup");
@@ -269,4 +320,14 @@ int ri_base_read(const uint8_t *body, size_t len, ri_base **out, rille_err *err)
     }
     *out = base;
     return 0;
+}
+
+int ri_base_copy(const ri_base *base, ri_base **out, rille_err *err)
+{
+    ri_buf body = { 0 };
+    *out = NULL;
+    ri_base_write(base, false, &body);
+    int rc = body.failed ? ri_fail_nomem(err) : ri_base_read(body.p, body.len, out, err);
+    ri_buf_deinit(&body);
+    return rc;
 }

@@ -6,12 +6,12 @@
 
 #include <string.h>
 
-#define ROWS_A_LEAF 1024U
 #define SECTOR 512U /* the least that any storage writes at once */
 #define FRAMES_TRIED_MAX 16U
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
 
-static const char commit_tag[] = "rille commit 1";
+static const char commit_tag[] = "rille commit 2";
+static const char commit_tag_1[] = "rille commit 1";
 
 ri_block *ri_block_retain(ri_block *block)
 {
@@ -32,6 +32,7 @@ void ri_block_release(ri_block *block)
             ri_object_release(&block->blobs[i].blob->object);
         }
         ri_arena_deinit(&block->arena);
+        ri_block_release(block->owner); /* nearly always another block still reaches it by prev */
         ri_free(block);
         block = prev;
     }
@@ -48,23 +49,21 @@ ri_block *ri_block_new(void)
 
 /* ---- commit id ---- */
 
-void ri_block_commit_id(ri_block *block)
+uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
 {
-    ri_blake2b_state state;
-    ri_blake2b_init(&state);
+    block->merged = ri_arena_array(&block->arena, count, RI_HASH_SIZE);
+    block->merged_count = block->merged == NULL ? 0 : count;
+    return block->merged;
+}
+
+static void hash_datoms(const ri_block *block, ri_blake2b_state *state)
+{
     uint8_t chunk[512];
-    size_t used = sizeof commit_tag;
-    memcpy(chunk, commit_tag, sizeof commit_tag);
-    chunk[used++] = block->parent_count;
-    ri_blake2b_update(&state, chunk, used);
-    ri_blake2b_update(&state, block->parents, (size_t)block->parent_count * RI_HASH_SIZE);
-    ri_store_u64(chunk, block->t);
-    ri_blake2b_update(&state, chunk, 8);
-    used = 0;
+    size_t used = 0;
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
         if (used > sizeof chunk - 40) {
-            ri_blake2b_update(&state, chunk, used);
+            ri_blake2b_update(state, chunk, used);
             used = 0;
         }
         ri_store_u64(chunk + used, d->e);
@@ -77,22 +76,82 @@ void ri_block_commit_id(ri_block *block)
             used += 8;
         } else {
             used += ri_put_varint(chunk + used, d->v.len);
-            ri_blake2b_update(&state, chunk, used);
+            ri_blake2b_update(state, chunk, used);
             used = 0;
-            ri_blake2b_update(&state, d->v.as.p, d->v.len);
+            ri_blake2b_update(state, d->v.as.p, d->v.len);
         }
     }
+    ri_blake2b_update(state, chunk, used);
+}
+
+void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE])
+{
+    ri_blake2b_state state;
+    ri_blake2b_init(&state);
+    hash_datoms(block, &state);
+    ri_blake2b_final(&state, out);
+}
+
+/* digest NULL: the rule of format 1. */
+static void commit_id(const ri_block *block, const uint8_t *digest, uint8_t out[RI_HASH_SIZE])
+{
+    ri_blake2b_state state;
+    uint8_t chunk[sizeof commit_tag + 1 + RI_HASH_SIZE];
+    size_t used = sizeof commit_tag;
+    ri_blake2b_init(&state);
+    memcpy(chunk, digest != NULL ? commit_tag : commit_tag_1, sizeof commit_tag);
+    chunk[used++] = (uint8_t)(block->merged_count + (block->has_parent ? 1U : 0U));
+    if (block->has_parent) {
+        memcpy(chunk + used, block->parent, RI_HASH_SIZE);
+        used += RI_HASH_SIZE;
+    }
     ri_blake2b_update(&state, chunk, used);
-    ri_blake2b_final(&state, block->commit);
+    if (block->merged_count > 0) {
+        ri_blake2b_update(&state, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+    }
+    ri_store_u64(chunk, block->t);
+    ri_blake2b_update(&state, chunk, 8);
+    if (digest != NULL) {
+        ri_blake2b_update(&state, digest, RI_HASH_SIZE);
+    } else {
+        hash_datoms(block, &state);
+    }
+    ri_blake2b_final(&state, out);
 }
 
 void ri_block_chain(ri_block *block, const uint8_t *parent)
 {
-    block->parent_count = parent != NULL ? 1 : 0;
+    uint8_t digest[RI_HASH_SIZE];
+    block->has_parent = parent != NULL;
     if (parent != NULL) {
-        memcpy(block->parents[0], parent, RI_HASH_SIZE);
+        memcpy(block->parent, parent, RI_HASH_SIZE);
     }
-    ri_block_commit_id(block);
+    ri_block_digest(block, digest);
+    commit_id(block, digest, block->commit);
+}
+
+static bool is_commit_1(const ri_block *block, const uint8_t id[RI_HASH_SIZE])
+{
+    uint8_t own[RI_HASH_SIZE];
+    commit_id(block, NULL, own);
+    return memcmp(own, id, RI_HASH_SIZE) == 0;
+}
+
+static bool is_commit_2(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE])
+{
+    uint8_t own[RI_HASH_SIZE];
+    uint8_t of_datoms[RI_HASH_SIZE];
+    if (digest == NULL) {
+        ri_block_digest(block, of_datoms);
+        digest = of_datoms;
+    }
+    commit_id(block, digest, own);
+    return memcmp(own, id, RI_HASH_SIZE) == 0;
+}
+
+bool ri_block_is_commit(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE])
+{
+    return is_commit_2(block, digest, id) || (digest == NULL && is_commit_1(block, id));
 }
 
 /* ---- frames ---- */
@@ -150,7 +209,7 @@ static bool has_hole(const uint8_t *cell, size_t pos, size_t end, size_t len)
 static bool read_header(const uint8_t *p, uint32_t *size)
 {
     *size = ri_load_u32(p);
-    return ri_load_u32(p + 5) == header_check(p) && (p[4] == RI_FRAME_BASE || p[4] == RI_FRAME_TX);
+    return ri_load_u32(p + 5) == header_check(p) && p[4] >= RI_FRAME_BASE && p[4] <= RI_FRAME_TX;
 }
 
 static bool body_matches(const uint8_t *p, uint32_t size)
@@ -211,9 +270,9 @@ int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *k
     return 0;
 }
 
-/* ---- TX body ---- */
+/* ---- datoms as leaves ---- */
 
-static int write_leaves(const ri_block *block, ri_buf *body, rille_err *err)
+int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_buf *out, rille_err *err)
 {
     ri_encoder *encoder = ri_encoder_new();
     if (encoder == NULL) {
@@ -221,39 +280,35 @@ static int write_leaves(const ri_block *block, ri_buf *body, rille_err *err)
     }
     ri_buf leaf = { 0 };
     int rc = 0;
-    for (size_t from = 0; from < block->count && rc == 0; from += ROWS_A_LEAF) {
-        size_t rows = block->count - from < ROWS_A_LEAF ? block->count - from : ROWS_A_LEAF;
+    for (size_t from = 0; from < count && rc == 0; from += RI_BLOCK_ROWS) {
+        size_t rows = count - from < RI_BLOCK_ROWS ? count - from : RI_BLOCK_ROWS;
         ri_buf_clear(&leaf);
-        rc = ri_node_encode(encoder, RI_LOG, 0, block->datoms + from, (uint32_t)rows, NULL, NULL, &leaf, err);
-        ri_buf_put_block(body, leaf.p, leaf.len);
+        rc = ri_node_encode(encoder, RI_LOG, 0, datoms + from, (uint32_t)rows, NULL, NULL, &leaf, err);
+        ri_buf_put_block(out, leaf.p, leaf.len);
     }
     ri_buf_deinit(&leaf);
     ri_encoder_free(encoder);
     return rc;
 }
 
-int ri_block_write(ri_block *block, ri_buf *out, rille_err *err)
+static int append_rows(ri_block *block, const ri_node *node, rille_err *err)
 {
-    ri_buf body = { 0 };
-    ri_buf_put_u64(&body, block->t);
-    ri_buf_put_u8(&body, block->parent_count);
-    ri_buf_put(&body, block->parents, (size_t)block->parent_count * RI_HASH_SIZE);
-    ri_buf_put(&body, block->commit, RI_HASH_SIZE);
-    ri_buf_put_varint(&body, block->count);
-    int rc = write_leaves(block, &body, err);
-    if (rc == 0 && body.len > UINT32_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", body.len);
+    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
+        return ri_fail_nomem(err);
     }
-    size_t before = out->len;
-    if (rc == 0) {
-        ri_frame_write(out, RI_FRAME_TX, body.p, body.len);
-        block->frame_len = out->len - before;
-        if (body.failed || out->failed) {
-            rc = ri_fail_nomem(err);
+    for (uint32_t row = 0; row < node->count; row++) {
+        ri_datom *d = &block->datoms[block->count];
+        ri_node_datom(node, row, d);
+        if (!ri_value_copy(&block->arena, &d->v, &d->v)) {
+            return ri_fail_nomem(err);
         }
+        if ((block->t != 0 && d->t != block->t) || (block->count > 0 && ri_datom_cmp(RI_LOG, d - 1, d) >= 0)) {
+            return ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
+                           (unsigned long long)d->t, block->count);
+        }
+        block->count++;
     }
-    ri_buf_deinit(&body);
-    return rc;
+    return 0;
 }
 
 /* Appends the rows of one LOG leaf to the block's datoms. */
@@ -269,38 +324,117 @@ static int read_leaf(ri_block *block, const uint8_t *bytes, size_t len, uint64_t
     ri_object *object = NULL;
     RI_TRY(ri_node_decode(&input, &object, err));
     const ri_node *node = (const ri_node *)(const void *)object;
-    int rc = 0;
-    if (node->order != RI_LOG || node->level != 0 || node->count > left) {
-        rc = ri_fail(err, RILLE_CORRUPT, "transaction block %llu contains a leaf of another tree",
-                     (unsigned long long)block->t);
-    }
-    if (rc == 0 && !RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
-        rc = ri_fail_nomem(err);
-    }
-    for (uint32_t row = 0; rc == 0 && row < node->count; row++) {
-        ri_datom *d = &block->datoms[block->count];
-        ri_node_datom(node, row, d);
-        if (!ri_value_copy(&block->arena, &d->v, &d->v)) {
-            rc = ri_fail_nomem(err);
-        } else if (d->t != block->t || (block->count > 0 && ri_datom_cmp(RI_LOG, d - 1, d) >= 0)) {
-            rc = ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
-                         (unsigned long long)block->t, block->count);
-        }
-        block->count++;
-    }
+    int rc = node->order != RI_LOG || node->level != 0 || node->count > left
+                 ? ri_fail(err, RILLE_CORRUPT, "transaction block %llu contains a leaf of another tree",
+                           (unsigned long long)block->t)
+                 : append_rows(block, node, err);
     ri_object_release(object);
     return rc;
 }
 
-static int read_body(ri_block *block, ri_reader *in, rille_err *err)
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err)
+{
+    uint64_t end = block->count + count;
+    while (block->count < end) {
+        size_t len = (size_t)ri_read_varint_max(in, BLOCK_LEAF_BYTES_MAX);
+        const uint8_t *bytes = ri_read_bytes(in, len);
+        if (in->bad || len == 0) {
+            return ri_fail(err, RILLE_CORRUPT, "transaction block %llu ends early", (unsigned long long)block->t);
+        }
+        RI_TRY(read_leaf(block, bytes, len, end - block->count, err));
+    }
+    if (ri_reader_left(in) != 0) {
+        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu has %zu unexpected bytes at its end",
+                       (unsigned long long)block->t, ri_reader_left(in));
+    }
+    return 0;
+}
+
+/* ---- TX body ---- */
+
+enum { FLAG_CLAIM = 1 };
+
+int ri_block_write(ri_block *block, ri_buf *out, rille_err *err)
+{
+    ri_buf body = { 0 };
+    ri_buf_put_u64(&body, block->t);
+    ri_buf_put_u8(&body, block->claims_flush ? FLAG_CLAIM : 0);
+    ri_buf_put_u64(&body, block->attempt);
+    ri_buf_put_u8(&body, block->merged_count);
+    ri_buf_put(&body, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+    ri_buf_put(&body, block->commit, RI_HASH_SIZE);
+    ri_buf_put_varint(&body, block->count);
+    int rc = ri_block_write_leaves(block->datoms, block->count, &body, err);
+    if (rc == 0 && body.len > UINT32_MAX) {
+        rc = ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", body.len);
+    }
+    if (rc == 0) {
+        ri_frame_write(out, RI_FRAME_TX, body.p, body.len);
+        if (body.failed || out->failed) {
+            rc = ri_fail_nomem(err);
+        }
+    }
+    ri_buf_deinit(&body);
+    return rc;
+}
+
+static int read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err)
+{
+    if (count > RI_MERGED_MAX) {
+        return ri_fail(err, RILLE_CORRUPT, "transaction block has %u more parents, but the maximum is %u", count,
+                       RI_MERGED_MAX);
+    }
+    const uint8_t *ids = ri_read_bytes(in, (size_t)count * RI_HASH_SIZE);
+    if (count > 0 && !in->bad) {
+        if (ri_block_merged(block, (uint8_t)count) == NULL) {
+            return ri_fail_nomem(err);
+        }
+        memcpy(block->merged, ids, (size_t)count * RI_HASH_SIZE);
+    }
+    return 0;
+}
+
+static int not_after(const ri_block *block, rille_err *err)
+{
+    return ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow the transaction before it",
+                   (unsigned long long)block->t);
+}
+
+/* Format 1 lists the commit before it among the parents. */
+static int read_parents_1(ri_block *block, ri_reader *in, rille_err *err)
+{
+    unsigned count = ri_read_u8(in);
+    const uint8_t *first = count > 0 ? ri_read_bytes(in, RI_HASH_SIZE) : NULL;
+    if (in->bad || block->has_parent != (first != NULL) ||
+        (first != NULL && memcmp(first, block->parent, RI_HASH_SIZE) != 0)) {
+        return in->bad ? 0 : not_after(block, err);
+    }
+    return count > 0 ? read_merged(block, in, count - 1, err) : 0;
+}
+
+static int read_parents_2(ri_block *block, ri_reader *in, rille_err *err)
+{
+    uint8_t flags = ri_read_u8(in);
+    block->claims_flush = (flags & FLAG_CLAIM) != 0;
+    block->attempt = ri_read_u64(in);
+    RI_TRY(read_merged(block, in, ri_read_u8(in), err));
+    if ((flags & ~FLAG_CLAIM) != 0) {
+        return ri_fail(err, RILLE_FORMAT, "transaction %llu was written by a newer version of rille: use that version",
+                       (unsigned long long)block->t);
+    }
+    for (unsigned i = 0; i + 1U < block->merged_count; i++) {
+        if (memcmp(block->merged[i], block->merged[i + 1], RI_HASH_SIZE) >= 0) {
+            return ri_fail(err, RILLE_CORRUPT, "the parents of transaction %llu are out of order",
+                           (unsigned long long)block->t);
+        }
+    }
+    return 0;
+}
+
+static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
 {
     block->t = ri_read_u64(in);
-    block->parent_count = ri_read_u8(in);
-    if (block->parent_count > RI_PARENTS_MAX) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block has %u parents, but the maximum is %u",
-                       block->parent_count, RI_PARENTS_MAX);
-    }
-    const uint8_t *parents = ri_read_bytes(in, (size_t)block->parent_count * RI_HASH_SIZE);
+    RI_TRY(is_1 ? read_parents_1(block, in, err) : read_parents_2(block, in, err));
     const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
     uint64_t count = ri_read_varint(in);
     if (in->bad) {
@@ -310,21 +444,9 @@ static int read_body(ri_block *block, ri_reader *in, rille_err *err)
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu claims an impossible number of datoms: %llu",
                        (unsigned long long)block->t, (unsigned long long)count);
     }
-    memcpy(block->parents, parents, (size_t)block->parent_count * RI_HASH_SIZE);
-    while (block->count < count) {
-        size_t len = (size_t)ri_read_varint_max(in, BLOCK_LEAF_BYTES_MAX);
-        const uint8_t *bytes = ri_read_bytes(in, len);
-        if (in->bad || len == 0) {
-            return ri_fail(err, RILLE_CORRUPT, "transaction block %llu ends early", (unsigned long long)block->t);
-        }
-        RI_TRY(read_leaf(block, bytes, len, count - block->count, err));
-    }
-    if (ri_reader_left(in) != 0) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu has %zu unexpected bytes at its end",
-                       (unsigned long long)block->t, ri_reader_left(in));
-    }
-    ri_block_commit_id(block);
-    if (memcmp(block->commit, commit, RI_HASH_SIZE) != 0) {
+    RI_TRY(ri_block_read_leaves(block, in, count, err));
+    memcpy(block->commit, commit, RI_HASH_SIZE);
+    if (!(is_1 ? is_commit_1(block, commit) : is_commit_2(block, NULL, commit))) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",
                        (unsigned long long)block->t);
     }
@@ -342,21 +464,30 @@ int64_t ri_block_find_instant(const ri_block *block, int64_t fallback)
     return fallback;
 }
 
-int ri_block_read(const uint8_t *body, size_t len, ri_block **out, rille_err *err)
+uint64_t ri_block_peek_t(const uint8_t *body, size_t len)
+{
+    return len < 8 ? 0 : ri_load_u64(body);
+}
+
+int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,
+                  rille_err *err)
 {
     *out = NULL;
     ri_block *block = ri_block_new();
     if (block == NULL) {
         return ri_fail_nomem(err);
     }
+    block->has_parent = parent != NULL;
+    if (parent != NULL) {
+        memcpy(block->parent, parent, RI_HASH_SIZE);
+    }
     ri_reader in = ri_reader_of(body, len);
-    int rc = read_body(block, &in, err);
+    int rc = read_body(block, kind == RI_FRAME_TX1, &in, err);
     if (rc != 0) {
         ri_block_release(block);
         return rc;
     }
     block->instant = ri_block_find_instant(block, 0);
-    block->frame_len = len + RI_FRAME_HEADER;
     *out = block;
     return 0;
 }

@@ -8,11 +8,16 @@
  * ends inside it, or sectors of it were never written and read as zero (docs/format.md has the exact rule). It was not
  * acknowledged and is ignored. Any other damage is RILLE_CORRUPT: nothing acknowledged is dropped silently.
  *
- * COMMIT ID = BLAKE2b-256("rille commit 1" 0, u8 number of parents, their ids, u64 t, then the datoms in (e a v added)
- * order, each as u64 e, u32 a, u8 added, ri_value_write(v)); all integers LE.
+ * COMMIT ID = BLAKE2b-256("rille commit 2" 0, u8 number of parents, their ids, u64 t, the digest); all integers LE.
+ * DIGEST = BLAKE2b-256 of the datoms in (e a v added) order, each as u64 e, u32 a, u8 added, ri_value_write(v). So a log
+ * from which datoms were purged still shows that its transactions follow each other, with the digest in their place.
+ * Format 1 had "rille commit 1" 0 and the datoms themselves instead of the digest.
  *
- * TX BODY: u64 t, u8 parent count, parents' ids, commit id, varint number of datoms, then the datoms as LOG leaves
- * (ri_node_encode) of at most 1,024 rows, each preceded by a varint length; values over RI_VALUE_INLINE_MAX are stubs.
+ * TX BODY: u64 t, u8 flags (1: this writer has begun a flush), u64 attempt (random; of the try that committed it), u8
+ * number of parents besides the commit before it on the branch, their ids (increasing), commit id, varint number of
+ * datoms, then the datoms as LOG leaves (ri_node_encode) of at most 1,024 rows, each preceded by a varint length;
+ * values over RI_VALUE_INLINE_MAX are stubs.
+ * TX1 BODY, of format 1: u64 t, u8 parent count, parents' ids, commit id, number of datoms and leaves likewise.
  */
 #ifndef RI_BLOCK_H
 #define RI_BLOCK_H
@@ -22,24 +27,29 @@
 #include "../data/datom.h"
 #include "../store/store.h"
 
-typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX = 2 } ri_frame_kind;
+typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 3 } ri_frame_kind;
 
 #define RI_FRAME_HEADER 17U
-#define RI_PARENTS_MAX 16U
+#define RI_MERGED_MAX 15U   /* parents besides the commit before */
+#define RI_BLOCK_ROWS 1024U /* of each LOG leaf */
 
 typedef struct ri_block {
     ri_refs refs;
-    struct ri_block *prev; /* the block before, back to the base; NULL: the base itself */
-    ri_arena arena;        /* owns the datoms' values */
-    ri_datom *datoms;      /* sorted by (e a v added), t set; retractions have added == false */
+    struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
+    struct ri_block *owner; /* of the datoms' memory: the first block of a segment; NULL: this one */
+    ri_arena arena;         /* owns the datoms' values */
+    ri_datom *datoms;       /* sorted by (e a v added), t set; retractions have added == false */
     size_t count;
     size_t heap_cap; /* > 0: datoms is a heap block of its own, else it lies in the arena */
     uint64_t t;
     int64_t instant;
+    uint64_t attempt; /* 0: not known */
     uint8_t commit[RI_HASH_SIZE];
-    uint8_t parents[RI_PARENTS_MAX][RI_HASH_SIZE];
-    uint8_t parent_count;
-    size_t frame_len; /* of its frame, when it was written or read */
+    uint8_t parent[RI_HASH_SIZE]; /* the commit before it on its branch, if it has one */
+    bool has_parent;
+    bool claims_flush;
+    uint8_t merged_count;
+    uint8_t (*merged)[RI_HASH_SIZE]; /* the other parents, in the arena */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;
@@ -52,14 +62,25 @@ ri_block *ri_block_retain(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */
 /* The :db/txInstant among its datoms. */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
-/* Computes block->commit. */
-void ri_block_commit_id(ri_block *block);
-/* The same for a block that follows the commit `parent`; NULL: the first one. */
+/* Room for the other parents of a merge; NULL: no memory. Set them before ri_block_chain. */
+uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE];
+/* Sets the parent (NULL: the first transaction) and computes block->commit. */
 void ri_block_chain(ri_block *block, const uint8_t *parent);
+void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
+/* Is `id` the commit id of this block, by the rule of this format or of format 1? digest NULL: that of its datoms. */
+bool ri_block_is_commit(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE]);
 /* Appends the frame. */
 int ri_block_write(ri_block *block, ri_buf *out, rille_err *err);
-/* Decodes a TX body; checks the commit id against the content. prev is NULL. */
-int ri_block_read(const uint8_t *body, size_t len, ri_block **out, rille_err *err);
+/* Decodes the body of a frame that follows the commit `parent` (NULL: none), and checks the commit id against it. prev
+ * is NULL. */
+int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,
+                  rille_err *err);
+/* The t of a frame's body; 0: it is too short. */
+uint64_t ri_block_peek_t(const uint8_t *body, size_t len);
+/* Appends datoms as LOG leaves, each as a block; and reads `count` of them into a block, which may hold some already.
+ * t 0: of several transactions. */
+int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_buf *out, rille_err *err);
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err);
 
 void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t len);
 /* The next frame at *pos; moves *pos behind it. RILLE_DONE: end, or the rest is torn (then *pos stays). RILLE_CORRUPT.

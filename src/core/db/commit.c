@@ -14,6 +14,7 @@
 #include "conn_own.h"
 
 #include "flush.h"
+#include "segment.h"
 
 #include <string.h>
 
@@ -48,7 +49,7 @@ static void plan_deinit(plan *p)
 static int base_cell(plan *p, const ri_base *base, rille_err *err)
 {
     ri_buf body = { 0 };
-    ri_base_write(base, true, &body);
+    ri_base_write(base, false, &body);
     ri_frame_write(&p->cell, RI_FRAME_BASE, body.p, body.len);
     bool failed = body.failed || p->cell.failed;
     ri_buf_deinit(&body);
@@ -75,49 +76,79 @@ static int plan_flush(plan *p, const rille_db *db, const ri_flush_extra *extra, 
     return rc;
 }
 
-/* base with one more segment */
-static int base_with_segment(const ri_base *base, const uint8_t addr[RI_HASH_SIZE], uint64_t t, ri_base **out,
-                             rille_err *err)
+/* The transactions in the tail, and the one that is committed. */
+static int spill_blocks(const ri_seen *seen, const ri_block *newest, ri_buf *segment, rille_err *err)
 {
-    ri_buf body = { 0 };
-    ri_base_write(base, true, &body);
-    int rc = body.failed ? ri_fail_nomem(err) : ri_base_read(body.p, body.len, out, err);
-    ri_buf_deinit(&body);
-    if (rc == 0) {
-        struct ri_segment *segment = &(*out)->segments[(*out)->segment_count++]; /* ri_base_read leaves room for one */
-        memcpy(segment->addr, addr, RI_HASH_SIZE);
-        segment->t_last = t;
+    const ri_base *base = seen->db->base;
+    uint64_t before = base->segment_count > 0 ? base->segments[base->segment_count - 1].t_last : base->t;
+    size_t count = 1;
+    for (const ri_block *b = seen->db->novelty.last; b != NULL && b->t > before; b = b->prev) {
+        count++;
     }
+    const ri_block **blocks = ri_alloc_array(count, sizeof *blocks);
+    if (blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
+    size_t at = count;
+    blocks[--at] = newest;
+    for (const ri_block *b = seen->db->novelty.last; at > 0; b = b->prev) {
+        blocks[--at] = b;
+    }
+    int rc = ri_segment_write(blocks, count, segment, err);
+    ri_free(blocks);
     return rc;
 }
 
-static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
+/* The value after the commit, on another base than before. */
+static int push_on(plan *p, const ri_seen *seen, const ri_tx_result *result, ri_base *base, rille_err *err)
 {
-    ri_buf segment = { 0 };
-    uint8_t addr[RI_HASH_SIZE];
+    RI_TRY(ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err));
+    ri_base_release(p->after->base);
+    p->after->base = ri_base_retain(base);
+    return 0;
+}
+
+static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, rille_err *err)
+{
+    ri_buf bytes = { 0 };
     ri_base *base = NULL;
-    ri_buf_put(&segment, seen->cell.p + seen->tail_at, seen->cell.len - seen->tail_at);
-    ri_buf_put(&segment, frame->p, frame->len);
-    int rc = segment.failed ? ri_fail_nomem(err) : need_writer(p, seen->db->store, err);
+    int rc = ri_base_copy(seen->db->base, &base, err);
     if (rc == 0) {
-        rc = ri_writer_put_blob(p->writer, segment.p, segment.len, addr, err);
+        rc = spill_blocks(seen, result->block, &bytes, err);
     }
     if (rc == 0) {
-        rc = base_with_segment(seen->db->base, addr, result->block->t, &base, err);
+        rc = need_writer(p, seen->db->store, err);
+    }
+    if (rc == 0) {
+        struct ri_segment *segment = &base->segments[base->segment_count++]; /* a copy has room for it */
+        segment->t_last = result->block->t;
+        segment->packed = true;
+        rc = ri_writer_put_blob(p->writer, bytes.p, bytes.len, segment->addr, err);
     }
     if (rc == 0) {
         rc = base_cell(p, base, err);
     }
     if (rc == 0) {
-        rc = ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err);
-    }
-    if (rc == 0) {
-        ri_base_release(p->after->base);
-        p->after->base = base;
-        base = NULL;
+        rc = push_on(p, seen, result, base, err);
     }
     ri_base_release(base);
-    ri_buf_deinit(&segment);
+    ri_buf_deinit(&bytes);
+    return rc;
+}
+
+/* A head of format 1 gets a base of this format before the same transactions. Programs that know format 1 alone then
+ * say so. */
+static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
+{
+    ri_base *base;
+    RI_TRY(ri_base_copy(seen->db->base, &base, err));
+    int rc = base_cell(p, base, err);
+    if (rc == 0) {
+        ri_buf_put(&p->cell, seen->cell.p + seen->tail_at, seen->cell.len - seen->tail_at);
+        ri_buf_put(&p->cell, frame->p, frame->len);
+        rc = p->cell.failed ? ri_fail_nomem(err) : push_on(p, seen, result, base, err);
+    }
+    ri_base_release(base);
     return rc;
 }
 
@@ -146,6 +177,10 @@ static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result,
 static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
 {
     const rille_db *db = seen->db;
+    if (db->base->is_tag) {
+        return ri_fail(err, RILLE_MISUSE, "%s is a tag, which nothing can be committed to: commit to a branch",
+                       db->branch);
+    }
     RI_TRY(put_long_values(p, db->store, result, err));
     bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
                 db->base->segment_count >= RI_SEGMENTS_MAX - 1;
@@ -157,8 +192,9 @@ static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_e
         ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
         rc = plan_flush(p, db, &extra, err);
     } else if (rc == 0) {
-        rc = tail > RI_TAIL_BYTES_MAX ? plan_spill(p, seen, result, &frame, err)
-                                      : plan_append(p, seen, result, &frame, err);
+        rc = tail > RI_TAIL_BYTES_MAX                ? plan_spill(p, seen, result, err)
+             : db->base->format != RI_FORMAT_VERSION ? plan_convert(p, seen, result, &frame, err)
+                                                     : plan_append(p, seen, result, &frame, err);
     }
     if (rc == 0 && !full && p->writer != NULL) {
         rc = ri_writer_seal(p->writer, err);
@@ -224,6 +260,13 @@ static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
     return rc;
 }
 
+static uint64_t new_attempt(void)
+{
+    uint64_t id;
+    ri_random_bytes(&id, sizeof id);
+    return id != 0 ? id : 1;
+}
+
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
 {
     *out = (ri_report){ 0 };
@@ -233,6 +276,7 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     ri_mutex_lock(&conn->writer);
     int rc = take_snapshot(conn, &from, err);
     if (rc == 0) {
+        out->tx.block->attempt = new_attempt();
         rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, err) : RILLE_CONFLICT;
     }
     if (rc == 0) {

@@ -199,7 +199,7 @@ static int bootstrap_block(ri_block **out, rille_err *err)
         return rc;
     }
     block->t = RI_TX_BASE;
-    ri_block_commit_id(block);
+    ri_block_chain(block, NULL);
     *out = block;
     return 0;
 }
@@ -213,7 +213,7 @@ static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *e
     ri_buf body = { 0 };
     int rc = ri_base_new_empty(id, !options->no_history, options->read_flexible, &base, err);
     if (rc == 0) {
-        ri_base_write(base, true, &body);
+        ri_base_write(base, false, &body);
         ri_frame_write(cell, RI_FRAME_BASE, body.p, body.len);
         rc = bootstrap_block(&block, err);
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "head.h"
+#include "segment.h"
 
 #include <string.h>
 
@@ -39,6 +40,25 @@ int ri_db_blob(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **ou
         }
     }
     return ri_store_get_blob(db->store, addr, io, out, err);
+}
+
+int ri_db_attempt(const rille_db *db, uint64_t attempt, ri_io *io, uint64_t *t, rille_err *err)
+{
+    for (const ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
+        if (b->attempt == attempt) {
+            *t = b->t;
+            return 0;
+        }
+    }
+    *t = 0;
+    if (ri_addr_is_zero(db->base->attempts_addr)) {
+        return 0;
+    }
+    ri_blob *blob;
+    RI_TRY(ri_store_get_blob(db->store, db->base->attempts_addr, io, &blob, err));
+    int rc = ri_attempts_find(blob->bytes, blob->len, attempt, t, err);
+    ri_object_release(&blob->object);
+    return rc;
 }
 
 /* ---- bounds ---- */

@@ -90,6 +90,10 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
 /* Entity by a unique attribute's value; *e == 0: none. */
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err);
 
+/* The transaction that an attempt to commit became: among the last RI_ATTEMPTS_MAX ones in the trees and all since. *t
+ * == 0: none of them. RILLE_NEED. */
+int ri_db_attempt(const rille_db *db, uint64_t attempt, ri_io *io, uint64_t *t, rille_err *err);
+
 /* The content of a long value of this database. RILLE_NEED. */
 int ri_db_blob(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **out, rille_err *err);
 

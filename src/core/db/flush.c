@@ -6,6 +6,7 @@
  */
 #include "flush.h"
 
+#include "segment.h"
 #include "sort.h"
 
 #include <string.h>
@@ -86,19 +87,62 @@ static int flush_current(flush *f, ri_order order, rille_err *err)
 
 /* ---- LOG ---- */
 
-static int flush_log(flush *f, rille_err *err)
+/* What the log has of a transaction besides its datoms: the other parents of a merge. */
+static size_t merged_count(const flush *f)
 {
-    ri_change *changes = ri_alloc_array(f->datom_count, sizeof *changes);
-    if (changes == NULL) {
-        return ri_fail_nomem(err);
-    }
     size_t count = 0;
     for (size_t b = 0; b < f->block_count; b++) {
-        for (size_t i = 0; i < f->blocks[b]->count; i++) {
-            changes[count++] = (ri_change){ &f->blocks[b]->datoms[i], true };
-        }
+        count += f->blocks[b]->merged_count;
     }
-    int rc = merge_tree(f, RI_LOG, changes, count, err);
+    return count;
+}
+
+static void put_parents(const ri_block *block, ri_datom *parents)
+{
+    for (unsigned i = 0; i < block->merged_count; i++) {
+        parents[i] = (ri_datom){ .e = block->t,
+                                 .a = RI_A_LOG_PARENT,
+                                 .t = block->t,
+                                 .v = ri_bytes_value(RI_BYTES, block->merged[i], RI_HASH_SIZE),
+                                 .added = true };
+    }
+}
+
+/* A block's datoms with its parents among them, in LOG's order. */
+static size_t put_log_rows(const ri_block *block, const ri_datom *parents, ri_change *changes)
+{
+    size_t count = 0;
+    size_t parent = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        for (; parent < block->merged_count && ri_datom_cmp(RI_LOG, &parents[parent], &block->datoms[i]) < 0;
+             parent++) {
+            changes[count++] = (ri_change){ &parents[parent], true };
+        }
+        changes[count++] = (ri_change){ &block->datoms[i], true };
+    }
+    for (; parent < block->merged_count; parent++) {
+        changes[count++] = (ri_change){ &parents[parent], true };
+    }
+    return count;
+}
+
+static int flush_log(flush *f, rille_err *err)
+{
+    size_t parent_count = merged_count(f);
+    ri_change *changes = ri_alloc_array(f->datom_count + parent_count, sizeof *changes);
+    ri_datom *parents = ri_alloc_array(parent_count + 1, sizeof *parents);
+    int rc = changes == NULL || parents == NULL ? ri_fail_nomem(err) : 0;
+    size_t count = 0;
+    size_t parent = 0;
+    for (size_t b = 0; b < f->block_count && rc == 0; b++) {
+        put_parents(f->blocks[b], parents + parent);
+        count += put_log_rows(f->blocks[b], parents + parent, changes + count);
+        parent += f->blocks[b]->merged_count;
+    }
+    if (rc == 0) {
+        rc = merge_tree(f, RI_LOG, changes, count, err);
+    }
+    ri_free(parents);
     ri_free(changes);
     return rc;
 }
@@ -295,21 +339,30 @@ static int retain_old_base(flush *f, ri_datom *out, rille_err *err)
     ri_buf body = { 0 };
     uint8_t key[RI_META_KEY_SIZE];
     ri_store_be64(key, f->db->base->t);
-    ri_base_write(f->db->base, false, &body);
+    ri_base_write(f->db->base, true, &body);
     int rc = body.failed ? ri_fail_nomem(err) : ri_writer_put_blob(f->writer, body.p, body.len, key + 8, err);
     ri_buf_deinit(&body);
     RI_TRY(rc);
     return meta_datom(f, RI_A_META_BASE, key, sizeof key, f->db->base->t, out, err);
 }
 
+static int transaction_row(flush *f, const ri_block *block, ri_datom *out, rille_err *err)
+{
+    uint8_t key[RI_META_KEY_SIZE + RI_MERGED_MAX * RI_HASH_SIZE];
+    size_t merged = (size_t)block->merged_count * RI_HASH_SIZE;
+    ri_store_be64(key, block->t);
+    memcpy(key + 8, block->commit, RI_HASH_SIZE);
+    if (merged > 0) {
+        memcpy(key + RI_META_KEY_SIZE, block->merged, merged);
+    }
+    return meta_datom(f, RI_A_META_TX, key, RI_META_KEY_SIZE + merged, block->t, out, err);
+}
+
 static int collect_meta(flush *f, ri_datom *datoms, size_t *count, rille_err *err)
 {
     for (size_t b = 0; b < f->block_count; b++) {
         const ri_block *block = f->blocks[b];
-        uint8_t key[RI_META_KEY_SIZE];
-        ri_store_be64(key, block->t);
-        memcpy(key + 8, block->commit, RI_HASH_SIZE);
-        RI_TRY(meta_datom(f, RI_A_META_TX, key, sizeof key, block->t, &datoms[*count], err));
+        RI_TRY(transaction_row(f, block, &datoms[*count], err));
         RI_TRY(
             meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, &datoms[*count + 1], err));
         *count += 2;
@@ -370,6 +423,29 @@ static int write_schema(flush *f, rille_err *err)
         rc = f->base->schema_bytes == NULL ? ri_fail_nomem(err) : 0;
     }
     ri_buf_deinit(&bytes);
+    return rc;
+}
+
+static int write_attempts(flush *f, rille_err *err)
+{
+    ri_blob *old = NULL;
+    ri_io io = { 0 };
+    ri_buf bytes = { 0 };
+    int rc = 0;
+    if (!ri_addr_is_zero(f->db->base->attempts_addr)) {
+        RI_FETCHING(rc, &io, ri_store_get_blob(f->db->store, f->db->base->attempts_addr, &io, &old, err), err)
+    }
+    if (rc == 0) {
+        rc = ri_attempts_write(old == NULL ? NULL : old->bytes, old == NULL ? 0 : old->len, f->blocks, f->block_count,
+                               &bytes, err);
+    }
+    if (rc == 0) {
+        rc = bytes.failed ? ri_fail_nomem(err)
+                          : ri_writer_put_blob(f->writer, bytes.p, bytes.len, f->base->attempts_addr, err);
+    }
+    ri_buf_deinit(&bytes);
+    ri_object_release(old == NULL ? NULL : &old->object);
+    ri_io_deinit(&io);
     return rc;
 }
 
@@ -457,6 +533,7 @@ static int build(flush *f, rille_err *err)
         RI_TRY(gather_branches(f, err));
     }
     RI_TRY(write_schema(f, err));
+    RI_TRY(write_attempts(f, err));
     RI_TRY(ri_writer_seal(f->writer, err));
     for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
         if (f->base->tree[o].height > 0) {
@@ -478,6 +555,7 @@ int ri_flush_build(const rille_db *db, const ri_flush_extra *extra, ri_writer *w
     if (rc == 0) {
         ri_free(f.base->schema_bytes);
         f.base->schema_bytes = NULL;
+        f.base->epoch = db->base->epoch;
         f.base->t = f.extra != NULL ? f.extra->t : db->t;
         f.base->instant = f.extra != NULL ? f.extra->instant : db->instant;
         memcpy(f.base->commit, f.extra != NULL ? f.extra->commit : db->commit, RI_HASH_SIZE);

@@ -21,7 +21,8 @@ int ri_flush_build(const rille_db *db, const ri_flush_extra *extra, ri_writer *w
 /* An opener reads the branch region of the newest flush in one go when it is not larger than this. */
 #define RI_REGION_BYTES_MAX (4U * 1024U * 1024U)
 
-/* META keys. A commit: the first 8 bytes of its id, e = t. A transaction: be64(t) and the commit id, e = t. A base:
+/* META keys. A commit: the first 8 bytes of its id, e = t. A transaction: be64(t), the commit id
+ * and those of the other parents, e = t. A base:
  * be64(t) and the address of its record, e = t. */
 #define RI_META_COMMIT_PREFIX 8U
 #define RI_META_KEY_SIZE (8U + RI_HASH_SIZE)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "head.h"
 
+#include "segment.h"
+
 #include <string.h>
 
 /* ---- values ---- */
@@ -179,6 +181,12 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
     return 0;
 }
 
+/* A transaction before the base's, from before a flush that others committed beside. */
+static bool is_in_base(const rille_db *db, uint64_t t)
+{
+    return db->novelty.last == NULL && t <= db->base->t && db->base->t != 0;
+}
+
 int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
 {
     ri_frame_kind kind;
@@ -186,20 +194,54 @@ int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, 
     size_t body_len;
     int rc;
     while ((rc = ri_frame_next(bytes, len, pos, &kind, &body, &body_len, err)) == 0) {
-        if (kind != RI_FRAME_TX) {
+        if (kind == RI_FRAME_BASE) {
             return ri_fail(err, RILLE_CORRUPT, "the branch head has a second base record at byte %zu", *pos);
         }
+        if (is_in_base(db, ri_block_peek_t(body, body_len))) {
+            continue;
+        }
         ri_block *block;
-        RI_TRY(ri_block_read(body, body_len, &block, err));
-        bool chained = db->t == 0 ? block->parent_count == 0
-                                  : block->parent_count > 0 && memcmp(block->parents[0], db->commit, RI_HASH_SIZE) == 0;
-        rc = chained ? ri_db_replay(db, block, err)
-                     : ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow transaction %llu",
-                               (unsigned long long)block->t, (unsigned long long)db->t);
+        RI_TRY(ri_block_read(kind, body, body_len, db->t == 0 ? NULL : db->commit, &block, err));
+        rc = ri_db_replay(db, block, err);
         ri_block_release(block);
         RI_TRY(rc);
     }
     return rc == RILLE_DONE ? 0 : rc;
+}
+
+static int replay_packed(rille_db *db, const ri_blob *blob, rille_err *err)
+{
+    ri_block **blocks;
+    size_t count;
+    RI_TRY(ri_segment_read(blob->bytes, blob->len, &blocks, &count, err));
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        ri_block *block = blocks[i];
+        if (is_in_base(db, block->t)) {
+            continue;
+        }
+        block->has_parent = db->t != 0;
+        memcpy(block->parent, db->commit, RI_HASH_SIZE);
+        rc = ri_db_replay(db, block, err);
+    }
+    ri_blocks_release(blocks, count);
+    return rc;
+}
+
+static int replay_segment(rille_db *db, const struct ri_segment *segment, const ri_blob *blob, rille_err *err)
+{
+    size_t pos = blob->len;
+    if (segment->packed) {
+        RI_TRY(replay_packed(db, blob, err));
+    } else {
+        pos = 0;
+        RI_TRY(ri_head_replay(db, blob->bytes, blob->len, &pos, err));
+    }
+    if (pos != blob->len || db->t != segment->t_last) {
+        return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",
+                       (unsigned long long)segment->t_last);
+    }
+    return 0;
 }
 
 /* All segments, asked for at once, then replayed in order. */
@@ -217,11 +259,7 @@ static int replay_segments(rille_db *db, rille_err *err)
         ri_blob *blob = NULL;
         RI_FETCHING(rc, &io, ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err), err)
         if (rc == 0) {
-            size_t pos = 0;
-            rc = ri_head_replay(db, blob->bytes, blob->len, &pos, err);
-            if (rc == 0 && (pos != blob->len || db->t != base->segments[i].t_last)) {
-                rc = ri_fail(err, RILLE_CORRUPT, "segment %u of the branch head is truncated at byte %zu", i, pos);
-            }
+            rc = replay_segment(db, &base->segments[i], blob, err);
             ri_object_release(&blob->object);
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The head cell of a branch: a BASE frame, then a TX frame for every transaction since (block.h has the frames).
+ * The head cell of a branch: a BASE frame (base.h), then a TX frame for every transaction since (block.h). Segments and
+ * cell may begin with transactions that the base holds already: readers pass over them.
  */
 #ifndef RI_HEAD_H
 #define RI_HEAD_H

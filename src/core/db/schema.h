@@ -56,7 +56,9 @@ enum {
 #undef X
         RI_A_META_COMMIT = 90, /* META only: (commit id bytes, e = tx) */
     RI_A_META_BASE = 91,       /* META only: (be64 base t + base record address, e = base t) */
-    RI_A_META_TX = 92          /* META only: (be64 t + commit id, e = t) */
+    RI_A_META_TX = 92,         /* META only: (be64 t + commit id + other parents, e = t) */
+    RI_A_LOG_PARENT = 93,      /* LOG only: a parent of a merge besides the commit before it (commit id, e = t) */
+    RI_A_META_PURGED = 94      /* META only: a transaction that datoms were purged of (be64 t + digest, e = t) */
 };
 
 typedef enum ri_unique { RI_UNIQUE_NO = 0, RI_UNIQUE_VALUE = 1, RI_UNIQUE_IDENTITY = 2 } ri_unique;

@@ -9,10 +9,12 @@
  *     are the facts of EAVT, which are looked up in it; what it retracts are the rows of RET, likewise
  *  4. the blobs of long values and retained bases are there, and so are the trees of those: each node once
  *  5. every pack is what its name says
- * The cell itself (frames, blocks, segments) was checked when the value was opened.
+ * The cell itself (frames and their blocks) was checked when the value was opened; commit ids of segments are
+ * checked here.
  */
 #include "conn.h"
 #include "flush.h"
+#include "meta.h"
 
 #include <string.h>
 
@@ -207,7 +209,10 @@ static int check_current(verify *v, uint64_t *hash_sum, rille_err *err)
 /* ---- round 3 ---- */
 
 typedef struct log_state {
-    ri_block *block; /* the transaction being read */
+    ri_block *block;      /* the transaction being read */
+    ri_block *parents;    /* its rows of other parents */
+    ri_meta_walk commits; /* META's rows beside the log's transactions */
+    ri_meta_walk purged;
     uint8_t commit[RI_HASH_SIZE];
     bool has_commit;
     uint64_t live;     /* assertions - retractions: must equal EAVT's count */
@@ -215,27 +220,48 @@ typedef struct log_state {
     uint64_t retractions;
 } log_state;
 
-static int close_transaction(verify *v, log_state *log, rille_err *err)
+/* META and the log name the same other parents. */
+static bool same_parents(const ri_block *block, const ri_block *rows)
+{
+    bool same = block->merged_count == rows->count;
+    for (size_t i = 0; same && i < rows->count; i++) {
+        const ri_value *v = &rows->datoms[i].v;
+        same = v->type == RI_BYTES && v->len == RI_HASH_SIZE && memcmp(v->as.p, block->merged[i], RI_HASH_SIZE) == 0;
+    }
+    return same;
+}
+
+/* Of a transaction that datoms were purged of: the digest of what it had. NULL: of what it has. */
+static const uint8_t *purged_digest(log_state *log, uint64_t t, ri_datom *row)
+{
+    return ri_meta_walk_row(&log->purged, row) && row->e == t && row->v.len == RI_META_KEY_SIZE ? row->v.as.p + 8
+                                                                                                : NULL;
+}
+
+static int check_transaction(verify *v, log_state *log, rille_err *err)
 {
     ri_block *block = log->block;
-    if (block == NULL) {
-        return 0;
+    ri_datom row;
+    RI_TRY(ri_meta_take_commit(&log->commits, block, err));
+    const uint8_t *digest = purged_digest(log, block->t, &row);
+    block->has_parent = log->has_commit;
+    memcpy(block->parent, log->commit, RI_HASH_SIZE);
+    if (!same_parents(block, log->parents) || !ri_block_is_commit(block, digest, block->commit)) {
+        return ri_fail(err, RILLE_CORRUPT, "the log's transaction %llu does not match its commit id",
+                       (unsigned long long)block->t);
     }
-    ri_block_chain(block, log->has_commit ? log->commit : NULL);
     memcpy(log->commit, block->commit, RI_HASH_SIZE);
     log->has_commit = true;
     v->report->transactions++;
-    uint8_t key[RI_META_KEY_SIZE];
-    ri_store_be64(key, block->t);
-    memcpy(key + 8, block->commit, RI_HASH_SIZE);
-    ri_datom meta = { .e = block->t, .a = RI_A_META_TX, .t = block->t, .v = ri_bytes_value(RI_BYTES, key, sizeof key) };
-    ri_block_release(block);
+    return digest != NULL ? ri_meta_walk_next(&log->purged, err) : 0;
+}
+
+static int close_transaction(verify *v, log_state *log, rille_err *err)
+{
+    int rc = log->block == NULL ? 0 : check_transaction(v, log, err);
+    ri_block_release(log->block);
     log->block = NULL;
-    int rc = expect_in(v, RI_META, &meta, err);
-    if (rc == RILLE_CORRUPT) {
-        return ri_fail(err, RILLE_CORRUPT, "the log's transaction %llu does not match its commit id",
-                       (unsigned long long)meta.e);
-    }
+    log->parents->count = 0;
     return rc;
 }
 
@@ -253,8 +279,11 @@ static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err
         }
         log->block->t = d->t;
     }
-    if (!keep_datom(log->block, d)) {
+    if (!keep_datom(d->a == RI_A_LOG_PARENT ? log->parents : log->block, d)) {
         return ri_fail_nomem(err);
+    }
+    if (d->a == RI_A_LOG_PARENT) {
+        return 0;
     }
     uint64_t hash = ri_datom_hash(RI_EAVT, d);
     log->live += d->added ? 1 : UINT64_MAX; /* -1 */
@@ -289,12 +318,20 @@ static int check_retired(verify *v, uint64_t retractions, rille_err *err)
 
 static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
 {
-    log_state log = { 0 };
-    int rc = walk(v, RI_LOG, visit_log, &log, err);
+    log_state log = { .parents = ri_block_new() };
+    if (log.parents == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = ri_meta_walk_start(&log.commits, v->db, RI_A_META_TX, 0, err);
+    rc = rc == 0 ? ri_meta_walk_start(&log.purged, v->db, RI_A_META_PURGED, 0, err) : rc;
+    rc = rc == 0 ? walk(v, RI_LOG, visit_log, &log, err) : rc;
     if (rc == 0) {
         rc = close_transaction(v, &log, err);
     }
+    ri_meta_walk_deinit(&log.commits);
+    ri_meta_walk_deinit(&log.purged);
     ri_block_release(log.block);
+    ri_block_release(log.parents);
     if (rc == 0 && v->db->base->t > 0 && memcmp(log.commit, v->db->base->commit, RI_HASH_SIZE) != 0) {
         rc = ri_fail(err, RILLE_CORRUPT, "the log does not lead to the base's commit");
     }
@@ -373,6 +410,10 @@ static int check_db(verify *v, rille_err *err)
         RI_TRY(check_log(v, hash_sum, err));
     }
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
+        if (!ri_block_is_commit(b, NULL, b->commit)) {
+            return ri_fail(err, RILLE_CORRUPT, "transaction %llu does not match its commit id",
+                           (unsigned long long)b->t);
+        }
         v->report->transactions++;
         v->report->datoms += b->count;
         for (size_t i = 0; i < b->count; i++) {

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment.h"
+
+#include "schema.h"
+
+#include <string.h>
+
+enum { FLAG_CLAIM = 1, FLAG_MERGED = 2 };
+
+#define TX_BYTES_MIN (3U + 8U + RI_HASH_SIZE) /* of what a segment says of one transaction */
+
+/* ---- segments ---- */
+
+static void write_header(const ri_block *block, uint64_t before, ri_buf *out)
+{
+    ri_buf_put_varint(out, block->t - before);
+    ri_buf_put_u8(out, (uint8_t)((block->claims_flush ? FLAG_CLAIM : 0) | (block->merged_count > 0 ? FLAG_MERGED : 0)));
+    ri_buf_put_varint(out, block->count);
+    if (block->merged_count > 0) {
+        ri_buf_put_u8(out, block->merged_count);
+        ri_buf_put(out, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+    }
+    ri_buf_put_u64(out, block->attempt);
+    ri_buf_put(out, block->commit, RI_HASH_SIZE);
+}
+
+int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
+{
+    size_t datom_count = 0;
+    uint64_t before = RI_TX_BASE;
+    ri_buf_put_varint(out, count);
+    for (size_t i = 0; i < count; i++) {
+        write_header(blocks[i], before, out);
+        before = blocks[i]->t;
+        datom_count += blocks[i]->count;
+    }
+    ri_datom *datoms = ri_alloc_array(datom_count, sizeof *datoms);
+    if (datoms == NULL) {
+        return ri_fail_nomem(err);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(datoms + at, blocks[i]->datoms, blocks[i]->count * sizeof *datoms);
+        at += blocks[i]->count;
+    }
+    int rc = ri_block_write_leaves(datoms, datom_count, out, err);
+    ri_free(datoms);
+    return rc == 0 && out->failed ? ri_fail_nomem(err) : rc;
+}
+
+void ri_blocks_release(ri_block **blocks, size_t count)
+{
+    while (count > 0) {
+        ri_block_release(blocks[--count]);
+    }
+    ri_free(blocks);
+}
+
+static int damaged(rille_err *err)
+{
+    return ri_fail(err, RILLE_CORRUPT, "a segment of the branch head is corrupt: restore it from a backup");
+}
+
+static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_err *err)
+{
+    block->t = before + ri_read_varint_max(in, RI_EID_MAX - before);
+    uint8_t flags = ri_read_u8(in);
+    block->claims_flush = (flags & FLAG_CLAIM) != 0;
+    block->count = (size_t)ri_read_varint_max(in, UINT32_MAX);
+    if ((flags & FLAG_MERGED) != 0) {
+        uint8_t merged = ri_read_u8(in);
+        const uint8_t *ids = ri_read_bytes(in, (size_t)merged * RI_HASH_SIZE);
+        if (in->bad || merged == 0 || merged > RI_MERGED_MAX) {
+            return damaged(err);
+        }
+        if (ri_block_merged(block, merged) == NULL) {
+            return ri_fail_nomem(err);
+        }
+        memcpy(block->merged, ids, (size_t)merged * RI_HASH_SIZE);
+    }
+    block->attempt = ri_read_u64(in);
+    const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
+    if (in->bad || block->count == 0 || (flags & ~(FLAG_CLAIM | FLAG_MERGED)) != 0) {
+        return damaged(err);
+    }
+    memcpy(block->commit, commit, RI_HASH_SIZE);
+    return 0;
+}
+
+/* Gives each block its part of the datoms, all of which the first one has. */
+static int share_datoms(ri_block *const *blocks, size_t count, rille_err *err)
+{
+    ri_datom *all = blocks[0]->datoms;
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        ri_block *block = blocks[i];
+        block->datoms = all + at;
+        block->owner = i > 0 ? ri_block_retain(blocks[0]) : NULL;
+        at += block->count;
+        /* The leaves are sorted by t, so the ends of the part tell of all of it. */
+        if (block->datoms[0].t != block->t || all[at - 1].t != block->t) {
+            return damaged(err);
+        }
+        block->instant = ri_block_find_instant(block, 0);
+    }
+    return 0;
+}
+
+static int read_datoms(ri_block *const *blocks, size_t count, ri_reader *in, rille_err *err)
+{
+    ri_block *first = blocks[0];
+    size_t first_count = first->count;
+    uint64_t datom_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        datom_count += blocks[i]->count;
+    }
+    uint64_t t = first->t;
+    first->t = 0;
+    first->count = 0;
+    int rc = ri_block_read_leaves(first, in, datom_count, err);
+    first->t = t;
+    first->count = first_count;
+    return rc != 0 ? rc : share_datoms(blocks, count, err);
+}
+
+int ri_segment_read(const uint8_t *bytes, size_t len, ri_block ***out, size_t *count, rille_err *err)
+{
+    ri_reader in = ri_reader_of(bytes, len);
+    size_t all = (size_t)ri_read_varint_max(&in, len / TX_BYTES_MIN);
+    *out = NULL;
+    *count = 0;
+    if (in.bad || all == 0) {
+        return damaged(err);
+    }
+    ri_block **blocks = ri_alloc_array(all, sizeof(ri_block *));
+    int rc = blocks == NULL ? ri_fail_nomem(err) : 0;
+    uint64_t before = RI_TX_BASE;
+    size_t made = 0;
+    while (rc == 0 && made < all) {
+        blocks[made] = ri_block_new();
+        rc = blocks[made] == NULL ? ri_fail_nomem(err) : read_header(blocks[made], before, &in, err);
+        made += blocks[made] != NULL ? 1 : 0;
+        before = rc == 0 ? blocks[made - 1]->t : before;
+    }
+    if (rc == 0) {
+        rc = read_datoms(blocks, all, &in, err);
+    }
+    if (rc != 0) {
+        ri_blocks_release(blocks, made);
+        return rc;
+    }
+    *out = blocks;
+    *count = all;
+    return 0;
+}
+
+/* ---- attempts ---- */
+
+typedef struct attempts {
+    ri_reader in;
+    uint64_t left;
+    uint64_t t;
+    uint64_t attempt;
+} attempts;
+
+static void attempts_start(attempts *a, const uint8_t *bytes, size_t len)
+{
+    *a = (attempts){ .in = ri_reader_of(bytes, len), .t = RI_TX_BASE };
+    if (len > 0) {
+        a->left = ri_read_varint_max(&a->in, RI_ATTEMPTS_MAX);
+    }
+}
+
+static bool attempts_next(attempts *a)
+{
+    if (a->left == 0 || a->in.bad) {
+        return false;
+    }
+    a->left--;
+    a->t += ri_read_varint_max(&a->in, RI_EID_MAX - a->t);
+    a->attempt = ri_read_u64(&a->in);
+    return !a->in.bad;
+}
+
+static int attempts_end(const attempts *a, rille_err *err)
+{
+    return a->in.bad || ri_reader_left(&a->in) != 0
+               ? ri_fail(err, RILLE_CORRUPT, "the list of attempts of the branch head is corrupt")
+               : 0;
+}
+
+static void put_attempt(ri_buf *out, uint64_t *before, uint64_t t, uint64_t attempt)
+{
+    ri_buf_put_varint(out, t - *before);
+    ri_buf_put_u64(out, attempt);
+    *before = t;
+}
+
+int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *blocks, size_t count, ri_buf *out,
+                      rille_err *err)
+{
+    attempts old;
+    attempts_start(&old, before, len);
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        known += blocks[i]->attempt != 0 ? 1 : 0;
+    }
+    uint64_t all = old.left + known;
+    uint64_t skip = all > RI_ATTEMPTS_MAX ? all - RI_ATTEMPTS_MAX : 0;
+    uint64_t t = RI_TX_BASE;
+    ri_buf_put_varint(out, all - skip);
+    while (attempts_next(&old)) {
+        if (skip > 0) {
+            skip--;
+        } else {
+            put_attempt(out, &t, old.t, old.attempt);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (blocks[i]->attempt != 0 && skip > 0) {
+            skip--;
+        } else if (blocks[i]->attempt != 0) {
+            put_attempt(out, &t, blocks[i]->t, blocks[i]->attempt);
+        }
+    }
+    return attempts_end(&old, err);
+}
+
+int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, rille_err *err)
+{
+    attempts a;
+    attempts_start(&a, bytes, len);
+    *t = 0;
+    while (attempts_next(&a)) {
+        if (a.attempt == attempt) {
+            *t = a.t;
+        }
+    }
+    return attempts_end(&a, err);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Segments: transactions that left the tail of a head for a blob, to be read in bulk. And the attempts of the
+ * transactions in the trees.
+ *
+ * SEGMENT: varint number of transactions; for each: varint t - that of the one before (the first: t - 2^40), u8 flags (1
+ * begins a flush, 2 has more parents), varint number of datoms, if it has more parents u8 their number and their ids,
+ * u64 attempt, commit id; then all datoms as LOG leaves (block.h).
+ * A segment of format 1 is a sequence of TX1 frames.
+ *
+ * ATTEMPTS: varint number; for each, oldest first: varint t - that of the one before (the first: t - 2^40), u64 attempt.
+ */
+#ifndef RI_SEGMENT_H
+#define RI_SEGMENT_H
+
+#include "block.h"
+
+/* Appends a segment of `count` blocks, oldest first. */
+int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
+/* Decodes a segment: *blocks, oldest first (ri_blocks_release). Commit ids are believed, as the segment's address is;
+ * verify checks them. */
+int ri_segment_read(const uint8_t *bytes, size_t len, ri_block ***blocks, size_t *count, rille_err *err);
+void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
+
+#define RI_ATTEMPTS_MAX 4096U
+/* Appends what `before` (empty: nothing) says, and the blocks' attempts: of the last RI_ATTEMPTS_MAX transactions. */
+int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *blocks, size_t count, ri_buf *out,
+                      rille_err *err);
+/* The transaction of an attempt, or 0. */
+int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, rille_err *err);
+
+#endif
