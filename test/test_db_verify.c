@@ -3,86 +3,12 @@
  * Verification against stores whose trees are sound each for itself and yet do not say the same; and what the retired
  * datoms are, whenever they are flushed.
  */
-#include "harness.h"
-
-#include "../src/core/db/conn_own.h"
-
-static rille_conn *open_new(const char *url)
-{
-    ri_conn_options options = { .create = true };
-    rille_conn *conn = NULL;
-    REQUIRE_RC(ri_conn_open(url, &options, &conn, &test_err), 0);
-    return conn;
-}
-
-static void transact(rille_conn *conn, const char *text)
-{
-    ri_report report;
-    REQUIRE_RC(ri_conn_transact_edn(conn, text, strlen(text), &report, &test_err), 0);
-    ri_report_deinit(&report);
-}
-
-static rille_db *newest(rille_conn *conn)
-{
-    rille_db *db = NULL;
-    REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
-    return db;
-}
+#include "test_db_forge.h"
 
 static const char schema_text[] = "[{:db/ident :n :db/valueType :db.type/string}"
                                   " {:db/ident :p :db/valueType :db.type/tuple :db/cardinality :db.cardinality/many}]";
 
 /* ---- forged trees ---- */
-
-/* One tree with changes, as a flush would make it. */
-static void change_tree(ri_base *base, ri_store *store, ri_order order, const ri_change *changes, size_t count,
-                        ri_writer *writer)
-{
-    ri_io io = { 0 };
-    ri_tree out;
-    int rc;
-    RI_FETCHING(rc, &io, ri_tree_merge(store, &base->tree[order], changes, count, writer, &io, &out, &test_err),
-                &test_err)
-    REQUIRE_RC(rc, 0);
-    base->tree[order] = out;
-    ri_io_deinit(&io);
-}
-
-/* The newest base with changes in some trees becomes the head. */
-static void forge(rille_conn *conn, const ri_order *orders, size_t order_count, const ri_change *changes, size_t count)
-{
-    ri_writer *writer = NULL;
-    rille_db *db = newest(conn);
-    ri_base *base = db->base;
-    REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
-    for (size_t i = 0; i < order_count; i++) {
-        change_tree(base, db->store, orders[i], changes, count, writer);
-    }
-    REQUIRE_RC(ri_writer_seal(writer, &test_err), 0);
-    for (size_t i = 0; i < order_count; i++) {
-        ri_writer_resolve(writer, &base->tree[orders[i]].root);
-    }
-    ri_buf body = { 0 };
-    ri_buf cell = { 0 };
-    ri_base_write(base, false, &body);
-    ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
-    rille_head_swap swap = { .branch = "main", .expected = conn->seen.revision, .cell = cell.p, .cell_len = cell.len };
-    rille_revision revision;
-    REQUIRE_RC(ri_store_head_swap(db->store, &swap, writer, &revision, &test_err), 0);
-    ri_buf_deinit(&body);
-    ri_buf_deinit(&cell);
-    ri_writer_release(writer);
-    ri_db_release(db);
-}
-
-static void expect_damage(rille_conn *conn, const char *part)
-{
-    ri_verify_report report;
-    CHECK_RC(ri_conn_verify(conn, &report, &test_err), RILLE_CORRUPT);
-    if (strstr(test_err.message, part) == NULL) {
-        CHECK_EQ_STR(test_err.message, part);
-    }
-}
 
 /* The datom of :n in EAVT; its value borrows from *hold. */
 static ri_datom find_name(const rille_db *db, ri_object **hold)
@@ -112,7 +38,6 @@ static rille_conn *with_one_name(const char *url)
 
 TEST(verify__finds_a_fact_that_the_log_does_not_know)
 {
-    static const ri_order current[] = { RI_EAVT, RI_AEVT };
     rille_conn *conn = with_one_name("mem:forged");
     rille_db *db = newest(conn);
     ri_object *hold;
@@ -120,7 +45,7 @@ TEST(verify__finds_a_fact_that_the_log_does_not_know)
     ri_datom fake = old;
     fake.v = ri_bytes_value(RI_STRING, "fake", 4);
     ri_change changes[] = { { &fake, true }, { &old, false } };
-    forge(conn, current, 2, changes, 2);
+    forge(conn, (forgery[]){ { RI_EAVT, changes, 2 }, { RI_AEVT, changes, 2 } }, 2);
     expect_damage(conn, "is not in log");
     ri_object_release(hold);
     ri_db_release(db);
@@ -131,7 +56,6 @@ TEST(verify__finds_a_fact_that_the_log_does_not_know)
 /* As many facts as the log leaves, each of them asserted once; but one of them was retracted later. */
 TEST(verify__finds_a_fact_that_the_log_retracted)
 {
-    static const ri_order current[] = { RI_EAVT, RI_AEVT };
     rille_conn *conn = with_one_name("mem:forged");
     rille_db *db = newest(conn);
     ri_object *hold;
@@ -139,7 +63,7 @@ TEST(verify__finds_a_fact_that_the_log_retracted)
     ri_datom gone = { .e = RI_EID_USER + 1, .a = old.a, .t = RI_TX_BASE + 3, .added = true };
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
     ri_change changes[] = { { &old, false }, { &gone, true } };
-    forge(conn, current, 2, changes, 2);
+    forge(conn, (forgery[]){ { RI_EAVT, changes, 2 }, { RI_AEVT, changes, 2 } }, 2);
     expect_damage(conn, "not the facts in eavt");
     ri_object_release(hold);
     ri_db_release(db);
@@ -149,7 +73,6 @@ TEST(verify__finds_a_fact_that_the_log_retracted)
 
 TEST(verify__finds_retired_datoms_that_never_were)
 {
-    static const ri_order retired[] = { RI_RET };
     rille_conn *conn = with_one_name("mem:forged");
     rille_db *db = newest(conn);
     CHECK_EQ_INT(db->base->tree[RI_RET].count, 1);
@@ -157,14 +80,14 @@ TEST(verify__finds_retired_datoms_that_never_were)
     ri_datom fake = find_name(db, &hold);
     fake.x = RI_TX_BASE + 4;
     ri_change more[] = { { &fake, true } };
-    forge(conn, retired, 1, more, 1);
+    forge(conn, &(forgery){ RI_RET, more, 1 }, 1);
     expect_damage(conn, "the log retracts 1 facts, but ret contains 2");
     ri_datom gone = { .e = RI_EID_USER + 1, .a = fake.a, .t = RI_TX_BASE + 3, .x = RI_TX_BASE + 4, .added = true };
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
     ri_change other[] = { { &gone, false } };
     rille_db *now = newest(conn);
     ri_db_release(now);
-    forge(conn, retired, 1, other, 1);
+    forge(conn, &(forgery){ RI_RET, other, 1 }, 1);
     expect_damage(conn, "is not in log");
     ri_object_release(hold);
     ri_db_release(db);

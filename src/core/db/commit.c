@@ -174,13 +174,17 @@ static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result,
     return 0;
 }
 
+static int refuse_tag(const rille_db *db, rille_err *err)
+{
+    return !db->base->is_tag
+               ? 0
+               : ri_fail(err, RILLE_MISUSE, "%s is a tag and cannot change: commit to a branch", db->branch);
+}
+
 static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
 {
     const rille_db *db = seen->db;
-    if (db->base->is_tag) {
-        return ri_fail(err, RILLE_MISUSE, "%s is a tag, which nothing can be committed to: commit to a branch",
-                       db->branch);
-    }
+    RI_TRY(refuse_tag(db, err));
     RI_TRY(put_long_values(p, db->store, result, err));
     bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
                 db->base->segment_count >= RI_SEGMENTS_MAX - 1;
@@ -382,6 +386,7 @@ int ri_conn_flush(rille_conn *conn, rille_err *err)
         ri_mutex_lock(&conn->writer);
         ri_seen from = { 0 };
         int rc = take_snapshot(conn, &from, err);
+        rc = rc == 0 ? refuse_tag(from.db, err) : rc;
         bool clean = rc == 0 && from.db->novelty.last == NULL;
         if (rc == 0 && !clean) {
             rc = plan_flush(&p, from.db, NULL, err);
