@@ -76,16 +76,16 @@ for i = 1, entities do people[i] = person(i) end
 local ids = assert(conn:transact(people)).tempids
 assert(conn:flush())
 
--- ---- small transactions: segments are spilled, facts come and go and come back ----
+-- ---- small transactions: segments are spilled, flushed, and spilled again; facts come and go and come back ----
 
-for round = 1, 400 do
+for round = 1, 600 do
   local e = ids["e" .. (round * 37 % entities + 1)]
   local data = { { ["db/id"] = e, ["p/age"] = round, ["p/name"] = "renamed " .. ("x"):rep(round % 50) } }
   if round % 3 == 0 then data[#data + 1] = { "db.fn/retractAttribute", e, "p/tag" } end
   if round % 7 == 0 then data[#data + 1] = { ["db/id"] = e, ["p/gone"] = "round " .. round } end
   if round % 50 == 0 then data[#data + 1] = { "db/retractEntity", ids["e" .. round] } end
   assert(conn:transact(data, round % 10 == 0 and { meta = { ["db/doc"] = "round " .. round } } or nil))
-  if round == 150 then assert(conn:flush()) end
+  if round == 250 then assert(conn:flush()) end
 end
 
 -- ---- what an equal value of another type does, and a schema that changes ----

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""An independent reader of rille's stored format, version 1, written from docs/format*.md alone.
+"""An independent reader of rille's stored format, versions 1 and 2, written from docs/format*.md alone.
 
     python3 rille_format.py DIR [--branch NAME] [--log] [--quiet] [--no-rules]
 
 It reads a `file:` database, checks everything the documentation says about it - checksums, addresses, order, counts,
-separators, the chain of commits, that all trees tell the same story, and with rille_rules.py that there is no other way to
-write it - and prints the current datoms as `e attribute value tx`, with --log also the transactions and their datoms. The first
-thing that does not fit ends it with a message and exit code 1. It shares no code with the engine and needs only libzstd.
+separators, the chain of commits and their other parents, attempts, that all trees tell the same story, and with
+rille_rules.py that there is no other way to write it - and prints the current datoms as `e attribute value tx`, with --log
+also the transactions and their datoms. The first thing that does not fit ends it with a message and exit code 1. It shares
+no code with the engine and needs only libzstd.
 """
 
 import argparse
@@ -14,19 +15,19 @@ import bisect
 import collections
 import os
 import re
-import struct
 import sys
 
+import rille_head as head
 import rille_rules as rules
 from rille_values import (AEVT, AVET, BLOCK_ROWS, BYTES, Bytes, CONST, DELTA, Damage, Datom, EAVT, FLOATS, FOR, INSTANT,
                           KEYS, LOG, MAX_ID, META, NIL, NIL_VALUE, ORDERS, REF, RET, RLE, STRIDE, TOP, TYPE_NAMES, U64, VAET,
-                          WORDS, address, check_value, hash64, increase, order_key, require, show, unzigzag, unzstd,
-                          written)
+                          WORDS, address, check_value, increase, order_key, require, show, unzigzag, unzstd)
 
-MAX_LEVEL, MAX_ROWS = 16, 4096
+MAX_ROWS = 4096
 MAX_NODE, MAX_BLOB = 4 << 20, (64 << 20) + (64 << 10)
-FIRST_ATTRIBUTE, FIRST_ENTITY, FIRST_TX = 100, 1 << 20, 1 << 40
+FIRST_ATTRIBUTE, FIRST_ENTITY = 100, 1 << 20
 DB_IDENT, DB_TX_INSTANT = 1, 8
+META_HASH, META_RETAINED, META_COMMIT, LOG_PARENT, META_PURGED = range(90, 95)
 
 
 # -------------------------------------------------------------------------------------------------------------- columns
@@ -132,7 +133,7 @@ class NodeReader:
         require(len(data) <= MAX_NODE, "%s: %d bytes", what, len(data))
         require(read.u8() == 0xb1, "%s: not a node of version 1", what)
         order, level = read.u8(), read.u8()
-        require(order <= META and level <= MAX_LEVEL, "%s: order %d, level %d", what, order, level)
+        require(order <= META and level <= head.MAX_LEVEL, "%s: order %d, level %d", what, order, level)
         n, groups = read.varint(), read.varint()
         require(1 <= n <= MAX_ROWS and 1 <= groups <= n, "%s: %d rows, %d groups", what, n, groups)
         entities, times, group_of = (self.column(read, n) for _ in range(3))
@@ -236,10 +237,13 @@ class Store:
         self.packs = {}                                           # id -> bytes
         self.locators = self.wrong_locators = self.blobs_read = 0
         require(self.file("rille") == b"rille database\nformat 1\n", "%s: not a rille database of format 1", path)
-        directory = os.path.join(path, "packs")
-        for name in sorted(os.listdir(directory) if os.path.isdir(directory) else []):
+        for name in self.pack_names():
             if re.fullmatch(r"[0-9a-f]{64}\.pack", name):
                 self.open_pack(bytes.fromhex(name[:64]), self.file("packs", name))
+
+    def pack_names(self):
+        directory = os.path.join(self.path, "packs")
+        return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
 
     def file(self, *parts):
         try:
@@ -336,123 +340,6 @@ class Store:
                 require((body[2] > 0) == inside, "%s: level %d, %s the branch region", what, body[2], "in" if inside else "not in")
 
 
-# ----------------------------------------------------------------------------------------------------------------- head
-
-BASE, TX = 1, 2
-HEADER, SECTOR = 17, 512
-
-Base = collections.namedtuple("Base", "history flexible id t instant commit next_entity next_attribute packs trees regions "
-                                      "segments schema")
-Transaction = collections.namedtuple("Transaction", "t parents commit datoms")
-
-
-def frame_at(cell, at):
-    """(end, kind, body) of a frame: end None where the header does not match, body None where the rest does not."""
-    header = cell[at:at + HEADER]
-    if len(header) < HEADER:
-        return None, 0, None
-    length, kind, check, checksum = struct.unpack("<IBIQ", header)
-    if check != hash64(header[:5], 0) & 0xffffffff or kind not in (BASE, TX):
-        return None, 0, None
-    end = at + HEADER + length
-    body = cell[at + HEADER:end]
-    return end, kind, body if end <= len(cell) and checksum == hash64(body, kind) else None
-
-
-def frames(cell, what, may_be_torn):
-    """The frames of a cell or segment as (kind, body). A torn end, where there may be one, is ignored."""
-    at = 0
-    while at < len(cell):
-        end, kind, body = frame_at(cell, at)
-        if body is None:
-            require(may_be_torn and at > 0 and is_torn(cell, at, end), "%s: damaged frame at byte %d", what, at)
-            return
-        yield kind, body
-        at = end
-
-
-def is_torn(cell, at, end):
-    """The end of an append that a crash cut short; end None: the header does not match."""
-    extent = end or at + HEADER
-    if extent > len(cell):
-        return True
-    starts = [at] + list(range((at // SECTOR + 1) * SECTOR, extent, SECTOR))
-    if any(not any(cell[start:]) for start in starts):
-        return True
-    if not any(not any(cell[start:(start // SECTOR + 1) * SECTOR]) for start in starts):
-        return False
-    return end == len(cell) if end else all(frame_at(cell, i)[2] is None for i in range(at + 1, len(cell)))
-
-
-def read_base(data, what):
-    read = Bytes(data, what)
-    version, flags = read.u8(), read.u8()
-    require(version == 1 and flags < 4, "%s: version %d, flags %d", what, version, flags)
-    ident, t, instant, commit = read.take(16), read.varint(), unzigzag(read.varint()), read.take(32)
-    next_entity, next_attribute = read.varint(), read.varint()
-    packs = [read.take(32) for _ in range(read.varint())]
-    trees = []
-    for order in range(7):
-        height = read.varint()
-        count, root, locator = 0, bytes(32), (0, 0, 0)
-        if height:
-            count, root, locator = read.varint(), read.take(32), (read.varint(), read.varint(), read.varint())
-            require(count and locator[0] <= len(packs), "%s: tree %s", what, ORDERS[order])
-        require(height <= MAX_LEVEL, "%s: height %d", what, height)
-        trees.append((height, count, root, locator))
-    regions = [(read.varint(), read.varint(), read.varint()) for _ in range(read.varint())]
-    require(len(regions) <= 2, "%s: %d branch regions", what, len(regions))
-    segments = []
-    for _ in range(read.varint()):
-        segments.append((read.take(32), read.varint()))
-        require(read.varint() == 0, "%s: a segment's last varint", what)
-    schema_kind = read.u8()
-    require(schema_kind < 2, "%s: schema %d", what, schema_kind)
-    schema = read.take(32) if schema_kind else read.block()
-    read.end()
-    return Base(flags & 1, flags >> 1, ident, t, instant, commit, next_entity, next_attribute, packs, trees, regions, segments,
-                (schema_kind, schema))
-
-
-def read_schema(data):
-    """{id: (ident, type, unique, many, index, component, no history)} and {id: ident} of what is no attribute."""
-    read = Bytes(data, "schema")
-    require(read.u8() < 2, "schema: flags")
-    attributes, others = {}, {}
-    for _ in range(read.varint()):
-        key, ident, kind, unique, flags = read.varint(), read.block().decode(), read.u8(), read.u8(), read.u8()
-        require(kind <= FLOATS and unique < 3 and flags < 16, "schema: attribute %d", key)
-        attributes[key] = ident, kind, unique, flags & 1, flags >> 1 & 1, flags >> 2 & 1, flags >> 3
-    for _ in range(read.varint()):
-        key = read.varint()
-        others[key] = read.block().decode()
-    read.end()
-    return attributes, others
-
-
-def read_transaction(data, reader, what):
-    read = Bytes(data, what)
-    t = read.u64()
-    parents = [read.take(32) for _ in range(read.u8())]
-    commit, count = read.take(32), read.varint()
-    datoms = []
-    while read.left():
-        require(len(datoms) % 1024 == 0, "%s: a leaf of %d rows that is not the last", what, len(datoms) % 1024)
-        leaf = reader.node(read.block(), what)
-        require((leaf.order, leaf.level) == (LOG, 0) and len(leaf.rows) <= 1024, "%s: not a LOG leaf", what)
-        datoms.extend(leaf.rows)
-    require(len(datoms) == count, "%s: %d datoms, should be %d", what, len(datoms), count)
-    require(all(d.t == t for d in datoms), "%s: a datom of another transaction", what)
-    return Transaction(t, parents, commit, datoms)
-
-
-def commit_id(parents, t, datoms):
-    out = [b"rille commit 1\0", bytes([len(parents)])] + parents + [struct.pack("<Q", t)]
-    for d in datoms:
-        out.append(struct.pack("<QIB", d.e, d.a, d.added) + written(d.v))
-    return address(b"".join(out))
-
-
 # ------------------------------------------------------------------------------------------------------------- database
 
 def fact(d):
@@ -465,27 +352,29 @@ class Database:
 
     def __init__(self, store, branch):
         self.store = store
-        cell = list(frames(store.head(branch), "head " + branch, True))
-        require(cell and cell[0][0] == BASE and all(kind == TX for kind, _ in cell[1:]), "head %s: not a BASE and its TX", branch)
-        self.base = read_base(cell[0][1], "base")
-        for name in self.base.packs:
-            require(name in store.packs, "pack %s of the base is missing", name.hex())
+        self.base, cell = head.read_cell(store.head(branch), "head " + branch)
         self.trees = [Tree(store, order, *spec[:3]) for order, spec in enumerate(self.base.trees)]
-        self.check_hints()
+        self.check_hints(self.base)
         self.stored = [list(tree.datoms()) for tree in self.trees]
         self.log = self.logged_transactions()
         self.novelty = list(self.segment_transactions())
         self.in_segments = len(self.novelty)
-        self.novelty += [read_transaction(body, store.reader, "transaction in the head") for _, body in cell[1:]]
+        self.novelty += [head.read_transaction(kind, body, store.reader, "transaction in the head") for kind, body in cell]
         require(self.base.t or self.novelty, "head %s: no transaction at all", branch)
+        self.marks, self.retained = {}, []
+        self.rules = collections.Counter()                        # how many commit ids of each version
+        self.passed = [transaction for transaction in self.novelty if transaction.t <= self.base.t]
         self.check_chain()
         self.current = {fact(d): (d.v, d.t) for d in self.stored[EAVT]}
+        self.check_attempts()
         self.check_trees()
-        for transaction in self.novelty:
+        for transaction in self.novelty[len(self.passed):]:
             self.apply(self.current, transaction, None)
 
-    def check_hints(self):
-        base, store = self.base, self.store
+    def check_hints(self, base):
+        store = self.store
+        for name in base.packs:
+            require(name in store.packs, "pack %s of the base is missing", name.hex())
         for order, (height, _, root, (pack, offset, size)) in enumerate(base.trees):
             if height and pack:
                 place = base.packs[pack - 1], offset, size
@@ -493,49 +382,127 @@ class Database:
         for pack, offset, size in base.regions:
             require(1 <= pack <= len(base.packs) and store.packs[base.packs[pack - 1]][2:] == (offset, size),
                     "base: a branch region that pack %d does not have", pack)
+        named = {root[3][0] for root in base.trees} | {pack for pack, _, _ in base.regions}
+        require(named - {0} == set(range(1, len(base.packs) + 1)), "base: packs that neither roots nor regions name")
 
     def logged_transactions(self):
         out = []
         for d in self.stored[LOG]:
             if not out or out[-1].t != d.t:
-                out.append(Transaction(d.t, None, None, []))
-            out[-1].datoms.append(d)
+                out.append(head.Transaction(d.t, 0, None, None, [], None, [], (1, 2)))
+            if d.a == LOG_PARENT:
+                out[-1].others.append(head.parent_row(d))
+            else:
+                out[-1].datoms.append(d)
         return out
 
     def segment_transactions(self):
-        for name, last in self.base.segments:
-            what = "segment " + name.hex()
-            for kind, body in frames(self.store.blob(name), what, False):
-                require(kind == TX, "%s: frame of kind %d", what, kind)
-                transaction = read_transaction(body, self.store.reader, what)
-                yield transaction
-            require(transaction.t == last, "%s: ends with %d, should be %d", what, transaction.t, last)
+        for name, last, kind in self.base.segments:
+            yield from head.read_segment(kind, self.store.blob(name), last, self.store.reader, "segment " + name.hex())
+
+    def meta(self, attribute):
+        """{t: what follows it} of the rows of META that begin with a t."""
+        out = {}
+        for d in self.stored[META]:
+            if d.a == attribute:
+                require(d.v[0] == BYTES and d.v[1][:8] == d.e.to_bytes(8, "big"), "META %d: %r", d.a, d)
+                require(d.e not in out, "META %d: transaction %d twice", d.a, d.e)
+                out[d.e] = d.v[1][8:]
+        return out
 
     def check_chain(self):
         """Commit ids of the log and the novelty, each the parent of the next; META knows them."""
-        base, previous = self.base, None
-        by_t = {d.e: d.v for d in self.stored[META] if d.a == 92}
-        by_hash = {d.e: d.v for d in self.stored[META] if d.a == 90}
+        base = self.base
         if base.history:
-            for i, transaction in enumerate(self.log):
-                commit = commit_id([previous] if previous else [], transaction.t, transaction.datoms)
-                require(by_t.get(transaction.t) == (BYTES, transaction.t.to_bytes(8, "big") + commit),
-                        "transaction %d: META has another commit id than its datoms", transaction.t)
-                require(by_hash.get(transaction.t) == (BYTES, commit[:8]), "transaction %d: META 90 differs", transaction.t)
-                self.log[i] = transaction._replace(commit=commit, parents=[previous] if previous else [])
-                previous = commit
-            require(len(by_t) == len(by_hash) == len(self.log), "META: %d and %d commits, LOG: %d", len(by_t), len(by_hash),
-                    len(self.log))
-            require(not self.log or (base.t, base.commit) == (self.log[-1].t, previous), "base: its t or commit is not the log's")
-        previous, last = (base.commit, base.t) if base.t else (None, 0)
-        for transaction in self.novelty:
+            self.check_log()
+        before, last = ([base.commit], base.t) if base.t else ([], 0)
+        if self.passed:
+            self.check_passed()
+        for transaction in self.novelty[len(self.passed):]:
+            self.check_transaction(transaction, last, before)
+            before, last = [transaction.commit], transaction.t
+
+    def check_log(self):
+        base, before = self.base, []
+        commits, marks = self.meta(META_COMMIT), self.meta(META_PURGED)
+        hashes = {d.e: d.v for d in self.stored[META] if d.a == META_HASH}
+        require(all(len(digest) == 32 for digest in marks.values()), "META 94: not a digest")
+        require(base.version > 1 or not marks, "META 94 in a base of version 1")
+        for i, transaction in enumerate(self.log):
             t = transaction.t
-            require(t > last, "transaction %d comes after %d", t, last)
-            require(transaction.parents[:1] == ([previous] if previous else []), "transaction %d: another parent", t)
-            require(commit_id(transaction.parents, t, transaction.datoms) == transaction.commit,
-                    "transaction %d: another commit id", t)
-            require(increase([KEYS[LOG](d) for d in transaction.datoms]), "transaction %d: datoms are not in order", t)
-            previous, last = transaction.commit, t
+            require(t in commits and len(commits[t]) >= 32, "transaction %d: META has no commit id", t)
+            require(commits[t][32:] == b"".join(transaction.others), "transaction %d: META has other parents than LOG", t)
+            require(base.version > 1 or not transaction.others, "transaction %d: other parents in a base of version 1", t)
+            head.check_others(transaction.others, "transaction %d" % t)
+            transaction = transaction._replace(commit=commits[t][:32], before=before)
+            require(hashes.get(t) == (BYTES, transaction.commit[:8]), "transaction %d: META 90 differs", t)
+            rule = head.matching_rule(transaction, before, marks.get(t))
+            if not rule and t in marks and not self.rules[2]:
+                self.rules["unknown"] += 1                        # of version 1, and purged: nothing to check its id with
+            else:
+                self.count_rule(transaction, rule, "META has another commit id than its datoms")
+            self.check_instant(transaction)
+            self.log[i] = transaction._replace(rules=(rule,))
+            before = [transaction.commit]
+        require(len(commits) == len(hashes) == len(self.log), "META: %d and %d commits, LOG: %d", len(commits), len(hashes),
+                len(self.log))
+        require(marks.keys() <= commits.keys(), "META 94: transactions that LOG does not have")
+        require(not self.log or [base.t, base.commit] == [self.log[-1].t] + before, "base: its t or commit is not the log's")
+        self.marks = marks
+
+    def count_rule(self, transaction, rule, message):
+        require(rule, "transaction %d: %s", transaction.t, message)
+        require(rule <= self.base.version, "transaction %d: a commit id of version %d", transaction.t, rule)
+        require(rule == 2 or not self.rules[2], "transaction %d: a commit id of version 1 after those of version 2", transaction.t)
+        self.rules[rule] += 1
+
+    @staticmethod
+    def check_instant(transaction):
+        instants = [d for d in transaction.datoms if d.e == transaction.t and d.a == DB_TX_INSTANT and d.added]
+        require(len(instants) == 1 and instants[0].v[0] == INSTANT, "transaction %d: no instant", transaction.t)
+
+    def check_transaction(self, transaction, last, before):
+        t = transaction.t
+        require(t > last, "transaction %d comes after %d", t, last)
+        require(transaction.before in (None, before), "transaction %d: another parent", t)
+        require(increase([KEYS[LOG](d) for d in transaction.datoms]), "transaction %d: datoms are not in order", t)
+        require(t > head.FIRST_TX or not transaction.attempt, "transaction %d: an attempt of the first transaction", t)
+        self.count_rule(transaction, head.matching_rule(transaction, before), "another commit id")
+        self.check_instant(transaction)
+
+    def check_passed(self):
+        """Transactions that the trees have too: the newest of them, the same."""
+        base, logged = self.base, {transaction.t: transaction for transaction in self.log}
+        rules, self.rules = self.rules, collections.Counter()
+        last, before = 0, None
+        for transaction in self.passed:
+            t, known = transaction.t, logged.get(transaction.t)
+            if known:
+                require((transaction.commit, transaction.others) == (known.commit, known.others),
+                        "transaction %d: LOG has another", t)
+                require(transaction.datoms == known.datoms or t in self.marks, "transaction %d: LOG has other datoms", t)
+                before = known.before
+            require(known or not base.history, "transaction %d: not in LOG", t)
+            before = transaction.before if before is None else before
+            if before is None:                                    # the first one, without history: its parent is not known
+                require(t > last, "transaction %d comes after %d", t, last)
+            else:
+                self.check_transaction(transaction, last, before)
+            last, before = t, [transaction.commit]
+        require([last] + before == [base.t, base.commit], "base: its t or commit is not that of the transactions beside it")
+        self.rules = rules
+
+    def check_attempts(self):
+        """The attempts of the newest transactions in the trees."""
+        base = self.base
+        found = head.read_attempts(self.store.blob(base.attempts), "attempts") if base.attempts else {}
+        require(all(t <= base.t for t in found), "attempts: of transactions that the trees do not have")
+        for transaction in self.passed[-head.ATTEMPTS_MAX:]:
+            require(found.get(transaction.t, 0) == transaction.attempt, "attempts: another one of transaction %d", transaction.t)
+        if base.history:
+            have = [transaction.t for transaction in self.log if transaction.rules == (2,) and transaction.t > head.FIRST_TX]
+            require(list(found) == have[-head.ATTEMPTS_MAX:], "attempts: %d, %d expected", len(found), len(have))
+        self.attempts = found
 
     @staticmethod
     def apply(current, transaction, retired):
@@ -587,24 +554,37 @@ class Database:
         self.check_base(attributes)
 
     def check_retained(self):
-        commits = {transaction.t: transaction.commit for transaction in self.log}
+        """Rows of META that have an e of their own, and the roots of retained bases."""
+        logged = {transaction.t: transaction for transaction in self.log}
         for d in self.stored[META]:
-            require(d.a in (90, 91, 92) and d.t == d.e, "META: attribute %d, t %d, e %d", d.a, d.t, d.e)
-            if d.a == 91:
-                require(d.v[0] == BYTES and d.v[1][:8] == d.e.to_bytes(8, "big"), "META 91: %r", d)
-                base = read_base(self.store.blob(d.v[1][8:]), "retained base")
-                require((base.t, base.commit, base.id) == (d.e, commits.get(d.e), self.base.id) and not base.segments,
-                        "retained base of %d is of %d", d.e, base.t)
+            require(d.a in (META_HASH, META_RETAINED, META_COMMIT, META_PURGED) and d.t == d.e, "META: attribute %d, t %d, e %d",
+                    d.a, d.t, d.e)
+        for t, name in self.meta(META_RETAINED).items():
+            base, transaction = head.read_base(self.store.blob(name), "retained base"), logged.get(t)
+            require(transaction and (base.t, base.commit, base.id) == (t, transaction.commit, self.base.id),
+                    "retained base of %d is of %d", t, base.t)
+            require(base.history and base.version <= self.base.version and not base.segments and base.attempts is None,
+                    "retained base of %d: no history, version %d, or segments, or attempts", t, base.version)
+            instants = [d.v[1] for d in transaction.datoms if d.e == t and d.a == DB_TX_INSTANT and d.added]
+            require(instants == [base.instant + TOP], "retained base of %d: another instant", t)
+            self.check_hints(base)
+            for order, (height, count, root, _) in enumerate(base.trees):
+                if height:
+                    node = self.store.node(root)
+                    require((node.order, node.level) == (order, height - 1) and count == sum(node.counts or [1] * len(node.rows)),
+                            "retained base of %d: the root of %s", t, ORDERS[order])
+            self.retained.append(base)
 
     def check_base(self, attributes):
         """What the base repeats of its datoms: ids, the instant, the schema."""
         base, entities = self.base, [e for e, _, _ in self.current]
-        require(all(e >= FIRST_TX or e < base.next_entity for e in entities), "base: next entity id")
+        require(all(e >= head.FIRST_TX or e < base.next_entity for e in entities), "base: next entity id")
         require(all(e >= FIRST_ENTITY or e < base.next_attribute for e in entities), "base: next attribute id")
         instants = [v for (e, a, _), (v, _) in self.current.items() if e == base.t and a == DB_TX_INSTANT]
         require(not base.t or instants == [(INSTANT, base.instant + TOP)], "base: its instant is not that of %d", base.t)
         kind, data = base.schema
-        schema, others = read_schema(self.store.blob(data) if kind else data)
+        flexible, schema, others = head.read_schema(self.store.blob(data) if kind else data)
+        require(flexible == base.flexible, "base: its flags and its schema differ")
         want = {}
         for a, p in attributes.items():
             if FIRST_ATTRIBUTE <= a < FIRST_ENTITY:
@@ -624,7 +604,7 @@ class Database:
 
     def print_log(self, out):
         names, blobs = self.idents(self.current), self.store.blob
-        for transaction in self.log + self.novelty:
+        for transaction in self.log + self.novelty[len(self.passed):]:
             commit = transaction.commit.hex() if transaction.commit else "?"
             out.write("transaction %d commit %s datoms %d\n" % (transaction.t, commit, len(transaction.datoms)))
             for d in transaction.datoms:
@@ -633,11 +613,14 @@ class Database:
     def summary(self):
         base, store = self.base, self.store
         trees = ", ".join("%s %d in %d nodes (height %d)" % (ORDERS[t.order], t.count, t.nodes, t.height) for t in self.trees)
-        return ("base t %d; %s; %d transactions in LOG, %d in %d segments, %d in the head; %d current datoms; %d packs; "
-                "%d locators, %d of them wrong; %d blobs read; columns %s" % (
-                    base.t, trees, len(self.log), self.in_segments, len(base.segments), len(self.novelty) - self.in_segments,
-                    len(self.current), len(store.packs), store.locators, store.wrong_locators, store.blobs_read,
-                    dict(store.reader.modes)))
+        return ("version %d, base t %d, epoch %d%s; %s; %d transactions in LOG, %d of them purged, %d in %d segments, "
+                "%d in the head, %d of these in LOG too; %d merges; %d attempts; %d retained bases; commit ids of version %s; "
+                "%d current datoms; %d packs; %d locators, %d of them wrong; %d blobs read; columns %s" % (
+                    base.version, base.t, base.epoch, ", tag" if base.tag else "", trees, len(self.log), len(self.marks),
+                    self.in_segments, len(base.segments), len(self.novelty) - self.in_segments, len(self.passed),
+                    sum(1 for transaction in self.log + self.novelty[len(self.passed):] if transaction.others),
+                    len(self.attempts), len(self.retained), dict(self.rules), len(self.current), len(store.packs), store.locators,
+                    store.wrong_locators, store.blobs_read, dict(store.reader.modes)))
 
 
 def main():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bytes, hashes, values and datoms of rille's stored format, version 1, as docs/format.md has them."""
+"""Bytes, hashes, values and datoms of rille's stored format, versions 1 and 2, as docs/format.md has them."""
 
 import collections
 import ctypes
@@ -60,6 +60,11 @@ class Bytes:
 
     def block(self):
         return self.take(self.varint())
+
+    def text(self):
+        raw = self.block()
+        require(is_utf8(raw), "%s: text that is not UTF-8 before byte %d", self.what, self.at)
+        return raw.decode()
 
     def end(self):
         require(self.at == len(self.data), "%s: %d bytes too many", self.what, len(self.data) - self.at)
