@@ -102,7 +102,7 @@ static rille_revision check_head(const char *branch, const char *text)
 {
     int rc;
     rille_head head = { 0 };
-    SLOT(rc, head_read, branch, &head, &test_err);
+    SLOT(rc, head_read, branch, NULL, &head, &test_err);
     CHECK_RC(rc, RILLE_OK);
     CHECK_EQ_MEM(head.bytes, head.len, text, strlen(text));
     rille_free(head.bytes);
@@ -113,7 +113,7 @@ static void check_no_head(const char *branch)
 {
     int rc;
     rille_head head = { 0 };
-    SLOT(rc, head_read, branch, &head, &test_err);
+    SLOT(rc, head_read, branch, NULL, &head, &test_err);
     CHECK_RC(rc, RILLE_NOTFOUND);
     CHECK(head.bytes == NULL);
 }
@@ -494,7 +494,7 @@ static int fault_run(void)
         rc = RILLE_OK;
     }
     rc = rc == RILLE_OK ? get.rc : rc;
-    while (rc == RILLE_OK && (rc = own.ops->head_read(own.self, "main", &head, &err)) == RILLE_NEED) {
+    while (rc == RILLE_OK && (rc = own.ops->head_read(own.self, "main", NULL, &head, &err)) == RILLE_NEED) {
         rc = RILLE_OK;
     }
     rille_head_swap swap_args = { .branch = "main",

@@ -366,7 +366,7 @@ TEST(disk__makes_names_durable_that_it_only_found)
     CHECK_RC(swap_head(&other, &revision, "base", 0, false), RILLE_OK);
     CHECK_RC(put_blob(&other, 0xab, 1), RILLE_OK);
     REQUIRE_RC(ri_backend_file_open(path.text, false, &mine, &test_err), RILLE_OK);
-    CHECK_RC(mine.ops->head_read(mine.self, "main", &head, &test_err), RILLE_OK);
+    CHECK_RC(mine.ops->head_read(mine.self, "main", NULL, &head, &test_err), RILLE_OK);
     rille_free(head.bytes);
     forget_calls();
     CHECK_RC(swap_head(&mine, &head.revision, "base+1", 4, true), RILLE_OK);
@@ -400,7 +400,7 @@ static rille_head witnessed;
 
 static void read_as_witness(void)
 {
-    CHECK_RC(witness.ops->head_read(witness.self, "main", &witnessed, &test_err), RILLE_OK);
+    CHECK_RC(witness.ops->head_read(witness.self, "main", NULL, &witnessed, &test_err), RILLE_OK);
 }
 
 /* Who read a commit before its sync failed must not build on it. */
@@ -419,7 +419,7 @@ TEST(disk__an_erased_append_is_no_state_that_anybody_saw)
     CHECK_RC(swap_head(&mine, &revision, "base+1", 4, true), RILLE_FULL);
     faults.no_new_files = false;
     CHECK_EQ_MEM(witnessed.bytes, witnessed.len, "base+1", 6);
-    CHECK_RC(witness.ops->head_read(witness.self, "main", &head, &test_err), RILLE_OK);
+    CHECK_RC(witness.ops->head_read(witness.self, "main", NULL, &head, &test_err), RILLE_OK);
     CHECK_EQ_MEM(head.bytes, head.len, "base\0\0\0", 7);
     CHECK_RC(swap_head(&witness, &witnessed.revision, "base+1+2", 6, true), RILLE_CONFLICT);
     CHECK_RC(swap_head(&witness, &head.revision, "base+2", 4, true), RILLE_OK);
@@ -466,7 +466,7 @@ TEST(disk__meets_a_creation_under_way)
         faults.no_marker = make_meanwhile;
         REQUIRE_RC(ri_backend_file_open(dir.path, create == 1, &mine, &test_err), RILLE_OK);
         CHECK(faults.no_marker == NULL);
-        CHECK_RC(mine.ops->head_read(mine.self, "main", &head, &test_err), RILLE_OK);
+        CHECK_RC(mine.ops->head_read(mine.self, "main", NULL, &head, &test_err), RILLE_OK);
         CHECK_EQ_MEM(head.bytes, head.len, "base", 4);
         CHECK_RC(mine.ops->list(mine.self, RILLE_OBJECT_BLOB, &ids, &count, &test_err), RILLE_OK);
         CHECK_EQ_INT(count, 1);

@@ -315,8 +315,8 @@ static void append_merge(rille_conn *conn, unsigned merged_count)
     }
     ri_block_chain(block, db->commit);
     ri_buf tail = { 0 };
-    ri_buf_put(&tail, conn->seen.cell.p + conn->seen.tail_at, conn->seen.cell.len - conn->seen.tail_at);
-    REQUIRE_RC(ri_block_write(block, &tail, &test_err), 0);
+    ri_buf_put(&tail, conn->seen.cell->bytes + conn->seen.tail_at, conn->seen.cell_len - conn->seen.tail_at);
+    REQUIRE_RC(ri_block_write(block, NULL, &tail, &test_err), 0);
     swap_base(conn, db->base, &tail, NULL);
     ri_buf_deinit(&tail);
     ri_block_release(block);
@@ -439,7 +439,7 @@ TEST(tag__takes_no_commit)
     rille_db *db = newest(conn);
     ri_report report;
     ri_buf tail = { 0 };
-    ri_buf_put(&tail, conn->seen.cell.p + conn->seen.tail_at, conn->seen.cell.len - conn->seen.tail_at);
+    ri_buf_put(&tail, conn->seen.cell->bytes + conn->seen.tail_at, conn->seen.cell_len - conn->seen.tail_at);
     db->base->is_tag = true;
     swap_base(conn, db->base, &tail, NULL);
     ri_buf_deinit(&tail);
@@ -461,11 +461,11 @@ TEST(head__passes_over_what_the_base_holds)
     rille_conn *conn = with_names("mem:beside");
     rille_db *old = newest(conn);
     ri_buf tail = { 0 };
-    ri_buf_put(&tail, conn->seen.cell.p + conn->seen.tail_at, conn->seen.cell.len - conn->seen.tail_at);
+    ri_buf_put(&tail, conn->seen.cell->bytes + conn->seen.tail_at, conn->seen.cell_len - conn->seen.tail_at);
     CHECK_RC(ri_conn_flush(conn, &test_err), 0);
     transact(conn, "[{:k 1 :n \"after\"}]");
     rille_db *db = newest(conn);
-    ri_buf_put(&tail, conn->seen.cell.p + conn->seen.tail_at, conn->seen.cell.len - conn->seen.tail_at);
+    ri_buf_put(&tail, conn->seen.cell->bytes + conn->seen.tail_at, conn->seen.cell_len - conn->seen.tail_at);
     swap_base(conn, db->base, &tail, NULL);
     rille_db *again = newest(conn);
     CHECK(again->t == db->t && memcmp(again->commit, db->commit, RI_HASH_SIZE) == 0);

@@ -93,8 +93,8 @@ typedef struct rille_backend_ops {
     int (*get_many)(void *self, rille_get *gets, size_t count, rille_err *err);
     /* Writes objects durably. Writing an object that already exists is not an error. */
     int (*put_many)(void *self, const rille_put *puts, size_t count, rille_err *err);
-    /* RILLE_NOTFOUND if the branch has no head. */
-    int (*head_read)(void *self, const char *branch, rille_head *out, rille_err *err);
+    /* RILLE_NOTFOUND if the branch has no head. RILLE_DONE, and no bytes, if it is still that of *known (may be NULL). */
+    int (*head_read)(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err);
     /* 0, or RILLE_CONFLICT if the head is not the expected one: then nothing changed (puts may have been kept).
      * `swap->expected` all zero: create; RILLE_CONFLICT if it exists. `revision` names the new state. */
     int (*head_swap)(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);

@@ -91,11 +91,13 @@ static int deferred_put_many(void *self, const rille_put *puts, size_t count, ri
                                                        : RILLE_NEED;
 }
 
-static int deferred_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+static int deferred_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out,
+                              rille_err *err)
 {
     deferred *d = self;
-    return is_due(d, hash_text(branch, SLOT_HEAD_READ)) ? d->inner.ops->head_read(d->inner.self, branch, out, err)
-                                                        : RILLE_NEED;
+    return is_due(d, hash_text(branch, SLOT_HEAD_READ))
+               ? d->inner.ops->head_read(d->inner.self, branch, known, out, err)
+               : RILLE_NEED;
 }
 
 static int deferred_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)

@@ -122,7 +122,8 @@ static int faulty_put_many(void *self, const rille_put *puts, size_t count, rill
     return fault == RI_FAULT_AFTER ? fail_planned(fault, err) : RILLE_OK;
 }
 
-static int faulty_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+static int faulty_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out,
+                            rille_err *err)
 {
     faulty *f = self;
     ri_fault fault = next_fault(f, RI_SLOT_HEAD_READ);
@@ -130,7 +131,8 @@ static int faulty_head_read(void *self, const char *branch, rille_head *out, ril
     if (fails_before(fault, &rc, err)) {
         return rc;
     }
-    RI_TRY(f->inner.ops->head_read(f->inner.self, branch, out, err));
+    known = fault == RI_FAULT_NONE ? known : NULL; /* there must be bytes to be spoilt */
+    RI_TRY(f->inner.ops->head_read(f->inner.self, branch, known, out, err));
     if (fault == RI_FAULT_AFTER || fault == RI_FAULT_MISSING) {
         ri_free(out->bytes);
         *out = (rille_head){ 0 };

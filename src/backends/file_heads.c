@@ -202,7 +202,8 @@ static rille_revision revision_of(const file_head_fd *open, uint64_t size)
 
 /* ---- reading ---- */
 
-static int read_open(const file_db *db, const file_head_fd *open, const char *path, rille_head *out, rille_err *err)
+static int read_open(const file_db *db, const file_head_fd *open, const char *path, const rille_revision *known,
+                     rille_head *out, rille_err *err)
 {
     struct stat info;
     if (fstat(open->fd, &info) != 0) {
@@ -213,6 +214,10 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
                        db->path, path, (unsigned long long)info.st_size);
     }
     size_t len = (size_t)info.st_size;
+    rille_revision revision = revision_of(open, len);
+    if (known != NULL && memcmp(known, &revision, sizeof revision) == 0) {
+        return RILLE_DONE;
+    }
     uint8_t *bytes = ri_alloc(len);
     if (bytes == NULL) {
         return ri_fail_nomem(err);
@@ -222,11 +227,11 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
         ri_free(bytes);
         return ri_file_fail(db, "read", path, errnum, err);
     }
-    *out = (rille_head){ bytes, len, revision_of(open, len) };
+    *out = (rille_head){ bytes, len, revision };
     return RILLE_OK;
 }
 
-int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+int ri_file_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err)
 {
     file_db *db = self;
     head_path path;
@@ -243,7 +248,7 @@ int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err
     if (errnum != 0) {
         return ri_file_fail(db, "open", path.text, errnum, err);
     }
-    int rc = read_open(db, open, path.text, out, err);
+    int rc = read_open(db, open, path.text, known, out, err);
     release_open(open);
     return rc;
 }

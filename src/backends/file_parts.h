@@ -114,7 +114,7 @@ bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_I
 bool ri_file_is_shard(const char *name); /* the xx of blobs/xx */
 
 /* heads */
-int ri_file_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
+int ri_file_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err);
 int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
 int ri_file_head_delete(void *self, const char *branch, rille_err *err);
 int ri_file_head_list(void *self, char **names, size_t *count, rille_err *err);

@@ -98,7 +98,7 @@ static int read_rows(const ri_lmdb_txn *txn, head_key *key, const head_meta *met
     return out->len == meta->len ? 0 : MDB_CORRUPTED;
 }
 
-int ri_lmdb_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+int ri_lmdb_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err)
 {
     lmdb_db *db = self;
     ri_lmdb_env *env;
@@ -111,18 +111,23 @@ int ri_lmdb_head_read(void *self, const char *branch, rille_head *out, rille_err
     RI_TRY(ri_lmdb_reach_env(db, &env, err));
     RI_TRY(ri_lmdb_read_begin(env, &txn, err));
     int code = read_meta(&txn, &key, &meta);
-    code = code == 0 ? read_rows(&txn, &key, &meta, &cell) : code;
+    rille_revision revision = revision_of(meta.generation);
+    bool same = code == 0 && meta.generation > 0 && known != NULL && memcmp(known, &revision, sizeof revision) == 0;
+    code = code == 0 && !same ? read_rows(&txn, &key, &meta, &cell) : code;
     code = code == 0 && meta.generation > 0 && ri_lmdb_env_is_gone(env) ? ENOENT : code;
     ri_lmdb_read_end(env, &txn);
     if (code == 0 && meta.generation == 0) {
         return ri_fail(err, RILLE_NOTFOUND, "lmdb:%s: there is no branch \"%s\"", db->path, branch);
+    }
+    if (code == 0 && same) {
+        return RILLE_DONE;
     }
     out->bytes = code == 0 ? ri_buf_take(&cell, &out->len) : NULL;
     if (out->bytes == NULL) {
         ri_buf_deinit(&cell);
         return code == 0 ? ri_fail_nomem(err) : ri_lmdb_fail(db->path, "read a head", code, err);
     }
-    out->revision = revision_of(meta.generation);
+    out->revision = revision;
     return RILLE_OK;
 }
 

@@ -38,7 +38,7 @@ int ri_lmdb_put_objects(const ri_lmdb_txn *txn, const rille_put *puts, size_t co
 /* The code of a write as one of ours. */
 int ri_lmdb_fail_write(const lmdb_db *db, const char *doing, int code, rille_err *err);
 
-int ri_lmdb_head_read(void *self, const char *branch, rille_head *out, rille_err *err);
+int ri_lmdb_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err);
 int ri_lmdb_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
 int ri_lmdb_head_delete(void *self, const char *branch, rille_err *err);
 int ri_lmdb_head_list(void *self, char **names, size_t *count, rille_err *err);

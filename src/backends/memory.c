@@ -249,11 +249,15 @@ static rille_revision revision_of(uint64_t number)
     return revision;
 }
 
-static int read_head(memory_db *db, const char *branch, rille_head *out, rille_err *err)
+static int read_head(memory_db *db, const char *branch, const rille_revision *known, rille_head *out, rille_err *err)
 {
     const memory_head *head = *find_head(db, branch);
     if (head == NULL) {
         return ri_fail(err, RILLE_NOTFOUND, "mem:%s: there is no branch \"%s\"", db->name, branch);
+    }
+    rille_revision revision = revision_of(head->revision);
+    if (known != NULL && memcmp(known, &revision, sizeof revision) == 0) {
+        return RILLE_DONE;
     }
     out->bytes = ri_alloc(head->len);
     if (out->bytes == NULL) {
@@ -263,16 +267,17 @@ static int read_head(memory_db *db, const char *branch, rille_head *out, rille_e
         memcpy(out->bytes, head->cell, head->len);
     }
     out->len = head->len;
-    out->revision = revision_of(head->revision);
+    out->revision = revision;
     return RILLE_OK;
 }
 
-static int memory_head_read(void *self, const char *branch, rille_head *out, rille_err *err)
+static int memory_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out,
+                            rille_err *err)
 {
     memory_db *db = self;
     *out = (rille_head){ 0 };
     ri_mutex_lock(&db->lock);
-    int rc = read_head(db, branch, out, err);
+    int rc = read_head(db, branch, known, out, err);
     ri_mutex_unlock(&db->lock);
     return rc;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "block.h"
 
-#include "../tree/node.h"
 #include "schema.h"
 
 #include <string.h>
@@ -272,9 +271,9 @@ int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *k
 
 /* ---- datoms as leaves ---- */
 
-int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_buf *out, rille_err *err)
+int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **kept, ri_buf *out, rille_err *err)
 {
-    ri_encoder *encoder = ri_encoder_new();
+    ri_encoder *encoder = kept != NULL && *kept != NULL ? *kept : ri_encoder_new();
     if (encoder == NULL) {
         return ri_fail_nomem(err);
     }
@@ -287,7 +286,11 @@ int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_buf *out, ril
         ri_buf_put_block(out, leaf.p, leaf.len);
     }
     ri_buf_deinit(&leaf);
-    ri_encoder_free(encoder);
+    if (kept != NULL) {
+        *kept = encoder;
+    } else {
+        ri_encoder_free(encoder);
+    }
     return rc;
 }
 
@@ -354,7 +357,7 @@ int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_e
 
 enum { FLAG_CLAIM = 1 };
 
-int ri_block_write(ri_block *block, ri_buf *out, rille_err *err)
+int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err)
 {
     ri_buf body = { 0 };
     ri_buf_put_u64(&body, block->t);
@@ -364,7 +367,7 @@ int ri_block_write(ri_block *block, ri_buf *out, rille_err *err)
     ri_buf_put(&body, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
     ri_buf_put(&body, block->commit, RI_HASH_SIZE);
     ri_buf_put_varint(&body, block->count);
-    int rc = ri_block_write_leaves(block->datoms, block->count, &body, err);
+    int rc = ri_block_write_leaves(block->datoms, block->count, encoder, &body, err);
     if (rc == 0 && body.len > UINT32_MAX) {
         rc = ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", body.len);
     }

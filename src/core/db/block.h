@@ -25,7 +25,7 @@
 #include "../base/hash.h"
 #include "../base/sync.h"
 #include "../data/datom.h"
-#include "../store/store.h"
+#include "../tree/node.h"
 
 typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 3 } ri_frame_kind;
 
@@ -69,8 +69,8 @@ void ri_block_chain(ri_block *block, const uint8_t *parent);
 void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
 /* Is `id` the commit id of this block, by the rule of this format or of format 1? digest NULL: that of its datoms. */
 bool ri_block_is_commit(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE]);
-/* Appends the frame. */
-int ri_block_write(ri_block *block, ri_buf *out, rille_err *err);
+/* Appends the frame. *encoder is used, and made before the first use; NULL: one of its own. */
+int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err);
 /* Decodes the body of a frame that follows the commit `parent` (NULL: none), and checks the commit id against it. prev
  * is NULL. */
 int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,
@@ -79,7 +79,7 @@ int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uin
 uint64_t ri_block_peek_t(const uint8_t *body, size_t len);
 /* Appends datoms as LOG leaves, each as a block; and reads `count` of them into a block, which may hold some already.
  * t 0: of several transactions. */
-int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_buf *out, rille_err *err);
+int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
 int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err);
 
 void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t len);

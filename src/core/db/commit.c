@@ -32,7 +32,8 @@ static uint64_t novelty_limit(const rille_db *db)
 
 /* A commit under way: what the head is to become. */
 typedef struct plan {
-    ri_buf cell;
+    ri_cell *cell;
+    size_t cell_len;
     size_t kept_len;
     size_t tail_at;
     rille_db *after;
@@ -41,7 +42,7 @@ typedef struct plan {
 
 static void plan_deinit(plan *p)
 {
-    ri_buf_deinit(&p->cell);
+    ri_cell_release(p->cell);
     ri_db_release(p->after);
     ri_writer_release(p->writer);
 }
@@ -49,13 +50,15 @@ static void plan_deinit(plan *p)
 static int base_cell(plan *p, const ri_base *base, rille_err *err)
 {
     ri_buf body = { 0 };
+    ri_buf cell = { 0 };
     ri_base_write(base, false, &body);
-    ri_frame_write(&p->cell, RI_FRAME_BASE, body.p, body.len);
-    bool failed = body.failed || p->cell.failed;
-    ri_buf_deinit(&body);
+    ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
+    p->cell = body.failed || cell.failed ? NULL : ri_cell_new(cell.p, cell.len);
+    p->cell_len = p->tail_at = cell.len;
     p->kept_len = 0;
-    p->tail_at = p->cell.len;
-    return failed ? ri_fail_nomem(err) : 0;
+    ri_buf_deinit(&body);
+    ri_buf_deinit(&cell);
+    return p->cell == NULL ? ri_fail_nomem(err) : 0;
 }
 
 static int need_writer(plan *p, ri_store *store, rille_err *err)
@@ -144,9 +147,10 @@ static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result
     RI_TRY(ri_base_copy(seen->db->base, &base, err));
     int rc = base_cell(p, base, err);
     if (rc == 0) {
-        ri_buf_put(&p->cell, seen->cell.p + seen->tail_at, seen->cell.len - seen->tail_at);
-        ri_buf_put(&p->cell, frame->p, frame->len);
-        rc = p->cell.failed ? ri_fail_nomem(err) : push_on(p, seen, result, base, err);
+        bool good =
+            ri_cell_append(&p->cell, &p->cell_len, seen->cell->bytes + seen->tail_at, seen->cell_len - seen->tail_at) &&
+            ri_cell_append(&p->cell, &p->cell_len, frame->p, frame->len);
+        rc = good ? push_on(p, seen, result, base, err) : ri_fail_nomem(err);
     }
     ri_base_release(base);
     return rc;
@@ -154,14 +158,13 @@ static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result
 
 static int plan_append(plan *p, ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
 {
-    p->kept_len = seen->cell.len;
     p->cell = seen->cell;
-    seen->cell = (ri_buf){ 0 };
-    ri_buf_put(&p->cell, frame->p, frame->len);
+    p->cell_len = p->kept_len = seen->cell_len;
     p->tail_at = seen->tail_at;
-    return p->cell.failed
-               ? ri_fail_nomem(err)
-               : ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err);
+    seen->cell = NULL;
+    return ri_cell_append(&p->cell, &p->cell_len, frame->p, frame->len)
+               ? ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err)
+               : ri_fail_nomem(err);
 }
 
 static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result, rille_err *err)
@@ -181,7 +184,7 @@ static int refuse_tag(const rille_db *db, rille_err *err)
                : ri_fail(err, RILLE_MISUSE, "%s is a tag and cannot change: commit to a branch", db->branch);
 }
 
-static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
+static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, ri_encoder **encoder, rille_err *err)
 {
     const rille_db *db = seen->db;
     RI_TRY(refuse_tag(db, err));
@@ -189,8 +192,8 @@ static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_e
     bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
                 db->base->segment_count >= RI_SEGMENTS_MAX - 1;
     ri_buf frame = { 0 };
-    int rc = full ? 0 : ri_block_write(result->block, &frame, err);
-    size_t tail = seen->cell.len - seen->tail_at + frame.len;
+    int rc = full ? 0 : ri_block_write(result->block, encoder, &frame, err);
+    size_t tail = seen->cell_len - seen->tail_at + frame.len;
     full = full || tail > SEGMENT_BYTES_MAX;
     if (rc == 0 && full) {
         ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
@@ -207,16 +210,14 @@ static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, rille_e
     return rc;
 }
 
-/* A copy of what is known of the head, which readers may bring up to date meanwhile. The writer lock is held. */
-static int take_snapshot(rille_conn *conn, ri_seen *out, rille_err *err)
+/* What is known of the head, which readers may bring up to date meanwhile. The writer lock is held. */
+static void take_snapshot(rille_conn *conn, ri_seen *out)
 {
     ri_mutex_lock(&conn->state);
     *out = conn->seen;
-    out->cell = (ri_buf){ 0 };
-    ri_buf_put(&out->cell, conn->seen.cell.p, conn->seen.cell.len);
-    out->db = ri_db_retain(conn->seen.db);
+    ri_refs_take(&out->cell->refs);
+    (void)ri_db_retain(out->db);
     ri_mutex_unlock(&conn->state);
-    return out->cell.failed ? ri_fail_nomem(err) : 0;
 }
 
 /* Swaps the head from the snapshot to what the plan says, and remembers it. The writer lock is held. */
@@ -224,14 +225,14 @@ static int swap_head(rille_conn *conn, const ri_seen *from, plan *p, rille_err *
 {
     rille_head_swap swap = { .branch = conn->branch,
                              .expected = from->revision,
-                             .cell = p->cell.p,
-                             .cell_len = p->cell.len,
+                             .cell = p->cell->bytes,
+                             .cell_len = p->cell_len,
                              .kept_len = p->kept_len,
                              .durable = conn->durability != RI_DURABLE_NONE };
     rille_revision revision = { { 0 } };
     RI_TRY(ri_store_head_swap(conn->store, &swap, p->writer, &revision, err));
-    ri_seen fresh = { ri_db_retain(p->after), p->cell, p->cell.len, p->tail_at, revision };
-    p->cell = (ri_buf){ 0 };
+    ri_seen fresh = { ri_db_retain(p->after), p->cell, p->cell_len, p->cell_len, p->tail_at, revision };
+    p->cell = NULL;
     ri_conn_see(conn, &fresh);
     return 0;
 }
@@ -278,11 +279,9 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     ri_seen from = { 0 };
     RI_TRY(resolve(tx, &out->tx, err));
     ri_mutex_lock(&conn->writer);
-    int rc = take_snapshot(conn, &from, err);
-    if (rc == 0) {
-        out->tx.block->attempt = new_attempt();
-        rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, err) : RILLE_CONFLICT;
-    }
+    take_snapshot(conn, &from);
+    out->tx.block->attempt = new_attempt();
+    int rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, &conn->encoder, err) : RILLE_CONFLICT;
     if (rc == 0) {
         rc = swap_head(conn, &from, &p, err);
     }
@@ -385,8 +384,8 @@ int ri_conn_flush(rille_conn *conn, rille_err *err)
         RI_TRY(ri_conn_refresh(conn, err));
         ri_mutex_lock(&conn->writer);
         ri_seen from = { 0 };
-        int rc = take_snapshot(conn, &from, err);
-        rc = rc == 0 ? refuse_tag(from.db, err) : rc;
+        take_snapshot(conn, &from);
+        int rc = refuse_tag(from.db, err);
         bool clean = rc == 0 && from.db->novelty.last == NULL;
         if (rc == 0 && !clean) {
             rc = plan_flush(&p, from.db, NULL, err);

@@ -9,11 +9,50 @@
 
 /* ---- what was last seen ---- */
 
+ri_cell *ri_cell_new(const uint8_t *bytes, size_t len)
+{
+    size_t cap = len + len / 2 + 1024;
+    ri_cell *cell = ri_alloc(sizeof *cell + cap);
+    if (cell != NULL) {
+        ri_refs_init(&cell->refs);
+        cell->cap = cap;
+        memcpy(cell->bytes, bytes, len);
+    }
+    return cell;
+}
+
+void ri_cell_release(ri_cell *cell)
+{
+    if (cell != NULL && ri_refs_drop(&cell->refs)) {
+        ri_free(cell);
+    }
+}
+
+bool ri_cell_append(ri_cell **cell, size_t *len, const uint8_t *bytes, size_t count)
+{
+    if (count > (*cell)->cap - *len) {
+        ri_buf all = { 0 };
+        ri_buf_put(&all, (*cell)->bytes, *len);
+        ri_buf_put(&all, bytes, count);
+        ri_cell *grown = all.failed ? NULL : ri_cell_new(all.p, all.len);
+        ri_buf_deinit(&all);
+        if (grown == NULL) {
+            return false;
+        }
+        ri_cell_release(*cell);
+        *cell = grown;
+    } else {
+        memcpy((*cell)->bytes + *len, bytes, count);
+    }
+    *len += count;
+    return true;
+}
+
 void ri_seen_deinit(ri_seen *seen)
 {
     ri_db_release(seen->db);
-    seen->db = NULL;
-    ri_buf_deinit(&seen->cell);
+    ri_cell_release(seen->cell);
+    *seen = (ri_seen){ 0 };
 }
 
 void ri_conn_see(rille_conn *conn, ri_seen *fresh)
@@ -57,15 +96,21 @@ static void warm(const rille_db *db)
     }
 }
 
+static int keep_cell(ri_seen *out, const rille_head *head, size_t len, rille_err *err)
+{
+    out->cell = ri_cell_new(head->bytes, len);
+    out->cell_len = len;
+    return out->cell == NULL ? ri_fail_nomem(err) : 0;
+}
+
 /* Opens a cell from nothing. */
 static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille_err *err)
 {
     size_t valid_len = 0;
     RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
     warm(out->db);
-    ri_buf_put(&out->cell, head->bytes, valid_len);
     out->tail_at = tail_start(head->bytes, valid_len);
-    return out->cell.failed ? ri_fail_nomem(err) : 0;
+    return keep_cell(out, head, valid_len, err);
 }
 
 /* Most of the time a head only grew: replay what is new on a copy of the value that is known. */
@@ -79,9 +124,8 @@ static int see_more(const rille_db *known, size_t known_len, size_t tail_at, con
         ri_db_release(out->db);
         out->db = ri_db_retain((rille_db *)known);
     }
-    ri_buf_put(&out->cell, head->bytes, pos);
     out->tail_at = tail_at;
-    return out->cell.failed ? ri_fail_nomem(err) : 0;
+    return keep_cell(out, head, pos, err);
 }
 
 /* Opens what a head holds, on top of what is known where it only grew. */
@@ -89,19 +133,14 @@ static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_e
 {
     ri_mutex_lock(&conn->state);
     const ri_seen *seen = &conn->seen;
-    bool same = seen->db != NULL && seen->raw_len == seen->cell.len &&
-                memcmp(&seen->revision, &head->revision, sizeof head->revision) == 0;
-    bool grew = !same && seen->db != NULL && head->len >= seen->cell.len &&
-                memcmp(head->bytes, seen->cell.p, seen->cell.len) == 0;
+    bool grew =
+        seen->db != NULL && head->len >= seen->cell_len && memcmp(head->bytes, seen->cell->bytes, seen->cell_len) == 0;
     rille_db *known = grew ? ri_db_retain(seen->db) : NULL;
-    size_t known_len = seen->cell.len;
+    size_t known_len = seen->cell_len;
     size_t tail_at = seen->tail_at;
     ri_mutex_unlock(&conn->state);
     *fresh = (ri_seen){ .raw_len = head->len, .revision = head->revision };
-    int rc = 0;
-    if (!same) {
-        rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_all(conn, head, fresh, err);
-    }
+    int rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_all(conn, head, fresh, err);
     ri_db_release(known);
     return rc;
 }
@@ -125,17 +164,33 @@ static int check_progress(const rille_db *before, const rille_db *after, rille_e
 /* A torn end is believed when two reads agree on it, so that no short read ever looks like one. */
 static bool is_torn(const ri_seen *fresh)
 {
-    return fresh->db != NULL && fresh->raw_len != fresh->cell.len;
+    return fresh->raw_len != fresh->cell_len;
 }
 
+/* The revision that was seen, if nothing of it was torn. */
+static bool seen_revision(rille_conn *conn, rille_revision *out)
+{
+    ri_mutex_lock(&conn->state);
+    bool whole = conn->seen.db != NULL && !is_torn(&conn->seen);
+    *out = conn->seen.revision;
+    ri_mutex_unlock(&conn->state);
+    return whole;
+}
+
+/* RILLE_DONE: the head is what was seen before. */
 static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
 {
     enum { READS_MAX = 4 };
     size_t torn_len = 0;
     for (int reads = 0; reads < READS_MAX; reads++) {
         rille_head head = { 0 };
-        RI_TRY(ri_store_head_read(conn->store, conn->branch, &head, err));
-        int rc = see(conn, &head, fresh, err);
+        rille_revision known;
+        const rille_revision *expected = seen_revision(conn, &known) ? &known : NULL;
+        int rc = ri_store_head_poll(conn->store, conn->branch, expected, &head, err);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = see(conn, &head, fresh, err);
         rille_free(head.bytes);
         if (rc != 0 || !is_torn(fresh) || fresh->raw_len == torn_len) {
             return rc;
@@ -148,13 +203,14 @@ static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
 
 int ri_conn_refresh(rille_conn *conn, rille_err *err)
 {
-    rille_db *before = ri_conn_seen_db(conn);
     ri_seen fresh = { 0 };
     int rc = read_and_see(conn, &fresh, err);
-    if (rc == 0 && fresh.db != NULL) {
-        rc = check_progress(before, fresh.db, err);
+    if (rc == RILLE_DONE) {
+        return 0;
     }
-    if (rc == 0 && fresh.db != NULL) {
+    rille_db *before = ri_conn_seen_db(conn);
+    rc = rc == 0 ? check_progress(before, fresh.db, err) : rc;
+    if (rc == 0) {
         ri_conn_see(conn, &fresh); /* another thread may have seen something newer meanwhile: it never goes back */
     } else {
         ri_seen_deinit(&fresh);
@@ -218,7 +274,7 @@ static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *e
         rc = bootstrap_block(&block, err);
     }
     if (rc == 0) {
-        rc = ri_block_write(block, cell, err);
+        rc = ri_block_write(block, NULL, cell, err);
     }
     if (rc == 0 && (body.failed || cell->failed)) {
         rc = ri_fail_nomem(err);
@@ -319,6 +375,7 @@ void ri_conn_release(rille_conn *conn)
 {
     if (conn != NULL && ri_refs_drop(&conn->refs)) {
         ri_seen_deinit(&conn->seen);
+        ri_encoder_free(conn->encoder);
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
         ri_mutex_deinit(&conn->state);

@@ -11,11 +11,25 @@
 #include "conn.h"
 #include "head.h"
 
+/* Bytes of a head, which only grow. Who holds a cell knows how many of its bytes are his; only the holder of the newest
+ * ones, under the writer's lock, puts more behind them. */
+typedef struct ri_cell {
+    ri_refs refs;
+    size_t cap;
+    uint8_t bytes[];
+} ri_cell;
+
+ri_cell *ri_cell_new(const uint8_t *bytes, size_t len); /* with room for more; NULL: no memory */
+void ri_cell_release(ri_cell *cell);
+/* Puts bytes behind *len, in place or in a new cell. False: no memory, nothing changed. */
+bool ri_cell_append(ri_cell **cell, size_t *len, const uint8_t *bytes, size_t count);
+
 typedef struct ri_seen {
-    rille_db *db;   /* the newest value this connection knows */
-    ri_buf cell;    /* its cell, without a torn frame */
-    size_t raw_len; /* of the cell in storage: more than cell.len when a frame was torn */
-    size_t tail_at; /* where the first TX frame starts */
+    rille_db *db; /* the newest value this connection knows */
+    ri_cell *cell;
+    size_t cell_len; /* without a torn frame */
+    size_t raw_len;  /* of the cell in storage: more than cell_len when a frame was torn */
+    size_t tail_at;  /* where the first TX frame starts */
     rille_revision revision;
 } ri_seen;
 
@@ -27,6 +41,7 @@ struct rille_conn {
     ri_mutex writer;
     ri_mutex state;
     ri_seen seen;
+    ri_encoder *encoder; /* of the writer */
 };
 
 void ri_seen_deinit(ri_seen *seen);

@@ -43,7 +43,7 @@ int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, r
         memcpy(datoms + at, blocks[i]->datoms, blocks[i]->count * sizeof *datoms);
         at += blocks[i]->count;
     }
-    int rc = ri_block_write_leaves(datoms, datom_count, out, err);
+    int rc = ri_block_write_leaves(datoms, datom_count, NULL, out, err);
     ri_free(datoms);
     return rc == 0 && out->failed ? ri_fail_nomem(err) : rc;
 }

@@ -248,13 +248,19 @@ int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids
 
 /* ---- heads ---- */
 
-int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err)
+int ri_store_head_poll(ri_store *store, const char *branch, const rille_revision *known, rille_head *out,
+                       rille_err *err)
 {
     int rc;
     *out = (rille_head){ 0 };
-    CALL_SLOT(store, rc, store->backend.ops->head_read(store->backend.self, branch, out, err));
+    CALL_SLOT(store, rc, store->backend.ops->head_read(store->backend.self, branch, known, out, err));
     ri_store_count(&store->counts.head_reads, 1);
     return rc;
+}
+
+int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err)
+{
+    return ri_store_head_poll(store, branch, NULL, out, err);
 }
 
 int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err)

@@ -221,6 +221,9 @@ uint64_t ri_writer_bytes(const ri_writer *writer);
 /* ---- heads ---- */
 
 int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err); /* blocks */
+/* RILLE_DONE, and no bytes, when it is still that of *known. */
+int ri_store_head_poll(ri_store *store, const char *branch, const rille_revision *known, rille_head *out,
+                       rille_err *err);
 /* writer may be NULL. What it holds becomes durable with the head. 0 or RILLE_CONFLICT. */
 int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
                        rille_err *err);
