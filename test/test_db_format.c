@@ -200,17 +200,19 @@ TEST(attempts__keep_the_last_ones)
         size_t known = 0;
         for (uint64_t n = end; n-- > 1;) {
             uint64_t t = 1;
+            uint64_t last;
             if (n % 10 == 0 || (known > RI_ATTEMPTS_MAX + 20 && n % 997 != 0)) {
                 continue;
             }
-            CHECK_RC(ri_attempts_find(bytes.p, bytes.len, ri_mix64(n), &t, &test_err), 0);
+            CHECK_RC(ri_attempts_find(bytes.p, bytes.len, ri_mix64(n), &t, &last, &test_err), 0);
             CHECK(t == (known < RI_ATTEMPTS_MAX ? RI_TX_BASE + n : 0));
             known++;
         }
     }
     for (size_t len = 1; len < bytes.len; len += 13) {
         uint64_t t;
-        CHECK_RC(ri_attempts_find(bytes.p, len, 1, &t, &test_err), RILLE_CORRUPT);
+        uint64_t last;
+        CHECK_RC(ri_attempts_find(bytes.p, len, 1, &t, &last, &test_err), RILLE_CORRUPT);
     }
     ri_buf_deinit(&bytes);
 }
@@ -270,6 +272,40 @@ TEST(attempts__are_found_wherever_they_lie)
     remember("mem:attempts", true);
     remember("mem:attempts", false);
     remember("deferred:mem:attempts", true);
+}
+
+/* A base that names a blob of attempts which is not one. */
+static void check_bad_attempts(const uint8_t *bytes, size_t len, const char *part)
+{
+    rille_conn *conn = open_new("mem:attempts");
+    ri_writer *writer = NULL;
+    ri_base *base;
+    transact(conn, schema_text);
+    CHECK_RC(ri_conn_flush(conn, &test_err), 0);
+    rille_db *db = newest(conn);
+    REQUIRE_RC(ri_base_copy(db->base, &base, &test_err), 0);
+    REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
+    REQUIRE_RC(ri_writer_put_blob(writer, bytes, len, base->attempts_addr, &test_err), 0);
+    REQUIRE_RC(ri_writer_seal(writer, &test_err), 0);
+    swap_base(conn, base, NULL, writer);
+    expect_damage(conn, part);
+    ri_writer_release(writer);
+    ri_base_release(base);
+    ri_db_release(db);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:attempts", &test_err), 0);
+}
+
+TEST(attempts__are_verified)
+{
+    static const uint8_t truncated[] = { 2, 1, 9, 9, 9, 9, 9, 9, 9, 9 };
+    static const uint8_t trailing[] = { 1, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0 };
+    static const uint8_t twice[] = { 2, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0, 8, 8, 8, 8, 8, 8, 8, 8 };
+    static const uint8_t later[] = { 1, 99, 9, 9, 9, 9, 9, 9, 9, 9 };
+    check_bad_attempts(truncated, sizeof truncated, "attempts of the branch head is corrupt");
+    check_bad_attempts(trailing, sizeof trailing, "attempts of the branch head is corrupt");
+    check_bad_attempts(twice, sizeof twice, "attempts of the branch head is corrupt");
+    check_bad_attempts(later, sizeof later, "which is not in the trees");
 }
 
 /* ---- merges and purges ---- */
@@ -500,5 +536,6 @@ TEST(head__passes_over_what_the_base_holds)
 
 TEST_MAIN(segment__gives_back_what_it_got, segment__keeps_the_memory_of_each_block, segment__stands_hostile_bytes,
           segment__copes_without_memory, attempts__keep_the_last_ones, attempts__are_found_wherever_they_lie,
-          merge__keeps_all_parents, merge__is_corrupt_when_the_log_lacks_a_parent, purge__leaves_a_log_that_verifies,
-          purge__without_its_marks_is_corrupt, tag__takes_no_commit, head__passes_over_what_the_base_holds)
+          attempts__are_verified, merge__keeps_all_parents, merge__is_corrupt_when_the_log_lacks_a_parent,
+          purge__leaves_a_log_that_verifies, purge__without_its_marks_is_corrupt, tag__takes_no_commit,
+          head__passes_over_what_the_base_holds)

@@ -298,7 +298,8 @@ static int read_body(ri_reader *in, ri_base *base, rille_err *err)
     if (base->format > 1) {
         read_additions(in, base);
     }
-    if (in->bad || ri_reader_left(in) != 0) {
+    bool is_empty = base->instant == 0 && ri_addr_is_zero(base->commit);
+    if (in->bad || ri_reader_left(in) != 0 || (base->t == 0 && !is_empty)) {
         return ri_fail(err, RILLE_CORRUPT,
                        "the base record of the branch head is corrupt: restore the head from a backup");
     }

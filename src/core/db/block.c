@@ -129,14 +129,14 @@ void ri_block_chain(ri_block *block, const uint8_t *parent)
     commit_id(block, digest, block->commit);
 }
 
-static bool is_commit_1(const ri_block *block, const uint8_t id[RI_HASH_SIZE])
+static bool is_commit_1(const ri_block *block)
 {
     uint8_t own[RI_HASH_SIZE];
     commit_id(block, NULL, own);
-    return memcmp(own, id, RI_HASH_SIZE) == 0;
+    return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
 }
 
-static bool is_commit_2(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE])
+static bool is_commit_2(const ri_block *block, const uint8_t *digest)
 {
     uint8_t own[RI_HASH_SIZE];
     uint8_t of_datoms[RI_HASH_SIZE];
@@ -145,12 +145,12 @@ static bool is_commit_2(const ri_block *block, const uint8_t *digest, const uint
         digest = of_datoms;
     }
     commit_id(block, digest, own);
-    return memcmp(own, id, RI_HASH_SIZE) == 0;
+    return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
 }
 
-bool ri_block_is_commit(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE])
+unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *digest)
 {
-    return is_commit_2(block, digest, id) || (digest == NULL && is_commit_1(block, id));
+    return is_commit_2(block, digest) ? 2 : digest == NULL && is_commit_1(block) ? 1 : 0;
 }
 
 /* ---- frames ---- */
@@ -381,13 +381,17 @@ int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err
     return rc;
 }
 
-static int read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err)
+int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err)
 {
-    if (count > RI_MERGED_MAX) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block has %u more parents, but the maximum is %u", count,
-                       RI_MERGED_MAX);
-    }
     const uint8_t *ids = ri_read_bytes(in, (size_t)count * RI_HASH_SIZE);
+    bool good = count <= RI_MERGED_MAX;
+    for (unsigned i = 1; i < count && good && !in->bad; i++) {
+        good = memcmp(ids + (size_t)(i - 1) * RI_HASH_SIZE, ids + (size_t)i * RI_HASH_SIZE, RI_HASH_SIZE) < 0;
+    }
+    if (!good) {
+        return ri_fail(err, RILLE_CORRUPT, "the parents of transaction %llu are too many or out of order",
+                       (unsigned long long)block->t);
+    }
     if (count > 0 && !in->bad) {
         if (ri_block_merged(block, (uint8_t)count) == NULL) {
             return ri_fail_nomem(err);
@@ -397,22 +401,16 @@ static int read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err
     return 0;
 }
 
-static int not_after(const ri_block *block, rille_err *err)
-{
-    return ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow the transaction before it",
-                   (unsigned long long)block->t);
-}
-
-/* Format 1 lists the commit before it among the parents. */
+/* Format 1 lists the commit before it; it had no merges. */
 static int read_parents_1(ri_block *block, ri_reader *in, rille_err *err)
 {
     unsigned count = ri_read_u8(in);
-    const uint8_t *first = count > 0 ? ri_read_bytes(in, RI_HASH_SIZE) : NULL;
-    if (in->bad || block->has_parent != (first != NULL) ||
-        (first != NULL && memcmp(first, block->parent, RI_HASH_SIZE) != 0)) {
-        return in->bad ? 0 : not_after(block, err);
-    }
-    return count > 0 ? read_merged(block, in, count - 1, err) : 0;
+    const uint8_t *first = ri_read_bytes(in, count == 0 ? 0 : RI_HASH_SIZE);
+    bool follows = count == (block->has_parent ? 1U : 0U) &&
+                   (count == 0 || in->bad || memcmp(first, block->parent, RI_HASH_SIZE) == 0);
+    return follows ? 0
+                   : ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow the transaction before it",
+                             (unsigned long long)block->t);
 }
 
 static int read_parents_2(ri_block *block, ri_reader *in, rille_err *err)
@@ -420,18 +418,11 @@ static int read_parents_2(ri_block *block, ri_reader *in, rille_err *err)
     uint8_t flags = ri_read_u8(in);
     block->claims_flush = (flags & FLAG_CLAIM) != 0;
     block->attempt = ri_read_u64(in);
-    RI_TRY(read_merged(block, in, ri_read_u8(in), err));
     if ((flags & ~FLAG_CLAIM) != 0) {
         return ri_fail(err, RILLE_FORMAT, "transaction %llu was written by a newer version of rille: use that version",
                        (unsigned long long)block->t);
     }
-    for (unsigned i = 0; i + 1U < block->merged_count; i++) {
-        if (memcmp(block->merged[i], block->merged[i + 1], RI_HASH_SIZE) >= 0) {
-            return ri_fail(err, RILLE_CORRUPT, "the parents of transaction %llu are out of order",
-                           (unsigned long long)block->t);
-        }
-    }
-    return 0;
+    return ri_block_read_merged(block, in, ri_read_u8(in), err);
 }
 
 static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
@@ -449,7 +440,7 @@ static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
     }
     RI_TRY(ri_block_read_leaves(block, in, count, err));
     memcpy(block->commit, commit, RI_HASH_SIZE);
-    if (!(is_1 ? is_commit_1(block, commit) : is_commit_2(block, NULL, commit))) {
+    if (!(is_1 ? is_commit_1(block) : is_commit_2(block, NULL))) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",
                        (unsigned long long)block->t);
     }

@@ -64,11 +64,13 @@ void ri_block_release(ri_block *block); /* iterative along prev */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
 /* Room for the other parents of a merge; NULL: no memory. Set them before ri_block_chain. */
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE];
+/* The same, filled from stored bytes. RILLE_CORRUPT when they are too many or out of order. */
+int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err);
 /* Sets the parent (NULL: the first transaction) and computes block->commit. */
 void ri_block_chain(ri_block *block, const uint8_t *parent);
 void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
-/* Is `id` the commit id of this block, by the rule of this format or of format 1? digest NULL: that of its datoms. */
-bool ri_block_is_commit(const ri_block *block, const uint8_t *digest, const uint8_t id[RI_HASH_SIZE]);
+/* By the rule of which format block->commit is its commit id; 0: of none. digest NULL: that of its datoms. */
+unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *digest);
 /* Appends the frame. *encoder is used, and made before the first use; NULL: one of its own. */
 int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err);
 /* Decodes the body of a frame that follows the commit `parent` (NULL: none), and checks the commit id against it. prev

@@ -56,7 +56,8 @@ int ri_db_attempt(const rille_db *db, uint64_t attempt, ri_io *io, uint64_t *t, 
     }
     ri_blob *blob;
     RI_TRY(ri_store_get_blob(db->store, db->base->attempts_addr, io, &blob, err));
-    int rc = ri_attempts_find(blob->bytes, blob->len, attempt, t, err);
+    uint64_t t_last;
+    int rc = ri_attempts_find(blob->bytes, blob->len, attempt, t, &t_last, err);
     ri_object_release(&blob->object);
     return rc;
 }

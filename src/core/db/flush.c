@@ -439,7 +439,7 @@ static int write_attempts(flush *f, rille_err *err)
         rc = ri_attempts_write(old == NULL ? NULL : old->bytes, old == NULL ? 0 : old->len, f->blocks, f->block_count,
                                &bytes, err);
     }
-    if (rc == 0) {
+    if (rc == 0 && bytes.len > 1) { /* more than their number, which is 0 */
         rc = bytes.failed ? ri_fail_nomem(err)
                           : ri_writer_put_blob(f->writer, bytes.p, bytes.len, f->base->attempts_addr, err);
     }

@@ -187,7 +187,7 @@ static bool is_in_base(const rille_db *db, uint64_t t)
     return db->novelty.last == NULL && t <= db->base->t && db->base->t != 0;
 }
 
-int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
+static int replay_frames(rille_db *db, bool only_1, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
 {
     ri_frame_kind kind;
     const uint8_t *body;
@@ -196,6 +196,9 @@ int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, 
     while ((rc = ri_frame_next(bytes, len, pos, &kind, &body, &body_len, err)) == 0) {
         if (kind == RI_FRAME_BASE) {
             return ri_fail(err, RILLE_CORRUPT, "the branch head has a second base record at byte %zu", *pos);
+        }
+        if (only_1 && kind != RI_FRAME_TX1) {
+            return ri_fail(err, RILLE_CORRUPT, "the branch head has a transaction of a newer format at byte %zu", *pos);
         }
         if (is_in_base(db, ri_block_peek_t(body, body_len))) {
             continue;
@@ -207,6 +210,11 @@ int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, 
         RI_TRY(rc);
     }
     return rc == RILLE_DONE ? 0 : rc;
+}
+
+int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
+{
+    return replay_frames(db, db->base->format == 1, bytes, len, pos, err);
 }
 
 static int replay_packed(rille_db *db, const ri_blob *blob, rille_err *err)
@@ -235,7 +243,7 @@ static int replay_segment(rille_db *db, const struct ri_segment *segment, const 
         RI_TRY(replay_packed(db, blob, err));
     } else {
         pos = 0;
-        RI_TRY(ri_head_replay(db, blob->bytes, blob->len, &pos, err));
+        RI_TRY(replay_frames(db, true, blob->bytes, blob->len, &pos, err));
     }
     if (pos != blob->len || db->t != segment->t_last) {
         return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",

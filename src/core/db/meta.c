@@ -52,15 +52,7 @@ int ri_meta_take_commit(ri_meta_walk *walk, ri_block *block, rille_err *err)
                        (unsigned long long)block->t);
     }
     memcpy(block->commit, row.v.as.p + 8, RI_HASH_SIZE);
-    size_t merged = (row.v.len - RI_META_KEY_SIZE) / RI_HASH_SIZE;
-    if (merged > RI_MERGED_MAX) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction %llu has too many parents", (unsigned long long)block->t);
-    }
-    if (merged > 0) {
-        if (ri_block_merged(block, (uint8_t)merged) == NULL) {
-            return ri_fail_nomem(err);
-        }
-        memcpy(block->merged, row.v.as.p + RI_META_KEY_SIZE, merged * RI_HASH_SIZE);
-    }
+    ri_reader in = ri_reader_of(row.v.as.p + RI_META_KEY_SIZE, row.v.len - RI_META_KEY_SIZE);
+    RI_TRY(ri_block_read_merged(block, &in, (unsigned)((row.v.len - RI_META_KEY_SIZE) / RI_HASH_SIZE), err));
     return ri_meta_walk_next(walk, err);
 }

@@ -67,20 +67,12 @@ static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_er
     uint8_t flags = ri_read_u8(in);
     block->claims_flush = (flags & FLAG_CLAIM) != 0;
     block->count = (size_t)ri_read_varint_max(in, UINT32_MAX);
-    if ((flags & FLAG_MERGED) != 0) {
-        uint8_t merged = ri_read_u8(in);
-        const uint8_t *ids = ri_read_bytes(in, (size_t)merged * RI_HASH_SIZE);
-        if (in->bad || merged == 0 || merged > RI_MERGED_MAX) {
-            return damaged(err);
-        }
-        if (ri_block_merged(block, merged) == NULL) {
-            return ri_fail_nomem(err);
-        }
-        memcpy(block->merged, ids, (size_t)merged * RI_HASH_SIZE);
-    }
+    unsigned merged = (flags & FLAG_MERGED) != 0 ? ri_read_u8(in) : 0;
+    RI_TRY(ri_block_read_merged(block, in, merged, err));
     block->attempt = ri_read_u64(in);
     const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
-    if (in->bad || block->count == 0 || (flags & ~(FLAG_CLAIM | FLAG_MERGED)) != 0) {
+    if (in->bad || block->count == 0 || (flags & ~(FLAG_CLAIM | FLAG_MERGED)) != 0 ||
+        ((flags & FLAG_MERGED) != 0) != (merged > 0)) {
         return damaged(err);
     }
     memcpy(block->commit, commit, RI_HASH_SIZE);
@@ -177,8 +169,10 @@ static bool attempts_next(attempts *a)
         return false;
     }
     a->left--;
+    uint64_t before = a->t;
     a->t += ri_read_varint_max(&a->in, RI_EID_MAX - a->t);
     a->attempt = ri_read_u64(&a->in);
+    a->in.bad = a->in.bad || a->t == before || a->attempt == 0;
     return !a->in.bad;
 }
 
@@ -226,7 +220,7 @@ int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *
     return attempts_end(&old, err);
 }
 
-int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, rille_err *err)
+int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, uint64_t *t_last, rille_err *err)
 {
     attempts a;
     attempts_start(&a, bytes, len);
@@ -236,5 +230,6 @@ int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_
             *t = a.t;
         }
     }
+    *t_last = a.t;
     return attempts_end(&a, err);
 }

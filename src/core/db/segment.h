@@ -26,7 +26,8 @@ void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
 /* Appends what `before` (empty: nothing) says, and the blocks' attempts: of the last RI_ATTEMPTS_MAX transactions. */
 int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *blocks, size_t count, ri_buf *out,
                       rille_err *err);
-/* The transaction of an attempt, or 0. */
-int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, rille_err *err);
+/* The transaction of an attempt, or 0. *t_last: the newest one of any attempt; RILLE_CORRUPT also when they are out of
+ * order. */
+int ri_attempts_find(const uint8_t *bytes, size_t len, uint64_t attempt, uint64_t *t, uint64_t *t_last, rille_err *err);
 
 #endif

@@ -15,6 +15,7 @@
 #include "conn.h"
 #include "flush.h"
 #include "meta.h"
+#include "segment.h"
 
 #include <string.h>
 
@@ -215,6 +216,7 @@ typedef struct log_state {
     ri_meta_walk purged;
     uint8_t commit[RI_HASH_SIZE];
     bool has_commit;
+    unsigned rule;     /* of its id: those of format 1 come first */
     uint64_t live;     /* assertions - retractions: must equal EAVT's count */
     uint64_t hash_sum; /* of their facts, likewise: no other facts have this sum but by an accident of 1 in 2^64 */
     uint64_t retractions;
@@ -246,12 +248,17 @@ static int check_transaction(verify *v, log_state *log, rille_err *err)
     const uint8_t *digest = purged_digest(log, block->t, &row);
     block->has_parent = log->has_commit;
     memcpy(block->parent, log->commit, RI_HASH_SIZE);
-    if (!same_parents(block, log->parents) || !ri_block_is_commit(block, digest, block->commit)) {
+    unsigned rule = ri_block_commit_rule(block, digest);
+    if (rule == 0 && digest != NULL && log->rule < 2) {
+        rule = 1; /* the id of format 1 has no digest: of what was purged, it cannot be checked */
+    }
+    if (!same_parents(block, log->parents) || rule < log->rule) {
         return ri_fail(err, RILLE_CORRUPT, "the log's transaction %llu does not match its commit id",
                        (unsigned long long)block->t);
     }
     memcpy(log->commit, block->commit, RI_HASH_SIZE);
     log->has_commit = true;
+    log->rule = rule;
     v->report->transactions++;
     return digest != NULL ? ri_meta_walk_next(&log->purged, err) : 0;
 }
@@ -318,7 +325,7 @@ static int check_retired(verify *v, uint64_t retractions, rille_err *err)
 
 static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
 {
-    log_state log = { .parents = ri_block_new() };
+    log_state log = { .parents = ri_block_new(), .rule = 1 };
     if (log.parents == NULL) {
         return ri_fail_nomem(err);
     }
@@ -390,6 +397,28 @@ static int visit_meta(verify *v, const ri_datom *d, void *context, rille_err *er
     return rc;
 }
 
+static int check_attempts(verify *v, rille_err *err)
+{
+    const ri_base *base = v->db->base;
+    ri_blob *blob = NULL;
+    uint64_t t;
+    uint64_t t_last = 0;
+    int rc;
+    if (ri_addr_is_zero(base->attempts_addr)) {
+        return 0;
+    }
+    RI_FETCHING(rc, &v->io, ri_store_get_blob(v->db->store, base->attempts_addr, &v->io, &blob, err), err)
+    if (rc == 0) {
+        rc = ri_attempts_find(blob->bytes, blob->len, 0, &t, &t_last, err);
+        ri_object_release(&blob->object);
+    }
+    v->report->blobs++;
+    return rc != 0 || t_last <= base->t
+               ? rc
+               : ri_fail(err, RILLE_CORRUPT, "there is an attempt of transaction %llu, which is not in the trees",
+                         (unsigned long long)t_last);
+}
+
 static int check_db(verify *v, rille_err *err)
 {
     const ri_base *base = v->db->base;
@@ -409,8 +438,9 @@ static int check_db(verify *v, rille_err *err)
     if (base->keep_history) {
         RI_TRY(check_log(v, hash_sum, err));
     }
+    RI_TRY(check_attempts(v, err));
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
-        if (!ri_block_is_commit(b, NULL, b->commit)) {
+        if (ri_block_commit_rule(b, NULL) == 0) {
             return ri_fail(err, RILLE_CORRUPT, "transaction %llu does not match its commit id",
                            (unsigned long long)b->t);
         }
