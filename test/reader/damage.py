@@ -125,7 +125,7 @@ def databases(first):
     new, mixed, old = transactions(first, 0), transactions(first, 3), transactions(first, 10)
     purged = {x.t: [d for d in x.datoms if d.a == 100] for x in (new[4], new[5])}
     purged = {t: [d for d in datoms if d.e == ENTITY + 1] for t, datoms in purged.items()}
-    merged = writer.chain([x._replace(others=[parent("z"), parent("y")] if x.t == new[5].t else []) for x in old])
+    old = writer.chain([x._replace(others=[]) for x in old])
     return {
         "trees": lambda change: Made(change, new, in_trees=10),
         "beside": lambda change: Made(change, new, in_trees=6, beside=4, segments=[(1, 8)], purged=purged),
@@ -134,7 +134,7 @@ def databases(first):
         "frames": lambda change: Made(change, mixed, segments=[(0, 2), (1, 7)]),
         "old-cell": lambda change: Made(change, mixed, in_trees=2),
         "no-history": lambda change: Made(change, new, history=0, in_trees=6, beside=5, segments=[(1, 8)]),
-        "version-1": lambda change: Made(change, merged, version=1, in_trees=4, segments=[(0, 7)]),
+        "version-1": lambda change: Made(change, old, version=1, in_trees=4, segments=[(0, 7)]),
     }
 
 

@@ -178,7 +178,8 @@ def read_transaction(kind, data, reader, what):
         require(flags <= FLUSH_BEGUN, "%s: flags %d", what, flags)
     parents = [read.take(32) for _ in range(read.u8())]
     if kind == TX_1:
-        before, parents = parents[:1], parents[1:]
+        require(len(parents) < 2, "%s: a merge of version 1", what)
+        before, parents = parents, []
     else:
         check_others(parents, what)
     commit = read.take(32)
