@@ -14,6 +14,7 @@ typedef struct ri_matcher {
     ri_var bound[RI_POS_COUNT];   /* variables of the input that must equal */
     const struct ri_range *range; /* a scan reads it alone; NULL: none */
     unsigned range_ends;          /* those of its ends that the input has */
+    bool by_attr;                 /* a scan reads the attribute that each row of the input has */
     bool filter_v;                /* the constant value is not implied by the range */
     bool slow;                    /* some check needs the whole datom */
 } ri_matcher;

@@ -47,12 +47,19 @@ static int take(scan_stage *self, rille_err *err)
     return 0;
 }
 
-/* The range of a row of the input, where values of it are ends. RILLE_DONE: it is empty. */
+/* The range of a row of the input, where values of it are ends, or the attribute. RILLE_DONE: it is empty. */
 static int cut_for_row(scan_stage *self, rille_err *err)
 {
     const ri_matcher *m = &self->emit.m;
     const ri_attr *attr = m->pattern->attr;
     ri_order order;
+    if (m->by_attr) {
+        ri_value a = ri_vec_get(&self->in->cols[m->bound[RI_POS_A]], self->in_row);
+        uint64_t id = ri_entity_of(&a);
+        self->from = ri_bound_a((uint32_t)id, false);
+        self->to = ri_bound_a((uint32_t)id, true);
+        return id != 0 && id <= UINT32_MAX ? 0 : RILLE_DONE;
+    }
     if (m->range_ends == 0) {
         return 0;
     }
@@ -152,7 +159,8 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
         ri_cuts_bounds(&m->range->cuts, m->pattern->attr, &order, &from, &to);
     }
     static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
-    scan_stage *self = ri_stage_new(op, scope, sizeof *self, input, labels[order]);
+    order = m->by_attr ? RI_AEVT : order;
+    scan_stage *self = ri_stage_new(op, scope, sizeof *self, input, m->by_attr ? "scan aevt by a" : labels[order]);
     if (self == NULL) {
         return NULL;
     }

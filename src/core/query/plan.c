@@ -8,6 +8,7 @@
 
 #include "../base/hash.h"
 
+#define FEW_ROWS 8.0
 #define RANGE_SHARE 8U /* a range of one in so many datoms is read by value, also where entities should be in order */
 
 /* ---- small stages ---- */
@@ -190,6 +191,14 @@ static bool bound_twice(const ri_pattern *p, const ri_matcher *m)
     return twice;
 }
 
+/* With the attribute in a column and nothing else to go by, each row reads its attribute. Where the value is in a column,
+ * too, one look at all datoms is better than many rows that read whole attributes. */
+static bool reads_by_attr(const build *b, const ri_pattern *p, const ri_matcher *m)
+{
+    return m->bound[RI_POS_A] != RI_NO_VAR && m->bound[RI_POS_E] == RI_NO_VAR && !p->nothing && p->attr == NULL &&
+           !p->has[RI_POS_E] && !p->v_is_ref && (m->bound[RI_POS_V] == RI_NO_VAR || b->rows <= FEW_ROWS);
+}
+
 static ri_access choose_access(const build *b, const ri_pattern *p, const ri_matcher *m)
 {
     bool e = m->bound[RI_POS_E] != RI_NO_VAR;
@@ -210,7 +219,7 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
     if (by_v && p->attr->avet && p->attr->type != RI_NIL) {
         return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
     }
-    return b->one_row || m->range_ends != 0 || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
+    return b->one_row || m->by_attr || m->range_ends != 0 || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
 }
 
 /* Checks that the access path does not make by itself. */
@@ -275,6 +284,7 @@ static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
     ri_matcher m;
     set_matcher(b, p, &m);
     RI_TRY(names_stage(b, p, &m, last, err));
+    m.by_attr = reads_by_attr(b, p, &m);
     ri_access access = choose_access(b, p, &m);
     set_checks(p, access, &m);
     ri_stage *stage = NULL;
@@ -391,6 +401,53 @@ static int or_stage(const build *b, ri_stage **last, rille_err *err)
     return *last == NULL ? ri_fail_nomem(err) : 0;
 }
 
+/* (missing? $ ?e :attr) is (not [$ ?e :attr]): the not, or NULL when it is not of this form. */
+static const ri_clause *missing_as_not(const build *b)
+{
+    const ri_clause *call = b->clause;
+    bool named = call->term_count > 0 && call->terms[0].kind == RI_TERM_SOURCE;
+    const ri_term *terms = call->terms + named;
+    if (strcmp(call->name, "missing?") != 0 || call->term_count - named != 2 || terms[1].kind != RI_TERM_CONST ||
+        (terms[1].v.type != RI_KEYWORD && terms[1].v.type != RI_STRING) ||
+        ri_term_var(b->in->scope, &terms[0]) == RI_NO_VAR) {
+        return NULL;
+    }
+    uint16_t source = named ? call->terms[0].source : b->in->scope->source_default;
+    uint16_t at = ri_scope_source(b->in->scope, source);
+    ri_clause *clauses = ri_arena_array(&b->op->plan_arena, 2, sizeof *clauses);
+    ri_var *joined = ri_arena_array(&b->op->plan_arena, 1, sizeof *joined);
+    if (clauses == NULL || joined == NULL || at >= b->op->source_count || b->op->sources[at].db == NULL) {
+        return NULL;
+    }
+    *joined = terms[0].var;
+    clauses[1] = (ri_clause){ .kind = RI_CLAUSE_PATTERN,
+                              .source = source,
+                              .offset = call->offset,
+                              .terms = call->terms + named,
+                              .term_count = 2,
+                              .number = call->number };
+    clauses[0] = (ri_clause){ .kind = RI_CLAUSE_NOT,
+                              .source = source,
+                              .offset = call->offset,
+                              .join_vars = joined,
+                              .join_count = 1,
+                              .body = &clauses[1],
+                              .body_count = 1,
+                              .number = call->number };
+    return clauses;
+}
+
+static int call_stage(const build *b, ri_stage **last, rille_err *err)
+{
+    build as_not = *b;
+    as_not.clause = b->clause->kind == RI_CLAUSE_PRED ? missing_as_not(b) : NULL;
+    if (as_not.clause != NULL) {
+        return not_stage(&as_not, last, err);
+    }
+    ri_stage *input = *last;
+    return ri_call_stage_new(b->op, b->in->scope, input, b->clause, &b->bound, &b->live, last, err);
+}
+
 /* ---- stages ---- */
 
 static int clause_stage(const build *b, ri_stage **last, rille_err *err)
@@ -403,10 +460,8 @@ static int clause_stage(const build *b, ri_stage **last, rille_err *err)
         return source->db != NULL ? pattern_stage(b, last, err) : relation_stage(b, source->table, last, err);
     }
     case RI_CLAUSE_PRED:
-    case RI_CLAUSE_FUNC: {
-        ri_stage *input = *last;
-        return ri_call_stage_new(b->op, b->in->scope, input, b->clause, &b->bound, &b->live, last, err);
-    }
+    case RI_CLAUSE_FUNC:
+        return call_stage(b, last, err);
     case RI_CLAUSE_NOT:
         return not_stage(b, last, err);
     case RI_CLAUSE_OR:

@@ -213,6 +213,18 @@ static void consider_any(rille_op *op, const written *w, uint16_t i, choice *bes
     }
 }
 
+/* Of a pattern, only the attribute is bound, or the transaction: no index leads from that to few datoms. */
+static bool reads_widely(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_varset *bound)
+{
+    ri_pattern *p = NULL;
+    if (clause->kind != RI_CLAUSE_PATTERN || !asks_database(op, scope, clause) ||
+        ri_pattern_resolve(op, scope, clause, &p, NULL) != 0) {
+        return false;
+    }
+    return p->attr == NULL && !p->has[RI_POS_E] && !ri_varset_has(bound, p->var[RI_POS_E]) &&
+           !ri_varset_has(bound, p->var[RI_POS_V]);
+}
+
 static void consider(rille_op *op, const ri_plan_input *in, const written *w, uint16_t i, const ri_varset *bound,
                      double rows, choice *best)
 {
@@ -229,6 +241,7 @@ static void consider(rille_op *op, const ri_plan_input *in, const written *w, ui
     ri_outer_vars(clause, &vars);
     double fanout = ri_plan_fanout(op, in, clause, bound, rows);
     bool connected = ri_varset_meets(&vars, bound) || rows <= 1 || fanout <= 1 || ri_varset_within(&vars, &known);
+    connected = connected && (fanout <= 1 || !reads_widely(op, in->scope, clause, bound));
     if (ri_clause_filters(clause)) {
         fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
         connected = true;

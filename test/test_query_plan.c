@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Plans by the work that they do: rows that all stages give, which say on every machine the same.
+ */
+#include "test_query_world.h"
+
+#define ENTITIES 3000
+
+static const char schema[] = "[{:db/ident :u :db/valueType :db.type/long :db/unique :db.unique/identity}"
+                             " {:db/ident :w :db/valueType :db.type/string}"
+                             " {:db/ident :n :db/valueType :db.type/long}"
+                             " {:db/ident :r :db/valueType :db.type/ref}]";
+
+static void make_data(world *w, world_mode mode)
+{
+    static char text[400000];
+    const char *texts[] = { schema, "[{:u 0}]", text };
+    size_t len = (size_t)snprintf(text, sizeof text, "[");
+    for (unsigned i = 1; i < ENTITIES; i++) {
+        len += (size_t)snprintf(text + len, sizeof text - len, "{:u %u :w \"w%u\" :n %u%s}", i, i, i % 10,
+                                i % 100 == 0 ? " :r [:u 0]" : "");
+    }
+    (void)snprintf(text + len, sizeof text - len, "]");
+    world_make(w, 0, mode, texts, 3);
+    world_add_db(w, 0);
+}
+
+/* Rows of all stages together. */
+static uint64_t rows_of(world *w, const char *text)
+{
+    rille_query *query = NULL;
+    rille_op *op = NULL;
+    uint64_t rows = 0;
+    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
+    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
+    int rc;
+    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
+        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
+    }
+    CHECK_RC(rc, RILLE_DONE);
+    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
+        rows += stage->rows;
+    }
+    ri_op_release(op);
+    ri_query_release(query);
+    return rows;
+}
+
+TEST(plan__reads_no_more_for_an_attribute_that_a_variable_has)
+{
+    for (world_mode mode = WORLD_NOVELTY; mode < WORLD_MODES; mode++) {
+        world w;
+        world_init(&w);
+        make_data(&w, mode);
+        world_add_table(&w, 's', "\"w77\"");
+        world_add_table(&w, 'c', "[:n :u]");
+        const char *query = "[:find ?a ?v :in $ ?w [?a ...] :where [?e :w ?w] [?e ?a ?v]]";
+        EXPECT(&w, query, "[:n 7] [:u 77]");
+        CHECK(rows_of(&w, query) < 20);
+        world_inputs_clear(&w);
+        world_add_db(&w, 0);
+        query = "[:find ?v :where [?a :db/valueType :db.type/ref] [?e ?a ?v] [?e :w \"w200\"]]";
+        CHECK(rows_of(&w, query) < 60);
+        query = "[:find (count ?e) . :where [?a :db/ident :r] [?e ?a ?v]]";
+        EXPECT(&w, query, "[29]");
+        CHECK(rows_of(&w, query) < 80);
+        query = "[:find ?i :where [?a :db/ident ?i] [_ ?a 77]]"; /* entity and number */
+        EXPECT(&w, query, "[:u]");
+        world_add_table(&w, 'c', "[:r :nothing]");
+        EXPECT_ERROR(&w, "[:find ?e :in $ [?a ...] :where [?e ?a]]", RILLE_ATTRIBUTE, ":nothing");
+        world_deinit(&w);
+    }
+}
+
+TEST(plan__reads_what_is_missing_as_it_reads_not)
+{
+    for (world_mode mode = WORLD_NOVELTY; mode < WORLD_MODES; mode++) {
+        world w;
+        world_init(&w);
+        make_data(&w, mode);
+        EXPECT(&w, "[:find (count ?e) . :where [?e :n 0] [(missing? $ ?e :r)]]", "[270]");
+        EXPECT(&w, "[:find (count ?e) . :where [?e :n 0] (not [?e :r _])]", "[270]");
+        EXPECT(&w, "[:find (count ?v) . :where [?e :n 0] [?e :w ?v] [(missing? $ ?v :r)]]", "[299]");
+        EXPECT_ERROR(&w, "[:find ?e :where [?e :n 0] [(missing? $ ?e :nothing)]]", RILLE_ATTRIBUTE, ":nothing");
+        CHECK(rows_of(&w, "[:find ?e :where [?e :n 0] [(missing? $ ?e :r)]]") ==
+              rows_of(&w, "[:find ?e :where [?e :n 0] (not [?e :r])]"));
+        world_add_rules(&w, "[[(none ?e) [?e :n 0] [(missing? $ ?e :r)]]]");
+        EXPECT(&w, "[:find (count ?e) . :in $ % :where (none ?e)]", "[270]");
+        world_deinit(&w);
+    }
+}
+
+TEST_MAIN(plan__reads_no_more_for_an_attribute_that_a_variable_has, plan__reads_what_is_missing_as_it_reads_not)
