@@ -29,9 +29,12 @@ TEST(value__order_is_total)
         for (int j = i + 1; j < VALUE_COUNT; j++) {
             int forth = test_sign(ri_value_cmp(&values[i], &values[j]));
             CHECK(forth <= 0);
+            CHECK(ri_value_prefix(&values[i]) <= ri_value_prefix(&values[j]));
+            CHECK(ri_value_prefix(&values[j]) >> RI_VALUE_PREFIX_BITS == 0);
             CHECK_EQ_INT(test_sign(ri_value_cmp(&values[j], &values[i])), -forth);
             if (forth == 0) {
                 equal_pairs++;
+                CHECK(ri_value_prefix(&values[i]) == ri_value_prefix(&values[j]));
                 CHECK(ri_value_hash(&values[i]) == ri_value_hash(&values[j]));
                 CHECK(ri_value_eq(&values[i], &values[j]));
                 /* equality is transitive: an equal neighbour between them is equal to both */

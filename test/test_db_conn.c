@@ -263,7 +263,7 @@ TEST(conn__gives_the_same_trees_whenever_it_flushes)
         verify(conn);
         rille_db *db = newest(conn);
         CHECK_EQ_INT(count_all(db, RI_AEVT), count_all(db, RI_EAVT));
-        CHECK_EQ_INT(db->novelty.count, 0);
+        CHECK_EQ_INT(db->novelty.datom_count, 0);
         for (int o = 0; o < RI_META; o++) {
             memcpy(roots[way][o], db->base->tree[o].root.addr, RI_HASH_SIZE);
         }

@@ -92,7 +92,7 @@ static uint64_t check_keys(const char *url, uint64_t acked, bool deep)
         if (!there) {
             printf("  key %llu is lost; acknowledged %llu, basis %llu, base %llu, %llu in the tail\n",
                    (unsigned long long)key, (unsigned long long)acked, (unsigned long long)(db->t - RI_TX_BASE),
-                   (unsigned long long)(db->base->t - RI_TX_BASE), (unsigned long long)db->novelty.count);
+                   (unsigned long long)(db->base->t - RI_TX_BASE), (unsigned long long)db->novelty.datom_count);
         }
     }
     uint64_t last = acked + (has_key(db, acked + 1) ? 1 : 0);

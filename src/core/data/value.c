@@ -24,6 +24,11 @@ static const uint8_t class_of_type[RI_TYPE_COUNT] = {
     [RI_BYTES] = 8,   [RI_BYTES_BLOB] = 8, [RI_REF] = 9,     [RI_TUPLE] = 10, [RI_FLOATS] = 11,
 };
 
+unsigned ri_type_class(uint8_t type)
+{
+    return class_of_type[type];
+}
+
 static int cmp_values(const ri_value *a, const ri_value *b, unsigned depth);
 
 static int cmp_bytes(const ri_value *a, const ri_value *b)

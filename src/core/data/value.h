@@ -124,6 +124,12 @@ static inline bool ri_value_eq(const ri_value *a, const ri_value *b)
 {
     return ri_value_cmp(a, b) == 0;
 }
+/* A number of 53 bits that never sorts two values the wrong way round: prefix(a) < prefix(b) only when a < b. Equal
+ * values have equal prefixes. Exact for booleans, refs and instants of less than 48 bits, and longs of less than 38. */
+uint64_t ri_value_prefix(const ri_value *v);
+#define RI_VALUE_PREFIX_BITS 53U
+/* Types of one class are compared with each other, those of a lower one come first. */
+unsigned ri_type_class(uint8_t type);
 /* Equal values have equal hashes (1 and 1.0 too). */
 uint64_t ri_value_hash(const ri_value *v);
 

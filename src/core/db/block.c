@@ -2,6 +2,7 @@
 #include "block.h"
 
 #include "schema.h"
+#include "set.h"
 
 #include <string.h>
 
@@ -24,6 +25,11 @@ void ri_block_release(ri_block *block)
 {
     while (block != NULL && ri_refs_drop(&block->refs)) {
         ri_block *prev = block->prev;
+        for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
+            ri_set_release(atomic_load_explicit(&block->set[o], memory_order_relaxed));
+        }
+        ri_schema_release(block->schema);
+        ri_mutex_deinit(&block->lock);
         if (block->heap_cap > 0) {
             ri_free(block->datoms);
         }
@@ -42,6 +48,7 @@ ri_block *ri_block_new(void)
     ri_block *block = ri_alloc_zero(sizeof *block);
     if (block != NULL) {
         ri_refs_init(&block->refs);
+        ri_mutex_init(&block->lock);
     }
     return block;
 }

@@ -31,10 +31,15 @@ typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 
 
 #define RI_FRAME_HEADER 17U
 #define RI_MERGED_MAX 15U   /* parents besides the commit before */
+#define RI_NOVELTY_ORDERS 4 /* EAVT, AEVT, AVET, VAET */
 #define RI_BLOCK_ROWS 1024U /* of each LOG leaf */
 
 typedef struct ri_block {
     ri_refs refs;
+    ri_mutex lock;
+    _Atomic(struct ri_set_node *) set[RI_NOVELTY_ORDERS]; /* of the chain up to here, under the lock (novelty.h) */
+    struct ri_schema *schema;                             /* after it; NULL: not in a chain yet */
+    uint64_t chain_count;                                 /* datoms of the chain up to here */
     struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
     struct ri_block *owner; /* of the datoms' memory: the first block of a segment; NULL: this one */
     ri_arena arena;         /* owns the datoms' values */

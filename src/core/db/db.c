@@ -154,10 +154,12 @@ int ri_db_first(const rille_db *db, ri_order order, const ri_bound *from, const 
     ri_scan scan;
     ri_run run;
     ri_scan_init(&scan, db, order);
+    scan.views = RI_VIEWS_NEVER;
+    scan.rows_max = 1;
     ri_scan_set(&scan, from, to);
     int rc = ri_scan_next(&scan, &run, io, err);
     if (rc == 0 && run.leaf != NULL) {
-        ri_node *leaf = scan.cursor.path[0];
+        ri_node *leaf = (ri_node *)(uintptr_t)run.leaf; /* only its count changes */
         ri_object_take(&leaf->object);
         *hold = &leaf->object;
         ri_node_datom(leaf, run.from, out);
@@ -173,8 +175,10 @@ int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_
 {
     ri_datom key = { .e = e, .a = a, .v = *v };
     ri_item item;
+    const ri_set_node *set;
     *found = false;
-    if (ri_set_find(&db->novelty, &key, &item)) {
+    RI_TRY(ri_novelty_set(&db->novelty, RI_EAVT, &set, err));
+    if (ri_set_find(set, RI_EAVT, &key, &item)) {
         *found = ri_item_datom(item)->added;
         *t = ri_item_datom(item)->t;
         return 0;
@@ -189,13 +193,26 @@ int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_
     return 0;
 }
 
+static bool is_range(ri_order order, const ri_bound *from, const ri_bound *to)
+{
+    return from->parts < to->parts ? ri_datom_cmp_bound(order, &to->d, from) > 0
+                                   : ri_datom_cmp_bound(order, &from->d, to) < 0;
+}
+
 int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, uint64_t *out,
                 rille_err *err)
 {
     uint64_t base = 0;
+    const ri_set_node *set;
     *out = 0;
+    if (!is_range(order, from, to)) {
+        return 0; /* what the novelty retracts after `to` and before `from` is no difference to 0 */
+    }
     RI_TRY(ri_tree_count(db->store, &db->base->tree[order], from, to, io, &base, err));
-    int64_t novelty = ri_set_rank(&db->novelty, order, to) - ri_set_rank(&db->novelty, order, from);
+    RI_TRY(ri_novelty_set(&db->novelty, order, &set, err));
+    ri_set_cut after = ri_set_cut_of(order, to);
+    ri_set_cut before = ri_set_cut_of(order, from);
+    int64_t novelty = ri_set_rank(set, &after) - ri_set_rank(set, &before);
     int64_t count = (int64_t)base + novelty;
     *out = count < 0 ? 0 : (uint64_t)count;
     return 0;

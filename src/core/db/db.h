@@ -33,8 +33,8 @@ int ri_db_unknown_attr(const rille_db *db, const char *source, const char *ident
 
 /* ---- scans ---- */
 
-/* A piece of a scan's answer: rows [from, to) of a leaf, or, where novelty mixes in, an array of datoms. Borrowed until
- * the next call. */
+/* A piece of a scan's answer: rows [from, to) of a leaf (of the base, or a view of the novelty), or, where there are few
+ * together, an array of datoms. Borrowed until the next call; a leaf may be retained. */
 typedef struct ri_run {
     const ri_node *leaf; /* NULL: rows */
     uint32_t from;
@@ -49,18 +49,28 @@ static inline uint32_t ri_run_count(const ri_run *run)
 
 #define RI_SCAN_ROWS 256U
 
+/* May a scan give items of the novelty as views? (set.h) Always and never are for tests, and never for single rows. */
+typedef enum ri_scan_views { RI_VIEWS_WORTHWHILE = 0, RI_VIEWS_NEVER, RI_VIEWS_ALWAYS } ri_scan_views;
+
 /* All datoms of one order between two cuts, in order. EAVT, AEVT, AVET, VAET. One thread at a time; holds the db's
- * store, not the db: the db must outlive the scan. On RILLE_NEED nothing changed: fetch and call again. */
+ * store, not the db: the db must outlive the scan. Stays where it is in memory. On RILLE_NEED nothing changed: fetch
+ * and call again. */
 typedef struct ri_scan {
     const rille_db *db;
     ri_cursor cursor;
     ri_set_cursor novelty;
+    ri_set_cut end;            /* `to` */
+    const ri_set_node *paired; /* the novelty's leaf that `overlay` is of, on the cursor's leaf; NULL: not looked up */
+    ri_overlay *overlay;       /* NULL: none */
     ri_bound from;
     ri_bound to;
     uint32_t row;   /* next row of the base leaf ... */
     uint32_t limit; /* ... and the first one past `to` */
+    uint32_t stop;  /* first item of the novelty's leaf past `to` */
+    uint32_t rows_max;
     uint8_t order;
     uint8_t state;   /* scan.c */
+    uint8_t views;   /* ri_scan_views */
     bool leaf_after; /* rows of later leaves may lie before `to` */
     const ri_datom *rows[RI_SCAN_ROWS];
 } ri_scan;

@@ -72,11 +72,16 @@ static int flush_current(flush *f, ri_order order, rille_err *err)
         RI_TRY(ri_block_sorted(f->extra, f->schema, order, &block, err));
     }
     ri_bound start = ri_bound_all(false);
-    ri_set_cursor items;
-    ri_set_seek(&items, &f->db->novelty, order, &start);
-    ri_change *changes = ri_alloc_array(block.count + f->db->novelty.count, sizeof *changes);
-    int rc = changes == NULL ? ri_fail_nomem(err) : 0;
+    ri_set_cut cut = ri_set_cut_of(order, &start);
+    const ri_set_node *set;
+    int rc = ri_novelty_set(&f->db->novelty, order, &set, err);
+    ri_change *changes = ri_alloc_array(block.count + (size_t)f->db->novelty.datom_count, sizeof *changes);
+    if (rc == 0 && changes == NULL) {
+        rc = ri_fail_nomem(err);
+    }
     if (rc == 0) {
+        ri_set_cursor items;
+        ri_set_seek(&items, set, &cut);
         size_t count = merge_sources(order, &items, &block, changes);
         rc = merge_tree(f, order, changes, count, err);
     }

@@ -110,11 +110,7 @@ int ri_db_push(const rille_db *db, ri_block *block, ri_schema *schema, uint64_t 
     RI_TRY(ri_db_fork(db, &next, err));
     ri_schema_release(next->schema);
     next->schema = ri_schema_retain(schema);
-    int rc = ri_novelty_add(&next->novelty, block, schema, err);
-    if (rc != 0) {
-        ri_db_release(next);
-        return rc;
-    }
+    ri_novelty_add(&next->novelty, block, schema);
     move_basis(next, block);
     next->next_e = next_e;
     next->next_attr = next_attr;
@@ -176,7 +172,7 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
         db->schema = schema;
     }
     RI_TRY(check_types(block, db->schema, err));
-    RI_TRY(ri_novelty_add(&db->novelty, block, db->schema, err));
+    ri_novelty_add(&db->novelty, block, db->schema);
     move_basis(db, block);
     return 0;
 }
