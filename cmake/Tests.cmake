@@ -4,6 +4,7 @@
 # fuzz/fuzz_<x>.c           LLVMFuzzerTestOneInput only. Its first comment names the layer it needs: "layer: tree".
 #                           Ordinary builds: fuzz_<x>_replay runs fuzz/corpus/<x>/* once, as a test. RILLE_FUZZ: a fuzzer.
 # bench/bench_<x>.c         a program linked to everything, not a test
+# bench/compare/<x>_driver.c  a program of bench/compare/run; that of SQLite only where SQLite is installed
 # test/lua_alloc.c          a module of Lua for the specs
 set(layer_of_backends store)
 
@@ -84,6 +85,19 @@ if(RILLE_TESTS AND NOT RILLE_FUZZ)
         get_filename_component(name "${source}" NAME_WE)
         rille_program(${name} "${source}" query)
     endforeach()
+
+    if(NOT RILLE_SANITIZE AND EXISTS "${PROJECT_SOURCE_DIR}/bench/compare")
+        rille_program(compare_rille "${PROJECT_SOURCE_DIR}/bench/compare/rille_driver.c" query)
+        find_library(RILLE_SQLITE_LIBRARY sqlite3)
+        find_path(RILLE_SQLITE_INCLUDE_DIR sqlite3.h)
+        mark_as_advanced(RILLE_SQLITE_LIBRARY RILLE_SQLITE_INCLUDE_DIR)
+        if(RILLE_SQLITE_LIBRARY AND RILLE_SQLITE_INCLUDE_DIR)
+            add_executable(compare_sqlite "${PROJECT_SOURCE_DIR}/bench/compare/sqlite_driver.c")
+            target_include_directories(compare_sqlite SYSTEM PRIVATE "${RILLE_SQLITE_INCLUDE_DIR}")
+            target_compile_definitions(compare_sqlite PRIVATE _POSIX_C_SOURCE=200809L)
+            target_link_libraries(compare_sqlite PRIVATE "${RILLE_SQLITE_LIBRARY}" rille_warnings)
+        endif()
+    endif()
 
     find_program(RILLE_LUA_TOOL lua5.4 lua)
     mark_as_advanced(RILLE_LUA_TOOL)
