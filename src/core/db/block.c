@@ -342,15 +342,33 @@ static int read_leaf(ri_block *block, const uint8_t *bytes, size_t len, uint64_t
     return rc;
 }
 
-int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err)
+/* How many rows a leaf says that it has. */
+static uint64_t leaf_rows(const uint8_t *bytes, size_t len)
+{
+    ri_reader in = ri_reader_of(bytes, len);
+    (void)ri_read_bytes(&in, RI_NODE_ROWS_AT);
+    uint64_t rows = ri_read_varint(&in);
+    return in.bad ? 0 : rows;
+}
+
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
+                         rille_err *err)
 {
     uint64_t end = block->count + count;
+    *skipped = 0;
     while (block->count < end) {
         size_t len = (size_t)ri_read_varint_max(in, BLOCK_LEAF_BYTES_MAX);
         const uint8_t *bytes = ri_read_bytes(in, len);
         if (in->bad || len == 0) {
             return ri_fail(err, RILLE_CORRUPT, "transaction block %llu ends early", (unsigned long long)block->t);
         }
+        uint64_t rows = skip == *skipped ? 0 : leaf_rows(bytes, len);
+        if (rows > 0 && rows <= skip - *skipped) {
+            *skipped += rows;
+            end -= rows;
+            continue;
+        }
+        skip = *skipped;
         RI_TRY(read_leaf(block, bytes, len, end - block->count, err));
     }
     if (ri_reader_left(in) != 0) {
@@ -445,7 +463,8 @@ static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu claims an impossible number of datoms: %llu",
                        (unsigned long long)block->t, (unsigned long long)count);
     }
-    RI_TRY(ri_block_read_leaves(block, in, count, err));
+    uint64_t skipped;
+    RI_TRY(ri_block_read_leaves(block, in, count, 0, &skipped, err));
     memcpy(block->commit, commit, RI_HASH_SIZE);
     if (!(is_1 ? is_commit_1(block) : is_commit_2(block, NULL))) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",

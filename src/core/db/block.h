@@ -85,9 +85,10 @@ int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uin
 /* The t of a frame's body; 0: it is too short. */
 uint64_t ri_block_peek_t(const uint8_t *body, size_t len);
 /* Appends datoms as LOG leaves, each as a block; and reads `count` of them into a block, which may hold some already.
- * t 0: of several transactions. */
+ * t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped. */
 int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
-int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err);
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
+                         rille_err *err);
 
 void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t len);
 /* The next frame at *pos; moves *pos behind it. RILLE_DONE: end, or the rest is torn (then *pos stays). RILLE_CORRUPT.

@@ -103,12 +103,14 @@ static int keep_cell(ri_seen *out, const rille_head *head, size_t len, rille_err
     return out->cell == NULL ? ri_fail_nomem(err) : 0;
 }
 
-/* Opens a cell from nothing. */
-static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille_err *err)
+/* Opens a cell that did not only grow; known (may be NULL): what was seen before. */
+static int see_other(rille_conn *conn, const rille_db *known, const rille_head *head, ri_seen *out, rille_err *err)
 {
     size_t valid_len = 0;
-    RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
-    warm(out->db);
+    RI_TRY(ri_head_open(conn->store, conn->branch, known, head->bytes, head->len, &out->db, &valid_len, err));
+    if (known == NULL || known->base->t != out->db->base->t) {
+        warm(out->db);
+    }
     out->tail_at = tail_start(head->bytes, valid_len);
     return keep_cell(out, head, valid_len, err);
 }
@@ -135,12 +137,12 @@ static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_e
     const ri_seen *seen = &conn->seen;
     bool grew =
         seen->db != NULL && head->len >= seen->cell_len && memcmp(head->bytes, seen->cell->bytes, seen->cell_len) == 0;
-    rille_db *known = grew ? ri_db_retain(seen->db) : NULL;
+    rille_db *known = ri_db_retain(seen->db);
     size_t known_len = seen->cell_len;
     size_t tail_at = seen->tail_at;
     ri_mutex_unlock(&conn->state);
     *fresh = (ri_seen){ .raw_len = head->len, .revision = head->revision };
-    int rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_all(conn, head, fresh, err);
+    int rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_other(conn, known, head, fresh, err);
     ri_db_release(known);
     return rc;
 }

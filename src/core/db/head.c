@@ -183,7 +183,52 @@ static bool is_in_base(const rille_db *db, uint64_t t)
     return db->novelty.last == NULL && t <= db->base->t && db->base->t != 0;
 }
 
-static int replay_frames(rille_db *db, bool only_1, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
+/* What is replayed on a value, and what that began as, if it holds transactions already: `known` is passed over up to
+ * its last transaction, which must be the same. */
+typedef struct replay {
+    rille_db *db;
+    const rille_db *known; /* NULL: nothing */
+    bool met;              /* its last transaction was there */
+} replay;
+
+static bool is_passed(const replay *r, uint64_t t)
+{
+    return is_in_base(r->db, t) || (r->known != NULL && t < r->known->t);
+}
+
+static bool is_last_known(const replay *r, uint64_t t)
+{
+    return r->known != NULL && t == r->known->t;
+}
+
+/* RILLE_CONFLICT: another transaction has its place. */
+static int meet(replay *r, const ri_block *block)
+{
+    r->met = memcmp(block->commit, r->known->commit, RI_HASH_SIZE) == 0;
+    return r->met ? 0 : RILLE_CONFLICT;
+}
+
+static int replay_frame(replay *r, ri_frame_kind kind, const uint8_t *body, size_t len, rille_err *err)
+{
+    const rille_db *db = r->db;
+    uint64_t t = ri_block_peek_t(body, len);
+    if (is_passed(r, t)) {
+        return 0;
+    }
+    bool last_known = is_last_known(r, t);
+    const ri_block *before = last_known ? db->novelty.last : NULL;
+    const uint8_t *parent = db->t == 0 ? NULL : db->commit;
+    if (before != NULL) {
+        parent = before->has_parent ? before->parent : NULL;
+    }
+    ri_block *block;
+    RI_TRY(ri_block_read(kind, body, len, parent, &block, err));
+    int rc = last_known ? meet(r, block) : ri_db_replay(r->db, block, err);
+    ri_block_release(block);
+    return rc;
+}
+
+static int replay_frames(replay *r, bool only_1, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
 {
     ri_frame_kind kind;
     const uint8_t *body;
@@ -196,74 +241,93 @@ static int replay_frames(rille_db *db, bool only_1, const uint8_t *bytes, size_t
         if (only_1 && kind != RI_FRAME_TX1) {
             return ri_fail(err, RILLE_CORRUPT, "the branch head has a transaction of a newer format at byte %zu", *pos);
         }
-        if (is_in_base(db, ri_block_peek_t(body, body_len))) {
-            continue;
-        }
-        ri_block *block;
-        RI_TRY(ri_block_read(kind, body, body_len, db->t == 0 ? NULL : db->commit, &block, err));
-        rc = ri_db_replay(db, block, err);
-        ri_block_release(block);
-        RI_TRY(rc);
+        RI_TRY(replay_frame(r, kind, body, body_len, err));
     }
     return rc == RILLE_DONE ? 0 : rc;
 }
 
 int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
 {
-    return replay_frames(db, db->base->format == 1, bytes, len, pos, err);
+    replay r = { db, NULL, false };
+    return replay_frames(&r, db->base->format == 1, bytes, len, pos, err);
 }
 
-static int replay_packed(rille_db *db, const ri_blob *blob, rille_err *err)
+static int replay_packed(replay *r, const ri_blob *blob, rille_err *err)
 {
     ri_block **blocks;
     size_t count;
-    RI_TRY(ri_segment_read(blob->bytes, blob->len, &blocks, &count, err));
+    RI_TRY(ri_segment_read(blob->bytes, blob->len, r->known == NULL ? 0 : r->known->t, &blocks, &count, err));
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
         ri_block *block = blocks[i];
-        if (is_in_base(db, block->t)) {
+        if (is_passed(r, block->t)) {
             continue;
         }
-        block->has_parent = db->t != 0;
-        memcpy(block->parent, db->commit, RI_HASH_SIZE);
-        rc = ri_db_replay(db, block, err);
+        if (is_last_known(r, block->t)) {
+            rc = meet(r, block);
+            continue;
+        }
+        block->has_parent = r->db->t != 0;
+        memcpy(block->parent, r->db->commit, RI_HASH_SIZE);
+        rc = ri_db_replay(r->db, block, err);
     }
     ri_blocks_release(blocks, count);
     return rc;
 }
 
-static int replay_segment(rille_db *db, const struct ri_segment *segment, const ri_blob *blob, rille_err *err)
+static int replay_segment(replay *r, const struct ri_segment *segment, const ri_blob *blob, rille_err *err)
 {
     size_t pos = blob->len;
     if (segment->packed) {
-        RI_TRY(replay_packed(db, blob, err));
+        RI_TRY(replay_packed(r, blob, err));
     } else {
         pos = 0;
-        RI_TRY(replay_frames(db, true, blob->bytes, blob->len, &pos, err));
+        RI_TRY(replay_frames(r, true, blob->bytes, blob->len, &pos, err));
     }
-    if (pos != blob->len || db->t != segment->t_last) {
+    if (pos != blob->len || r->db->t != segment->t_last) {
         return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",
                        (unsigned long long)segment->t_last);
     }
     return 0;
 }
 
-/* All segments, asked for at once, then replayed in order. */
-static int replay_segments(rille_db *db, rille_err *err)
+/* Segments of which nothing is new. */
+static uint32_t known_segments(replay *r)
 {
+    const ri_base *base = r->db->base;
+    const ri_base *before = r->known == NULL ? NULL : r->known->base;
+    uint32_t count = 0;
+    while (before != NULL && count < base->segment_count && base->segments[count].t_last <= r->known->t) {
+        const struct ri_segment *segment = &base->segments[count];
+        bool same =
+            count < before->segment_count && memcmp(segment->addr, before->segments[count].addr, RI_HASH_SIZE) == 0;
+        if (segment->t_last == r->known->t) {
+            r->met = same;
+            return same ? count + 1 : count;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* All segments, asked for at once, then replayed in order. */
+static int replay_segments(replay *r, rille_err *err)
+{
+    rille_db *db = r->db;
     const ri_base *base = db->base;
+    uint32_t first = known_segments(r);
     ri_io io = { 0 };
     int rc = 0;
-    for (uint32_t i = 0; i < base->segment_count; i++) {
+    for (uint32_t i = first; i < base->segment_count; i++) {
         ri_noderef ref = { 0 };
         memcpy(ref.addr, base->segments[i].addr, RI_HASH_SIZE);
         (void)ri_store_prefetch(db->store, &ref, NULL, &io);
     }
-    for (uint32_t i = 0; rc == 0 && i < base->segment_count; i++) {
+    for (uint32_t i = first; rc == 0 && i < base->segment_count; i++) {
         ri_blob *blob = NULL;
         RI_FETCHING(rc, &io, ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err), err)
         if (rc == 0) {
-            rc = replay_segment(db, &base->segments[i], blob, err);
+            rc = replay_segment(r, &base->segments[i], blob, err);
             ri_object_release(&blob->object);
         }
     }
@@ -271,8 +335,68 @@ static int replay_segments(rille_db *db, rille_err *err)
     return rc;
 }
 
-int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
-                 size_t *valid_len, rille_err *err)
+/* Do two base records differ in what was spilled alone? */
+static bool same_trees(const ri_base *a, const ri_base *b)
+{
+    bool same = memcmp(a->db_id, b->db_id, sizeof a->db_id) == 0 && a->t == b->t &&
+                memcmp(a->commit, b->commit, RI_HASH_SIZE) == 0 && a->keep_history == b->keep_history &&
+                a->read_flexible == b->read_flexible;
+    for (unsigned o = 0; same && o < RI_ORDER_COUNT; o++) {
+        same = a->tree[o].count == b->tree[o].count &&
+               memcmp(a->tree[o].root.addr, b->tree[o].root.addr, RI_HASH_SIZE) == 0;
+    }
+    return same;
+}
+
+/* What `known` lacks of a head whose base record has the same trees. RILLE_CONFLICT: the head does not go on where the
+ * value ends. */
+static int follow(const rille_db *known, ri_base *base, const uint8_t *cell, size_t len, size_t *pos, rille_db **out,
+                  rille_err *err)
+{
+    rille_db *db;
+    RI_TRY(ri_db_fork(known, &db, err));
+    ri_base_release(db->base);
+    db->base = ri_base_retain(base);
+    replay r = { db, known->novelty.last == NULL ? NULL : known, false };
+    int rc = replay_segments(&r, err);
+    if (rc == 0) {
+        rc = replay_frames(&r, base->format == 1, cell, len, pos, err);
+    }
+    if (rc == 0 && r.known != NULL && !r.met) {
+        rc = RILLE_CONFLICT;
+    }
+    if (rc != 0) {
+        ri_db_release(db);
+        return rc;
+    }
+    *out = db;
+    return 0;
+}
+
+static int open_all(ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len, size_t *pos,
+                    rille_db **out, rille_err *err)
+{
+    rille_db *db;
+    RI_TRY(ri_db_of_base(store, branch, base, NULL, &db, err));
+    replay r = { db, NULL, false };
+    int rc = replay_segments(&r, err);
+    if (rc == 0) {
+        rc = ri_head_replay(db, cell, len, pos, err);
+    }
+    if (rc == 0 && db->t == 0) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
+                     len);
+    }
+    if (rc != 0) {
+        ri_db_release(db);
+        return rc;
+    }
+    *out = db;
+    return 0;
+}
+
+int ri_head_open(ri_store *store, const char *branch, const rille_db *known, const uint8_t *cell, size_t len,
+                 rille_db **out, size_t *valid_len, rille_err *err)
 {
     *out = NULL;
     size_t pos = 0;
@@ -289,24 +413,15 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
     }
     ri_base *base;
     RI_TRY(ri_base_read(body, body_len, &base, err));
-    rille_db *db = NULL;
-    int rc = ri_db_of_base(store, branch, base, NULL, &db, err);
-    if (rc == 0) {
-        rc = replay_segments(db, err);
-    }
-    if (rc == 0) {
-        rc = ri_head_replay(db, cell, len, &pos, err);
-    }
-    if (rc == 0 && db->t == 0) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
-                     len);
+    size_t tail_at = pos;
+    int rc = known != NULL && same_trees(known->base, base) ? follow(known, base, cell, len, &pos, out, err)
+                                                            : RILLE_CONFLICT;
+    if (rc == RILLE_CONFLICT) {
+        pos = tail_at;
+        rc = open_all(store, branch, base, cell, len, &pos, out, err);
     }
     ri_base_release(base);
-    if (rc != 0) {
-        ri_db_release(db);
-        return rc;
-    }
+    RI_TRY(rc);
     *valid_len = pos;
-    *out = db;
     return 0;
 }

@@ -9,9 +9,10 @@
 #include "db.h"
 
 /* A database value made of a base and the blocks of a cell. Blocks (fetches segments and the schema blob when they are
- * not at hand). `cell` starts with its BASE frame. *valid_len: the cell without a torn last frame. */
-int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
-                 size_t *valid_len, rille_err *err);
+ * not at hand). `cell` starts with its BASE frame. *valid_len: the cell without a torn last frame. known (may be NULL):
+ * an earlier value of the branch. When only segments were spilled since, what is new is replayed on a copy of it. */
+int ri_head_open(ri_store *store, const char *branch, const rille_db *known, const uint8_t *cell, size_t len,
+                 rille_db **out, size_t *valid_len, rille_err *err);
 /* The value before any transaction after the base: no novelty. schema NULL: read it from the base (may fetch its blob).
  */
 int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_schema *known_schema, rille_db **out,

@@ -79,18 +79,23 @@ static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_er
     return 0;
 }
 
-/* Gives each block its part of the datoms, all of which the first one has. */
-static int share_datoms(ri_block *const *blocks, size_t count, rille_err *err)
+/* Gives each block its part of the datoms, all of which but the first ones, skipped, block 0 has. */
+static int share_datoms(ri_block *const *blocks, size_t count, uint64_t after, uint64_t skipped, rille_err *err)
 {
     ri_datom *all = blocks[0]->datoms;
-    size_t at = 0;
+    uint64_t at = 0; /* of all, also of those skipped */
     for (size_t i = 0; i < count; i++) {
         ri_block *block = blocks[i];
-        block->datoms = all + at;
-        block->owner = i > 0 ? ri_block_retain(blocks[0]) : NULL;
+        uint64_t start = at;
         at += block->count;
+        block->owner = i > 0 ? ri_block_retain(blocks[0]) : NULL;
+        if (block->t <= after) {
+            block->count = 0; /* block 0 keeps the memory */
+            continue;
+        }
+        block->datoms = all + (start - skipped);
         /* The leaves are sorted by t, so the ends of the part tell of all of it. */
-        if (block->datoms[0].t != block->t || all[at - 1].t != block->t) {
+        if (block->datoms[0].t != block->t || all[at - skipped - 1].t != block->t) {
             return damaged(err);
         }
         block->instant = ri_block_find_instant(block, 0);
@@ -98,24 +103,27 @@ static int share_datoms(ri_block *const *blocks, size_t count, rille_err *err)
     return 0;
 }
 
-static int read_datoms(ri_block *const *blocks, size_t count, ri_reader *in, rille_err *err)
+static int read_datoms(ri_block *const *blocks, size_t count, uint64_t after, ri_reader *in, rille_err *err)
 {
     ri_block *first = blocks[0];
     size_t first_count = first->count;
     uint64_t datom_count = 0;
+    uint64_t known_count = 0;
     for (size_t i = 0; i < count; i++) {
         datom_count += blocks[i]->count;
+        known_count += blocks[i]->t <= after ? blocks[i]->count : 0;
     }
     uint64_t t = first->t;
+    uint64_t skipped;
     first->t = 0;
     first->count = 0;
-    int rc = ri_block_read_leaves(first, in, datom_count, err);
+    int rc = ri_block_read_leaves(first, in, datom_count, known_count, &skipped, err);
     first->t = t;
     first->count = first_count;
-    return rc != 0 ? rc : share_datoms(blocks, count, err);
+    return rc != 0 ? rc : share_datoms(blocks, count, after, skipped, err);
 }
 
-int ri_segment_read(const uint8_t *bytes, size_t len, ri_block ***out, size_t *count, rille_err *err)
+int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***out, size_t *count, rille_err *err)
 {
     ri_reader in = ri_reader_of(bytes, len);
     size_t all = (size_t)ri_read_varint_max(&in, len / TX_BYTES_MIN);
@@ -135,7 +143,7 @@ int ri_segment_read(const uint8_t *bytes, size_t len, ri_block ***out, size_t *c
         before = rc == 0 ? blocks[made - 1]->t : before;
     }
     if (rc == 0) {
-        rc = read_datoms(blocks, all, &in, err);
+        rc = read_datoms(blocks, all, after, &in, err);
     }
     if (rc != 0) {
         ri_blocks_release(blocks, made);

@@ -18,8 +18,9 @@
 /* Appends a segment of `count` blocks, oldest first. */
 int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
 /* Decodes a segment: *blocks, oldest first (ri_blocks_release). Commit ids are believed, as the segment's address is;
- * verify checks them. */
-int ri_segment_read(const uint8_t *bytes, size_t len, ri_block ***blocks, size_t *count, rille_err *err);
+ * verify checks them. Transactions up to `after` are known: their blocks have no datoms. */
+int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***blocks, size_t *count,
+                    rille_err *err);
 void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
 
 #define RI_ATTEMPTS_MAX 4096U

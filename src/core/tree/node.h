@@ -31,6 +31,7 @@
 #include "column.h"
 
 #define RI_NODE_ROWS_MAX 4096U
+#define RI_NODE_ROWS_AT 3U /* where the bytes of a node say, as a varint, how many rows it has */
 #define RI_TREE_HEIGHT_MAX 16
 
 typedef struct ri_dict {
