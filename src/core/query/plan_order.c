@@ -97,9 +97,16 @@ static void gives_values(const rille_op *op, const ri_scope *scope, const ri_cla
 /* Sets waits[i] for clauses that stand back for others: those that are not done may give one of their attributes. */
 static void find_waits(rille_op *op, const ri_plan_input *in, const bool *done, const ri_varset *bound, bool *waits)
 {
+    ri_varset all = { { 0 } };
+    memset(waits, 0, in->count);
+    for (uint16_t i = 0; i < in->count; i++) {
+        attr_vars(op, in->scope, &in->clauses[i], &all);
+    }
+    if (ri_varset_empty(&all)) {
+        return;
+    }
     for (uint16_t i = 0; i < in->count; i++) {
         ri_varset attrs = { { 0 } };
-        waits[i] = false;
         if (done[i]) {
             continue;
         }
@@ -143,8 +150,17 @@ static int find_written(rille_op *op, const ri_plan_input *in, written *out, ril
     out->may_fail = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->may_fail);
     bool *done = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *done);
     bool *waits = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *waits);
+    bool any_fails = false;
     if (out->rank == NULL || out->may_fail == NULL || done == NULL || waits == NULL) {
         return ri_fail_nomem(err);
+    }
+    for (uint16_t i = 0; i < in->count; i++) {
+        out->rank[i] = i;
+        out->may_fail[i] = ri_clause_may_fail(op, in->scope, &in->clauses[i]);
+        any_fails = any_fails || out->may_fail[i];
+    }
+    if (!any_fails && op->options.order_seed == 0) {
+        return 0; /* nobody asks for the order */
     }
     memset(done, 0, in->count + 1U);
     ri_varset known = ri_known_vars(in->scope, &in->given);
@@ -163,7 +179,6 @@ static int find_written(rille_op *op, const ri_plan_input *in, written *out, ril
         }
         done[next] = true;
         out->rank[next] = at;
-        out->may_fail[next] = ri_clause_may_fail(op, in->scope, &in->clauses[next]);
         ri_clause_provides(&in->clauses[next], &known);
     }
     return 0;
@@ -213,6 +228,33 @@ static void consider_any(rille_op *op, const written *w, uint16_t i, choice *bes
     }
 }
 
+static int cmp_names(const ri_scope *scope, ri_var a, ri_var b)
+{
+    return a == RI_NO_VAR || b == RI_NO_VAR ? (a == RI_NO_VAR) - (b == RI_NO_VAR)
+                                            : strcmp(scope->var_names[a], scope->var_names[b]);
+}
+
+/* Of two clauses that seem equally good, does the first come first? Patterns are told apart by what they are, not by
+ * where they are written, so that a query has one plan in whatever order it is written. */
+static bool comes_before(rille_op *op, const ri_scope *scope, const ri_clause *a, const ri_clause *b)
+{
+    ri_pattern *p = NULL;
+    ri_pattern *q = NULL;
+    if (a->kind != RI_CLAUSE_PATTERN || b->kind != RI_CLAUSE_PATTERN || !asks_database(op, scope, a) ||
+        !asks_database(op, scope, b) || ri_pattern_resolve(op, scope, a, &p, NULL) != 0 ||
+        ri_pattern_resolve(op, scope, b, &q, NULL) != 0 || p->attr == NULL || q->attr == NULL) {
+        return false;
+    }
+    if (p->attr_count != q->attr_count) {
+        return p->attr_count < q->attr_count;
+    }
+    if (p->attr->id != q->attr->id) {
+        return p->attr->id < q->attr->id;
+    }
+    int e = cmp_names(scope, p->var[RI_POS_E], q->var[RI_POS_E]);
+    return e != 0 ? e < 0 : cmp_names(scope, p->var[RI_POS_V], q->var[RI_POS_V]) < 0;
+}
+
 /* Of a pattern, only the attribute is bound, or the transaction: no index leads from that to few datoms. */
 static bool reads_widely(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_varset *bound)
 {
@@ -246,7 +288,12 @@ static void consider(rille_op *op, const ri_plan_input *in, const written *w, ui
         fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
         connected = true;
     }
-    if (!best->found || (connected && !best->connected) || (connected == best->connected && fanout < best->fanout)) {
+    bool better = !best->found || (connected && !best->connected);
+    if (!better && connected == best->connected) {
+        bool tie = fanout == best->fanout; /* of the same counts: to the bit */
+        better = tie ? comes_before(op, in->scope, clause, &in->clauses[best->clause]) : fanout < best->fanout;
+    }
+    if (better) {
         *best = (choice){ i, fanout, connected, true };
     }
 }
