@@ -46,9 +46,11 @@ typedef struct ri_emit {
     ri_object **pins; /* leaves that the columns borrow from */
     size_t pin_count;
     size_t pin_cap;
-    uint32_t count;                  /* rows in the batch */
-    uint32_t in_rows[RI_BATCH_ROWS]; /* the input row of each */
+    uint32_t count;    /* rows in the batch */
+    uint32_t *in_rows; /* the input row of each; RI_BATCH_ROWS */
 } ri_emit;
+/* False: no memory. */
+bool ri_emit_init(ri_emit *emit, const ri_matcher *m, ri_arena *arena);
 void ri_emit_start(ri_emit *emit); /* a new batch: drops pins */
 void ri_emit_deinit(ri_emit *emit);
 /* Appends rows[0..n) (nondecreasing for scans) of a leaf; row i goes with in_rows[i] of `in`. Those that fail a check

@@ -10,6 +10,13 @@
 
 #define SPARSE 6U /* rows are read one by one where fewer than one in so many of a range is wanted */
 
+bool ri_emit_init(ri_emit *emit, const ri_matcher *m, ri_arena *arena)
+{
+    emit->m = *m;
+    emit->in_rows = ri_arena_array(arena, RI_BATCH_ROWS, sizeof *emit->in_rows);
+    return emit->in_rows != NULL;
+}
+
 void ri_emit_start(ri_emit *emit)
 {
     for (size_t i = 0; i < emit->pin_count; i++) {

@@ -24,7 +24,6 @@
 typedef struct ends_stage {
     ri_stage stage;
     ri_emit emit;
-    ri_scan scan;
     ri_cursor cursor; /* of the base, to find cuts */
     ri_run run;
     ri_arena arena; /* of the cuts */
@@ -39,7 +38,8 @@ typedef struct ends_stage {
     bool has_run;
     bool scanning; /* a window was begun */
     bool pulled;
-    bool spent; /* nothing is left */
+    bool spent;   /* nothing is left */
+    ri_scan scan; /* at the end: RI_ZEROED_WITH_SCAN */
 } ends_stage;
 
 static void bounds_of(const ends_stage *self, const ri_cuts *cuts, ri_bound *from, ri_bound *to)
@@ -248,12 +248,15 @@ ri_stage *ri_ends_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     const char *label = ends->count > 1 ? "scan avet from both ends"
                         : ends->high[0] ? "scan avet from the high end"
                                         : "scan avet from the low end";
-    ends_stage *self = ri_stage_new(op, scope, sizeof *self, input, label);
+    ends_stage *self = ri_stage_new_part(op, scope, sizeof *self, RI_ZEROED_WITH_SCAN(ends_stage), input, label);
     if (self == NULL) {
         return NULL;
     }
+    if (!ri_emit_init(&self->emit, m, &op->plan_arena)) {
+        op->stages = self->stage.older;
+        return NULL;
+    }
     const rille_db *db = m->pattern->db;
-    self->emit.m = *m;
     self->arena.meter = op->meter;
     self->ends = *ends;
     if (m->range != NULL) {

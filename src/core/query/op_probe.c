@@ -552,15 +552,15 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     } else if (access == RI_ACCESS_EV) {
         label = "probe aevt by e, v";
     }
-    ri_probe_stage *self = ri_stage_new(op, scope, sizeof *self, input, label);
+    ri_probe_stage *self =
+        ri_stage_new_part(op, scope, sizeof *self, RI_ZEROED_WITH_SCAN(ri_probe_stage), input, label);
     if (self == NULL) {
         return NULL;
     }
-    self->emit.m = *m;
     self->access = (uint8_t)access;
     self->single = single;
     self->arena.meter = op->meter;
-    if (!probe_alloc(self, &op->plan_arena)) {
+    if (!ri_emit_init(&self->emit, m, &op->plan_arena) || !probe_alloc(self, &op->plan_arena)) {
         op->stages = self->stage.older;
         return NULL;
     }

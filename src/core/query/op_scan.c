@@ -12,7 +12,6 @@
 typedef struct scan_stage {
     ri_stage stage;
     ri_emit emit;
-    ri_scan scan;
     ri_run run;
     ri_bound from;
     ri_bound to;
@@ -22,6 +21,7 @@ typedef struct scan_stage {
     uint32_t pos;    /* in the run */
     bool has_run;
     bool scanning; /* the range was begun for it */
+    ri_scan scan;  /* at the end: RI_ZEROED_WITH_SCAN */
 } scan_stage;
 
 /* Takes rows from the run until it or the batch ends. */
@@ -160,11 +160,15 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     }
     static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
     order = m->by_attr ? RI_AEVT : order;
-    scan_stage *self = ri_stage_new(op, scope, sizeof *self, input, m->by_attr ? "scan aevt by a" : labels[order]);
+    const char *label = m->by_attr ? "scan aevt by a" : labels[order];
+    scan_stage *self = ri_stage_new_part(op, scope, sizeof *self, RI_ZEROED_WITH_SCAN(scan_stage), input, label);
     if (self == NULL) {
         return NULL;
     }
-    self->emit.m = matcher;
+    if (!ri_emit_init(&self->emit, &matcher, &op->plan_arena)) {
+        op->stages = self->stage.older;
+        return NULL;
+    }
     self->arena.meter = op->meter;
     self->stage.range = m->range;
     self->stage.range_ends = m->range_ends;

@@ -18,13 +18,26 @@
 #define GUESS_COLLECTION 8.0
 #define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
 #define GUESS_RULE_FREE 1e7
-#define FANOUTS_MAX 512U /* clauses looked at for one */
+#define ASSUMED_COUNT 1000U /* of an attribute that need not be counted */
+#define FANOUTS_MAX 512U    /* clauses looked at for one */
 
 /* ---- counting ---- */
+
+/* At most one datom: a unique value, or an entity's value of an attribute that has one. */
+static bool is_point(const ri_pattern *p)
+{
+    return p->attr != NULL &&
+           ((p->has[RI_POS_V] && p->attr->unique != RI_UNIQUE_NO) || (p->has[RI_POS_E] && !p->attr->many));
+}
 
 static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
 {
     if (p->counted || p->nothing) {
+        p->counted = true;
+        return 0;
+    }
+    if (is_point(p)) {
+        p->const_count = p->attr_count = 1;
         p->counted = true;
         return 0;
     }
@@ -51,6 +64,36 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
     return 0;
 }
 
+/* Entities that a point gives: whatever the counts, it comes first. RILLE_NEED of a lookup ref is met again. */
+static int point_entities(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, ri_varset *out,
+                          rille_err *err)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        ri_pattern *p = NULL;
+        uint16_t source = ri_scope_source(scope, clauses[i].source);
+        if (clauses[i].kind != RI_CLAUSE_PATTERN || source >= op->source_count || op->sources[source].db == NULL) {
+            continue;
+        }
+        int rc = ri_pattern_resolve(op, scope, &clauses[i], &p, err);
+        if (rc == 0 && !p->nothing && is_point(p)) {
+            ri_varset_add(out, p->var[RI_POS_E]);
+        }
+        RI_TRY(rc == RILLE_NEED ? 0 : rc);
+    }
+    return 0;
+}
+
+/* An attribute of one value, of an entity that a point gives: it is read once, after the point, and need not be
+ * counted. */
+static void assume_count(ri_pattern *p, const ri_varset *entities)
+{
+    if (!p->counted && !p->nothing && p->attr != NULL && !p->attr->many && !p->has[RI_POS_V] &&
+        ri_varset_has(entities, p->var[RI_POS_E])) {
+        p->const_count = p->attr_count = ASSUMED_COUNT;
+        p->counted = true;
+    }
+}
+
 /* The branches of a rule are counted after the body that calls it, each once on a source: rules may call each other in
  * any way, and as deep as they like. */
 static int count_rule(rille_op *op, const ri_scope *scope, const ri_clause *clause, rille_err *err)
@@ -75,7 +118,8 @@ static int count_rule(rille_op *op, const ri_scope *scope, const ri_clause *clau
 static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, bool *need,
                       rille_err *err);
 
-static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *clause, bool *need, rille_err *err)
+static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_varset *entities,
+                        bool *need, rille_err *err)
 {
     if (clause->kind == RI_CLAUSE_RULE) {
         return count_rule(op, scope, clause, err);
@@ -91,6 +135,7 @@ static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *cl
     ri_pattern *p = NULL;
     int rc = ri_pattern_resolve(op, scope, clause, &p, err);
     if (rc == 0) {
+        assume_count(p, entities);
         rc = count_pattern(op, p, err);
     }
     *need = *need || rc == RILLE_NEED;
@@ -100,8 +145,10 @@ static int count_clause(rille_op *op, const ri_scope *scope, const ri_clause *cl
 static int count_body(rille_op *op, const ri_scope *scope, const ri_clause *clauses, uint16_t count, bool *need,
                       rille_err *err)
 {
+    ri_varset entities = { { 0 } };
+    RI_TRY(point_entities(op, scope, clauses, count, &entities, err));
     for (uint16_t i = 0; i < count; i++) {
-        RI_TRY(count_clause(op, scope, &clauses[i], need, err));
+        RI_TRY(count_clause(op, scope, &clauses[i], &entities, need, err));
     }
     return 0;
 }

@@ -15,7 +15,6 @@ typedef struct ri_bytes_key {
 typedef struct ri_probe_stage {
     ri_stage stage;
     ri_emit emit;
-    ri_scan scan;
     ri_run run;
     ri_bound first;
     ri_bound last;
@@ -47,6 +46,7 @@ typedef struct ri_probe_stage {
     bool has_run;
     bool goes_on; /* (P3) */
     bool emitting;
+    ri_scan scan; /* at the end: RI_ZEROED_WITH_SCAN */
 } ri_probe_stage;
 
 /* Keys of the input's batch, sorted. */

@@ -10,13 +10,19 @@
 
 void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label)
 {
+    return ri_stage_new_part(op, scope, size, size, input, label);
+}
+
+void *ri_stage_new_part(rille_op *op, const ri_scope *scope, size_t size, size_t zeroed, ri_stage *input,
+                        const char *label)
+{
     ri_stage *stage = ri_arena_alloc(&op->plan_arena, size);
     uint32_t cols = scope->var_count + 1U + RI_POS_COUNT; /* variables, origin, hidden ones */
     ri_vec *vecs = ri_arena_array(&op->plan_arena, 2U * cols, sizeof *vecs);
     if (stage == NULL || vecs == NULL) {
         return NULL;
     }
-    memset(stage, 0, size);
+    memset(stage, 0, zeroed);
     memset(vecs, 0, 2U * cols * sizeof *vecs);
     stage->op = op;
     stage->scope = scope;

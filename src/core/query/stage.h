@@ -42,6 +42,11 @@ struct ri_stage {
 
 /* Allocates a stage of `size` bytes (ri_stage first), zeroed, in the operation's arena. */
 void *ri_stage_new(rille_op *op, const ri_scope *scope, size_t size, ri_stage *input, const char *label);
+/* The same, of which only the first bytes are zeroed: large arrays at the end need not be. */
+void *ri_stage_new_part(rille_op *op, const ri_scope *scope, size_t size, size_t zeroed, ri_stage *input,
+                        const char *label);
+/* Of a struct that ends with a ri_scan: all but the scan's array. */
+#define RI_ZEROED_WITH_SCAN(TYPE) (offsetof(TYPE, scan) + offsetof(ri_scan, rows))
 /* The stage's own column for a variable; NULL: no memory. */
 ri_vec *ri_stage_buf(ri_stage *stage, ri_var var);
 /* Sets the carried columns of stage->out: rows sel[0..count) of `in`, or all as they are (shared) when sel is NULL. */
