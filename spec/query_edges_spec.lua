@@ -415,7 +415,7 @@ describe("the count of min and max", function()
       local result, message, code = rille.q(query, wrong, data)
       assert.is_nil(result)
       assert.equal("INPUT", code)
-      assert.matches("count of 1 or more", message)
+      assert.matches("an integer of 1 or more", message)
     end
     for _, text in ipairs { "[:find (max ?n ?x) :in [?n ...] [?x ...]]",
       "[:find (max ?n ?x) :in [?x ...] :where [(identity ?x) ?n]]", "[:find (max ?n ?x) :in [?x ...]]" } do
