@@ -200,7 +200,7 @@ static char *run(world *w, const char *text, uint64_t order_seed, int *code)
     for (uint32_t r = 0; r < table.count; r++) {
         ri_value row[16];
         for (uint16_t c = 0; c < table.col_count; c++) {
-            row[2 * c] = ri_vec_get(&table.cols[c], r);
+            row[2 * c] = ri_column_get(&table.cols[c], r);
             row[2 * c + 1] = ri_long(row[2 * c].type);
         }
         REQUIRE_RC(ri_table_add_row(&shown, row, NULL, &test_err), 0);

@@ -534,7 +534,7 @@ static bool same_rows(const ri_table *got, ri_table *set)
         ri_value row[VARS];
         bool added = false;
         for (uint16_t c = 0; c < got->col_count; c++) {
-            row[c] = ri_vec_get(&got->cols[c], r);
+            row[c] = ri_column_get(&got->cols[c], r);
         }
         REQUIRE_RC(ri_table_add_row(set, row, &added, &test_err), 0);
         if (added) {

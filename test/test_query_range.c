@@ -175,7 +175,7 @@ static bool check_rows(void *context, int rc, const ri_table *got, rille_err *er
     if (rc == 0 && right) {
         right = got->count == e->rows.count;
         for (uint32_t r = 0; right && r < got->count; r++) {
-            ri_value row = ri_vec_get(&got->cols[0], r);
+            ri_value row = ri_column_get(&got->cols[0], r);
             bool added = false;
             REQUIRE_RC(ri_table_add_row(&e->rows, &row, &added, &test_err), 0);
             right = !added;

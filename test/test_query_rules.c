@@ -331,8 +331,8 @@ static bool read_pairs(const ri_table *table, bool got[NODES][NODES])
 {
     memset(got, 0, sizeof(bool) * NODES * NODES);
     for (uint32_t r = 0; r < table->count; r++) {
-        ri_value a = ri_vec_get(&table->cols[0], r);
-        ri_value b = ri_vec_get(&table->cols[1], r);
+        ri_value a = ri_column_get(&table->cols[0], r);
+        ri_value b = ri_column_get(&table->cols[1], r);
         if (a.as.u >= NODES || b.as.u >= NODES || got[a.as.u][b.as.u]) {
             return false;
         }

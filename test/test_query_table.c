@@ -4,7 +4,7 @@
  */
 #include "harness.h"
 
-#include "../src/core/query/batch.h"
+#include "../src/core/query/table.h"
 
 #define COLS 3U
 #define ROWS_MAX 3000U
@@ -101,7 +101,7 @@ static void check_table(const ri_table *table, const model *m)
     REQUIRE(table->count == m->count);
     for (uint32_t r = 0; r < m->count; r++) {
         for (unsigned c = 0; c < COLS; c++) {
-            ri_value v = ri_vec_get(&table->cols[c], r);
+            ri_value v = ri_column_get(&table->cols[c], r);
             CHECK(v.type == m->rows[r][c].type && same(&v, &m->rows[r][c]));
         }
     }
@@ -250,10 +250,11 @@ TEST(table__takes_rows_of_many_columns)
         key[c] = c;
     }
     ri_table_index index;
-    REQUIRE_RC(ri_table_index_init(&index, &table, key, WIDE, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_init(&index, &table, NULL, key, WIDE, NULL, 0, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_complete(&index, &test_err), RILLE_OK);
     const ri_vec *keys[WIDE];
     for (int c = 0; c < WIDE; c++) {
-        keys[c] = &table.cols[c];
+        keys[c] = ri_column_block(&table.cols[c], 0);
     }
     CHECK_EQ_INT(ri_table_index_find(&index, keys, 0), 0);
     ri_table_index_deinit(&index);
@@ -274,7 +275,7 @@ static void check_probe(const ri_table_index *index, const model *m, const ri_ve
         }
         if (equal) {
             REQUIRE(found == row);
-            found = ri_table_index_next(index, keys, r, found);
+            found = ri_table_index_next(index, found);
         }
     }
     CHECK_EQ_INT(found, UINT32_MAX);
@@ -293,20 +294,22 @@ static void random_index(unsigned kinds, const uint16_t *key_cols, uint16_t key_
     probes = (model){ .count = 0 };
     REQUIRE_RC(ri_table_init(&table, COLS, false, &test_err), RILLE_OK);
     REQUIRE_RC(ri_table_init(&probe, COLS, false, &test_err), RILLE_OK);
-    REQUIRE_RC(ri_table_index_init(&index, &table, key_cols, key_count, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_init(&index, &table, NULL, key_cols, key_count, NULL, 0, &test_err), RILLE_OK);
     REQUIRE_RC(add_batch(&probe, &probes, &rng, 300, kinds), RILLE_OK);
     for (int round = 0; round < 4; round++) {
         const ri_vec *keys[COLS];
         uint32_t first[300];
         for (uint16_t k = 0; k < key_count; k++) {
-            keys[k] = &probe.cols[key_cols[k]];
+            keys[k] = ri_column_block(&probe.cols[key_cols[k]], 0);
         }
-        ri_table_index_find_rows(&index, keys, 300, first);
+        for (uint32_t from = 0; from < 300;) {
+            from += ri_table_index_find_rows(&index, keys, from, 300 - from, first);
+        }
         for (uint32_t r = 0; r < 300; r++) {
             check_probe(&index, &m, keys, r, key_cols, key_count, first[r]);
         }
         REQUIRE_RC(add_batch(&table, &m, &rng, (uint32_t)test_random_below(&rng, 400), kinds), RILLE_OK);
-        REQUIRE_RC(ri_table_index_update(&index, &test_err), RILLE_OK);
+        REQUIRE_RC(ri_table_index_complete(&index, &test_err), RILLE_OK);
     }
     ri_table_index_deinit(&index);
     ri_table_deinit(&probe);
@@ -368,8 +371,9 @@ static int fill_and_index(void)
     RI_TRY(ri_table_init(&table, COLS, true, NULL));
     int rc = add_batch(&table, &m, &rng, 600, 6);
     if (rc == 0) {
-        rc = ri_table_index_init(&index, &table, key_cols, 1, NULL);
+        rc = ri_table_index_init(&index, &table, NULL, key_cols, 1, NULL, 0, NULL);
         if (rc == 0) {
+            rc = ri_table_index_complete(&index, NULL);
             ri_table_index_deinit(&index);
         }
     }
@@ -389,21 +393,21 @@ TEST(index__leaves_rows_out_whose_columns_differ)
     ri_table table;
     ri_table_index index;
     REQUIRE_RC(ri_table_init(&table, 3, false, &test_err), RILLE_OK);
-    REQUIRE_RC(ri_table_index_init_same(&index, &table, key_cols, 1, same, 1, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_init(&index, &table, NULL, key_cols, 1, same, 1, &test_err), RILLE_OK);
     for (int64_t i = 0; i < 1000; i++) {
         ri_value row[3] = { ri_long(i % 10), ri_long(i % 7), ri_double((double)(i % 3)) };
         REQUIRE_RC(ri_table_add_row(&table, row, NULL, &test_err), RILLE_OK);
         if (i % 100 == 0) {
-            REQUIRE_RC(ri_table_index_update(&index, &test_err), RILLE_OK);
+            REQUIRE_RC(ri_table_index_complete(&index, &test_err), RILLE_OK);
         }
     }
-    REQUIRE_RC(ri_table_index_update(&index, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_table_index_complete(&index, &test_err), RILLE_OK);
     uint64_t word = 4;
     ri_vec key = { &word, NULL, NULL, RI_LONG };
     const ri_vec *keys[] = { &key };
     uint32_t found = 0;
     uint32_t row = ri_table_index_find(&index, keys, 0);
-    for (; row != UINT32_MAX; row = ri_table_index_next(&index, keys, 0, row)) {
+    for (; row != UINT32_MAX; row = ri_table_index_next(&index, row)) {
         CHECK(row % 10 == 4 && row % 7 == row % 3);
         found++;
     }

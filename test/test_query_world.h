@@ -36,6 +36,7 @@ typedef struct world {
     unsigned pauses;      /* of the last query */
     bool defers;          /* reads, at random */
     bool no_pauses;       /* EXPECT: the query only as it is */
+    uint64_t work_max;    /* that a query may do between two looks at the budget; 0: any */
     test_rng rng;
 } world;
 
@@ -50,10 +51,14 @@ static inline void world_inputs_clear(world *w)
     w->input_count = 0;
 }
 
+/* A unit, or the last one of a full unit and what each stage of a chain adds to a batch on its way to the end. */
+#define WORLD_WORK_MAX (4U * RI_UNIT_WORK)
+
 static inline void world_init(world *w)
 {
     memset(w, 0, sizeof *w);
     w->options = (ri_op_options){ .limit = -1, .offset = -1 };
+    w->work_max = WORLD_WORK_MAX;
 }
 
 static inline void world_url(char *out, size_t size, const char *prefix, int at)
@@ -199,7 +204,7 @@ static inline char *world_text(const ri_table *table, bool sorted)
     for (uint32_t r = 0; r < table->count; r++) {
         ri_buf buf = { 0 };
         for (uint16_t c = 0; c < table->col_count; c++) {
-            ri_value v = ri_vec_get(&table->cols[c], r);
+            ri_value v = ri_column_get(&table->cols[c], r);
             ri_buf_put_text(&buf, c == 0 ? "[" : " ");
             ri_edn_write_value(&buf, &v);
         }
@@ -297,6 +302,10 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
         } else if (rc == RILLE_AGAIN) {
             rc = 0;
         }
+    }
+    if (op != NULL && w->work_max != 0 && op->stretch_max > w->work_max) {
+        CHECK_EQ_STR(text, "a query that looks at its budget in time");
+        CHECK_EQ_INT(op->stretch_max, w->work_max);
     }
     if (getenv("RILLE_EXPLAIN") != NULL && op != NULL) {
         ri_buf buf = { 0 };

@@ -36,9 +36,8 @@ void rl_result_release(void *handle)
 /* ---- rows ---- */
 
 /* `held`, the box that is held meanwhile, is let go should the value not fit this Lua; NULL: none is. */
-static void push_cell(lua_State *L, rl_box *held, const ri_vec *col, uint32_t row)
+static void push_cell(lua_State *L, rl_box *held, ri_value v)
 {
-    ri_value v = ri_vec_get(col, row);
     rl_check_fits(L, held, &v);
     rl_push_value(L, &v);
 }
@@ -51,10 +50,10 @@ static void push_row(lua_State *L, rl_box *held, const rl_result *result, uint32
     for (uint16_t c = 0; c < width; c++) {
         if (keyed) {
             lua_pushstring(L, result->query->keys[c]);
-            push_cell(L, held, &result->table.cols[c], row);
+            push_cell(L, held, ri_column_get(&result->table.cols[c], row));
             lua_rawset(L, -3);
         } else {
-            push_cell(L, held, &result->table.cols[c], row);
+            push_cell(L, held, ri_column_get(&result->table.cols[c], row));
             lua_rawseti(L, -2, c + 1);
         }
     }
@@ -62,11 +61,11 @@ static void push_row(lua_State *L, rl_box *held, const rl_result *result, uint32
 
 static void push_column(lua_State *L, rl_box *held, const rl_result *result, uint16_t c)
 {
-    const ri_vec *col = &result->table.cols[c];
+    const ri_column *col = &result->table.cols[c];
     uint32_t count = result->table.count;
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 0; i < count; i++) {
-        push_cell(L, held, col, i);
+        push_cell(L, held, ri_column_get(col, i));
         lua_rawseti(L, -2, (int)i + 1);
     }
 }
@@ -182,7 +181,7 @@ static int rows_step(lua_State *L)
     luaL_checkstack(L, width + 4, "too many columns");
     box->holds++;
     for (uint16_t c = 0; c < width; c++) {
-        push_cell(L, box, &result->table.cols[c], row);
+        push_cell(L, box, ri_column_get(&result->table.cols[c], row));
     }
     rl_let_go(box);
     return width;
@@ -245,7 +244,7 @@ int rl_push_outcome(lua_State *L, rl_box *box)
     } else if (result->query->find_kind == RI_FIND_TUPLE) {
         push_row(L, NULL, result, 0);
     } else {
-        push_cell(L, NULL, &result->table.cols[0], 0);
+        push_cell(L, NULL, ri_column_get(&result->table.cols[0], 0));
     }
     box->handle = NULL;
     rl_result_release(result);
@@ -262,7 +261,7 @@ static int push_next(lua_State *L, rl_box *box)
     luaL_checkstack(L, width + 4, "too many columns");
     box->holds++;
     for (uint16_t c = 0; c < width; c++) {
-        push_cell(L, box, &op->rows[c], row);
+        push_cell(L, box, ri_vec_get(&op->rows[c], row));
     }
     rl_let_go(box);
     return width;

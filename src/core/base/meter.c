@@ -11,6 +11,7 @@ void ri_meter_init(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms)
     meter->timeout_at_us = timeout_ms != 0 ? ri_clock_us() + timeout_ms * 1000U : 0;
     meter->timeout_ms = timeout_ms;
     meter->units_left = RI_METER_UNITS;
+    meter->done = 0;
     meter->looks = 0;
     atomic_init(&meter->cancelled, false);
     meter->failed = 0;

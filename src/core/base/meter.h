@@ -31,6 +31,7 @@ typedef struct ri_meter {
     uint64_t timeout_at_us; /* 0: none */
     uint64_t timeout_ms;
     size_t units_left; /* until the next look */
+    uint64_t done;     /* work so far */
     uint64_t looks;
     atomic_bool cancelled;
     int failed; /* RILLE_LIMIT, RILLE_TIMEOUT, RILLE_CANCELLED; 0: within the limits */
@@ -58,6 +59,12 @@ static inline void ri_meter_give(ri_meter *meter, size_t bytes)
 bool ri_meter_grow(ri_meter *meter, void *items_place, size_t *cap, size_t need, size_t item_size);
 #define RI_GROW_COUNTED(meter, items, cap, need) ri_meter_grow((meter), (items), (cap), (need), sizeof **(items))
 
+/* Work so far. */
+static inline uint64_t ri_meter_done(const ri_meter *meter)
+{
+    return meter != NULL ? meter->done : 0;
+}
+
 bool ri_meter_work_slow(ri_meter *meter, size_t units);
 /* Counts work that is about to be done, best in portions below RI_METER_UNITS. False: stop. */
 static inline bool ri_meter_work(ri_meter *meter, size_t units)
@@ -65,6 +72,7 @@ static inline bool ri_meter_work(ri_meter *meter, size_t units)
     if (meter == NULL) {
         return true;
     }
+    meter->done += units;
     if (units < meter->units_left) {
         meter->units_left -= units;
         return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Aggregates: the state of one aggregate over all groups, as arrays by group number that grow with the groups.
+ * Aggregates: the state of one aggregate over all groups, by group number, in blocks that do not move as groups come.
  *
  *     count                  a number
  *     sum avg                an exact 128-bit sum of longs, and a compensated sum of doubles (Neumaier)
@@ -19,8 +19,8 @@
 
 #define ROW_UNITS 8U /* of work for a value, beside its bytes */
 #define SIFT_UNITS 64U
-#define COMPACT_BYTES ((size_t)1024 * 1024)
-#define COMPACT_SHARE 4U
+#define BYTES_FIRST 16U /* room for the bytes of a value that may be replaced */
+#define ROOM_SIZE 8U    /* of the number that says how much room there is */
 
 static const ri_agg_def defs[AGG_KIND_COUNT] = {
     [AGG_COUNT] = { "count", false },
@@ -57,6 +57,30 @@ const char *ri_agg_name(const ri_agg *agg)
     return defs[agg->kind].name;
 }
 
+/* How much of a ri_agg_group a kind uses. */
+static size_t group_size(const ri_agg *agg)
+{
+    size_t start = offsetof(ri_agg_group, u);
+    switch (agg->kind) {
+    case AGG_SUM:
+    case AGG_AVG:
+        return start + sizeof(ri_total);
+    case AGG_MIN:
+    case AGG_MAX:
+        return start + (agg->n > 0 ? sizeof(ri_heap) : sizeof(ri_value));
+    case AGG_VARIANCE:
+    case AGG_STDDEV:
+        return start + sizeof(ri_moments);
+    case AGG_COUNT:
+    case AGG_COUNT_DISTINCT:
+    case AGG_DISTINCT:
+    case AGG_MEDIAN:
+    case AGG_KIND_COUNT:
+        break;
+    }
+    return start;
+}
+
 int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg **out, rille_err *err)
 {
     *out = NULL;
@@ -66,7 +90,9 @@ int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg
     }
     agg->kind = (ri_agg_kind)(def - defs);
     agg->arena.meter = meter;
-    agg->n = n != NULL && n->type == RI_LONG && n->as.i > 0 ? (size_t)n->as.i : 0;
+    agg->result.value.meter = meter;
+    agg->n = def->takes_n && n != NULL && n->type == RI_LONG && n->as.i > 0 ? (size_t)n->as.i : 0;
+    agg->group_size = group_size(agg);
     if (agg->kind == AGG_COUNT_DISTINCT || agg->kind == AGG_DISTINCT || agg->kind == AGG_MEDIAN) {
         int rc = ri_table_init(&agg->table, 2, agg->kind != AGG_MEDIAN, err);
         if (rc != 0) {
@@ -80,29 +106,13 @@ int ri_agg_new(const ri_agg_def *def, const ri_value *n, ri_meter *meter, ri_agg
     return 0;
 }
 
-/* Of all arrays by group. */
-static size_t group_bytes(const ri_agg *agg)
+static void free_heap(ri_heap *heap, ri_meter *meter)
 {
-    switch (agg->kind) {
-    case AGG_COUNT:
-    case AGG_COUNT_DISTINCT:
-        return sizeof *agg->counts;
-    case AGG_SUM:
-        return sizeof *agg->totals;
-    case AGG_AVG:
-        return sizeof *agg->totals + sizeof *agg->counts;
-    case AGG_MIN:
-    case AGG_MAX:
-        return agg->n > 0 ? sizeof *agg->heaps : sizeof *agg->best + sizeof *agg->counts;
-    case AGG_VARIANCE:
-    case AGG_STDDEV:
-        return sizeof *agg->moments + sizeof *agg->counts;
-    case AGG_DISTINCT:
-    case AGG_MEDIAN:
-    case AGG_KIND_COUNT:
-        break;
+    for (size_t at = 0; at < heap->cap; at += AGG_HEAP_BLOCK) {
+        ri_free(heap->blocks[at / AGG_HEAP_BLOCK]);
     }
-    return 0;
+    ri_free(heap->blocks);
+    ri_meter_give(meter, heap->cap * sizeof **heap->blocks + heap->block_cap * sizeof *heap->blocks);
 }
 
 void ri_agg_free(ri_agg *agg)
@@ -110,16 +120,17 @@ void ri_agg_free(ri_agg *agg)
     if (agg == NULL) {
         return;
     }
-    ri_meter_give(agg->arena.meter, agg->cap * group_bytes(agg));
-    for (size_t i = 0; agg->heaps != NULL && i < agg->group_count; i++) {
-        ri_meter_give(agg->arena.meter, agg->heaps[i].cap * sizeof *agg->heaps[i].values);
-        ri_free(agg->heaps[i].values);
+    ri_meter *meter = agg->arena.meter;
+    for (uint32_t i = 0; agg->n > 0 && i < agg->group_count; i++) {
+        free_heap(&ri_agg_group_at(agg, i)->u.heap, meter);
     }
-    ri_free(agg->counts);
-    ri_free(agg->totals);
-    ri_free(agg->moments);
-    ri_free(agg->best);
-    ri_free(agg->heaps);
+    for (size_t i = 0; i < agg->block_count; i++) {
+        ri_free(agg->blocks[i]);
+    }
+    ri_free(agg->blocks);
+    ri_meter_give(meter, agg->block_count * AGG_BLOCK_GROUPS * agg->group_size + agg->block_cap * sizeof *agg->blocks);
+    ri_sorter_deinit(&agg->result.sorter);
+    ri_buf_deinit(&agg->result.value);
     ri_arena_deinit(&agg->arena);
     if (agg->has_index) {
         ri_table_index_deinit(&agg->index);
@@ -130,69 +141,21 @@ void ri_agg_free(ri_agg *agg)
     ri_free(agg);
 }
 
-/* ---- room for groups ---- */
-
-/* One array of all groups, the new ones zero. */
-static bool grow_array(void *place, size_t old_count, size_t cap, size_t item_size)
-{
-    void *array;
-    memcpy(&array, place, sizeof array);
-    size_t bytes;
-    if (!ri_mul_size(cap, item_size, &bytes)) {
-        return false;
-    }
-    array = ri_realloc(array, bytes);
-    if (array == NULL) {
-        return false;
-    }
-    memset((uint8_t *)array + old_count * item_size, 0, (cap - old_count) * item_size);
-    memcpy(place, &array, sizeof array);
-    return true;
-}
-
-static bool grow_kind(ri_agg *agg, size_t cap)
-{
-    size_t old = agg->cap;
-    switch (agg->kind) {
-    case AGG_COUNT:
-    case AGG_COUNT_DISTINCT:
-        return grow_array(&agg->counts, old, cap, sizeof *agg->counts);
-    case AGG_SUM:
-        return grow_array(&agg->totals, old, cap, sizeof *agg->totals);
-    case AGG_AVG:
-        return grow_array(&agg->totals, old, cap, sizeof *agg->totals) &&
-               grow_array(&agg->counts, old, cap, sizeof *agg->counts);
-    case AGG_MIN:
-    case AGG_MAX:
-        if (agg->n > 0) {
-            return grow_array(&agg->heaps, old, cap, sizeof *agg->heaps);
-        }
-        return grow_array(&agg->best, old, cap, sizeof *agg->best) &&
-               grow_array(&agg->counts, old, cap, sizeof *agg->counts);
-    case AGG_VARIANCE:
-    case AGG_STDDEV:
-        return grow_array(&agg->moments, old, cap, sizeof *agg->moments) &&
-               grow_array(&agg->counts, old, cap, sizeof *agg->counts);
-    case AGG_DISTINCT:
-    case AGG_MEDIAN:
-    case AGG_KIND_COUNT:
-        return true;
-    }
-    return false;
-}
-
 static int reserve_groups(ri_agg *agg, size_t group_count, rille_err *err)
 {
-    if (group_count > agg->cap) {
-        size_t cap = agg->cap < 16 ? 16 : agg->cap;
-        while (cap < group_count) {
-            cap *= 2;
-        }
-        if (!ri_meter_take(agg->arena.meter, cap * group_bytes(agg)) || !grow_kind(agg, cap)) {
+    ri_meter *meter = agg->arena.meter;
+    size_t bytes = AGG_BLOCK_GROUPS * agg->group_size;
+    while (agg->block_count * AGG_BLOCK_GROUPS < group_count) {
+        if (!RI_GROW_COUNTED(meter, &agg->blocks, &agg->block_cap, agg->block_count + 1) ||
+            !ri_meter_take(meter, bytes)) {
             return ri_fail_nomem(err);
         }
-        ri_meter_give(agg->arena.meter, agg->cap * group_bytes(agg));
-        agg->cap = cap;
+        uint8_t *block = ri_alloc_zero(bytes);
+        if (block == NULL) {
+            ri_meter_give(meter, bytes);
+            return ri_fail_nomem(err);
+        }
+        agg->blocks[agg->block_count++] = block;
     }
     agg->group_count = group_count > agg->group_count ? group_count : agg->group_count;
     return 0;
@@ -212,9 +175,10 @@ static int fail_number(const ri_agg *agg, const ri_value *v, rille_err *err)
                    ri_value_show(show, sizeof show, v), ri_type_article(v->type), ri_type_name(v->type));
 }
 
-static inline uint32_t group_of(const uint32_t *groups, uint32_t row)
+/* The group of a row. */
+static inline ri_agg_group *group_at(const ri_agg *agg, const uint32_t *groups, uint32_t row)
 {
-    return groups == NULL ? 0 : groups[row];
+    return ri_agg_group_at(agg, groups == NULL ? 0 : groups[row]);
 }
 
 static inline void add_long(ri_total *t, uint64_t word)
@@ -249,24 +213,16 @@ static void add_double(ri_total *t, double d)
 
 static int add_totals(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, rille_err *err)
 {
-    for (uint32_t i = 0; agg->counts != NULL && i < rows; i++) {
-        agg->counts[group_of(groups, i)]++;
-    }
-    if (ri_is_integer(vec->type)) {
-        for (uint32_t i = 0; i < rows; i++) {
-            add_long(&agg->totals[group_of(groups, i)], vec->words[i]);
-        }
-        return 0;
-    }
     for (uint32_t i = 0; i < rows; i++) {
-        ri_value v = ri_vec_get(vec, i);
-        ri_total *t = &agg->totals[group_of(groups, i)];
-        if (ri_is_integer(v.type)) {
-            add_long(t, v.as.u);
-        } else if (v.type == RI_DOUBLE) {
-            add_double(t, v.as.d);
+        ri_agg_group *group = group_at(agg, groups, i);
+        uint8_t type = vec->type == RI_MIXED ? vec->types[i] : vec->type;
+        group->count++;
+        if (ri_is_integer(type)) {
+            add_long(&group->u.total, vec->words[i]);
         } else {
-            return fail_number(agg, &v, err);
+            ri_value v = ri_vec_get(vec, i);
+            RI_TRY(type == RI_DOUBLE ? 0 : fail_number(agg, &v, err));
+            add_double(&group->u.total, v.as.d);
         }
     }
     return 0;
@@ -279,11 +235,12 @@ static int add_moments(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, u
         if (!ri_is_integer(v.type) && v.type != RI_DOUBLE) {
             return fail_number(agg, &v, err);
         }
-        uint32_t g = group_of(groups, i);
+        ri_agg_group *group = group_at(agg, groups, i);
+        ri_moments *moments = &group->u.moments;
         double x = v.type == RI_DOUBLE ? v.as.d : (double)v.as.i;
-        double delta = x - agg->moments[g].mean;
-        agg->moments[g].mean += delta / (double)++agg->counts[g];
-        agg->moments[g].squares += delta * (x - agg->moments[g].mean);
+        double delta = x - moments->mean;
+        moments->mean += delta / (double)++group->count;
+        moments->squares += delta * (x - moments->mean);
     }
     return 0;
 }
@@ -295,62 +252,56 @@ bool ri_agg_better(const ri_agg *agg, const ri_value *a, const ri_value *b)
     return agg->kind == AGG_MIN ? order < 0 : order > 0;
 }
 
-static bool copy_values(ri_arena *arena, ri_value *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!ri_meter_work(arena->meter, values[i].len + ROW_UNITS) || !ri_value_copy(arena, &values[i], &values[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Drops the bytes of values that were replaced, when they are most of the arena: amortised O(1) for each byte. */
-static int compact(ri_agg *agg, rille_err *err)
-{
-    if (agg->arena.total_bytes < COMPACT_BYTES || agg->arena.total_bytes / COMPACT_SHARE < agg->live_bytes) {
-        return 0;
-    }
-    ri_arena fresh = { .meter = agg->arena.meter };
-    bool ok = agg->best == NULL || copy_values(&fresh, agg->best, agg->group_count);
-    for (size_t i = 0; ok && agg->heaps != NULL && i < agg->group_count; i++) {
-        ok = copy_values(&fresh, agg->heaps[i].values, agg->heaps[i].count);
-    }
-    if (!ok) { /* some values are in `fresh`: from now on the aggregate can only be freed */
-        ri_arena_deinit(&fresh);
-        return ri_fail_nomem(err);
-    }
-    ri_arena_deinit(&agg->arena);
-    agg->arena = fresh;
-    return 0;
-}
-
-/* Puts a value in the place of another. */
+/* Puts a value in the place of another. Its bytes go where those of the other were, if there is room: before them
+ * stands how much. More room is at least twice as much, so that all that a place ever had is at most four times the
+ * longest value that was there. */
 static int keep_value(ri_agg *agg, const ri_value *v, ri_value *place, rille_err *err)
 {
-    uint32_t old_len = place->len;
-    if (!ri_value_copy(&agg->arena, v, place)) {
-        return ri_fail_nomem(err);
+    uint32_t room = 0;
+    uint8_t *bytes = NULL;
+    if (ri_type_is_word(v->type)) {
+        *place = *v;
+        return 0;
     }
-    agg->live_bytes = agg->live_bytes - old_len + place->len;
-    return ri_type_is_word(v->type) ? 0 : compact(agg, err);
+    if (!ri_type_is_word(place->type)) {
+        memcpy(&bytes, &place->as.p, sizeof bytes); /* ours, so not constant */
+        memcpy(&room, bytes - ROOM_SIZE, sizeof room);
+    }
+    if (bytes == NULL || room < v->len) {
+        room = BYTES_FIRST;
+        while (room < v->len) {
+            room *= 2;
+        }
+        bytes = ri_arena_alloc(&agg->arena, ROOM_SIZE + room);
+        if (bytes == NULL) {
+            return ri_fail_nomem(err);
+        }
+        memcpy(bytes, &room, sizeof room);
+        bytes += ROOM_SIZE;
+    }
+    if (v->len > 0) {
+        memcpy(bytes, v->as.p, v->len);
+    }
+    *place = *v;
+    place->as.p = bytes;
+    return 0;
 }
 
 static int add_best(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, rille_err *err)
 {
     bool is_min = agg->kind == AGG_MIN;
     for (uint32_t i = 0; i < rows; i++) {
-        uint32_t g = group_of(groups, i);
-        ri_value *best = &agg->best[g];
+        ri_agg_group *group = group_at(agg, groups, i);
+        ri_value *best = &group->u.best;
         ri_value v = ri_vec_get(vec, i);
         RI_TRY(ri_work(agg->arena.meter, v.len, err));
-        if (agg->counts[g] != 0) {
+        if (group->count != 0) {
             bool both_long = ri_is_integer(v.type) && ri_is_integer(best->type);
             if (both_long ? (is_min ? v.as.i >= best->as.i : v.as.i <= best->as.i) : !ri_agg_better(agg, &v, best)) {
                 continue;
             }
         }
-        agg->counts[g] = 1;
+        group->count = 1;
         RI_TRY(keep_value(agg, &v, best, err));
     }
     return 0;
@@ -365,48 +316,68 @@ static void sift_down(const ri_agg *agg, ri_heap *h)
         if (child >= h->count) {
             return;
         }
-        if (child + 1 < h->count && ri_agg_better(agg, &h->values[child], &h->values[child + 1])) {
+        if (child + 1 < h->count && ri_agg_better(agg, ri_heap_at(h, child), ri_heap_at(h, child + 1))) {
             child++;
         }
-        if (!ri_agg_better(agg, &h->values[at], &h->values[child])) {
+        if (!ri_agg_better(agg, ri_heap_at(h, at), ri_heap_at(h, child))) {
             return;
         }
-        ri_value swap = h->values[at];
-        h->values[at] = h->values[child];
-        h->values[child] = swap;
+        ri_value swap = *ri_heap_at(h, at);
+        *ri_heap_at(h, at) = *ri_heap_at(h, child);
+        *ri_heap_at(h, child) = swap;
         at = child;
     }
 }
 
 static void sift_up(const ri_agg *agg, ri_heap *h, size_t at)
 {
-    while (at > 0 && ri_agg_better(agg, &h->values[(at - 1) / 2], &h->values[at])) {
-        ri_value swap = h->values[at];
-        h->values[at] = h->values[(at - 1) / 2];
-        h->values[(at - 1) / 2] = swap;
+    while (at > 0 && ri_agg_better(agg, ri_heap_at(h, (at - 1) / 2), ri_heap_at(h, at))) {
+        ri_value swap = *ri_heap_at(h, at);
+        *ri_heap_at(h, at) = *ri_heap_at(h, (at - 1) / 2);
+        *ri_heap_at(h, (at - 1) / 2) = swap;
         at = (at - 1) / 2;
     }
+}
+
+/* A place at the end, with nil in it. */
+static bool grow_heap(const ri_agg *agg, ri_heap *h)
+{
+    ri_meter *meter = agg->arena.meter;
+    size_t block = h->count / AGG_HEAP_BLOCK;
+    if (h->count == h->cap) {
+        size_t cap = block == 0 ? h->cap : 0;
+        if (cap == 0) {
+            if (!RI_GROW_COUNTED(meter, &h->blocks, &h->block_cap, block + 1)) {
+                return false;
+            }
+            h->blocks[block] = NULL;
+        }
+        if (!RI_GROW_COUNTED(meter, &h->blocks[block], &cap, block == 0 ? h->count + 1 : AGG_HEAP_BLOCK)) {
+            return false;
+        }
+        h->cap = block * AGG_HEAP_BLOCK + cap;
+    }
+    *ri_heap_at(h, h->count++) = ri_nil();
+    return true;
 }
 
 static int add_heaps(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, rille_err *err)
 {
     for (uint32_t i = 0; i < rows; i++) {
-        ri_heap *h = &agg->heaps[group_of(groups, i)];
+        ri_heap *h = &group_at(agg, groups, i)->u.heap;
         ri_value v = ri_plain(ri_vec_get(vec, i)); /* in a tuple an entity id is a number */
         RI_TRY(ri_work(agg->arena.meter, v.len + SIFT_UNITS, err));
         if (h->count == agg->n) {
-            if (ri_agg_better(agg, &v, &h->values[0])) {
-                RI_TRY(keep_value(agg, &v, &h->values[0], err));
+            if (ri_agg_better(agg, &v, ri_heap_at(h, 0))) {
+                RI_TRY(keep_value(agg, &v, ri_heap_at(h, 0), err));
                 sift_down(agg, h);
             }
             continue;
         }
-        if (!RI_GROW_COUNTED(agg->arena.meter, &h->values, &h->cap, h->count + 1)) {
+        if (!grow_heap(agg, h)) {
             return ri_fail_nomem(err);
         }
-        h->values[h->count] = ri_nil();
-        RI_TRY(keep_value(agg, &v, &h->values[h->count], err));
-        h->count++;
+        RI_TRY(keep_value(agg, &v, ri_heap_at(h, h->count - 1), err));
         sift_up(agg, h, h->count - 1);
     }
     return 0;
@@ -421,7 +392,7 @@ static int add_rows(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint
     for (uint32_t from = 0; from < rows; from += PIECE) {
         uint32_t count = rows - from < PIECE ? rows - from : PIECE;
         for (uint32_t i = 0; i < count; i++) {
-            words[i] = group_of(groups, from + i);
+            words[i] = groups == NULL ? 0 : groups[from + i];
         }
         ri_vec group = { words, NULL, NULL, RI_LONG };
         ri_vec part = *vec;
@@ -431,8 +402,8 @@ static int add_rows(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint
         const ri_vec *cols[] = { &group, &part };
         uint32_t before = agg->table.count;
         RI_TRY(ri_table_add(&agg->table, cols, count, NULL, err));
-        for (uint32_t row = before; agg->counts != NULL && row < agg->table.count; row++) {
-            agg->counts[agg->table.cols[0].words[row]]++;
+        for (uint32_t row = before; row < agg->table.count; row++) {
+            ri_agg_group_at(agg, (uint32_t)ri_column_get(&agg->table.cols[0], row).as.u)->count++;
         }
     }
     return 0;
@@ -457,7 +428,7 @@ int ri_agg_add(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t 
     switch (agg->kind) {
     case AGG_COUNT:
         for (uint32_t i = 0; i < rows; i++) {
-            agg->counts[group_of(groups, i)]++;
+            group_at(agg, groups, i)->count++;
         }
         return 0;
     case AGG_SUM:

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The results of aggregates, one group at a time.
+ * The results of aggregates, one group at a time; where values are to be sorted, a slice at a time.
  */
 #include "aggregate.h"
 
 #include <math.h>
 
 #define SORT_UNITS 16U /* of work for one value, beside its bytes */
+#define SLICE_ROWS 2048U
+#define SLICE_WORK ((size_t)64 * 1024)
 
 /* 2^64 * high + low, rounded. */
 static double total_double(const ri_total *t)
@@ -49,157 +51,220 @@ static int sum_result(const ri_agg *agg, const ri_total *t, ri_value *out, rille
     return 0;
 }
 
-/* Sorts by merging, bottom up, and can be stopped by the meter. */
-static int sort_values(ri_meter *meter, ri_value *values, size_t n, rille_err *err)
+/* ---- the values of a group, sorted ---- */
+
+/* Is the table that of one group, so that its rows need no index? */
+static bool is_single(const ri_agg *agg)
 {
-    size_t bytes = n * sizeof *values;
-    ri_value *from = values;
-    ri_value *to = ri_meter_take(meter, bytes) ? ri_alloc(bytes) : NULL;
-    ri_value *made = to;
-    bool ok = to != NULL;
-    for (size_t width = 1; width < n && ok; width *= 2) {
-        for (size_t low = 0; low < n && ok; low += 2 * width) {
-            size_t i = low;
-            size_t mid = n - low < width ? n : low + width;
-            size_t j = mid;
-            size_t high = n - mid < width ? n : mid + width;
-            for (size_t k = low; k < high && ok; k++) {
-                bool left = i < mid && (j >= high || ri_query_cmp(&from[i], &from[j]) <= 0);
-                to[k] = left ? from[i++] : from[j++];
-                ok = ri_meter_work(meter, SORT_UNITS + to[k].len);
-            }
-        }
-        ri_value *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (ok && from != values) {
-        memcpy(values, from, bytes);
-    }
-    if (made != NULL) {
-        ri_meter_give(meter, bytes);
-        ri_free(made);
-    }
-    return ok ? 0 : ri_fail_nomem(err); /* or what the meter says: run.c */
+    return agg->group_count == 1;
 }
 
-/* The values of one group from the table, sorted. */
-static int group_values(ri_agg *agg, uint32_t group, ri_heap *out, rille_err *err)
+static ri_value sorted_value(const ri_agg *agg, const ri_heap *heap, uint32_t row)
+{
+    return heap != NULL ? *ri_heap_at(heap, row) : ri_plain(ri_column_get(&agg->table.cols[1], row));
+}
+
+static int cmp_rows(const void *context, uint32_t a, uint32_t b)
+{
+    const ri_agg *agg = context;
+    ri_value va = sorted_value(agg, agg->result.heap, a);
+    ri_value vb = sorted_value(agg, agg->result.heap, b);
+    (void)ri_meter_work(agg->arena.meter, va.len < vb.len ? va.len : vb.len);
+    int order = ri_query_cmp(&va, &vb);
+    return agg->result.heap != NULL && agg->kind == AGG_MAX ? -order : order;
+}
+
+static int begin(ri_agg *agg, uint32_t group, rille_err *err)
 {
     static const uint16_t key_cols[] = { 0 };
-    ri_meter *meter = agg->arena.meter;
-    if (!agg->has_index) {
-        RI_TRY(ri_table_index_init(&agg->index, &agg->table, key_cols, 1, err));
-        agg->has_index = true;
+    ri_agg_result_state *state = &agg->result;
+    ri_agg_group *of = ri_agg_group_at(agg, group);
+    state->heap = agg->n > 0 ? &of->u.heap : NULL;
+    if (state->heap == NULL && !is_single(agg)) {
+        if (!agg->has_index) {
+            RI_TRY(ri_table_index_init(&agg->index, &agg->table, agg->arena.meter, key_cols, 1, NULL, 0, err));
+            agg->has_index = true;
+        }
+        RI_TRY(ri_table_index_update(&agg->index, err));
+        if (!ri_table_index_is_complete(&agg->index)) {
+            return 0;
+        }
     }
-    RI_TRY(ri_table_index_update(&agg->index, err));
-    uint64_t word = group;
-    ri_vec key = { &word, NULL, NULL, RI_LONG };
-    const ri_vec *keys[] = { &key };
-    uint32_t row = ri_table_index_find(&agg->index, keys, 0);
-    for (; row != UINT32_MAX; row = ri_table_index_next(&agg->index, keys, 0, row)) {
-        if (!RI_GROW_COUNTED(meter, &out->values, &out->cap, out->count + 1) || !ri_meter_work(meter, SORT_UNITS)) {
+    uint32_t count = (uint32_t)(state->heap != NULL ? state->heap->count : (size_t)of->count);
+    uint8_t type = state->heap != NULL ? (uint8_t)RI_MIXED : agg->table.cols[1].type;
+    bool exact = ri_sort_key_kind(type) == RI_KEY_EXACT;
+    ri_sorter_deinit(&state->sorter);
+    RI_TRY(ri_sorter_init(&state->sorter, agg->arena.meter, count, exact ? NULL : cmp_rows, agg, err));
+    state->row = 0;
+    if (state->heap == NULL && !is_single(agg)) {
+        uint64_t word = group;
+        ri_vec key = { &word, NULL, NULL, RI_LONG };
+        const ri_vec *keys[] = { &key };
+        state->row = ri_table_index_find(&agg->index, keys, 0);
+    }
+    state->phase = AGG_PUSH;
+    return 0;
+}
+
+/* Hands some rows to the sorter. */
+static int push(ri_agg *agg, rille_err *err)
+{
+    ri_agg_result_state *state = &agg->result;
+    ri_sorter *sorter = &state->sorter;
+    bool by_index = state->heap == NULL && !is_single(agg);
+    uint32_t n = 0;
+    bool keyed = state->heap == NULL && ri_sort_key_kind(agg->table.cols[1].type) != RI_KEY_NONE;
+    for (; n < SLICE_ROWS && sorter->count < sorter->cap; n++) {
+        uint64_t key = 0;
+        if (keyed) {
+            ri_value v = sorted_value(agg, NULL, state->row);
+            key = ri_sort_key(&v);
+        }
+        ri_sorter_push(sorter, key, state->row);
+        state->row = by_index ? ri_table_index_next(&agg->index, state->row) : state->row + 1;
+    }
+    state->phase = sorter->count == sorter->cap ? AGG_SORT : AGG_PUSH;
+    return ri_work(agg->arena.meter, (size_t)n * SORT_UNITS, err);
+}
+
+/* ---- results of values ---- */
+
+static int median_result(const ri_agg *agg, ri_value *out, rille_err *err)
+{
+    const uint32_t *rows = ri_sorter_rows(&agg->result.sorter);
+    uint32_t count = agg->result.sorter.count;
+    ri_value b = sorted_value(agg, NULL, rows[count / 2]);
+    if (count % 2 == 1) {
+        *out = b;
+        return 0;
+    }
+    ri_value a = sorted_value(agg, NULL, rows[count / 2 - 1]);
+    double half_a = (a.type == RI_DOUBLE ? a.as.d : (double)a.as.i) / 2;
+    double half_b = (b.type == RI_DOUBLE ? b.as.d : (double)b.as.i) / 2;
+    return double_result(agg, half_a + half_b, true, out, err);
+}
+
+static int too_long(const ri_agg *agg, rille_err *err)
+{
+    return ri_fail(err, RILLE_LIMIT, "aggregate %s: the resulting tuple is too long (the maximum is %u bytes)",
+                   ri_agg_name(agg), RI_VALUE_BYTES_MAX);
+}
+
+/* The sorted values one after the other, some of them: measured, or written to where they were measured for. */
+static int tuple_some(ri_agg *agg, rille_err *err)
+{
+    ri_agg_result_state *state = &agg->result;
+    const uint32_t *rows = ri_sorter_rows(&state->sorter);
+    bool writes = state->phase == AGG_WRITE;
+    size_t units = 0;
+    while (state->at < state->sorter.count && units < SLICE_WORK) {
+        ri_value v = sorted_value(agg, state->heap, rows[state->at++]);
+        state->value.len = 0;
+        ri_value_write(&state->value, &v);
+        if (state->value.failed) {
             return ri_fail_nomem(err);
         }
-        out->values[out->count++] = ri_plain(ri_vec_get(&agg->table.cols[1], row));
+        agg->has_stubs = agg->has_stubs || ri_type_is_stub(v.type);
+        if (writes) {
+            memcpy(state->tuple + state->len, state->value.p, state->value.len);
+        }
+        state->len += state->value.len;
+        units += SORT_UNITS + state->value.len;
+        if (state->len > RI_VALUE_BYTES_MAX) {
+            return too_long(agg, err);
+        }
     }
-    return out->count > 1 ? sort_values(meter, out->values, out->count, err) : 0;
+    return ri_work(agg->arena.meter, units, err);
 }
 
-static int tuple_of(const ri_agg *agg, const ri_value *values, size_t count, ri_arena *arena, ri_value *out,
-                    rille_err *err)
+static int tuple_result(ri_agg *agg, ri_arena *arena, ri_value *out, bool *done, rille_err *err)
 {
-    ri_buf buf = { .meter = agg->arena.meter };
-    int rc = 0;
-    for (size_t i = 0; i < count && buf.len <= RI_VALUE_BYTES_MAX && !buf.failed; i++) {
-        ri_value_write(&buf, &values[i]);
+    ri_agg_result_state *state = &agg->result;
+    RI_TRY(tuple_some(agg, err));
+    if (state->at < state->sorter.count) {
+        return 0;
     }
-    ri_value tuple = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
-    if (buf.len > RI_VALUE_BYTES_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "aggregate %s: the resulting tuple is too long (the maximum is %u bytes)",
-                     ri_agg_name(agg), RI_VALUE_BYTES_MAX);
-    } else if (buf.failed || !ri_value_copy(arena, &tuple, out)) {
-        rc = ri_fail_nomem(err);
+    if (state->phase == AGG_MEASURE) {
+        state->tuple = ri_arena_alloc(arena, state->len);
+        state->phase = AGG_WRITE;
+        state->at = 0;
+        state->len = 0;
+        return state->tuple != NULL ? 0 : ri_fail_nomem(err);
     }
-    ri_buf_deinit(&buf);
-    return rc;
+    *out = ri_bytes_value(RI_TUPLE, state->tuple, state->len);
+    *done = true;
+    return 0;
 }
 
-static int table_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err)
+/* A slice of the way to a median or a tuple of values. */
+static int sorted_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, bool *done, rille_err *err)
 {
-    ri_heap found = { 0 };
-    int rc = group_values(agg, group, &found, err);
-    const ri_value *values = found.values;
-    size_t count = found.count;
-    if (rc == 0 && agg->kind == AGG_DISTINCT) {
-        rc = tuple_of(agg, values, count, arena, out, err);
-    } else if (rc != 0) {
-        count = 0;
-    } else if (count % 2 == 1) {
-        *out = values[count / 2];
-    } else if (count > 0) {
-        const ri_value *a = &values[count / 2 - 1];
-        const ri_value *b = &values[count / 2];
-        double half_a = (a->type == RI_DOUBLE ? a->as.d : (double)a->as.i) / 2;
-        double half_b = (b->type == RI_DOUBLE ? b->as.d : (double)b->as.i) / 2;
-        rc = double_result(agg, half_a + half_b, true, out, err);
+    ri_agg_result_state *state = &agg->result;
+    int rc;
+    switch (state->phase) {
+    case AGG_BEGIN:
+        return begin(agg, group, err);
+    case AGG_PUSH:
+        return push(agg, err);
+    case AGG_SORT:
+        rc = ri_sorter_work(&state->sorter, err);
+        if (rc != RILLE_DONE) {
+            return rc;
+        }
+        state->phase = AGG_MEASURE;
+        state->at = 0;
+        state->len = 0;
+        if (agg->kind == AGG_MEDIAN) {
+            *done = true;
+            return median_result(agg, out, err);
+        }
+        return 0;
+    case AGG_MEASURE:
+    case AGG_WRITE:
+        return tuple_result(agg, arena, out, done, err);
     }
-    ri_meter_give(agg->arena.meter, found.cap * sizeof *values);
-    ri_free(found.values);
-    return rc;
+    return 0;
 }
 
-static void reverse(ri_heap *h)
+bool ri_agg_has_stubs(const ri_agg *agg)
 {
-    for (size_t i = 0; i < h->count / 2; i++) {
-        ri_value swap = h->values[i];
-        h->values[i] = h->values[h->count - 1 - i];
-        h->values[h->count - 1 - i] = swap;
-    }
+    return agg->has_stubs;
 }
 
-/* Best first. */
-static int heap_result(ri_agg *agg, ri_heap *h, ri_arena *arena, ri_value *out, rille_err *err)
+int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, bool *done, rille_err *err)
 {
-    if (h->count > 1) {
-        RI_TRY(sort_values(agg->arena.meter, h->values, h->count, err));
-    }
-    if (agg->kind == AGG_MAX) {
-        reverse(h);
-    }
-    int rc = tuple_of(agg, h->values, h->count, arena, out, err);
-    reverse(h); /* worst first is a heap again: rows may follow */
-    return rc;
-}
-
-int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err)
-{
+    const ri_agg_group *of = ri_agg_group_at(agg, group);
     *out = ri_nil();
+    *done = true;
     switch (agg->kind) {
     case AGG_COUNT:
     case AGG_COUNT_DISTINCT:
-        *out = ri_long(agg->counts[group]);
+        *out = ri_long(of->count);
         return 0;
     case AGG_SUM:
-        return sum_result(agg, &agg->totals[group], out, err);
+        return sum_result(agg, &of->u.total, out, err);
     case AGG_AVG:
-        return double_result(agg, total_double(&agg->totals[group]) / (double)agg->counts[group],
-                             agg->totals[group].has_infinite, out, err);
+        return double_result(agg, total_double(&of->u.total) / (double)of->count, of->u.total.has_infinite, out, err);
+    case AGG_VARIANCE:
+        return double_result(agg, of->u.moments.squares / (double)of->count, false, out, err);
+    case AGG_STDDEV:
+        return double_result(agg, sqrt(of->u.moments.squares / (double)of->count), false, out, err);
     case AGG_MIN:
     case AGG_MAX:
-        if (agg->n > 0) {
-            return heap_result(agg, &agg->heaps[group], arena, out, err);
+        if (agg->n == 0) {
+            return ri_value_copy(arena, &of->u.best, out) ? 0 : ri_fail_nomem(err);
         }
-        return ri_value_copy(arena, &agg->best[group], out) ? 0 : ri_fail_nomem(err);
-    case AGG_VARIANCE:
-        return double_result(agg, agg->moments[group].squares / (double)agg->counts[group], false, out, err);
-    case AGG_STDDEV:
-        return double_result(agg, sqrt(agg->moments[group].squares / (double)agg->counts[group]), false, out, err);
+        break;
     case AGG_MEDIAN:
     case AGG_DISTINCT:
-        return table_result(agg, group, arena, out, err);
     case AGG_KIND_COUNT:
         break;
+    }
+    *done = false;
+    RI_TRY(sorted_result(agg, group, arena, out, done, err));
+    if (*done) {
+        agg->result.phase = AGG_BEGIN;
+        ri_sorter_deinit(&agg->result.sorter);
     }
     return 0;
 }

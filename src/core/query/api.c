@@ -526,7 +526,7 @@ rille_value rille_result_get(const rille_result *result, size_t row, size_t colu
     if (result == NULL || row >= result->table.count || column >= result->table.col_count) {
         return nil_value;
     }
-    ri_value v = ri_vec_get(&result->table.cols[column], (uint32_t)row);
+    ri_value v = ri_column_get(&result->table.cols[column], (uint32_t)row);
     return value_out(&v);
 }
 

@@ -15,7 +15,8 @@
  * constant of its scope and never a column. (X4) An entity id is REF or LONG, which are equal; a stage that takes one
  * accepts both. (X5) Hidden columns (ri_hidden_var) are made by a stage of names for the stage that follows it.
  * (X6) A budget interrupts a query only between two units, in ri_begin_unit; a unit that was begun is never counted
- * again, so that every step does at least one unit, and a query takes at most as many steps as units.
+ * again, so that every step does at least one unit, and a query takes at most as many steps as units. (X7) A unit does
+ * about RI_UNIT_WORK at most, as the meter counts it, or handles one value: what may be more is done in several.
  */
 #ifndef RI_EXEC_H
 #define RI_EXEC_H
@@ -143,6 +144,7 @@ struct rille_op {
     ri_ruleset *ruleset; /* NULL: no rules */
     ri_find *find;
     const rille_db *blob_db; /* has the long values of all databases, when one has */
+    bool stubs_inside;       /* of tuples that aggregates made */
     ri_bytemap stub_sources; /* else: address of a blob -> index of the source it came from */
     ri_table **tables;       /* counted for the memory limit */
     size_t table_count;
@@ -151,14 +153,16 @@ struct rille_op {
     bool call_pending;
     const ri_vec *rows;
     uint32_t row_count;
-    uint64_t deadline_us;  /* 0: none */
-    uint32_t fanouts_left; /* see ri_plan_fanout */
-    uint64_t order_state;  /* of options.order_seed */
-    uint32_t units;        /* begun in this step */
-    bool ranged;           /* the ranges of patterns were found */
-    bool begun;            /* the unit of work before the first stage runs */
-    uint8_t state;         /* ri_op_state */
-    int failed;            /* the error that ended it */
+    uint64_t deadline_us;   /* 0: none */
+    uint32_t fanouts_left;  /* see ri_plan_fanout */
+    uint64_t order_state;   /* of options.order_seed */
+    uint32_t units;         /* begun in this step */
+    uint64_t stretch_start; /* what the meter had counted when the budget was looked at last */
+    uint64_t stretch_max;   /* the most work between two looks */
+    bool ranged;            /* the ranges of patterns were found */
+    bool begun;             /* the unit of work before the first stage runs */
+    uint8_t state;          /* ri_op_state */
+    int failed;             /* the error that ended it */
     rille_err error;
     bool placed; /* the error says where it is: ri_fail_in */
     uint64_t scratch_words[RI_NODE_ROWS_MAX];
@@ -171,6 +175,8 @@ struct rille_op {
 /* Puts the position of the clause before the message of an error, where none is yet; the scope is that of the clause.
  * Passes rc on. (origin.c) */
 int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int rc, rille_err *err);
+/* Ends a stretch of work without a look at the budget, and begins another. */
+void ri_begin_stretch(rille_op *op);
 /* A table that is counted for the memory limit and freed with the plan. */
 int ri_op_table(rille_op *op, uint16_t col_count, bool is_set, ri_table **out, rille_err *err);
 

@@ -6,14 +6,12 @@
  *                               -> groups, aggregates -> [table -> sort] -> give
  *                               -> [table -> sort] ---------------------> give
  *
- * The set is left out where the planner proves that rows are distinct. Rows are given as slices of the set's or the
- * batch's columns; nothing is copied but stubs, in whose place the whole values come.
+ * The set is left out where the planner proves that rows are distinct. Where the query has an order and a limit, the
+ * table never holds more than about twice the rows that are asked for. All that may take long is done in units, each of
+ * which takes up where the last one stopped.
  */
 #include "find.h"
 #include "types.h"
-
-#define PART_BYTES ((size_t)1024 * 1024) /* of rows that are made whole and given at once */
-#define GROUP_UNITS 64U                  /* of work for the results of a group, beside what they count themselves */
 
 void ri_find_live(const rille_op *op, ri_varset *live)
 {
@@ -27,7 +25,7 @@ void ri_find_live(const rille_op *op, ri_varset *live)
 
 uint64_t ri_find_taken(const ri_find *find)
 {
-    return find->taken;
+    return find->taken_rows;
 }
 
 /* ---- making one ---- */
@@ -38,14 +36,14 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->vars = ri_arena_array(arena, n + 1U, sizeof *find->vars);
     find->cols = ri_arena_array(arena, n + 1U, sizeof *find->cols);
     find->group_cols = ri_arena_array(arena, n + 1U, sizeof *find->group_cols);
-    ri_vec *vecs = ri_arena_array(arena, 6U * (n + 1U), sizeof *vecs);
+    ri_vec *vecs = ri_arena_array(arena, 8U * (n + 1U), sizeof *vecs);
     find->plain = ri_arena_array(arena, n + 1U, sizeof *find->plain);
     find->aggs = ri_arena_array(arena, n + 1U, sizeof(ri_agg *));
     if (find->vars == NULL || find->cols == NULL || find->group_cols == NULL || vecs == NULL || find->aggs == NULL ||
         find->plain == NULL) {
         return false;
     }
-    memset(vecs, 0, 6U * (n + 1U) * sizeof *vecs);
+    memset(vecs, 0, 8U * (n + 1U) * sizeof *vecs);
     for (uint16_t i = 0; i <= n; i++) {
         find->aggs[i] = NULL;
     }
@@ -55,53 +53,9 @@ static bool find_arrays(ri_find *find, ri_arena *arena)
     find->given = vecs + 3 * (n + 1);
     find->wholes = vecs + 4 * (n + 1);
     find->plains = vecs + 5 * (n + 1);
+    find->parts = vecs + 6 * (n + 1);
+    find->kept = vecs + 7 * (n + 1);
     return true;
-}
-
-/* The n of (min n ?x), NIL: none. */
-static int aggregate_count(const rille_op *op, const ri_find_elem *elem, ri_value *n, rille_err *err)
-{
-    *n = elem->arg_var == RI_NO_VAR ? elem->arg : op->scope.fixed[elem->arg_var];
-    if (elem->arg_var != RI_NO_VAR && (n->type != RI_LONG || n->as.i < 1 || n->as.i > INT32_MAX)) {
-        char shown[96];
-        return ri_fail(err, RILLE_INPUT, "input %s is %s, but aggregate %s expects an integer of 1 or more",
-                       op->query->var_names[elem->arg_var], ri_value_show(shown, sizeof shown, n), elem->agg);
-    }
-    return 0;
-}
-
-static int find_aggregates(ri_find *find, rille_err *err)
-{
-    const rille_query *query = find->op->query;
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        const ri_find_elem *elem = &query->find[i];
-        if (elem->agg == NULL) {
-            find->group_col_count++;
-            continue;
-        }
-        const ri_agg_def *def = ri_agg_find(elem->agg);
-        if (def == NULL) {
-            return ri_fail(err, RILLE_QUERY, "unknown aggregate %s", elem->agg);
-        }
-        ri_value n;
-        RI_TRY(aggregate_count(find->op, elem, &n, err));
-        find->aggregates = true;
-        RI_TRY(ri_agg_new(def, n.type == RI_NIL ? NULL : &n, find->op->meter, &find->aggs[i], err));
-    }
-    if (!find->aggregates) {
-        return 0;
-    }
-    uint16_t key_cols[RI_QUERY_VARS_MAX];
-    uint16_t n = find->group_col_count < RI_QUERY_VARS_MAX ? find->group_col_count : RI_QUERY_VARS_MAX;
-    for (uint16_t i = 0; i < n; i++) {
-        key_cols[i] = i;
-    }
-    RI_TRY(ri_op_table(find->op, n, false, &find->groups, err));
-    find->group_of = ri_arena_array(&find->op->plan_arena, RI_BATCH_ROWS, sizeof *find->group_of);
-    if (find->group_of == NULL) {
-        return ri_fail_nomem(err);
-    }
-    return ri_table_index_init(&find->group_index, find->groups, key_cols, n, err);
 }
 
 static int64_t option_or(int64_t option, int64_t otherwise)
@@ -134,7 +88,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
         ri_types types = ri_var_types(op, &op->scope, find->vars[i]);
         find->plain[i] = (types & RI_TYPES_NUMBER & ~RI_TYPES_ONE(RI_REF)) != 0;
     }
-    RI_TRY(find_aggregates(find, err));
+    RI_TRY(ri_find_new_aggregates(find, err));
     bool ordered = query->order_count > 0;
     find->limit_left = option_or(op->options.limit, query->limit);
     find->offset_left = option_or(op->options.offset, query->offset);
@@ -151,6 +105,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     } else if (ordered || (find->mixed && !find->aggregates)) {
         find->result = find->set;
     }
+    ri_find_choose_best(find);
     find->phase = FIND_PULL;
     *out = find;
     return 0;
@@ -165,8 +120,7 @@ void ri_find_release(ri_find *find)
         ri_agg_free(find->aggs[i]);
     }
     ri_table_index_deinit(&find->group_index);
-    ri_meter_give(find->op->meter, find->order_bytes);
-    ri_free(find->order);
+    ri_sorter_deinit(&find->sorter);
     ri_arena_deinit(&find->arena);
     ri_arena_deinit(&find->whole_arena);
 }
@@ -219,176 +173,148 @@ static int project(ri_find *find, const ri_batch *batch, rille_err *err)
     return 0;
 }
 
-/* The batch's new rows into find->slices. */
-static int take_batch(ri_find *find, const ri_batch *batch, rille_err *err)
+ri_vec *ri_find_buf(ri_find *find, ri_vec *bufs, uint16_t col)
 {
-    RI_TRY(project(find, batch, err));
-    uint32_t from = 0;
-    find->count = batch->count;
-    if (find->set != NULL) {
-        from = find->set->count;
-        RI_TRY(ri_table_add(find->set, find->cols, batch->count, &find->count, err));
-    }
-    find->taken += find->count;
-    for (uint16_t i = 0; i < find->col_count; i++) {
-        find->slices[i] = find->set != NULL ? ri_vec_from(&find->set->cols[i], from) : *find->cols[i];
-    }
-    return 0;
+    ri_vec *buf = &bufs[col];
+    return buf->words != NULL || ri_vec_init(buf, &find->op->plan_arena, RI_BATCH_ROWS) ? buf : NULL;
 }
 
-/* ---- aggregates ---- */
-
-static int new_group(ri_find *find, uint32_t row, uint32_t *group, rille_err *err)
+int ri_find_slice(ri_find *find, const ri_table *table, uint32_t from, uint32_t n, rille_err *err)
 {
-    ri_value values[RI_QUERY_VARS_MAX];
-    for (uint16_t i = 0; i < find->group_col_count && i < RI_QUERY_VARS_MAX; i++) {
-        values[i] = ri_vec_get(find->group_cols[i], row);
-    }
-    *group = find->groups->count;
-    RI_TRY(ri_table_add_row(find->groups, values, NULL, err));
-    return ri_table_index_update(&find->group_index, err);
-}
-
-static int find_groups(ri_find *find, rille_err *err)
-{
-    uint16_t n = 0;
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        if (find->aggs[i] == NULL) {
-            find->group_cols[n++] = &find->slices[i];
-        }
-    }
-    if (n == 0) {
-        memset(find->group_of, 0, find->count * sizeof *find->group_of);
-        find->group_count = 1;
-        return 0;
-    }
-    ri_table_index_find_rows(&find->group_index, find->group_cols, find->count, find->group_of);
-    for (uint32_t row = 0; row < find->count; row++) {
-        if (find->group_of[row] == UINT32_MAX) {
-            find->group_of[row] = ri_table_index_find(&find->group_index, find->group_cols, row);
-        }
-        if (find->group_of[row] == UINT32_MAX) {
-            RI_TRY(new_group(find, row, &find->group_of[row], err));
-        }
-    }
-    find->group_count = find->groups->count;
-    return 0;
-}
-
-/* Errors of an aggregate itself name its position in :find. */
-static int in_elem(const ri_find *find, uint16_t at, int rc, rille_err *err)
-{
-    const rille_query *query = find->op->query;
-    if (rc == RILLE_TYPE || rc == RILLE_LIMIT) {
-        ri_origin origin = ri_origin_of_query(query);
-        ri_err_at(err, &origin, query->find[at].offset, 0);
-    }
-    return rc;
-}
-
-int ri_find_aggregate(ri_find *find, rille_err *err)
-{
-    if (find->count == 0) {
-        return 0;
-    }
-    RI_TRY(find_groups(find, err));
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        if (find->aggs[i] != NULL) {
-            RI_TRY(in_elem(
-                find, i,
-                ri_agg_add(find->aggs[i], &find->slices[i], find->group_of, find->count, find->group_count, err), err));
-        }
-    }
-    return 0;
-}
-
-static int group_result(ri_find *find, uint32_t group, uint32_t row, rille_err *err)
-{
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        if (find->aggs[i] != NULL) {
-            ri_value v;
-            RI_TRY(in_elem(find, i, ri_agg_result(find->aggs[i], group, &find->arena, &v, err), err));
-            ri_vec_set(&find->copies[i], row, &v);
-        }
-    }
-    return 0;
-}
-
-/* Columns of the groups from `from` on into find->slices: *n of them at most, and beside the first no more than have
- * PART_BYTES. *n becomes how many. */
-static int group_results(ri_find *find, uint32_t from, uint32_t *n, rille_err *err)
-{
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        ri_vec *vec = &find->copies[i];
-        if (find->aggs[i] != NULL && vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+    for (uint16_t i = 0; i < table->col_count; i++) {
+        ri_vec *buf = ri_find_buf(find, find->copies, i);
+        if (buf == NULL) {
             return ri_fail_nomem(err);
         }
+        ri_column_copy(&table->cols[i], from, n, buf);
+        find->slices[i] = *buf;
     }
-    uint32_t done = 0;
-    while (done < *n && (done == 0 || find->arena.total_bytes <= PART_BYTES)) {
-        RI_TRY(ri_work(find->op->meter, GROUP_UNITS, err));
-        RI_TRY(group_result(find, from + done, done, err));
-        done++;
+    find->count = n;
+    return ri_work(find->op->meter, (size_t)n * (table->col_count + 1U) * RI_FIND_CELL_UNITS, err);
+}
+
+/* A portion of the batch. */
+static int take_portion(ri_find *find, rille_err *err)
+{
+    size_t units = 0;
+    const ri_vec *cols[RI_QUERY_VARS_MAX];
+    for (uint16_t i = 0; i < find->col_count && i < RI_QUERY_VARS_MAX; i++) {
+        find->parts[i] = ri_vec_from(find->cols[i], find->taken);
+        cols[i] = &find->parts[i];
     }
-    *n = done;
-    uint16_t col = 0;
-    for (uint16_t i = 0; i < find->elem_count; i++) {
-        find->slices[i] = find->aggs[i] == NULL ? ri_vec_from(&find->groups->cols[col++], from) : find->copies[i];
+    uint32_t rows = ri_rows_portion(cols, find->col_count, 0, find->incoming - find->taken, &units);
+    find->taken += rows;
+    if (find->set != NULL) {
+        uint32_t before = find->set->count;
+        RI_TRY(ri_table_add(find->set, cols, rows, NULL, err));
+        find->taken_rows += find->set->count - before;
+        if (find->mixed || !find->aggregates) {
+            return 0;
+        }
+        RI_TRY(ri_find_slice(find, find->set, before, find->set->count - before, err));
+        return ri_find_aggregate(find, err);
+    }
+    find->taken_rows += rows;
+    if (find->aggregates) {
+        memcpy(find->slices, find->parts, find->col_count * sizeof *find->slices);
+        find->count = rows;
+        return ri_find_aggregate(find, err);
+    }
+    return ri_table_add(find->result, cols, rows, NULL, err);
+}
+
+/* Takes in what is left of the batch, or as much of it as makes a unit. */
+static int take(ri_find *find, rille_err *err)
+{
+    uint32_t before = find->set != NULL ? find->set->count : 0;
+    bool streams = find->result == NULL && !find->aggregates;
+    if (streams && find->set == NULL) {
+        for (uint16_t i = 0; i < find->col_count; i++) {
+            find->slices[i] = *find->cols[i];
+        }
+        find->count = find->incoming;
+        find->taken = find->incoming;
+        find->taken_rows += find->incoming;
+    }
+    while (find->taken < find->incoming) {
+        if (ri_find_must_cut(find)) {
+            find->phase = FIND_CUT;
+            find->after_cut = FIND_TAKE;
+            return 0;
+        }
+        RI_TRY(take_portion(find, err));
+        if (ri_unit_is_full(find->op)) {
+            break;
+        }
+    }
+    find->phase = find->taken < find->incoming ? FIND_TAKE : FIND_PULL;
+    if (streams && find->set != NULL) {
+        RI_TRY(ri_find_slice(find, find->set, before, find->set->count - before, err));
     }
     return 0;
 }
 
 /* ---- results ---- */
 
-/* All is in: prepares what is given. */
-static int end_of_input(ri_find *find, rille_err *err)
+static bool is_collected(const ri_find *find)
 {
-    if (find->mixed) {
-        RI_TRY(ri_find_collapse(find, err));
+    return find->aggregates || find->result != NULL;
+}
+
+/* Groups become rows of the result, as many as make a unit. */
+static int add_groups(ri_find *find, rille_err *err)
+{
+    if (ri_find_must_cut(find)) {
+        find->phase = FIND_CUT;
+        find->after_cut = FIND_GROUPS;
+        return 0;
     }
-    find->at = 0;
-    find->result_count = find->aggregates ? find->group_count : 0;
-    if (find->result != NULL && find->aggregates) {
-        uint32_t n = 0;
-        for (uint32_t from = 0; from < find->group_count; from += n) {
-            uint32_t left = find->group_count - from;
-            n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
-            RI_TRY(group_results(find, from, &n, err));
-            for (uint16_t i = 0; i < find->elem_count; i++) {
-                find->cols[i] = &find->slices[i];
-            }
-            RI_TRY(ri_table_add(find->result, find->cols, n, NULL, err));
-            ri_arena_reset(&find->arena);
-        }
+    if (find->at == find->group_count) {
+        find->phase = FIND_SORT;
+        return 0;
     }
-    if (find->result != NULL) {
-        find->result_count = find->result->count;
-        RI_TRY(ri_find_sort(find, find->result->count, err));
+    int rc = ri_find_group_results(find, err);
+    if (rc != RILLE_DONE) {
+        return rc;
     }
-    find->phase = FIND_NEXT_RESULTS;
-    return 0;
+    find->at += find->count;
+    find->incoming = find->count;
+    for (uint16_t i = 0; i < find->elem_count; i++) {
+        find->cols[i] = &find->slices[i];
+    }
+    RI_TRY(ri_find_drop_worse(find, err));
+    return ri_table_add(find->result, find->cols, find->incoming, NULL, err);
 }
 
 /* The next rows of the finished result into find->slices. */
 static int next_results(ri_find *find, rille_err *err)
 {
+    if (find->result == NULL) {
+        int rc = ri_find_group_results(find, err);
+        if (rc == RILLE_DONE) {
+            find->at += find->count;
+            find->phase = FIND_GIVE;
+        }
+        return rc == RILLE_DONE ? 0 : rc;
+    }
     uint32_t left = find->result_count - find->at;
     uint32_t n = left < RI_BATCH_ROWS ? left : RI_BATCH_ROWS;
-    ri_arena_reset(&find->arena);
-    if (find->result == NULL) {
-        RI_TRY(group_results(find, find->at, &n, err));
+    const uint32_t *order = ri_sorter_rows(&find->sorter);
+    if (order == NULL) {
+        RI_TRY(ri_find_slice(find, find->result, find->at, n, err));
     }
-    find->count = n;
-    for (uint16_t i = 0; i < find->elem_count && find->result != NULL; i++) {
-        ri_vec *vec = &find->consts[i]; /* free by now */
-        if (vec->words == NULL && !ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+    for (uint16_t i = 0; i < find->elem_count && order != NULL; i++) {
+        ri_vec *buf = ri_find_buf(find, find->copies, i);
+        if (buf == NULL) {
             return ri_fail_nomem(err);
         }
-        ri_vec_gather(&find->result->cols[i], find->order + find->at, n, vec);
-        find->slices[i] = *vec;
+        ri_column_gather(&find->result->cols[i], order + find->at, n, buf);
+        find->slices[i] = *buf;
     }
+    find->count = n;
     find->at += n;
-    return 0;
+    find->phase = FIND_GIVE;
+    return ri_work(find->op->meter, (size_t)n * find->elem_count * RI_FIND_CELL_UNITS, err);
 }
 
 /* ---- giving ---- */
@@ -407,7 +333,7 @@ static void cut(ri_find *find)
     }
 }
 
-/* How many of the rows to give at once: no more of them beside the first than have PART_BYTES when they are whole. */
+/* How many of the rows to give at once: no more of them beside the first than have RI_FIND_PART_BYTES when they are whole. */
 static uint32_t part_rows(ri_find *find)
 {
     uint64_t sum = 0;
@@ -420,7 +346,7 @@ static uint32_t part_rows(ri_find *find)
             ri_value v = ri_vec_get(&find->slices[i], row);
             sum += ri_whole_len(find->op, &v);
         }
-        if (sum > PART_BYTES && row > 0) {
+        if (sum > RI_FIND_PART_BYTES && row > 0) {
             return row;
         }
     }
@@ -456,47 +382,93 @@ static int pull(ri_find *find, rille_err *err)
     ri_batch *batch = NULL;
     int rc = ri_stage_next(find->op->last, &batch, err);
     if (rc == RILLE_DONE) {
-        bool collected = find->aggregates || find->result != NULL;
-        find->phase = FIND_DONE;
-        return collected ? end_of_input(find, err) : 0;
-    }
-    RI_TRY(rc);
-    RI_TRY(take_batch(find, batch, err));
-    if (find->mixed) {
+        find->phase = find->mixed ? FIND_FORMS : is_collected(find) ? FIND_GROUPS : FIND_DONE;
         return 0;
     }
-    if (find->aggregates) {
-        return ri_find_aggregate(find, err);
+    RI_TRY(rc);
+    RI_TRY(project(find, batch, err));
+    find->incoming = batch->count;
+    find->taken = 0;
+    find->phase = FIND_TAKE;
+    return ri_find_drop_worse(find, err);
+}
+
+/* The rest of the way, when all rows are in: each phase where it applies. */
+static int finish(ri_find *find, rille_err *err)
+{
+    int rc = 0;
+    switch (find->phase) {
+    case FIND_FORMS:
+        rc = ri_find_unite_forms(find, err);
+        find->phase = rc == RILLE_DONE ? FIND_GROUPS : FIND_FORMS;
+        break;
+    case FIND_GROUPS:
+        if (find->aggregates && find->result != NULL) {
+            return add_groups(find, err);
+        }
+        find->phase = FIND_SORT;
+        return 0;
+    case FIND_CUT:
+        rc = ri_find_cut(find, err);
+        find->phase = rc == RILLE_DONE ? find->after_cut : FIND_CUT;
+        break;
+    case FIND_SORT:
+        rc = find->result != NULL ? ri_find_sort(find, err) : RILLE_DONE;
+        if (rc == RILLE_DONE) {
+            ri_sorter_trim(&find->sorter);
+            find->phase = FIND_NEXT;
+            find->at = 0;
+            find->result_count = find->result != NULL ? find->result->count : find->group_count;
+        }
+        break;
+    case FIND_PULL:
+    case FIND_TAKE:
+    case FIND_NEXT:
+    case FIND_GIVE:
+    case FIND_DONE:
+        break;
     }
-    if (find->result != NULL) {
-        return find->set != NULL ? 0 : ri_table_add(find->result, find->cols, find->count, NULL, err);
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
+static int take_batch(ri_find *find, rille_err *err)
+{
+    RI_TRY(take(find, err));
+    if (!is_collected(find)) {
+        cut(find);
+        find->phase = FIND_GIVE;
     }
-    ri_arena_reset(&find->arena);
-    cut(find);
-    find->phase = FIND_GIVE;
     return 0;
 }
 
-/* Unit: one batch, in or out. 0: go on. */
+/* Unit: a batch or a part of it, in or out; a slice of what is between. 0: go on. */
 static int work(ri_find *find, rille_err *err)
 {
-    bool collects = find->aggregates || find->result != NULL;
-    if (find->phase == FIND_PULL || find->phase == FIND_NEXT_RESULTS) {
-        bool ends = find->limit_left == 0 || (find->phase == FIND_NEXT_RESULTS && find->at == find->result_count);
+    if (find->phase == FIND_PULL || find->phase == FIND_NEXT) {
+        bool ends = find->limit_left == 0 || (find->phase == FIND_NEXT && find->at == find->result_count);
         find->phase = ends ? FIND_DONE : find->phase;
     }
     switch (find->phase) {
     case FIND_PULL:
-        return pull(find, err);
-    case FIND_NEXT_RESULTS:
+        RI_TRY(pull(find, err));
+        return find->phase == FIND_TAKE && !ri_unit_is_full(find->op) ? take_batch(find, err) : 0;
+    case FIND_TAKE:
+        return take_batch(find, err);
+    case FIND_FORMS:
+    case FIND_GROUPS:
+    case FIND_CUT:
+    case FIND_SORT:
+        return finish(find, err);
+    case FIND_NEXT:
         RI_TRY(next_results(find, err));
-        cut(find);
-        find->phase = FIND_GIVE;
+        if (find->phase == FIND_GIVE) {
+            cut(find);
+        }
         return 0;
     case FIND_GIVE: {
         int rc = find->count > 0 ? give(find, err) : 0;
         if (find->count == 0 && (rc == 0 || rc == RILLE_ROWS)) {
-            find->phase = collects ? FIND_NEXT_RESULTS : FIND_PULL;
+            find->phase = is_collected(find) ? FIND_NEXT : find->taken < find->incoming ? FIND_TAKE : FIND_PULL;
         }
         return rc;
     }

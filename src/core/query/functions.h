@@ -68,7 +68,10 @@ void ri_agg_free(ri_agg *agg);
 int ri_agg_add(ri_agg *agg, const ri_vec *vec, const uint32_t *groups, uint32_t rows, uint32_t group_count,
                rille_err *err);
 /* groups == NULL: all rows belong to group 0. */
-/* The result of one group, which has rows; bytes in the arena. */
-int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, rille_err *err);
+/* The result of one group, which has rows; bytes in the arena. *done: it is there, else call again with the same group
+ * and arena, which is not reset meanwhile: a call does no more than a slice of the work. */
+int ri_agg_result(ri_agg *agg, uint32_t group, ri_arena *arena, ri_value *out, bool *done, rille_err *err);
+/* Are there stubs of long values in tuples that it gave? */
+bool ri_agg_has_stubs(const ri_agg *agg);
 
 #endif

@@ -41,10 +41,10 @@ static int wrong(const rille_op *op, size_t at, const char *expected, const ri_i
 
 /* ---- variables ---- */
 
-static bool has_names(const ri_vec *col, uint32_t rows)
+static bool has_names(const ri_column *col, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows && !ri_type_is_word(col->type); i++) {
-        ri_value v = ri_vec_get(col, i);
+        ri_value v = ri_column_get(col, i);
         if (ri_may_name(&v)) {
             return true;
         }
@@ -82,7 +82,7 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
             continue;
         }
         if (table->count == 1) {
-            fixed[var] = ri_vec_get(&table->cols[c], 0);
+            fixed[var] = ri_column_get(&table->cols[c], 0);
             ri_varset_add(&op->scope.is_fixed, var);
         } else {
             op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at };
@@ -93,7 +93,7 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
     }
     if (table->count > 1) {
         op->in_rows *= table->count;
-        op->in_distinct = op->in_distinct && table->slots != NULL && !wild;
+        op->in_distinct = op->in_distinct && table->is_set && !wild;
     }
     return 0;
 }
@@ -241,7 +241,7 @@ static int input_columns(input_stage *self, uint32_t n, rille_err *err)
         for (uint32_t r = 0; r < n; r++) {
             self->rows[r] = (uint32_t)((self->at + r) / stride % col->table->count);
         }
-        ri_vec_gather(&col->table->cols[col->col], self->rows, n, buf);
+        ri_column_gather(&col->table->cols[col->col], self->rows, n, buf);
         self->stage.out.cols[col->var] = *buf;
     }
     return 0;

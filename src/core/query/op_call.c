@@ -292,6 +292,9 @@ static int look_up(call_stage *self, rille_err *err)
         if (self->arena.total_bytes > SLICE_BYTES && self->row > 0) {
             return use_rows(self, self->from, self->row, err); /* the slice ends here */
         }
+        if (ri_unit_is_full(self->stage.op)) {
+            return RILLE_DONE; /* for this unit */
+        }
         RI_TRY(ri_work(self->arena.meter, LOOK_UP_UNITS, err));
         int rc = look_up_row(self, err);
         if (rc == RILLE_NEED) {
@@ -366,11 +369,15 @@ static int call_work(ri_stage *stage, ri_batch **out, rille_err *err)
             RI_TRY(prepare_args(self, err));
             self->phase = PHASE_EVALUATE;
             break;
-        case PHASE_EVALUATE:
-            RI_TRY(in_clause(self, evaluate(self, err), err));
+        case PHASE_EVALUATE: {
+            int rc = in_clause(self, evaluate(self, err), err);
+            if (rc != 0) {
+                return rc == RILLE_DONE ? 0 : rc;
+            }
             ri_results_start(&self->results);
             self->phase = PHASE_RESULTS;
             break;
+        }
         case PHASE_CALLED:
             if (stage->clause->kind == RI_CLAUSE_PRED) {
                 keep_true(self);

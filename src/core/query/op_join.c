@@ -9,7 +9,8 @@
  */
 #include "exec.h"
 
-#define CANDIDATES_MAX 65536U /* between two looks at the clock */
+#define CANDIDATES_MAX 4096U /* of a unit */
+#define CELL_UNITS 8U        /* of work for a value of a pair */
 
 typedef struct join_stage {
     ri_stage stage;
@@ -18,25 +19,47 @@ typedef struct join_stage {
     ri_table *made; /* spec.build */
     ri_table_index index;
     ri_batch *in;
+    bool indexed;        /* the index has what the table had when the batch came */
+    uint32_t probed;     /* rows of the batch that were looked up */
     const ri_vec **keys; /* columns of the batch, by key */
     ri_vec *key_bufs;    /* constants */
     uint32_t *firsts;    /* first match of each input row */
     uint32_t *sel_in;
     uint32_t *sel_table;
     uint32_t row;
-    uint32_t match; /* next match of the row, UINT32_MAX: none */
+    uint32_t match;  /* next match of the row, UINT32_MAX: none */
+    ri_batch *other; /* of the build's side */
+    uint32_t taken;  /* rows of it that are in the table */
+    bool collected;  /* all of that side are in the table */
     bool built;
 } join_stage;
 
 /* ---- the table ---- */
 
-static int add_built(join_stage *self, const ri_batch *batch, rille_err *err)
+/* Takes in a batch of the other side, or a portion of it. */
+static int collect_other(join_stage *self, rille_err *err)
 {
+    const ri_join_spec *spec = &self->spec;
+    ri_vec parts[RI_QUERY_VARS_MAX];
     const ri_vec *cols[RI_QUERY_VARS_MAX];
-    for (uint16_t i = 0; i < self->spec.build_count; i++) {
-        cols[i] = &batch->cols[self->spec.build_vars[i]];
+    if (self->other == NULL) {
+        int rc = ri_stage_next(spec->build, &self->other, err);
+        self->collected = rc == RILLE_DONE;
+        RI_TRY(rc == RILLE_DONE ? 0 : rc);
+        self->taken = 0;
     }
-    return ri_table_add(self->made, cols, batch->count, NULL, err);
+    while (!self->collected && self->taken < self->other->count && !ri_unit_is_full(self->stage.op)) {
+        size_t units = 0;
+        for (uint16_t i = 0; i < spec->build_count; i++) {
+            parts[i] = ri_vec_from(&self->other->cols[spec->build_vars[i]], self->taken);
+            cols[i] = &parts[i];
+        }
+        uint32_t rows = ri_rows_portion(cols, spec->build_count, 0, self->other->count - self->taken, &units);
+        RI_TRY(ri_table_add(self->made, cols, rows, NULL, err));
+        self->taken += rows;
+    }
+    self->other = self->collected || self->taken == self->other->count ? NULL : self->other;
+    return 0;
 }
 
 static int make_index(join_stage *self, rille_err *err)
@@ -54,22 +77,20 @@ static int make_index(join_stage *self, rille_err *err)
         same[2 * i] = spec->same[i].col;
         same[2 * i + 1] = spec->same[i].var;
     }
-    int rc = ri_table_index_init_same(&self->index, self->table, cols, spec->key_count, same, spec->same_count, err);
+    int rc = ri_table_index_init(&self->index, self->table, self->stage.op->meter, cols, spec->key_count, same,
+                                 spec->same_count, err);
     ri_free(cols);
     return rc;
 }
 
-/* Takes in one batch of the other side, or finds it at its end. */
 static int build(join_stage *self, rille_err *err)
 {
     if (self->spec.build != NULL && self->made == NULL) {
         RI_TRY(ri_op_table(self->stage.op, self->spec.build_count, false, &self->made, err));
         self->table = self->made;
     }
-    ri_batch *batch = NULL;
-    int rc = self->spec.build != NULL ? ri_stage_next(self->spec.build, &batch, err) : RILLE_DONE;
-    if (rc != RILLE_DONE) {
-        return rc != 0 ? rc : add_built(self, batch, err);
+    if (self->spec.build != NULL && !self->collected) {
+        return collect_other(self, err);
     }
     RI_TRY(make_index(self, err));
     self->built = true;
@@ -94,10 +115,36 @@ static int begin_batch(join_stage *self, rille_err *err)
         ri_vec_fill(buf, count, &key->value);
         self->keys[i] = buf;
     }
-    RI_TRY(ri_table_index_update(&self->index, err)); /* the table may have grown */
-    ri_table_index_find_rows(&self->index, self->keys, count, self->firsts);
+    self->indexed = false;
+    self->probed = 0;
+    return 0;
+}
+
+/* Brings the index up to date (the table may have grown), then looks the keys of the batch up: a portion at least. */
+static int look_up(join_stage *self, rille_err *err)
+{
+    rille_op *op = self->stage.op;
+    uint32_t count = self->in->count;
+    while (!self->indexed) {
+        RI_TRY(ri_table_index_update(&self->index, err));
+        self->indexed = ri_table_index_is_complete(&self->index);
+        if (ri_unit_is_full(op)) {
+            return 0;
+        }
+    }
+    while (self->probed < count) {
+        uint32_t n =
+            ri_table_index_find_rows(&self->index, self->keys, self->probed, count - self->probed, self->firsts);
+        if (n == 0) {
+            return ri_meter_error(op->meter, err);
+        }
+        self->probed += n;
+        if (ri_unit_is_full(op)) {
+            break;
+        }
+    }
     self->row = 0;
-    self->match = count > 0 ? self->firsts[0] : UINT32_MAX;
+    self->match = self->firsts[0];
     return 0;
 }
 
@@ -115,7 +162,7 @@ static uint32_t collect(join_stage *self)
         self->sel_in[n] = self->row;
         self->sel_table[n] = self->match;
         n += self->match < limit;
-        self->match = ri_table_index_next(&self->index, self->keys, self->row, self->match);
+        self->match = ri_table_index_next(&self->index, self->match);
     }
     return n;
 }
@@ -124,6 +171,7 @@ static uint32_t collect(join_stage *self)
 static int give(join_stage *self, uint32_t n, ri_batch **out, rille_err *err)
 {
     ri_stage *stage = &self->stage;
+    RI_TRY(ri_work(stage->op->meter, (size_t)n * (self->spec.out_count + 1U) * CELL_UNITS, err));
     RI_TRY(ri_stage_carry(stage, self->in, self->sel_in, n, err));
     for (uint16_t i = 0; i < self->spec.out_count; i++) {
         ri_var var = self->spec.outs[i].var;
@@ -131,14 +179,14 @@ static int give(join_stage *self, uint32_t n, ri_batch **out, rille_err *err)
         if (buf == NULL) {
             return ri_fail_nomem(err);
         }
-        ri_vec_gather(&self->table->cols[self->spec.outs[i].col], self->sel_table, n, buf);
+        ri_column_gather(&self->table->cols[self->spec.outs[i].col], self->sel_table, n, buf);
         stage->out.cols[var] = *buf;
     }
     *out = &stage->out;
     return 0;
 }
 
-/* Unit: a batch of the table's side, or as many pairs as fit into a batch. */
+/* Unit: some rows of the table's side, of the index, of a batch's keys; or as many pairs as fit into a batch. */
 static int join_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     join_stage *self = (join_stage *)stage;
@@ -148,6 +196,12 @@ static int join_work(ri_stage *stage, ri_batch **out, rille_err *err)
     if (self->in == NULL) {
         RI_TRY(ri_stage_pull(stage, &self->in, err));
         RI_TRY(begin_batch(self, err));
+    }
+    if (self->probed < self->in->count) {
+        RI_TRY(look_up(self, err));
+        if (self->probed < self->in->count || ri_unit_is_full(stage->op)) {
+            return 0;
+        }
     }
     uint32_t n = collect(self);
     int rc = n > 0 ? give(self, n, out, err) : 0;

@@ -17,12 +17,18 @@
  */
 #include "exec.h"
 
+#define NAME_UNITS 1024U /* of work for a name */
+#define ROW_UNITS 8U
+#define ASK_MAX 256U /* names that are looked up beyond the one that lacks a node */
+
 typedef struct names_stage {
     ri_stage stage;
     const rille_db *db;
     ri_name_spec specs[RI_POS_COUNT];
     uint16_t spec_count;
     ri_batch *in;
+    uint16_t spec; /* whose column is being made, from this row on */
+    uint32_t row;
     ri_vec *bufs; /* by spec */
     uint32_t *sel;
     bool again; /* the batch is to be given with the entities, too */
@@ -48,32 +54,52 @@ static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_va
     return 0;
 }
 
-/* One column; RILLE_NEED only after all its rows have asked. */
-static int resolve_column(names_stage *self, uint16_t at, rille_err *err)
+/* What the rows after this one will lack is asked for as well, to be fetched in the same round. */
+static int ask_ahead(names_stage *self, const ri_name_spec *spec, rille_err *err)
 {
-    const ri_name_spec *spec = &self->specs[at];
     const ri_vec *vec = &self->in->cols[spec->var];
-    bool need = false;
-    if (ri_type_is_word(vec->type)) {
-        self->stage.out.cols[spec->to] = *vec;
-        return 0;
-    }
-    ri_vec *buf = &self->bufs[at];
-    if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
-        return ri_fail_nomem(err);
-    }
-    for (uint32_t i = 0; i < self->in->count; i++) {
+    uint32_t asked = 0;
+    for (uint32_t i = self->row + 1; i < self->in->count && asked < ASK_MAX; i++) {
         ri_value v = ri_vec_get(vec, i);
-        bool named = ri_may_name(&v) && (spec->kind != RI_NAME_EITHER || self->again);
-        int rc = named ? resolve_name(self, spec, &v, err) : 0;
-        if (rc != 0 && rc != RILLE_NEED) {
-            return rc;
+        if (ri_may_name(&v)) {
+            int rc = resolve_name(self, spec, &v, err);
+            if (rc != 0 && rc != RILLE_NEED) {
+                return rc;
+            }
+            asked++;
         }
-        need = need || rc == RILLE_NEED;
-        ri_vec_set(buf, i, &v);
     }
-    self->stage.out.cols[spec->to] = *buf;
-    return need ? RILLE_NEED : 0;
+    return RILLE_NEED;
+}
+
+/* Makes the columns, row by row, until the unit is full. RILLE_DONE: they are complete. */
+static int resolve_columns(names_stage *self, rille_err *err)
+{
+    for (; self->spec < self->spec_count; self->spec++, self->row = 0) {
+        const ri_name_spec *spec = &self->specs[self->spec];
+        const ri_vec *vec = &self->in->cols[spec->var];
+        ri_vec *buf = &self->bufs[self->spec];
+        if (ri_type_is_word(vec->type)) {
+            self->stage.out.cols[spec->to] = *vec;
+            continue;
+        }
+        if (buf->words == NULL && !ri_vec_init(buf, &self->stage.op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        for (; self->row < self->in->count; self->row++) {
+            ri_value v = ri_vec_get(vec, self->row);
+            bool named = ri_may_name(&v) && (spec->kind != RI_NAME_EITHER || self->again);
+            if (ri_unit_is_full(self->stage.op)) {
+                return 0;
+            }
+            RI_TRY(ri_work(self->stage.op->meter, named ? NAME_UNITS : ROW_UNITS, err));
+            int rc = named ? resolve_name(self, spec, &v, err) : 0;
+            RI_TRY(rc == RILLE_NEED ? ask_ahead(self, spec, err) : rc);
+            ri_vec_set(buf, self->row, &v);
+        }
+        self->stage.out.cols[spec->to] = *buf;
+    }
+    return RILLE_DONE;
 }
 
 /* The second time: rows whose value is a name of something. */
@@ -118,25 +144,21 @@ static bool has_either(const names_stage *self)
     return false;
 }
 
-/* Unit: a batch. */
+/* Unit: a batch, or so many of its rows as take their time. */
 static int names_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     names_stage *self = (names_stage *)stage;
     if (self->in == NULL) {
         RI_TRY(ri_stage_pull(stage, &self->in, err));
         self->again = false;
+        self->spec = 0;
+        self->row = 0;
     }
-    bool need = false;
-    for (uint16_t s = 0; s < self->spec_count; s++) {
-        int rc = resolve_column(self, s, err);
-        if (rc != 0 && rc != RILLE_NEED) {
-            return rc;
-        }
-        need = need || rc == RILLE_NEED;
+    int rc = resolve_columns(self, err);
+    if (rc != RILLE_DONE) {
+        return rc;
     }
-    if (need) {
-        return RILLE_NEED;
-    }
+    self->spec = 0;
     uint32_t n = self->in->count;
     if (!self->again) {
         RI_TRY(ri_stage_carry(stage, self->in, NULL, n, err));

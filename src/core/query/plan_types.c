@@ -150,10 +150,15 @@ static ri_types types_of_column(const ri_table *table, uint16_t col)
     if (table->count == 0 || col >= table->col_count) {
         return 0;
     }
-    const ri_vec *vec = &table->cols[col];
-    ri_types types = vec->type == RI_MIXED ? 0 : RI_TYPES_ONE(vec->type);
-    for (uint32_t row = 0; vec->type == RI_MIXED && row < table->count; row++) {
-        types |= RI_TYPES_ONE(vec->types[row]);
+    ri_types types = 0;
+    for (uint32_t row = 0; row < table->count;) {
+        ri_vec part;
+        uint32_t n = ri_column_part(&table->cols[col], row, table->count - row, &part);
+        types |= part.type == RI_MIXED ? 0 : RI_TYPES_ONE(part.type);
+        for (uint32_t i = 0; part.type == RI_MIXED && i < n; i++) {
+            types |= RI_TYPES_ONE(part.types[i]);
+        }
+        row += n;
     }
     return types;
 }

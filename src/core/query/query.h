@@ -7,7 +7,7 @@
 
 #include "../db/db.h"
 #include "ast.h"
-#include "batch.h"
+#include "table.h"
 
 typedef struct rille_op rille_op;
 

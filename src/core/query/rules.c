@@ -73,14 +73,14 @@ int ri_pred_demand(ri_pred *pred, const ri_vec *const *cols, uint32_t count, ril
 
 static bool row_holds(const ri_table_feed *self, uint32_t row)
 {
-    const ri_vec *cols = self->table->cols;
+    const ri_column *cols = self->table->cols;
     for (uint16_t i = 0; i < self->same_count; i++) {
-        if (!ri_vec_eq(&cols[self->same[i].col], row, &cols[self->same[i].var], row)) {
+        if (!ri_column_eq(&cols[self->same[i].col], row, &cols[self->same[i].var], row)) {
             return false;
         }
     }
     for (uint16_t i = 0; i < self->const_count; i++) {
-        ri_value v = ri_vec_get(&cols[self->consts[i].col], row);
+        ri_value v = ri_column_get(&cols[self->consts[i].col], row);
         if (!ri_same_value(&v, &self->consts[i].value)) {
             return false;
         }
@@ -89,74 +89,69 @@ static bool row_holds(const ri_table_feed *self, uint32_t row)
 }
 
 #define SORT_ROWS_MIN (RI_BATCH_ROWS + 1U) /* fewer are one batch, which the probe sorts */
+#define SORT_SLICE_ROWS 4096U
+#define SORT_ROW_UNITS 16U /* of work */
+#define CELL_UNITS 8U
 
-/* The rows to come, sorted by a column of numbers: then each batch falls into few leaves. */
-static int sort_feed(ri_table_feed *self, const ri_vec *col, rille_err *err)
+/* The column by which the rows to come are sorted, so that each batch falls into few leaves; NULL: they are not. */
+static const ri_column *sort_column(const ri_table_feed *self)
 {
-    ri_meter *meter = self->stage.op->meter;
-    uint32_t n = self->to - self->from;
-    size_t bytes = n * 2U * (sizeof(uint64_t) + sizeof(uint32_t));
-    if (!ri_meter_take(meter, bytes)) {
-        return ri_meter_error(meter, err);
-    }
-    uint64_t *keys[2] = { ri_alloc_array(n, sizeof *keys[0]), ri_alloc_array(n, sizeof *keys[0]) };
-    uint32_t *rows[2] = { ri_alloc_array(n, sizeof *rows[0]), ri_alloc_array(n, sizeof *rows[0]) };
-    int rc = 0;
-    if (keys[0] == NULL || keys[1] == NULL || rows[0] == NULL || rows[1] == NULL) {
-        rc = ri_fail_nomem(err);
-    } else {
-        memcpy(keys[0], col->words + self->from, n * sizeof *keys[0]);
-        for (uint32_t i = 0; i < n; i++) {
-            rows[0][i] = self->from + i;
+    for (uint16_t i = 0; i < self->col_count && self->to - self->from >= SORT_ROWS_MIN; i++) {
+        const ri_column *col = &self->table->cols[self->cols[i].col];
+        if (self->cols[i].var == self->sort_var && (col->type == RI_REF || col->type == RI_LONG)) {
+            return col;
         }
-        ri_sort_words(meter, &keys[0], &rows[0], &keys[1], &rows[1], n);
-        self->order = rows[0];
-        self->order_from = self->from;
-        rows[0] = NULL;
-        bytes -= n * sizeof *self->order; /* kept; given back by drop_order */
     }
-    ri_meter_give(meter, bytes);
-    ri_free(keys[0]);
-    ri_free(keys[1]);
-    ri_free(rows[0]);
-    ri_free(rows[1]);
-    return rc;
-}
-
-static void drop_order(ri_table_feed *self)
-{
-    if (self->order != NULL) {
-        ri_meter_give(self->stage.op->meter, (self->to - self->order_from) * sizeof *self->order);
-        ri_free(self->order);
-        self->order = NULL;
-    }
+    return NULL;
 }
 
 static int feed_start(ri_table_feed *self, uint32_t from, uint32_t to, rille_err *err)
 {
-    drop_order(self);
+    ri_sorter_deinit(&self->sorter);
     self->from = from;
     self->to = to;
-    for (uint16_t i = 0; i < self->col_count && to - from >= SORT_ROWS_MIN; i++) {
-        const ri_vec *col = &self->table->cols[self->cols[i].col];
-        if (self->cols[i].var == self->sort_var && (col->type == RI_REF || col->type == RI_LONG)) {
-            return sort_feed(self, col, err);
-        }
+    self->order = NULL;
+    self->order_from = from;
+    self->sorted_by = sort_column(self);
+    return self->sorted_by == NULL ? 0
+                                   : ri_sorter_init(&self->sorter, self->stage.op->meter, to - from, NULL, NULL, err);
+}
+
+/* A slice of sorting. */
+static int sort_some(ri_table_feed *self, rille_err *err)
+{
+    ri_sorter *sorter = &self->sorter;
+    uint32_t n = 0;
+    for (; sorter->count < sorter->cap && n < SORT_SLICE_ROWS; n++) {
+        ri_value v = ri_column_get(self->sorted_by, self->from + sorter->count);
+        ri_sorter_push(sorter, v.as.u, self->from + sorter->count);
     }
-    return 0;
+    if (n > 0) {
+        return ri_work(sorter->meter, (size_t)n * SORT_ROW_UNITS, err);
+    }
+    int rc = ri_sorter_work(sorter, err);
+    if (rc == RILLE_DONE) {
+        ri_sorter_trim(sorter);
+        self->order = ri_sorter_rows(sorter);
+        self->sorted_by = NULL;
+    }
+    return rc == RILLE_DONE ? 0 : rc;
 }
 
 static void table_feed_destroy(ri_stage *stage)
 {
-    drop_order((ri_table_feed *)stage);
+    ri_sorter_deinit(&((ri_table_feed *)stage)->sorter);
 }
 
-/* Unit: so many rows of the table that they may fill a batch. */
+/* Unit: a slice of sorting, or so many rows of the table that they may fill a batch. */
 static int table_feed_work(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     ri_table_feed *self = (ri_table_feed *)stage;
     uint32_t n = 0;
     bool checks = self->same_count > 0 || self->const_count > 0;
+    if (self->sorted_by != NULL) {
+        return sort_some(self, err);
+    }
     uint32_t end = self->to - self->from < RI_BATCH_ROWS ? self->to : self->from + RI_BATCH_ROWS;
     if (self->from == end) {
         return RILLE_DONE;
@@ -165,6 +160,7 @@ static int table_feed_work(ri_stage *stage, ri_batch **out, rille_err *err)
         self->rows[n] = self->order != NULL ? self->order[self->from - self->order_from] : self->from;
         n += !checks || row_holds(self, self->rows[n]);
     }
+    RI_TRY(ri_work(stage->op->meter, (size_t)(n + 1U) * (self->col_count + 1U) * CELL_UNITS, err));
     if (n == 0) {
         return 0;
     }
@@ -173,7 +169,7 @@ static int table_feed_work(ri_stage *stage, ri_batch **out, rille_err *err)
         if (buf == NULL) {
             return ri_fail_nomem(err);
         }
-        ri_vec_gather(&self->table->cols[self->cols[i].col], self->rows, n, buf);
+        ri_column_gather(&self->table->cols[self->cols[i].col], self->rows, n, buf);
         stage->out.cols[self->cols[i].var] = *buf;
     }
     if (self->origin) {
@@ -221,7 +217,7 @@ static int gather_seed(ri_task *task, const ri_batch *batch, uint16_t col, uint1
     for (uint32_t i = 0; i < batch->count; i++) {
         rows[i] = (uint32_t)origin[i];
     }
-    ri_vec_gather(&task->pred->demand->cols[col], rows, batch->count, buf);
+    ri_column_gather(&task->pred->demand->cols[col], rows, batch->count, buf);
     task->cols[at] = buf;
     return 0;
 }
@@ -251,30 +247,30 @@ static int sink_context(ri_task *task, const ri_batch *batch, rille_err *err)
     return ri_table_add(pred->demand, task->cols, batch->count, NULL, err);
 }
 
-/* Grows the bitmap so that it has a place for the entity. False: out of its range, or no memory (then it is left as it
- * is). */
-static bool has_bit(ri_pred *pred, ri_meter *meter, uint64_t e)
+/* The word of the bitmap that has the bit of an entity, made when there is none. NULL: out of its range, or no memory
+ * (then it is left as it is). */
+static uint64_t *visited_word(ri_pred *pred, ri_meter *meter, uint64_t e)
 {
-    uint64_t bit = e - RI_EID_USER;
-    if (e < RI_EID_USER || bit >= RI_RULE_VISITED_MAX) {
-        return false;
+    uint64_t word = (e - RI_EID_USER) / 64;
+    size_t page = (size_t)(word / RI_RULE_PAGE_WORDS);
+    size_t bytes = RI_RULE_PAGE_WORDS * sizeof(uint64_t);
+    if (e < RI_EID_USER || e - RI_EID_USER >= RI_RULE_VISITED_MAX) {
+        return NULL;
     }
-    size_t need = (size_t)(bit / 64 + 1);
-    if (need > pred->visited_words) {
-        size_t words = need > 2 * pred->visited_words ? need + 64 : 2 * pred->visited_words;
-        uint64_t *grown = NULL;
-        if (ri_meter_take(meter, words * sizeof *grown)) {
-            grown = ri_realloc(pred->visited, words * sizeof *grown);
-            ri_meter_give(meter, (grown != NULL ? pred->visited_words : words) * sizeof *grown);
+    if (page >= pred->page_cap) {
+        size_t old = pred->page_cap;
+        if (!RI_GROW_COUNTED(meter, &pred->pages, &pred->page_cap, page + 1)) {
+            return NULL;
         }
-        if (grown == NULL) {
-            return false;
-        }
-        memset(grown + pred->visited_words, 0, (words - pred->visited_words) * sizeof *grown);
-        pred->visited = grown;
-        pred->visited_words = words;
+        memset(pred->pages + old, 0, (pred->page_cap - old) * sizeof *pred->pages);
     }
-    return true;
+    if (pred->pages[page] == NULL && ri_meter_take(meter, bytes)) {
+        pred->pages[page] = ri_alloc_zero(bytes);
+        if (pred->pages[page] == NULL) {
+            ri_meter_give(meter, bytes);
+        }
+    }
+    return pred->pages[page] != NULL ? &pred->pages[page][word % RI_RULE_PAGE_WORDS] : NULL;
 }
 
 /* Rows that go to entities not reached yet. Most edges of a graph lead to where one has been: a bit is cheaper than a
@@ -292,11 +288,11 @@ static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch 
     for (uint32_t i = 0; i < batch->count; i++) {
         uint64_t e = vec->words[i];
         rows[n] = i;
-        if (!has_bit(pred, task->last->op->meter, e)) {
+        uint64_t *word = visited_word(pred, task->last->op->meter, e);
+        if (word == NULL) {
             n++;
             continue;
         }
-        uint64_t *word = &pred->visited[(e - RI_EID_USER) / 64];
         uint64_t bit = UINT64_C(1) << (e - RI_EID_USER) % 64;
         n += (*word & bit) == 0;
         *word |= bit;
@@ -328,14 +324,14 @@ static int sink_closure(ri_task *task, const ri_batch *batch, rille_err *err)
     RI_TRY(gather_seed(task, batch, 0, 0, err));
     task->cols[1] = &batch->cols[task->params[1 - asked]];
     RI_TRY(ri_table_add(pred->demand, task->cols, batch->count, NULL, err));
-    ri_vec slices[2];
     const ri_vec *answer[2];
     for (uint16_t i = 0; i < 2; i++) {
-        const ri_vec *col = &contexts->cols[i];
-        uint16_t to = i == 0 ? asked : (uint16_t)(1 - asked);
-        slices[i] = (ri_vec){ col->words + before, col->lens == NULL ? NULL : col->lens + before,
-                              col->types == NULL ? NULL : col->types + before, col->type };
-        answer[to] = &slices[i];
+        ri_vec *buf = &task->new_cols[i];
+        if (buf->words == NULL && !ri_vec_init(buf, &task->last->op->plan_arena, RI_BATCH_ROWS)) {
+            return ri_fail_nomem(err);
+        }
+        ri_column_copy(&contexts->cols[i], before, contexts->count - before, buf);
+        answer[i == 0 ? asked : 1 - asked] = buf;
     }
     RI_TRY(ri_table_add(pred->answers, answer, contexts->count - before, NULL, err));
     for (uint32_t row = 0; row < batch->count; row++) {
@@ -376,6 +372,46 @@ static int sink(ri_task *task, const ri_batch *batch, rille_err *err)
 
 /* ---- fixpoints ---- */
 
+#define SINK_ROWS 256U
+
+/* The rows of a batch that the sink takes at once. */
+static int part_of_batch(ri_task *task, ri_batch *part, rille_err *err)
+{
+    const ri_batch *batch = task->batch;
+    uint32_t cols = batch->var_count + 1U;
+    if (task->part_cols == NULL) {
+        task->part_cols = ri_arena_array(&task->last->op->plan_arena, cols, sizeof *task->part_cols);
+    }
+    if (task->part_cols == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < cols; i++) {
+        const ri_vec *col = &batch->cols[i];
+        task->part_cols[i] = col->words != NULL ? ri_vec_from(col, task->sunk) : *col;
+    }
+    uint32_t left = batch->count - task->sunk;
+    *part = (ri_batch){ task->part_cols, left < SINK_ROWS ? left : SINK_ROWS, batch->var_count };
+    return 0;
+}
+
+/* Unit: so many rows of the batch as take their time. */
+static int sink_batch(ri_task *task, rille_err *err)
+{
+    rille_op *op = task->last->op;
+    while (task->sunk < task->batch->count) {
+        ri_batch part;
+        if (task->begun || ri_unit_is_full(op)) {
+            RI_TRY(ri_begin_unit(op, &task->begun, err));
+            task->begun = false;
+        }
+        RI_TRY(part_of_batch(task, &part, err));
+        RI_TRY(sink(task, &part, err));
+        task->sunk += part.count;
+    }
+    task->batch = NULL;
+    return 0;
+}
+
 static int task_run(ri_task *task, rille_err *err)
 {
     if (!task->active) {
@@ -383,10 +419,13 @@ static int task_run(ri_task *task, rille_err *err)
         RI_TRY(feed_start(task->feed, task->done, task->table->count, err));
         task->active = true;
     }
-    ri_batch *batch = NULL;
-    int rc;
-    while ((rc = ri_stage_next(task->last, &batch, err)) == 0) {
-        RI_TRY(sink(task, batch, err));
+    int rc = 0;
+    while (rc == 0) {
+        if (task->batch != NULL) {
+            RI_TRY(sink_batch(task, err));
+        }
+        rc = ri_stage_next(task->last, &task->batch, err);
+        task->sunk = 0;
     }
     if (rc != RILLE_DONE) {
         return rc;
@@ -439,6 +478,9 @@ static int demand_work(ri_stage *stage, ri_batch **out, rille_err *err)
         RI_TRY(ri_call_args(stage->op, stage->scope, stage->clause, self->pred->mask, in, self->cols, self->bufs, err));
         RI_TRY(ri_pred_demand(self->pred, self->cols, in->count, err));
         self->in = in;
+        if (ri_unit_is_full(stage->op)) {
+            return 0;
+        }
     }
     RI_TRY(ri_group_run(stage->op, self->pred->group, err));
     *out = self->in;

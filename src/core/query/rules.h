@@ -26,9 +26,11 @@
 #define RI_RULES_H
 
 #include "exec.h"
+#include "sort.h"
 
 #define RI_RULE_ARITY_MAX 64U
 #define RI_RULE_VISITED_MAX (UINT64_C(1) << 28) /* entities that a bitmap may stand for */
+#define RI_RULE_PAGE_WORDS 512U                 /* of the bitmap */
 #define RI_RULE_EXPAND_MAX 256U                 /* branches that ors around recursive calls may give */
 
 typedef struct ri_pred ri_pred;
@@ -47,9 +49,11 @@ typedef struct ri_table_feed {
     uint32_t from;
     uint32_t to;
     uint32_t *rows;
-    ri_var sort_var;     /* many rows are given in the order of this column: the chain probes by it */
-    uint32_t *order;     /* sorted rows, or NULL */
-    uint32_t order_from; /* the row that order[0] stands for in the count of `from` */
+    ri_var sort_var;            /* many rows are given in the order of this column: the chain probes by it */
+    const ri_column *sorted_by; /* they are being sorted */
+    ri_sorter sorter;
+    const uint32_t *order; /* sorted rows, or NULL */
+    uint32_t order_from;   /* the row that order[0] stands for in the count of `from` */
     bool origin;
 } ri_table_feed;
 
@@ -72,7 +76,12 @@ struct ri_task {
     ri_pred *callee; /* PREFIX */
     const ri_vec **cols;
     ri_vec *bufs;
-    ri_vec *few_cols; /* CLOSURE: columns of the rows that go to new entities */
+    ri_vec *few_cols;   /* CLOSURE: columns of the rows that go to new entities */
+    ri_vec new_cols[2]; /* CLOSURE: contexts that are new */
+    ri_batch *batch;    /* of the chain, on its way into the sink */
+    ri_vec *part_cols;
+    uint32_t sunk; /* rows of it that are there */
+    bool begun;    /* a unit of sinking was begun and is not done */
     bool active;
 };
 
@@ -89,8 +98,8 @@ struct ri_pred {
     uint16_t group;
     uint64_t names;      /* bound arguments that may be names: see ri_call_names */
     uint32_t seed_count; /* with tail: how many rows were asked for */
-    uint64_t *visited;   /* CLOSURE from one entity: a bit for each that was reached, from RI_EID_USER on */
-    size_t visited_words;
+    uint64_t **pages;    /* CLOSURE from one entity: a bit for each that was reached, from RI_EID_USER on */
+    size_t page_cap;
     bool tail;
     bool planned;
 };

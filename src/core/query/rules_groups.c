@@ -230,7 +230,11 @@ int ri_pred_get(rille_op *op, const ri_scope *scope, const ri_clause *call, uint
 void ri_ruleset_release(ri_ruleset *ruleset, ri_meter *meter)
 {
     for (ri_pred *pred = ruleset != NULL ? ruleset->preds : NULL; pred != NULL; pred = pred->next) {
-        ri_meter_give(meter, pred->visited_words * sizeof *pred->visited);
-        ri_free(pred->visited); /* tables are the operation's, the rest is the arena's */
+        for (size_t i = 0; i < pred->page_cap; i++) {
+            ri_meter_give(meter, pred->pages[i] != NULL ? RI_RULE_PAGE_WORDS * sizeof(uint64_t) : 0);
+            ri_free(pred->pages[i]);
+        }
+        ri_meter_give(meter, pred->page_cap * sizeof *pred->pages);
+        ri_free(pred->pages); /* tables are the operation's, the rest is the arena's */
     }
 }

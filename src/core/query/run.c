@@ -153,7 +153,9 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
     }
     op->deadline_us = budget_us != 0 ? ri_clock_us() + budget_us : 0;
     op->units = 0;
+    op->stretch_start = op->meter->done; /* the host may have worked with it, too */
     int rc = step(op, &op->error);
+    ri_begin_stretch(op);
     int stopped = ri_meter_error(op->meter, &op->error); /* whatever was made of it */
     rc = stopped != 0 ? stopped : rc;
     if (rc < 0) {

@@ -106,6 +106,19 @@ int ri_check(rille_op *op, rille_err *err)
 
 /* ---- units of work ---- */
 
+bool ri_unit_is_full(const rille_op *op)
+{
+    return op->meter->done - op->stretch_start >= RI_UNIT_WORK;
+}
+
+/* The budget is looked at, or its user has returned. */
+void ri_begin_stretch(rille_op *op)
+{
+    uint64_t work = op->meter->done - op->stretch_start;
+    op->stretch_max = work > op->stretch_max ? work : op->stretch_max;
+    op->stretch_start = op->meter->done;
+}
+
 int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
 {
     if (*begun) {
@@ -117,6 +130,7 @@ int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
     }
     *begun = true;
     op->units++;
+    ri_begin_stretch(op);
     if (op->options.interrupt != NULL && op->options.interrupt(op->options.context)) {
         return RILLE_AGAIN;
     }

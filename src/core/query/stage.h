@@ -66,6 +66,10 @@ void ri_stage_reset_chain(ri_stage *last);
  * budget is used up (never for the first unit of a step): the unit counts as begun, so that the next step does it.
  * RILLE_TIMEOUT, RILLE_CANCELLED, RILLE_LIMIT. */
 int ri_begin_unit(rille_op *op, bool *begun, rille_err *err);
+#define RI_UNIT_WORK (96U * 1024U) /* as the meter counts it: a tenth of a millisecond, where the memory is fast */
+/* Was as much work done since the budget was looked at last as is good for one unit? Then whoever can leave the rest to
+ * another unit does. */
+bool ri_unit_is_full(const rille_op *op);
 /* The limits alone, inside of units that may take long. */
 int ri_check(rille_op *op, rille_err *err);
 /* Is this the outcome of a unit of work that is not done? */

@@ -82,7 +82,7 @@ static bool has_stubs_inside(rille_op *op, const ri_value *v)
 
 uint64_t ri_whole_len(rille_op *op, const ri_value *v)
 {
-    if (v->type != RI_TUPLE) {
+    if (v->type != RI_TUPLE || !op->stubs_inside) {
         return ri_type_is_stub(v->type) ? ri_stub_len(v) : v->len;
     }
     uint64_t sum = v->len;
@@ -123,7 +123,7 @@ static int make_tuple_whole(rille_op *op, ri_value *v, ri_arena *arena, rille_er
 
 static bool lacks(rille_op *op, const ri_vec *vec, uint32_t rows)
 {
-    bool tuples = vec->type == RI_TUPLE || vec->type == RI_MIXED;
+    bool tuples = op->stubs_inside && (vec->type == RI_TUPLE || vec->type == RI_MIXED);
     for (uint32_t i = 0; tuples && i < rows; i++) {
         ri_value v = ri_vec_get(vec, i);
         if (has_stubs_inside(op, &v)) {
