@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define CHUNK_BYTES_MIN 4096U
+#define CHUNK_BYTES_MIN 512U /* what most small transactions need; each further chunk doubles the whole */
 #define CHUNK_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 struct ri_arena_chunk {
