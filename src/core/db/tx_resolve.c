@@ -168,8 +168,8 @@ static int make_datoms(tx_resolver *r)
 {
     survey all;
     RI_TRY(survey_items(r, &all));
-    r->blobs = ri_arena_array(&r->tx->scratch, all.blob_count, sizeof *r->blobs);
-    if (r->blobs == NULL) {
+    r->blobs = all.blob_count == 0 ? NULL : ri_arena_array(&r->tx->scratch, all.blob_count, sizeof *r->blobs);
+    if (r->blobs == NULL && all.blob_count > 0) {
         return ri_fail_nomem(r->err);
     }
     if (all.sorted && all.expand_count == 0) {
@@ -310,6 +310,9 @@ static void finish_block(tx_resolver *r)
 static int fill_tempids(tx_resolver *r, ri_tx_result *out)
 {
     ri_tx *tx = r->tx;
+    if (tx->name_count == 0 && tx->self_names == 0) {
+        return RILLE_OK;
+    }
     out->tempids = ri_arena_array(&tx->scratch, tx->name_count + RI_TX_SELF_NAME_COUNT, sizeof *out->tempids);
     if (out->tempids == NULL) {
         return ri_fail_nomem(r->err);
