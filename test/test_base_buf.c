@@ -99,5 +99,23 @@ TEST(buf__failure_is_sticky_and_leaks_nothing)
     TEST_FAULT_SWEEP(encode(300));
 }
 
+TEST(buf__makes_a_block_of_what_was_put)
+{
+    static const uint8_t bytes[20000] = { 7 };
+    for (size_t len = 0; len <= sizeof bytes; len = len * 3 + 1) {
+        ri_buf put = { 0 };
+        ri_buf made = { 0 };
+        ri_buf_put_text(&put, "before");
+        ri_buf_put_block(&put, bytes, len);
+        ri_buf_put_text(&made, "before");
+        ri_buf_put(&made, bytes, len);
+        ri_buf_make_block(&made, 6);
+        CHECK_EQ_MEM(made.p, made.len, put.p, put.len);
+        ri_buf_deinit(&put);
+        ri_buf_deinit(&made);
+    }
+}
+
 TEST_MAIN(buf__gives_back_what_was_put, buf__take_hands_over_and_empties, buf__clear_keeps_the_room,
-          buf__refuses_a_length_that_overflows, buf__failure_is_sticky_and_leaks_nothing)
+          buf__makes_a_block_of_what_was_put, buf__refuses_a_length_that_overflows,
+          buf__failure_is_sticky_and_leaks_nothing)

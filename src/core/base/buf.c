@@ -70,6 +70,17 @@ void ri_buf_put_block(ri_buf *buf, const void *bytes, size_t len)
     ri_buf_put(buf, bytes, len);
 }
 
+void ri_buf_make_block(ri_buf *buf, size_t start)
+{
+    size_t len = buf->len - start;
+    size_t more = ri_varint_size(len);
+    if (ri_buf_reserve(buf, RI_VARINT_SIZE_MAX) != NULL) {
+        memmove(buf->p + start + more, buf->p + start, len);
+        (void)ri_put_varint(buf->p + start, len);
+        buf->len += more;
+    }
+}
+
 void ri_buf_put_text(ri_buf *buf, const char *text)
 {
     ri_buf_put(buf, text, strlen(text));

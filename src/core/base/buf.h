@@ -27,6 +27,8 @@ void ri_buf_put_u64(ri_buf *buf, uint64_t x);
 void ri_buf_put_varint(ri_buf *buf, uint64_t x);
 /* varint length, then the bytes */
 void ri_buf_put_block(ri_buf *buf, const void *bytes, size_t len);
+/* Makes a block of all that lies from `start` on. */
+void ri_buf_make_block(ri_buf *buf, size_t start);
 void ri_buf_put_text(ri_buf *buf, const char *text);
 /* Hands the bytes to the caller (free with ri_free) and empties the buffer. NULL when failed. */
 uint8_t *ri_buf_take(ri_buf *buf, size_t *len);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define SMALL_FRAME 512U
 #define SECTOR 512U /* the least that any storage writes at once */
 #define FRAMES_TRIED_MAX 16U
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
@@ -167,15 +168,33 @@ static uint32_t header_check(const uint8_t header[5])
     return (uint32_t)ri_hash64(header, 5, 0);
 }
 
+/* The place of a header; the body follows. */
+static size_t begin_frame(ri_buf *out)
+{
+    static const uint8_t header[RI_FRAME_HEADER] = { 0 };
+    ri_buf_put(out, header, sizeof header);
+    return out->len;
+}
+
+/* Writes the header: the body is all that lies behind it. */
+static void end_frame(ri_buf *out, ri_frame_kind kind, size_t start)
+{
+    if (out->failed) {
+        return;
+    }
+    const uint8_t *body = out->p + start;
+    uint8_t *header = out->p + start - RI_FRAME_HEADER;
+    ri_store_u32(header, (uint32_t)(out->len - start));
+    header[4] = (uint8_t)kind;
+    ri_store_u32(header + 5, header_check(header));
+    ri_store_u64(header + 9, ri_hash64(body, out->len - start, (uint64_t)kind));
+}
+
 void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t len)
 {
-    uint8_t header[5];
-    ri_store_u32(header, (uint32_t)len);
-    header[4] = (uint8_t)kind;
-    ri_buf_put(out, header, sizeof header);
-    ri_buf_put_u32(out, header_check(header));
-    ri_buf_put_u64(out, ri_hash64(body, len, (uint64_t)kind));
+    size_t start = begin_frame(out);
     ri_buf_put(out, body, len);
+    end_frame(out, kind, start);
 }
 
 /* What a power failure left unwritten reads as zero: from a sector, or from pos if all that was appended there is
@@ -284,15 +303,13 @@ int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **kep
     if (encoder == NULL) {
         return ri_fail_nomem(err);
     }
-    ri_buf leaf = { 0 };
     int rc = 0;
     for (size_t from = 0; from < count && rc == 0; from += RI_BLOCK_ROWS) {
         size_t rows = count - from < RI_BLOCK_ROWS ? count - from : RI_BLOCK_ROWS;
-        ri_buf_clear(&leaf);
-        rc = ri_node_encode(encoder, RI_LOG, 0, datoms + from, (uint32_t)rows, NULL, NULL, &leaf, err);
-        ri_buf_put_block(out, leaf.p, leaf.len);
+        size_t start = out->len;
+        rc = ri_node_encode(encoder, RI_LOG, 0, datoms + from, (uint32_t)rows, NULL, NULL, out, err);
+        ri_buf_make_block(out, start);
     }
-    ri_buf_deinit(&leaf);
     if (kept != NULL) {
         *kept = encoder;
     } else {
@@ -384,26 +401,22 @@ enum { FLAG_CLAIM = 1 };
 
 int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err)
 {
-    ri_buf body = { 0 };
-    ri_buf_put_u64(&body, block->t);
-    ri_buf_put_u8(&body, block->claims_flush ? FLAG_CLAIM : 0);
-    ri_buf_put_u64(&body, block->attempt);
-    ri_buf_put_u8(&body, block->merged_count);
-    ri_buf_put(&body, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
-    ri_buf_put(&body, block->commit, RI_HASH_SIZE);
-    ri_buf_put_varint(&body, block->count);
-    int rc = ri_block_write_leaves(block->datoms, block->count, encoder, &body, err);
-    if (rc == 0 && body.len > UINT32_MAX) {
-        rc = ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", body.len);
+    (void)ri_buf_reserve(out, SMALL_FRAME);
+    size_t start = begin_frame(out);
+    ri_buf_put_u64(out, block->t);
+    ri_buf_put_u8(out, block->claims_flush ? FLAG_CLAIM : 0);
+    ri_buf_put_u64(out, block->attempt);
+    ri_buf_put_u8(out, block->merged_count);
+    ri_buf_put(out, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+    ri_buf_put(out, block->commit, RI_HASH_SIZE);
+    ri_buf_put_varint(out, block->count);
+    RI_TRY(ri_block_write_leaves(block->datoms, block->count, encoder, out, err));
+    size_t len = out->len - start;
+    if (len > UINT32_MAX) {
+        return ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", len);
     }
-    if (rc == 0) {
-        ri_frame_write(out, RI_FRAME_TX, body.p, body.len);
-        if (body.failed || out->failed) {
-            rc = ri_fail_nomem(err);
-        }
-    }
-    ri_buf_deinit(&body);
-    return rc;
+    end_frame(out, RI_FRAME_TX, start);
+    return out->failed ? ri_fail_nomem(err) : 0;
 }
 
 int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err)
