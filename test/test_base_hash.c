@@ -4,6 +4,9 @@
 #include "../src/core/base/bytes.h"
 #include "harness.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* The definition in docs/format.md, written a second time: byte by byte. */
 static uint64_t model_hash64(const uint8_t *p, size_t len, uint64_t seed)
 {
@@ -108,6 +111,59 @@ TEST(hash__random_bytes_differ)
     CHECK(memcmp(a, b, sizeof a) != 0);
 }
 
+TEST(hash__random_words_never_repeat)
+{
+    enum { COUNT = 100 };
+    uint64_t all[COUNT];
+    ri_random_words words = { .left = 0 };
+    for (size_t i = 0; i < COUNT; i++) {
+        all[i] = ri_random_word(&words);
+        for (size_t k = 0; k < i; k++) {
+            CHECK(all[k] != all[i]);
+        }
+    }
+}
+
+/* What was made in advance is the parent's alone. */
+TEST(hash__random_words_of_a_forked_child_are_its_own)
+{
+    enum { COUNT = 20 };
+    uint64_t own[COUNT];
+    uint64_t other[COUNT];
+    ri_random_words words = { .left = 0 };
+    int ends[2];
+    (void)ri_random_word(&words);
+    REQUIRE(pipe(ends) == 0);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        own[i] = ri_random_word(&words);
+    }
+    if (child == 0) {
+        _exit(write(ends[1], own, sizeof own) == (ssize_t)sizeof own ? 0 : 1);
+    }
+    CHECK_EQ_INT(read(ends[0], other, sizeof other), (ssize_t)sizeof other);
+    CHECK(waitpid(child, NULL, 0) == child);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < COUNT; k++) {
+            CHECK(own[i] != other[k]);
+        }
+    }
+}
+
+TEST(hash__hex_is_of_lower_case_digits)
+{
+    static const uint8_t bytes[] = { 0x00, 0x09, 0x0a, 0x9f, 0xf0, 0xff };
+    char hex[2 * sizeof bytes + 1];
+    ri_hex(hex, bytes, sizeof bytes);
+    CHECK_EQ_STR(hex, "00090a9ff0ff");
+    ri_hex(hex, bytes, 0);
+    CHECK_EQ_STR(hex, "");
+}
+
 TEST_MAIN(hash64__is_the_documented_function, hash64__never_changes, hash64__tells_length_and_seed_apart,
           hash64__low_bits_of_neighbours_spread, blake2b__is_blake2b_256, blake2b__in_pieces_is_the_same,
-          hash__random_bytes_differ)
+          hash__random_bytes_differ, hash__random_words_never_repeat, hash__random_words_of_a_forked_child_are_its_own,
+          hash__hex_is_of_lower_case_digits)

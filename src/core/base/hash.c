@@ -5,6 +5,7 @@
 #include "sync.h"
 
 #include <sodium.h>
+#include <unistd.h>
 
 #define WORD_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
@@ -97,6 +98,17 @@ void ri_blake2b_final(ri_blake2b_state *state, uint8_t out[RI_HASH_SIZE])
 void ri_random_bytes(void *out, size_t len)
 {
     randombytes_buf(out, len);
+}
+
+uint64_t ri_random_word(ri_random_words *words)
+{
+    int64_t process = (int64_t)getpid();
+    if (words->left == 0 || words->process != process) {
+        ri_random_bytes(words->words, sizeof words->words);
+        words->left = sizeof words->words / sizeof *words->words;
+        words->process = process;
+    }
+    return words->words[--words->left];
 }
 
 void ri_hex(char *out, const uint8_t *bytes, size_t len)

@@ -265,10 +265,9 @@ static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
     return rc;
 }
 
-static uint64_t new_attempt(void)
+static uint64_t new_attempt(rille_conn *conn)
 {
-    uint64_t id;
-    ri_random_bytes(&id, sizeof id);
+    uint64_t id = ri_random_word(&conn->random);
     return id != 0 ? id : 1;
 }
 
@@ -280,7 +279,7 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     RI_TRY(resolve(tx, &out->tx, err));
     ri_mutex_lock(&conn->writer);
     take_snapshot(conn, &from);
-    out->tx.block->attempt = new_attempt();
+    out->tx.block->attempt = new_attempt(conn);
     int rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, &conn->encoder, err) : RILLE_CONFLICT;
     if (rc == 0) {
         rc = swap_head(conn, &from, &p, err);

@@ -41,7 +41,8 @@ struct rille_conn {
     ri_mutex writer;
     ri_mutex state;
     ri_seen seen;
-    ri_encoder *encoder; /* of the writer */
+    ri_encoder *encoder; /* of the writer, as is the next */
+    ri_random_words random;
 };
 
 void ri_seen_deinit(ri_seen *seen);
