@@ -26,8 +26,6 @@ typedef struct fill {
     const rl_state *state;
     rille_err *err;
     ri_arena *arena; /* forms of one item */
-    ri_form *spare;  /* a chunk of the arena that is not used up */
-    size_t spare_count;
 } fill;
 
 static int read_node(fill *f, int index, unsigned depth, ri_form *out);
@@ -39,25 +37,9 @@ static int too_deep(fill *f)
                    FILL_DEPTH_MAX);
 }
 
-/* ---- memory ---- */
-
-#define SPARE_COUNT 256U
-
-/* Room for `count` forms. */
 static ri_form *take_forms(fill *f, size_t count)
 {
-    if (count > f->spare_count) {
-        size_t chunk = count > SPARE_COUNT ? count : SPARE_COUNT;
-        f->spare = ri_arena_array(f->arena, chunk, sizeof *f->spare);
-        f->spare_count = f->spare == NULL ? 0 : chunk;
-        if (f->spare == NULL) {
-            return NULL;
-        }
-    }
-    ri_form *taken = f->spare;
-    f->spare += count;
-    f->spare_count -= count;
-    return taken;
+    return ri_arena_array(f->arena, count, sizeof(ri_form));
 }
 
 /* ---- scalars ---- */
@@ -390,7 +372,6 @@ static int fill_list(fill *f, ri_tx_filler *to, int index)
         ri_form form;
         lua_rawgeti(L, index, (int)i);
         ri_arena_reset(f->arena);
-        f->spare_count = 0;
         int rc = lua_isnil(L, item) ? ri_fail(f->err, RILLE_TX_SYNTAX, "it is nil") : read_item(f, item, &form);
         rc = rc == 0 ? ri_tx_fill_item(to, &form) : rc;
         lua_pop(L, 1);
@@ -405,7 +386,6 @@ static int fill_list(fill *f, ri_tx_filler *to, int index)
 static int fill_meta(fill *f, ri_tx_filler *to, int index)
 {
     ri_form form;
-    f->spare_count = 0;
     ri_arena_reset(f->arena);
     int rc = read_map(f, index, 1, mark_of(f, index) != NULL, &form);
     rc = rc == 0 ? ri_tx_fill_meta(to, &form) : rc;
