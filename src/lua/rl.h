@@ -72,7 +72,8 @@ typedef struct rl_class {
 typedef struct rl_box {
     void *guard;
     void *handle;
-    void *retired; /* was closed while it was held */
+    void *retired;   /* was closed while it was held */
+    ri_block *block; /* of a report's db_after: its transaction, until tx_data is made */
     size_t noted_bytes;
     unsigned holds;
 } rl_box;
@@ -220,7 +221,6 @@ int rl_db_count(lua_State *L);
 /* ---- transactions (rl_tx.c, rl_fill.c) ---- */
 
 extern const rl_class rl_class_commit;
-extern const rl_class rl_class_block;
 void rl_tx_register(lua_State *L);
 
 /* Fills a transaction from the list at `index`, and from the map at `meta_index` (0: none) for the transaction itself.

@@ -116,6 +116,8 @@ static int box_gc(lua_State *L)
     rl_box *box = rl_box_check(L, 1, class);
     release(&box->handle, class);
     release(&box->retired, class);
+    ri_block_release(box->block);
+    box->block = NULL;
     return 0;
 }
 

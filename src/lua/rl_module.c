@@ -62,10 +62,9 @@ static void register_classes(lua_State *L)
         const char *name;
         const rl_class *class;
     } classes[] = {
-        { "conn", &rl_class_conn },           { "db", &rl_class_db },         { "scan", &rl_class_scan },
-        { "query", &rl_class_query },         { "op", &rl_class_op },         { "result", &rl_class_result },
-        { "names", &rl_class_names },         { "commit", &rl_class_commit }, { "block", &rl_class_block },
-        { "functions", &rl_class_functions },
+        { "conn", &rl_class_conn },   { "db", &rl_class_db },         { "scan", &rl_class_scan },
+        { "query", &rl_class_query }, { "op", &rl_class_op },         { "result", &rl_class_result },
+        { "names", &rl_class_names }, { "commit", &rl_class_commit }, { "functions", &rl_class_functions },
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {

@@ -4,7 +4,8 @@
  *
  * A transaction is filled against one value of the database; when another writer was first it is filled again against
  * the next one, from the same Lua tables, which stay on the stack meanwhile. Everything owned sits in a box (`commit`),
- * so that any error of Lua frees it.
+ * so that any error of Lua frees it. The box is used again for the next transaction: a userdata with a finalizer costs
+ * about as much as a small transaction.
  */
 #include "rl.h"
 
@@ -12,35 +13,35 @@
 
 typedef struct commit {
     ri_tx *tx;
+    ri_arena edn;     /* of EDN text */
     ri_arena scratch; /* while it is filled */
     ri_report report;
     bool has_report;
 } commit;
 
-static void release_commit(void *handle)
+static void clear_commit(commit *c)
 {
-    commit *c = handle;
     if (c->has_report) {
         ri_report_deinit(&c->report);
     }
     ri_tx_release(c->tx);
+    ri_arena_deinit(&c->edn);
     ri_arena_deinit(&c->scratch);
-    ri_free(c);
+    *c = (commit){ 0 };
 }
 
-/* A block of datoms, for a report's tx_data. */
-static void release_block(void *handle)
+static void release_commit(void *handle)
 {
-    ri_block_release(handle);
+    clear_commit(handle);
+    ri_free(handle);
 }
 
 static const luaL_Reg no_methods[] = { { NULL, NULL } };
 const rl_class rl_class_commit = { "transaction", release_commit, no_methods, NULL };
-const rl_class rl_class_block = { "block of datoms", release_block, no_methods, NULL };
 
 static const char report_key = 0; /* metatable of reports */
 static const char datom_key = 0;  /* metatable of datoms */
-static const char blocks_key = 0; /* report -> box of its block, with weak keys; until tx_data is made of it */
+static const char idle_key = 0;   /* box of a commit that no transaction uses */
 
 /* ---- filling ---- */
 
@@ -60,15 +61,15 @@ static int fill_from(lua_State *L, const source *from, commit *c, rille_err *err
     return rc;
 }
 
-/* Data at 2 (text or table), meta at 3. The EDN form goes to temp. */
-static int read_source(lua_State *L, rl_temp *temp, ri_form *form, source *out, rille_err *err)
+/* Data at 2 (text or table), meta at 3. */
+static int read_source(lua_State *L, commit *c, ri_form *form, source *out, rille_err *err)
 {
     memset(out, 0, sizeof *out);
     out->meta_index = lua_istable(L, 3) ? 3 : 0;
     if (lua_type(L, 2) == LUA_TSTRING) {
         size_t len;
         const char *text = lua_tolstring(L, 2, &len);
-        RI_TRY(ri_edn_read(&temp->arena, text, len, form, err));
+        RI_TRY(ri_edn_read(&c->edn, text, len, form, err));
         out->form = form;
         return 0;
     }
@@ -82,6 +83,14 @@ static int read_source(lua_State *L, rl_temp *temp, ri_form *form, source *out, 
 
 static commit *push_commit(lua_State *L)
 {
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &idle_key);
+    rl_box *idle = lua_touserdata(L, -1);
+    if (idle != NULL && idle->handle != NULL) { /* while a state is closed, it may have been collected */
+        lua_pushnil(L);
+        rl_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
+        return idle->handle;
+    }
+    lua_pop(L, 1);
     rl_box *box = rl_box_push(L, &rl_class_commit);
     commit *c = ri_alloc_zero(sizeof *c);
     if (c == NULL) {
@@ -117,6 +126,7 @@ static void push_report(lua_State *L, commit *c)
     rl_db_push(L, &report->before);
     lua_setfield(L, -2, "db_before");
     rl_db_push(L, &report->after);
+    ((rl_box *)lua_touserdata(L, -1))->block = ri_block_retain(report->tx.block);
     lua_setfield(L, -2, "db_after");
     rl_push_id(L, report->tx.block->t);
     lua_setfield(L, -2, "tx");
@@ -127,12 +137,6 @@ static void push_report(lua_State *L, commit *c)
     lua_setfield(L, -2, "commit");
     push_tempids(L, &report->tx);
     lua_setfield(L, -2, "tempids");
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
-    lua_pushvalue(L, -2);
-    rl_box *box = rl_box_push(L, &rl_class_block);
-    box->handle = ri_block_retain(report->tx.block);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
     rl_rawgetp(L, LUA_REGISTRYINDEX, &report_key);
     (void)lua_setmetatable(L, -2);
 }
@@ -159,23 +163,21 @@ static void push_datom(lua_State *L, rl_box *held, const rille_db *db, const ri_
     (void)lua_setmetatable(L, -2);
 }
 
-/* Pushes the box of a report's block, or nil; NULL when there is none. */
-static rl_box *push_block(lua_State *L, int report)
+/* Pushes a report's db_after, whose box has the transaction; NULL: it is none. */
+static rl_box *push_after(lua_State *L, int report)
 {
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
-    lua_pushvalue(L, report);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    return rl_box_test(L, -1, &rl_class_block);
+    lua_pushliteral(L, "db_after");
+    lua_rawget(L, report);
+    return rl_box_test(L, -1, &rl_class_db);
 }
 
 /* report_size(report) --> how many datoms it has, without making its tx_data */
 static int core_report_size(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    const rl_box *box = push_block(L, 1);
-    if (box != NULL && box->handle != NULL) {
-        rl_push_id(L, ((const ri_block *)box->handle)->count);
+    const rl_box *after = push_after(L, 1);
+    if (after != NULL && after->block != NULL) {
+        rl_push_id(L, after->block->count);
         return 1;
     }
     rl_raw_field(L, 1, "tx_data");
@@ -190,33 +192,29 @@ static int report_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "tx_data") != 0) {
         return 0;
     }
-    rl_box *box = push_block(L, 1);
-    lua_pushliteral(L, "db_after");
-    lua_rawget(L, 1);
-    rl_box *db = rl_box_test(L, 4, &rl_class_db);
-    if (box == NULL || box->handle == NULL || db == NULL) {
+    rl_box *db = push_after(L, 1);
+    if (db == NULL || db->block == NULL) {
         return 0;
     }
     if (db->handle == NULL) {
         return rl_error(L, "tx_data is not available: db_after was closed before the first use of tx_data");
     }
-    const ri_block *block = box->handle;
+    const ri_block *block = db->block;
     const rille_db *after = db->handle;
     db->holds++;
     lua_createtable(L, (int)block->count, 0);
     for (size_t i = 0; i < block->count; i++) {
         push_datom(L, db, after, &block->datoms[i]);
-        lua_rawseti(L, 5, (int)i + 1);
+        lua_rawseti(L, 4, (int)i + 1);
     }
     rl_let_go(db);
     lua_pushvalue(L, 2);
-    lua_pushvalue(L, 5);
+    lua_pushvalue(L, 4);
     lua_rawset(L, 1);
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key); /* it is not needed any more */
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_settop(L, 5);
+    if (db->holds == 0) { /* it is not needed any more, not even by a call that a finalizer interrupted */
+        ri_block_release(db->block);
+        db->block = NULL;
+    }
     return 1;
 }
 
@@ -239,12 +237,6 @@ void rl_tx_register(lua_State *L)
     lua_pushcfunction(L, core_report_size);
     lua_setfield(L, -2, "report_size");
     lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    (void)lua_setmetatable(L, -2);
-    rl_rawsetp(L, LUA_REGISTRYINDEX, &blocks_key);
-    lua_newtable(L);
     lua_pushcfunction(L, report_index);
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, "rille.report");
@@ -263,9 +255,11 @@ void rl_tx_register(lua_State *L)
 /* A datom and its items in the sets of the novelty, most of which are half full. */
 #define NOVELTY_DATOM_BYTES (sizeof(ri_datom) + 100U)
 
-/* is_alone: nothing but the report holds the new value. What a connection has seen is its own, whatever is collected. */
-static int finish(lua_State *L, rl_temp *temp, commit *c, bool is_alone, int rc, const rille_err *err)
+/* The commit's box is on top. is_alone: nothing but the report holds the new value. What a connection has seen is its
+ * own, whatever is collected. */
+static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_err *err)
 {
+    int box = lua_gettop(L);
     if (rc == 0) {
         const ri_block *block = c->report.tx.block;
         size_t bytes = block->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
@@ -273,7 +267,9 @@ static int finish(lua_State *L, rl_temp *temp, commit *c, bool is_alone, int rc,
         push_report(L, c);
         rl_note_bytes(L, bytes);
     }
-    rl_temp_clear(temp);
+    clear_commit(c);
+    lua_pushvalue(L, box);
+    rl_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
     return rc != 0 ? rl_fail(L, err) : 1;
 }
 
@@ -290,14 +286,13 @@ static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit
 int rl_conn_transact(lua_State *L)
 {
     lua_settop(L, 3);
-    rl_temp *temp = rl_temp_push(L);
     commit *c = push_commit(L);
     rl_box *box = rl_hold(L, 1, &rl_class_conn);
     rille_conn *conn = box->handle;
     rille_err err;
     source from;
     ri_form form;
-    int rc = read_source(L, temp, &form, &from, &err);
+    int rc = read_source(L, c, &form, &from, &err);
     if (rc == 0) {
         rc = RILLE_CONFLICT;
         for (int i = 0; rc == RILLE_CONFLICT && i < RI_COMMIT_TRIES_MAX; i++) {
@@ -308,20 +303,19 @@ int rl_conn_transact(lua_State *L)
         }
     }
     rl_let_go(box);
-    return finish(L, temp, c, false, rc, &err);
+    return finish(L, c, false, rc, &err);
 }
 
 /* _with(data) --> report; nothing is stored */
 int rl_db_with(lua_State *L)
 {
     lua_settop(L, 3);
-    rl_temp *temp = rl_temp_push(L);
     commit *c = push_commit(L);
     rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_err err;
     source from;
     ri_form form;
-    int rc = read_source(L, temp, &form, &from, &err);
+    int rc = read_source(L, c, &form, &from, &err);
     if (rc == 0) {
         rc = ri_tx_new(db, &c->tx, &err);
     }
@@ -331,5 +325,5 @@ int rl_db_with(lua_State *L)
     if (rc == 0) {
         rc = ri_db_with(c->tx, &c->report, &err);
     }
-    return finish(L, temp, c, true, rc, &err);
+    return finish(L, c, true, rc, &err);
 }
