@@ -44,7 +44,7 @@ static void open_cell(ri_store *store, const uint8_t *cell, size_t len)
     rille_db *db = NULL;
     size_t valid_len = 0;
     rille_err err;
-    int rc = ri_head_open(store, "main", NULL, cell, len, &db, &valid_len, &err);
+    int rc = ri_head_open(store, "main", cell, len, &db, &valid_len, &err);
     if (rc > 0 || (rc == 0) != (db != NULL) || valid_len > len) {
         abort();
     }

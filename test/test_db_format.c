@@ -309,7 +309,7 @@ static void check_bad_attempts(const uint8_t *bytes, size_t len, const char *par
     transact(conn, schema_text);
     CHECK_RC(ri_conn_flush(conn, &test_err), 0);
     rille_db *db = newest(conn);
-    REQUIRE_RC(ri_base_copy(db->base, &base, &test_err), 0);
+    REQUIRE_RC(ri_base_copy(db->base, NULL, 0, &base, &test_err), 0);
     REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
     REQUIRE_RC(ri_writer_put_blob(writer, bytes, len, base->attempts_addr, &test_err), 0);
     REQUIRE_RC(ri_writer_seal(writer, &test_err), 0);
@@ -540,10 +540,10 @@ TEST(head__passes_over_what_the_base_holds)
     ri_base *base;
     ri_writer *writer = NULL;
     REQUIRE_RC(ri_segment_write(blocks, 3, &bytes, &test_err), 0);
-    REQUIRE_RC(ri_base_copy(db->base, &base, &test_err), 0);
+    struct ri_segment segment = { .t_last = db->t, .packed = true };
     REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
-    base->segments[base->segment_count++] = (struct ri_segment){ .t_last = db->t, .packed = true };
-    REQUIRE_RC(ri_writer_put_blob(writer, bytes.p, bytes.len, base->segments[0].addr, &test_err), 0);
+    REQUIRE_RC(ri_writer_put_blob(writer, bytes.p, bytes.len, segment.addr, &test_err), 0);
+    REQUIRE_RC(ri_base_copy(db->base, &segment, 1, &base, &test_err), 0);
     REQUIRE_RC(ri_writer_seal(writer, &test_err), 0);
     swap_base(conn, base, NULL, writer);
     again = newest(conn);

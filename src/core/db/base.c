@@ -213,7 +213,7 @@ static int read_segments(ri_reader *in, ri_base *base, rille_err *err)
         in->bad = true;
         return 0;
     }
-    base->segments = ri_alloc_array((size_t)count + 1, sizeof *base->segments); /* a spill adds one */
+    base->segments = ri_alloc_array((size_t)count, sizeof *base->segments);
     if (base->segments == NULL) {
         return ri_fail_nomem(err);
     }
@@ -323,12 +323,27 @@ int ri_base_read(const uint8_t *body, size_t len, ri_base **out, rille_err *err)
     return 0;
 }
 
-int ri_base_copy(const ri_base *base, ri_base **out, rille_err *err)
+int ri_base_copy(const ri_base *base, const struct ri_segment *segments, uint32_t count, ri_base **out, rille_err *err)
 {
     ri_buf body = { 0 };
     *out = NULL;
     ri_base_write(base, false, &body);
     int rc = body.failed ? ri_fail_nomem(err) : ri_base_read(body.p, body.len, out, err);
     ri_buf_deinit(&body);
-    return rc;
+    if (rc != 0 || count == 0) {
+        return rc;
+    }
+    struct ri_segment *all = ri_alloc_array((size_t)base->segment_count + count, sizeof *all);
+    if (all == NULL) {
+        ri_base_release(*out);
+        *out = NULL;
+        return ri_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < base->segment_count + count; i++) {
+        all[i] = i < base->segment_count ? base->segments[i] : segments[i - base->segment_count];
+    }
+    ri_free((*out)->segments);
+    (*out)->segments = all;
+    (*out)->segment_count += count;
+    return 0;
 }

@@ -65,8 +65,8 @@ ri_base *ri_base_retain(ri_base *base);
 int ri_base_new_empty(const uint8_t db_id[16], bool keep_history, bool read_flexible, ri_base **out, rille_err *err);
 /* Appends the body of a head's base; or of a base that META retains: without segments and attempts. */
 void ri_base_write(const ri_base *base, bool retained, ri_buf *out);
-/* A copy with room for one more segment. */
-int ri_base_copy(const ri_base *base, ri_base **out, rille_err *err);
+/* A copy with `count` more segments, which follow it. */
+int ri_base_copy(const ri_base *base, const struct ri_segment *segments, uint32_t count, ri_base **out, rille_err *err);
 /* Hostile bytes. RILLE_FORMAT for a newer version. A schema that lies in a blob is not fetched: schema_bytes is NULL
  * then. */
 int ri_base_read(const uint8_t *body, size_t len, ri_base **out, rille_err *err);

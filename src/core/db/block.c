@@ -54,6 +54,26 @@ ri_block *ri_block_new(void)
     return block;
 }
 
+ri_block *ri_block_view(ri_block *block)
+{
+    ri_block *view = ri_block_new();
+    if (view != NULL) {
+        view->owner = ri_block_retain(block);
+        view->datoms = block->datoms;
+        view->count = block->count;
+        view->t = block->t;
+        view->instant = block->instant;
+        view->attempt = block->attempt;
+        memcpy(view->commit, block->commit, RI_HASH_SIZE);
+        memcpy(view->parent, block->parent, RI_HASH_SIZE);
+        view->has_parent = block->has_parent;
+        view->claims_flush = block->claims_flush;
+        view->merged = block->merged;
+        view->merged_count = block->merged_count;
+    }
+    return view;
+}
+
 /* ---- commit id ---- */
 
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
@@ -497,9 +517,14 @@ int64_t ri_block_find_instant(const ri_block *block, int64_t fallback)
     return fallback;
 }
 
-uint64_t ri_block_peek_t(const uint8_t *body, size_t len)
+bool ri_block_peek(ri_frame_kind kind, const uint8_t *body, size_t len, uint64_t *t, const uint8_t **commit)
 {
-    return len < 8 ? 0 : ri_load_u64(body);
+    ri_reader in = ri_reader_of(body, len);
+    *t = ri_read_u64(&in);
+    (void)ri_read_bytes(&in, kind == RI_FRAME_TX1 ? 0 : 9);
+    (void)ri_read_bytes(&in, (size_t)ri_read_u8(&in) * RI_HASH_SIZE);
+    *commit = ri_read_bytes(&in, RI_HASH_SIZE);
+    return !in.bad;
 }
 
 int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,

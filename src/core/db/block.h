@@ -41,7 +41,7 @@ typedef struct ri_block {
     struct ri_schema *schema;                             /* after it; NULL: not in a chain yet */
     uint64_t chain_count;                                 /* datoms of the chain up to here */
     struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
-    struct ri_block *owner; /* of the datoms' memory: the first block of a segment; NULL: this one */
+    struct ri_block *owner; /* of the datoms' memory: a segment's first block, or a view's; NULL: this one */
     ri_arena arena;         /* owns the datoms' values */
     ri_datom *datoms;       /* sorted by (e a v added), t set; retractions have added == false */
     size_t count;
@@ -64,6 +64,8 @@ typedef struct ri_block {
 
 ri_block *ri_block_new(void); /* NULL: no memory */
 ri_block *ri_block_retain(ri_block *block);
+/* The same transaction without a block before it; borrows the memory of `block`, which it holds. NULL: no memory. */
+ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */
 /* The :db/txInstant among its datoms. */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
@@ -82,8 +84,8 @@ int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err
  * is NULL. */
 int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,
                   rille_err *err);
-/* The t of a frame's body; 0: it is too short. */
-uint64_t ri_block_peek_t(const uint8_t *body, size_t len);
+/* The t of a frame's body, and where its commit id begins. False: it is too short. */
+bool ri_block_peek(ri_frame_kind kind, const uint8_t *body, size_t len, uint64_t *t, const uint8_t **commit);
 /* Appends datoms as LOG leaves, each as a block; and reads `count` of them into a block, which may hold some already.
  * t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped. */
 int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);

@@ -115,18 +115,16 @@ static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, 
 {
     ri_buf bytes = { 0 };
     ri_base *base = NULL;
-    int rc = ri_base_copy(seen->db->base, &base, err);
-    if (rc == 0) {
-        rc = spill_blocks(seen, result->block, &bytes, err);
-    }
+    struct ri_segment segment = { .t_last = result->block->t, .packed = true };
+    int rc = spill_blocks(seen, result->block, &bytes, err);
     if (rc == 0) {
         rc = need_writer(p, seen->db->store, err);
     }
     if (rc == 0) {
-        struct ri_segment *segment = &base->segments[base->segment_count++]; /* a copy has room for it */
-        segment->t_last = result->block->t;
-        segment->packed = true;
-        rc = ri_writer_put_blob(p->writer, bytes.p, bytes.len, segment->addr, err);
+        rc = ri_writer_put_blob(p->writer, bytes.p, bytes.len, segment.addr, err);
+    }
+    if (rc == 0) {
+        rc = ri_base_copy(seen->db->base, &segment, 1, &base, err);
     }
     if (rc == 0) {
         rc = base_cell(p, base, err);
@@ -144,7 +142,7 @@ static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, 
 static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
 {
     ri_base *base;
-    RI_TRY(ri_base_copy(seen->db->base, &base, err));
+    RI_TRY(ri_base_copy(seen->db->base, NULL, 0, &base, err));
     int rc = base_cell(p, base, err);
     if (rc == 0) {
         bool good =
@@ -376,28 +374,120 @@ int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err)
     return 0;
 }
 
-int ri_conn_flush(rille_conn *conn, rille_err *err)
+/* ---- flushing beside commits ---- */
+
+/* The frames of transactions after t. */
+static size_t frames_after(const ri_seen *seen, uint64_t t)
+{
+    size_t pos = seen->tail_at;
+    size_t start = pos;
+    ri_frame_kind kind;
+    const uint8_t *body;
+    const uint8_t *commit;
+    size_t len;
+    uint64_t own;
+    while (ri_frame_next(seen->cell->bytes, seen->cell_len, &pos, &kind, &body, &len, NULL) == 0 &&
+           ri_block_peek(kind, body, len, &own, &commit) && own <= t) {
+        start = pos;
+    }
+    return start;
+}
+
+/* A head that begins with the flushed base, and goes on with what was committed meanwhile. */
+static int plan_rebase(plan *p, const ri_seen *seen, const ri_base *flushed, const ri_schema *schema, rille_err *err)
+{
+    const ri_base *now = seen->db->base;
+    uint32_t first = 0;
+    while (first < now->segment_count && now->segments[first].t_last <= flushed->t) {
+        first++;
+    }
+    ri_base *base;
+    RI_TRY(ri_base_copy(flushed, now->segments + first, now->segment_count - first, &base, err));
+    size_t tail = frames_after(seen, flushed->t);
+    int rc = base_cell(p, base, err);
+    if (rc == 0 && !ri_cell_append(&p->cell, &p->cell_len, seen->cell->bytes + tail, seen->cell_len - tail)) {
+        rc = ri_fail_nomem(err);
+    }
+    if (rc == 0) {
+        rc = ri_db_on_base(seen->db, base, schema, &p->after, err);
+    }
+    ri_base_release(base);
+    return rc;
+}
+
+/* Makes a flushed base that of the head. RILLE_DONE: another flush was first, and came as far. RILLE_CONFLICT: others
+ * committed; see what, and try again. */
+static int install_base(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
+                        rille_err *err)
+{
+    plan p = { .kept_len = 0 };
+    ri_seen from = { 0 };
+    ri_mutex_lock(&conn->writer);
+    take_snapshot(conn, &from);
+    int rc = from.db->base->t >= flushed->t ? RILLE_DONE : from.db->t < flushed->t ? RILLE_CONFLICT : 0;
+    if (rc == 0 && !ri_db_has_commit(from.db, flushed->t, flushed->commit)) {
+        rc = ri_fail(err, RILLE_IO, "the branch has another history than when the flush began: reconnect");
+    }
+    if (rc == 0) {
+        rc = plan_rebase(&p, &from, flushed, schema, err);
+    }
+    if (rc == 0) {
+        p.writer = writer;
+        rc = swap_head(conn, &from, &p, err);
+        p.writer = NULL;
+    }
+    ri_mutex_unlock(&conn->writer);
+    plan_deinit(&p);
+    ri_seen_deinit(&from);
+    return rc;
+}
+
+int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
+                    rille_err *err)
 {
     for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
-        plan p = { .kept_len = 0 };
-        RI_TRY(ri_conn_refresh(conn, err));
-        ri_mutex_lock(&conn->writer);
-        ri_seen from = { 0 };
-        take_snapshot(conn, &from);
-        int rc = refuse_tag(from.db, err);
-        bool clean = rc == 0 && from.db->novelty.last == NULL;
-        if (rc == 0 && !clean) {
-            rc = plan_flush(&p, from.db, NULL, err);
-        }
-        if (rc == 0 && !clean) {
-            rc = swap_head(conn, &from, &p, err);
-        }
-        ri_mutex_unlock(&conn->writer);
-        plan_deinit(&p);
-        ri_seen_deinit(&from);
+        int rc = install_base(conn, flushed, schema, writer, err);
         if (rc != RILLE_CONFLICT) {
-            return rc;
+            return rc == RILLE_DONE ? 0 : rc;
         }
+        RI_TRY(ri_conn_refresh(conn, err));
     }
     return ri_conn_busy(conn, err);
+}
+
+/* Commits go on meanwhile, here and elsewhere: only the swap at the end waits for them. */
+static int flush_value(rille_conn *conn, const rille_db *db, rille_err *err)
+{
+    ri_writer *writer = NULL;
+    ri_base *base = NULL;
+    int rc = ri_writer_new(db->store, &writer, err);
+    if (rc == 0) {
+        rc = ri_flush_build(db, NULL, writer, &base, err);
+    }
+    if (rc == 0) {
+        rc = ri_writer_store(writer, err);
+    }
+    if (rc == 0) {
+        rc = ri_conn_install(conn, base, db->schema, writer, err);
+    }
+    ri_base_release(base);
+    ri_writer_release(writer);
+    return rc;
+}
+
+int ri_conn_flush(rille_conn *conn, rille_err *err)
+{
+    ri_mutex_lock(&conn->flusher);
+    rille_db *db = NULL;
+    int rc = ri_conn_refresh(conn, err);
+    if (rc == 0) {
+        db = ri_conn_seen_db(conn);
+        rc = refuse_tag(db, err);
+    }
+    if (rc == 0 && db->novelty.last != NULL) {
+        rc = flush_value(conn, db, err);
+    }
+    ri_db_release(db);
+    ri_mutex_unlock(&conn->flusher);
+    return rc;
 }

@@ -103,14 +103,12 @@ static int keep_cell(ri_seen *out, const rille_head *head, size_t len, rille_err
     return out->cell == NULL ? ri_fail_nomem(err) : 0;
 }
 
-/* Opens a cell that did not only grow; known (may be NULL): what was seen before. */
-static int see_other(rille_conn *conn, const rille_db *known, const rille_head *head, ri_seen *out, rille_err *err)
+/* Opens a cell from nothing. */
+static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille_err *err)
 {
     size_t valid_len = 0;
-    RI_TRY(ri_head_open(conn->store, conn->branch, known, head->bytes, head->len, &out->db, &valid_len, err));
-    if (known == NULL || known->base->t != out->db->base->t) {
-        warm(out->db);
-    }
+    RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
+    warm(out->db);
     out->tail_at = tail_start(head->bytes, valid_len);
     return keep_cell(out, head, valid_len, err);
 }
@@ -130,7 +128,20 @@ static int see_more(const rille_db *known, size_t known_len, size_t tail_at, con
     return keep_cell(out, head, pos, err);
 }
 
-/* Opens what a head holds, on top of what is known where it only grew. */
+/* A spill or a flush put another base in the place of the one that is known: what is known stays where it is in both. */
+static int see_base(rille_conn *conn, const rille_db *known, const rille_head *head, ri_seen *out, rille_err *err)
+{
+    size_t valid_len;
+    int rc = known == NULL ? RILLE_CONFLICT : ri_head_advance(known, head->bytes, head->len, &out->db, &valid_len, err);
+    if (rc == RILLE_CONFLICT) {
+        return see_all(conn, head, out, err);
+    }
+    RI_TRY(rc);
+    out->tail_at = tail_start(head->bytes, valid_len);
+    return keep_cell(out, head, valid_len, err);
+}
+
+/* Opens what a head holds, on top of what is known. */
 static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_err *err)
 {
     ri_mutex_lock(&conn->state);
@@ -142,7 +153,7 @@ static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_e
     size_t tail_at = seen->tail_at;
     ri_mutex_unlock(&conn->state);
     *fresh = (ri_seen){ .raw_len = head->len, .revision = head->revision };
-    int rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_other(conn, known, head, fresh, err);
+    int rc = grew ? see_more(known, known_len, tail_at, head, fresh, err) : see_base(conn, known, head, fresh, err);
     ri_db_release(known);
     return rc;
 }
@@ -342,6 +353,7 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
     ri_refs_init(&conn->refs);
     ri_mutex_init(&conn->writer);
     ri_mutex_init(&conn->state);
+    ri_mutex_init(&conn->flusher);
     conn->durability = options->durability;
     if (strlen(branch) == 0 || strlen(branch) >= sizeof conn->branch) {
         return ri_fail(err, RILLE_MISUSE, "branch name is %zu bytes long; it must be 1 to %zu bytes", strlen(branch),
@@ -381,6 +393,7 @@ void ri_conn_release(rille_conn *conn)
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
         ri_mutex_deinit(&conn->state);
+        ri_mutex_deinit(&conn->flusher);
         ri_free(conn);
     }
 }

@@ -2,7 +2,7 @@
  *
  * Inside a connection; for conn.c and commit.c.
  *
- * TWO LOCKS. `writer` serialises the commits of this connection and is held over I/O. `state` guards the four fields of
+ * LOCKS. `writer` serialises the commits of this connection and is held over I/O. `state` guards the four fields of
  * what was last seen of the head, and is held for pointer work only: a reader never waits for a writer (DESIGN I1).
  */
 #ifndef RI_CONN_OWN_H
@@ -40,6 +40,7 @@ struct rille_conn {
     ri_durability durability;
     ri_mutex writer;
     ri_mutex state;
+    ri_mutex flusher; /* one flush at a time; held over I/O, taken before `writer` */
     ri_seen seen;
     ri_encoder *encoder; /* of the writer, as is the next */
     ri_random_words random;
@@ -48,6 +49,10 @@ struct rille_conn {
 void ri_seen_deinit(ri_seen *seen);
 /* Makes `fresh` (taken) what is known, unless something newer is known already. */
 void ri_conn_see(rille_conn *conn, ri_seen *fresh);
+/* Makes a base that ri_flush_build made of an earlier value of the branch that of the head, behind which what was
+ * committed since stays. Nothing happens when another flush came as far. */
+int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
+                    rille_err *err);
 /* Reads the head and brings `seen` up to date. */
 int ri_conn_refresh(rille_conn *conn, rille_err *err);
 

@@ -177,54 +177,109 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
     return 0;
 }
 
-/* A transaction before the base's, from before a flush that others committed beside. */
-static bool is_in_base(const rille_db *db, uint64_t t)
+/* ---- values of other bases ---- */
+
+/* The block of transaction t in the novelty, or NULL. */
+static ri_block *find_block(const rille_db *db, uint64_t t)
 {
-    return db->novelty.last == NULL && t <= db->base->t && db->base->t != 0;
+    ri_block *block = db->novelty.last;
+    while (block != NULL && block->t > t) {
+        block = block->prev;
+    }
+    return block != NULL && block->t == t ? block : NULL;
 }
 
-/* What is replayed on a value, and what that began as, if it holds transactions already: `known` is passed over up to
- * its last transaction, which must be the same. */
+/* Replays what follows `after` in db's novelty. */
+static int replay_blocks(rille_db *out, const rille_db *db, uint64_t after, rille_err *err)
+{
+    size_t count = 0;
+    for (const ri_block *b = db->novelty.last; b != NULL && b->t > after; b = b->prev) {
+        count++;
+    }
+    ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
+    if (blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
+    size_t at = count;
+    for (ri_block *b = db->novelty.last; at > 0; b = b->prev) {
+        blocks[--at] = b;
+    }
+    int rc = 0;
+    for (at = 0; at < count && rc == 0; at++) {
+        ri_block *view = ri_block_view(blocks[at]);
+        rc = view == NULL ? ri_fail_nomem(err) : ri_db_replay(out, view, err);
+        ri_block_release(view);
+    }
+    ri_free(blocks);
+    return rc;
+}
+
+int ri_db_on_base(const rille_db *db, ri_base *base, const ri_schema *schema, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    rille_db *next = NULL;
+    int rc;
+    if (base->t == db->base->t) {
+        RI_TRY(ri_db_fork(db, &next, err));
+        ri_base_release(next->base);
+        next->base = ri_base_retain(base);
+        *out = next;
+        return 0;
+    }
+    RI_TRY(ri_db_of_base(db->store, db->branch, base, schema, &next, err));
+    rc = replay_blocks(next, db, base->t, err);
+    if (rc != 0) {
+        ri_db_release(next);
+        return rc;
+    }
+    *out = next;
+    return 0;
+}
+
+bool ri_db_has_commit(const rille_db *db, uint64_t t, const uint8_t commit[RI_HASH_SIZE])
+{
+    const ri_block *block = find_block(db, t);
+    const uint8_t *own = block != NULL ? block->commit : t == db->base->t ? db->base->commit : NULL;
+    return own != NULL && memcmp(own, commit, RI_HASH_SIZE) == 0;
+}
+
+/* ---- replaying a head ---- */
+
+/* What comes first may be there already: from before a flush that others committed beside, or in a value that is brought
+ * up to date. */
 typedef struct replay {
     rille_db *db;
-    const rille_db *known; /* NULL: nothing */
-    bool met;              /* its last transaction was there */
+    bool begun; /* something was replayed: from here on every transaction must be new */
+    bool met;   /* the head is known to go on from the very transaction that db began with */
 } replay;
 
-static bool is_passed(const replay *r, uint64_t t)
+/* RILLE_CONFLICT: the head has another transaction of this t than the value. */
+static int passes_over(replay *r, uint64_t t, const uint8_t commit[RI_HASH_SIZE], bool *out)
 {
-    return is_in_base(r->db, t) || (r->known != NULL && t < r->known->t);
-}
-
-static bool is_last_known(const replay *r, uint64_t t)
-{
-    return r->known != NULL && t == r->known->t;
-}
-
-/* RILLE_CONFLICT: another transaction has its place. */
-static int meet(replay *r, const ri_block *block)
-{
-    r->met = memcmp(block->commit, r->known->commit, RI_HASH_SIZE) == 0;
-    return r->met ? 0 : RILLE_CONFLICT;
+    *out = !r->begun && r->db->t != 0 && t <= r->db->t;
+    if (*out && t == r->db->t) {
+        r->met = memcmp(commit, r->db->commit, RI_HASH_SIZE) == 0;
+        return r->met ? 0 : RILLE_CONFLICT;
+    }
+    return 0;
 }
 
 static int replay_frame(replay *r, ri_frame_kind kind, const uint8_t *body, size_t len, rille_err *err)
 {
-    const rille_db *db = r->db;
-    uint64_t t = ri_block_peek_t(body, len);
-    if (is_passed(r, t)) {
-        return 0;
-    }
-    bool last_known = is_last_known(r, t);
-    const ri_block *before = last_known ? db->novelty.last : NULL;
-    const uint8_t *parent = db->t == 0 ? NULL : db->commit;
-    if (before != NULL) {
-        parent = before->has_parent ? before->parent : NULL;
+    uint64_t t;
+    const uint8_t *commit;
+    bool over = false;
+    if (ri_block_peek(kind, body, len, &t, &commit)) {
+        int rc = passes_over(r, t, commit, &over);
+        if (rc != 0 || over) {
+            return rc;
+        }
     }
     ri_block *block;
-    RI_TRY(ri_block_read(kind, body, len, parent, &block, err));
-    int rc = last_known ? meet(r, block) : ri_db_replay(r->db, block, err);
+    RI_TRY(ri_block_read(kind, body, len, r->db->t == 0 ? NULL : r->db->commit, &block, err));
+    int rc = ri_db_replay(r->db, block, err);
     ri_block_release(block);
+    r->begun = r->met = true; /* the commit id covers the one before */
     return rc;
 }
 
@@ -241,35 +296,45 @@ static int replay_frames(replay *r, bool only_1, const uint8_t *bytes, size_t le
         if (only_1 && kind != RI_FRAME_TX1) {
             return ri_fail(err, RILLE_CORRUPT, "the branch head has a transaction of a newer format at byte %zu", *pos);
         }
-        RI_TRY(replay_frame(r, kind, body, body_len, err));
+        rc = replay_frame(r, kind, body, body_len, err);
+        if (rc != 0) {
+            return rc;
+        }
     }
     return rc == RILLE_DONE ? 0 : rc;
 }
 
 int ri_head_replay(rille_db *db, const uint8_t *bytes, size_t len, size_t *pos, rille_err *err)
 {
-    replay r = { db, NULL, false };
+    replay r = { db, true, true };
     return replay_frames(&r, db->base->format == 1, bytes, len, pos, err);
+}
+
+static int replay_packed_block(replay *r, ri_block *block, rille_err *err)
+{
+    bool over;
+    int rc = passes_over(r, block->t, block->commit, &over);
+    if (rc != 0 || over) {
+        return rc;
+    }
+    block->has_parent = r->db->t != 0;
+    memcpy(block->parent, r->db->commit, RI_HASH_SIZE);
+    if (!r->met && ri_block_commit_rule(block, NULL) == 0) {
+        return RILLE_CONFLICT;
+    }
+    r->begun = r->met = true;
+    return ri_db_replay(r->db, block, err);
 }
 
 static int replay_packed(replay *r, const ri_blob *blob, rille_err *err)
 {
     ri_block **blocks;
     size_t count;
-    RI_TRY(ri_segment_read(blob->bytes, blob->len, r->known == NULL ? 0 : r->known->t, &blocks, &count, err));
+    uint64_t known = r->begun ? 0 : r->db->t;
+    RI_TRY(ri_segment_read(blob->bytes, blob->len, known, &blocks, &count, err));
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
-        ri_block *block = blocks[i];
-        if (is_passed(r, block->t)) {
-            continue;
-        }
-        if (is_last_known(r, block->t)) {
-            rc = meet(r, block);
-            continue;
-        }
-        block->has_parent = r->db->t != 0;
-        memcpy(block->parent, r->db->commit, RI_HASH_SIZE);
-        rc = ri_db_replay(r->db, block, err);
+        rc = replay_packed_block(r, blocks[i], err);
     }
     ri_blocks_release(blocks, count);
     return rc;
@@ -277,55 +342,29 @@ static int replay_packed(replay *r, const ri_blob *blob, rille_err *err)
 
 static int replay_segment(replay *r, const struct ri_segment *segment, const ri_blob *blob, rille_err *err)
 {
-    size_t pos = blob->len;
-    if (segment->packed) {
-        RI_TRY(replay_packed(r, blob, err));
-    } else {
-        pos = 0;
-        RI_TRY(replay_frames(r, true, blob->bytes, blob->len, &pos, err));
-    }
-    if (pos != blob->len || r->db->t != segment->t_last) {
+    size_t pos = segment->packed ? blob->len : 0;
+    int rc = segment->packed ? replay_packed(r, blob, err) : replay_frames(r, true, blob->bytes, blob->len, &pos, err);
+    if (rc == 0 && (pos != blob->len || r->db->t != segment->t_last)) {
         return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",
                        (unsigned long long)segment->t_last);
     }
-    return 0;
+    return rc;
 }
 
-/* Segments of which nothing is new. */
-static uint32_t known_segments(replay *r)
+/* The segments from number `from` on, asked for at once, then replayed in order. */
+static int replay_segments(replay *r, uint32_t from, rille_err *err)
 {
     const ri_base *base = r->db->base;
-    const ri_base *before = r->known == NULL ? NULL : r->known->base;
-    uint32_t count = 0;
-    while (before != NULL && count < base->segment_count && base->segments[count].t_last <= r->known->t) {
-        const struct ri_segment *segment = &base->segments[count];
-        bool same =
-            count < before->segment_count && memcmp(segment->addr, before->segments[count].addr, RI_HASH_SIZE) == 0;
-        if (segment->t_last == r->known->t) {
-            r->met = same;
-            return same ? count + 1 : count;
-        }
-        count++;
-    }
-    return count;
-}
-
-/* All segments, asked for at once, then replayed in order. */
-static int replay_segments(replay *r, rille_err *err)
-{
-    rille_db *db = r->db;
-    const ri_base *base = db->base;
-    uint32_t first = known_segments(r);
     ri_io io = { 0 };
     int rc = 0;
-    for (uint32_t i = first; i < base->segment_count; i++) {
+    for (uint32_t i = from; i < base->segment_count; i++) {
         ri_noderef ref = { 0 };
         memcpy(ref.addr, base->segments[i].addr, RI_HASH_SIZE);
-        (void)ri_store_prefetch(db->store, &ref, NULL, &io);
+        (void)ri_store_prefetch(r->db->store, &ref, NULL, &io);
     }
-    for (uint32_t i = first; rc == 0 && i < base->segment_count; i++) {
+    for (uint32_t i = from; rc == 0 && i < base->segment_count; i++) {
         ri_blob *blob = NULL;
-        RI_FETCHING(rc, &io, ri_store_get_blob(db->store, base->segments[i].addr, &io, &blob, err), err)
+        RI_FETCHING(rc, &io, ri_store_get_blob(r->db->store, base->segments[i].addr, &io, &blob, err), err)
         if (rc == 0) {
             rc = replay_segment(r, &base->segments[i], blob, err);
             ri_object_release(&blob->object);
@@ -335,93 +374,113 @@ static int replay_segments(replay *r, rille_err *err)
     return rc;
 }
 
-/* Do two base records differ in what was spilled alone? */
-static bool same_trees(const ri_base *a, const ri_base *b)
+static int read_base(const char *branch, const uint8_t *cell, size_t len, ri_base **out, size_t *pos, rille_err *err)
 {
-    bool same = memcmp(a->db_id, b->db_id, sizeof a->db_id) == 0 && a->t == b->t &&
-                memcmp(a->commit, b->commit, RI_HASH_SIZE) == 0 && a->keep_history == b->keep_history &&
-                a->read_flexible == b->read_flexible;
-    for (unsigned o = 0; same && o < RI_ORDER_COUNT; o++) {
-        same = a->tree[o].count == b->tree[o].count &&
-               memcmp(a->tree[o].root.addr, b->tree[o].root.addr, RI_HASH_SIZE) == 0;
-    }
-    return same;
-}
-
-/* What `known` lacks of a head whose base record has the same trees. RILLE_CONFLICT: the head does not go on where the
- * value ends. */
-static int follow(const rille_db *known, ri_base *base, const uint8_t *cell, size_t len, size_t *pos, rille_db **out,
-                  rille_err *err)
-{
-    rille_db *db;
-    RI_TRY(ri_db_fork(known, &db, err));
-    ri_base_release(db->base);
-    db->base = ri_base_retain(base);
-    replay r = { db, known->novelty.last == NULL ? NULL : known, false };
-    int rc = replay_segments(&r, err);
-    if (rc == 0) {
-        rc = replay_frames(&r, base->format == 1, cell, len, pos, err);
-    }
-    if (rc == 0 && r.known != NULL && !r.met) {
-        rc = RILLE_CONFLICT;
-    }
-    if (rc != 0) {
-        ri_db_release(db);
-        return rc;
-    }
-    *out = db;
-    return 0;
-}
-
-static int open_all(ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len, size_t *pos,
-                    rille_db **out, rille_err *err)
-{
-    rille_db *db;
-    RI_TRY(ri_db_of_base(store, branch, base, NULL, &db, err));
-    replay r = { db, NULL, false };
-    int rc = replay_segments(&r, err);
-    if (rc == 0) {
-        rc = ri_head_replay(db, cell, len, pos, err);
-    }
-    if (rc == 0 && db->t == 0) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
-                     len);
-    }
-    if (rc != 0) {
-        ri_db_release(db);
-        return rc;
-    }
-    *out = db;
-    return 0;
-}
-
-int ri_head_open(ri_store *store, const char *branch, const rille_db *known, const uint8_t *cell, size_t len,
-                 rille_db **out, size_t *valid_len, rille_err *err)
-{
-    *out = NULL;
-    size_t pos = 0;
     ri_frame_kind kind;
     const uint8_t *body;
     size_t body_len;
-    int first = ri_frame_next(cell, len, &pos, &kind, &body, &body_len, err);
-    if (first < 0) {
-        return first;
+    *pos = 0;
+    int rc = ri_frame_next(cell, len, pos, &kind, &body, &body_len, err);
+    if (rc < 0) {
+        return rc;
     }
-    if (first != 0 || kind != RI_FRAME_BASE) {
+    if (rc != 0 || kind != RI_FRAME_BASE) {
         return ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not begin with a base record",
                        branch, len);
     }
-    ri_base *base;
-    RI_TRY(ri_base_read(body, body_len, &base, err));
-    size_t tail_at = pos;
-    int rc = known != NULL && same_trees(known->base, base) ? follow(known, base, cell, len, &pos, out, err)
-                                                            : RILLE_CONFLICT;
+    return ri_base_read(body, body_len, out, err);
+}
+
+static int open_on(ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len, size_t *pos,
+                   rille_db **out, rille_err *err)
+{
+    RI_TRY(ri_db_of_base(store, branch, base, NULL, out, err));
+    replay r = { .db = *out, .met = true };
+    int rc = replay_segments(&r, 0, err);
+    rc = rc == 0 ? replay_frames(&r, base->format == 1, cell, len, pos, err) : rc;
     if (rc == RILLE_CONFLICT) {
-        pos = tail_at;
-        rc = open_all(store, branch, base, cell, len, &pos, out, err);
+        return ri_fail(err, RILLE_CORRUPT, "the head of branch %s has a transaction that is not the base's", branch);
+    }
+    if (rc == 0 && r.db->t == 0) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
+                     len);
+    }
+    return rc;
+}
+
+int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
+                 size_t *valid_len, rille_err *err)
+{
+    ri_base *base;
+    rille_db *db = NULL;
+    size_t pos;
+    *out = NULL;
+    RI_TRY(read_base(branch, cell, len, &base, &pos, err));
+    int rc = open_on(store, branch, base, cell, len, &pos, &db, err);
+    ri_base_release(base);
+    if (rc != 0) {
+        ri_db_release(db);
+        return rc;
+    }
+    *valid_len = pos;
+    *out = db;
+    return 0;
+}
+
+/* Does base come from what is known, and not lie before its base? */
+static bool follows(const rille_db *known, const ri_base *base)
+{
+    return memcmp(known->base->db_id, base->db_id, sizeof base->db_id) == 0 && base->t >= known->base->t &&
+           base->t <= known->t && base->t != 0 && ri_db_has_commit(known, base->t, base->commit);
+}
+
+/* The first segment with news for a value. One that the value's own base has up to the same transaction says that they
+ * go on from there. */
+static uint32_t first_news(replay *r, const ri_base *known)
+{
+    const ri_base *base = r->db->base;
+    uint32_t i = 0;
+    while (i < base->segment_count && base->segments[i].t_last < r->db->t) {
+        i++;
+    }
+    for (uint32_t k = 0; i < base->segment_count && base->segments[i].t_last == r->db->t && k < known->segment_count;
+         k++) {
+        if (memcmp(known->segments[k].addr, base->segments[i].addr, RI_HASH_SIZE) == 0) {
+            r->met = true;
+            return i + 1;
+        }
+    }
+    return i;
+}
+
+static int advance(replay *r, const ri_base *known, const uint8_t *cell, size_t len, size_t *pos, rille_err *err)
+{
+    r->met = r->db->t == r->db->base->t;
+    int rc = replay_segments(r, first_news(r, known), err);
+    rc = rc == 0 ? replay_frames(r, r->db->base->format == 1, cell, len, pos, err) : rc;
+    return rc == 0 && !r->met ? RILLE_CONFLICT : rc;
+}
+
+int ri_head_advance(const rille_db *known, const uint8_t *cell, size_t len, rille_db **out, size_t *valid_len,
+                    rille_err *err)
+{
+    ri_base *base;
+    rille_db *db = NULL;
+    size_t pos;
+    *out = NULL;
+    RI_TRY(read_base(known->branch, cell, len, &base, &pos, err));
+    int rc = follows(known, base) ? ri_db_on_base(known, base, NULL, &db, err) : RILLE_CONFLICT;
+    if (rc == 0) {
+        replay r = { .db = db };
+        rc = advance(&r, known->base, cell, len, &pos, err);
+        rc = rc == RILLE_CORRUPT ? RILLE_CONFLICT : rc; /* of another history, or corrupt: opening it anew will say */
     }
     ri_base_release(base);
-    RI_TRY(rc);
+    if (rc != 0) {
+        ri_db_release(db);
+        return rc;
+    }
     *valid_len = pos;
+    *out = db;
     return 0;
 }

@@ -9,10 +9,17 @@
 #include "db.h"
 
 /* A database value made of a base and the blocks of a cell. Blocks (fetches segments and the schema blob when they are
- * not at hand). `cell` starts with its BASE frame. *valid_len: the cell without a torn last frame. known (may be NULL):
- * an earlier value of the branch. When only segments were spilled since, what is new is replayed on a copy of it. */
-int ri_head_open(ri_store *store, const char *branch, const rille_db *known, const uint8_t *cell, size_t len,
-                 rille_db **out, size_t *valid_len, rille_err *err);
+ * not at hand). `cell` starts with its BASE frame. *valid_len: the cell without a torn last frame. */
+int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
+                 size_t *valid_len, rille_err *err);
+/* The same on top of a value that is known of the branch: reads what is new, and keeps the novelty where the base is the
+ * same or lies within it. RILLE_CONFLICT: the head does not follow from that value, or it is damaged; open it anew. */
+int ri_head_advance(const rille_db *known, const uint8_t *cell, size_t len, rille_db **out, size_t *valid_len,
+                    rille_err *err);
+/* db with another base of the same history, not before its own nor after its t. schema: as below. */
+int ri_db_on_base(const rille_db *db, ri_base *base, const ri_schema *schema, rille_db **out, rille_err *err);
+/* Is that the commit of t in the novelty, or of the base? */
+bool ri_db_has_commit(const rille_db *db, uint64_t t, const uint8_t commit[RI_HASH_SIZE]);
 /* The value before any transaction after the base: no novelty. schema NULL: read it from the base (may fetch its blob).
  */
 int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_schema *known_schema, rille_db **out,

@@ -460,7 +460,7 @@ static int verify_branch(ri_store *store, const char *branch, ri_verify_report *
     size_t valid_len = 0;
     int rc = ri_store_head_read(store, branch, &head, err);
     if (rc == 0) {
-        rc = ri_head_open(store, branch, NULL, head.bytes, head.len, &db, &valid_len, err);
+        rc = ri_head_open(store, branch, head.bytes, head.len, &db, &valid_len, err);
     }
     if (rc == 0) {
         verify v = { .db = db, .report = report };

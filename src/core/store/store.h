@@ -212,6 +212,8 @@ typedef struct ri_kept_cursor {
 bool ri_writer_next_kept(const ri_writer *writer, ri_kept_cursor *at, ri_noderef *out);
 /* Finishes packs. After it only resolve, and blobs may still be put (for base records that name locators). */
 int ri_writer_seal(ri_writer *writer, rille_err *err);
+/* Puts what it still holds, so that little is left to be written with the head. After the seal. */
+int ri_writer_store(ri_writer *writer, rille_err *err);
 void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref);
 /* The region of the last pack that holds all branches (len 0: none). */
 void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len);

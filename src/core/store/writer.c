@@ -505,6 +505,25 @@ int ri_writer_seal(ri_writer *writer, rille_err *err)
     return RILLE_OK;
 }
 
+/* The last pack needs nothing more than to be put. */
+static void forget_pack(ri_writer *writer)
+{
+    writer->put_bytes += writer->pack_pending ? writer->pack.len : 0;
+    writer->pack_pending = false;
+    ri_buf_deinit(&writer->pack);
+}
+
+int ri_writer_store(ri_writer *writer, rille_err *err)
+{
+    RI_TRY(ri_writer_seal(writer, err));
+    if (writer->pack_pending) {
+        rille_put put = last_pack(writer);
+        RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
+        forget_pack(writer);
+    }
+    return writer->pending_count > 0 ? put_pending(writer, err) : RILLE_OK;
+}
+
 void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len)
 {
     memset(pack, 0, RI_HASH_SIZE);
@@ -551,9 +570,7 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
     int rc = ri_store_swap_head(store, &whole, revision, err);
     ri_free(puts);
     if (rc == RILLE_OK) { /* a lost race keeps all for the next attempt */
-        writer->put_bytes += writer->pack_pending ? writer->pack.len : 0;
-        writer->pack_pending = false;
-        ri_buf_deinit(&writer->pack);
+        forget_pack(writer);
         forget_pending(writer);
     }
     return rc;

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Flushes beside commits: a base is built of one value and becomes the head's while others commit, spill and flush. Random
+ * programs with three connections; every value that a connection was brought up to is compared with one that is opened
+ * from nothing.
+ */
+#include "test_db_forge.h"
+
+#include "../src/core/db/flush.h"
+
+enum { WRITERS = 2, ORDERS = 4 };
+
+typedef struct world {
+    const char *url;
+    rille_conn *writers[WRITERS];
+    rille_conn *reader;
+    uint64_t random;
+    int committed;
+    struct pending {
+        rille_db *db;
+        ri_base *base;
+        ri_writer *writer;
+    } pending;
+    int installed;
+    int shared; /* values that kept the novelty of the one before on a new base */
+} world;
+
+static uint64_t below(world *w, uint64_t n)
+{
+    w->random = ri_mix64(w->random + 1);
+    return w->random % n;
+}
+
+static void drop_pending(world *w)
+{
+    ri_base_release(w->pending.base);
+    ri_writer_release(w->pending.writer);
+    ri_db_release(w->pending.db);
+    w->pending = (struct pending){ 0 };
+}
+
+static void commit(world *w, size_t facts)
+{
+    rille_conn *conn = w->writers[below(w, WRITERS)];
+    ri_buf text = { 0 };
+    char item[120];
+    size_t start = (size_t)below(w, 500); /* no key twice in a transaction */
+    ri_buf_put_text(&text, "[");
+    for (size_t i = 0; i < facts; i++) {
+        (void)snprintf(item, sizeof item, "{:k %d :n \"name %d\"}", (int)(start + i), (int)below(w, 50));
+        ri_buf_put_text(&text, item);
+        i += below(w, 3);
+    }
+    if (below(w, 4) == 0) {
+        (void)snprintf(item, sizeof item, "[:db/add :db/current-tx :db/doc \"%d\"]", w->committed);
+        ri_buf_put_text(&text, item);
+    }
+    if (below(w, 60) == 0) {
+        (void)snprintf(item, sizeof item, "{:db/ident :more/a%d :db/valueType :db.type/long}", w->committed);
+        ri_buf_put_text(&text, item);
+    }
+    ri_buf_put_text(&text, "]");
+    ri_buf_put_u8(&text, 0);
+    transact(conn, (const char *)text.p);
+    ri_buf_deinit(&text);
+    w->committed++;
+}
+
+static void begin_flush(world *w)
+{
+    drop_pending(w);
+    rille_db *db = newest(w->writers[below(w, WRITERS)]);
+    REQUIRE_RC(ri_writer_new(db->store, &w->pending.writer, &test_err), 0);
+    REQUIRE_RC(ri_flush_build(db, NULL, w->pending.writer, &w->pending.base, &test_err), 0);
+    w->pending.db = db;
+}
+
+static void end_flush(world *w)
+{
+    if (w->pending.db != NULL) {
+        CHECK_RC(ri_conn_install(w->writers[below(w, WRITERS)], w->pending.base, w->pending.db->schema,
+                                 w->pending.writer, &test_err),
+                 0);
+        w->installed++;
+        drop_pending(w);
+    }
+}
+
+/* The next datom of a scan, or false. */
+typedef struct reading {
+    ri_scan scan;
+    ri_run run;
+    uint32_t at;
+    ri_io io;
+} reading;
+
+static void start_reading(reading *r, const rille_db *db, ri_order order)
+{
+    ri_bound from = ri_bound_all(false);
+    ri_bound to = ri_bound_all(true);
+    *r = (reading){ .at = 0 };
+    ri_scan_init(&r->scan, db, order);
+    ri_scan_set(&r->scan, &from, &to);
+}
+
+static bool read_next(reading *r, ri_datom *out)
+{
+    if (r->at == ri_run_count(&r->run)) {
+        int rc;
+        RI_FETCHING(rc, &r->io, ri_scan_next(&r->scan, &r->run, &r->io, &test_err), &test_err)
+        r->at = 0;
+        if (rc != 0) {
+            CHECK_RC(rc, RILLE_DONE);
+            return false;
+        }
+    }
+    if (r->run.leaf != NULL) {
+        ri_node_datom(r->run.leaf, r->run.from + r->at, out);
+    } else {
+        *out = *r->run.rows[r->at];
+    }
+    r->at++;
+    return true;
+}
+
+static void stop_reading(reading *r)
+{
+    ri_scan_deinit(&r->scan);
+    ri_io_deinit(&r->io);
+}
+
+static void check_same_order(const rille_db *a, const rille_db *b, ri_order order)
+{
+    reading one;
+    reading two;
+    ri_datom d;
+    ri_datom e;
+    bool more = true;
+    start_reading(&one, a, order);
+    start_reading(&two, b, order);
+    for (size_t n = 0; more; n++) {
+        more = read_next(&one, &d);
+        bool other = read_next(&two, &e);
+        CHECK(more == other);
+        more = more && other;
+        if (more && (ri_datom_cmp(order, &d, &e) != 0 || d.t != e.t)) {
+            CHECK_EQ_INT(n, -1);
+            more = false;
+        }
+    }
+    stop_reading(&one);
+    stop_reading(&two);
+}
+
+static void check_value(world *w, rille_conn *conn)
+{
+    rille_db *before = ri_conn_seen_db(conn);
+    rille_db *db = newest(conn);
+    rille_conn *fresh = open_new(w->url);
+    rille_db *expected = ri_conn_seen_db(fresh);
+    CHECK_EQ_INT(db->t, expected->t);
+    CHECK_EQ_INT(db->base->t, expected->base->t);
+    CHECK_EQ_INT(db->base->segment_count, expected->base->segment_count);
+    CHECK(memcmp(db->commit, expected->commit, RI_HASH_SIZE) == 0);
+    CHECK(db->next_e == expected->next_e && db->next_attr == expected->next_attr && db->instant == expected->instant);
+    CHECK_EQ_INT(db->schema->attr_count, expected->schema->attr_count);
+    for (int order = 0; order < ORDERS; order++) {
+        check_same_order(db, expected, (ri_order)order);
+    }
+    w->shared += db != before && db->base != before->base && before->novelty.last != NULL;
+    ri_db_release(before);
+    ri_db_release(db);
+    ri_db_release(expected);
+    ri_conn_release(fresh);
+}
+
+static void run(const char *url, uint64_t seed, int steps)
+{
+    world w = { .url = url, .random = seed };
+    for (int i = 0; i < WRITERS; i++) {
+        w.writers[i] = open_new(url);
+    }
+    transact(w.writers[0], "[{:db/ident :n :db/valueType :db.type/string}"
+                           " {:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]");
+    w.reader = open_new(url);
+    for (int i = 0; i < steps; i++) {
+        uint64_t what = below(&w, 100);
+        if (what < 70) {
+            commit(&w, below(&w, 12) == 0 ? 400 : 1 + below(&w, 6));
+        } else if (what < 78) {
+            begin_flush(&w);
+        } else if (what < 86) {
+            end_flush(&w);
+        } else if (what < 88) {
+            CHECK_RC(ri_conn_flush(w.writers[below(&w, WRITERS)], &test_err), 0);
+        } else {
+            check_value(&w, below(&w, 3) == 0 ? w.writers[below(&w, WRITERS)] : w.reader);
+        }
+    }
+    ri_verify_report report;
+    CHECK_RC(ri_conn_verify(w.reader, &report, &test_err), 0);
+    check_value(&w, w.reader);
+    CHECK(w.installed > 2 && w.shared > 0);
+    drop_pending(&w);
+    ri_conn_release(w.reader);
+    for (int i = 0; i < WRITERS; i++) {
+        ri_conn_release(w.writers[i]);
+    }
+    CHECK_RC(ri_database_drop(url, &test_err), 0);
+}
+
+TEST(beside__a_flush_loses_nothing)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        run("mem:beside", test_seed() + i, 350);
+    }
+    run("deferred:mem:beside", test_seed() + 9, 200);
+}
+
+/* A branch that was replaced by another history of the same database: what is known must not go into it. */
+TEST(beside__another_history_is_opened_anew)
+{
+    rille_conn *conn = open_new("mem:history");
+    transact(conn, "[{:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]");
+    rille_head early = { 0 };
+    ri_store *store = ri_conn_store(conn);
+    REQUIRE_RC(ri_store_head_read(store, "main", &early, &test_err), 0);
+    for (int i = 0; i < 3; i++) {
+        transact(conn, "[{:k 1}]");
+        transact(conn, "[{:k 2}]");
+    }
+    rille_conn *reader = open_new("mem:history"); /* knows the first history */
+    rille_head now = { 0 };
+    REQUIRE_RC(ri_store_head_read(store, "main", &now, &test_err), 0);
+    rille_head_swap swap = { .branch = "main", .expected = now.revision, .cell = early.bytes, .cell_len = early.len };
+    rille_revision revision;
+    REQUIRE_RC(ri_store_head_swap(store, &swap, NULL, &revision, &test_err), 0);
+    rille_conn *other = open_new("mem:history");
+    for (int i = 0; i < 12; i++) {
+        char text[40];
+        (void)snprintf(text, sizeof text, "[{:k %d}]", 100 + i);
+        transact(other, text);
+        if (i == 8) {
+            CHECK_RC(ri_conn_flush(other, &test_err), 0);
+        }
+    }
+    rille_db *db = newest(reader);
+    rille_db *expected = newest(other);
+    CHECK(memcmp(db->commit, expected->commit, RI_HASH_SIZE) == 0);
+    for (int order = 0; order < ORDERS; order++) {
+        check_same_order(db, expected, (ri_order)order);
+    }
+    ri_db_release(db);
+    ri_db_release(expected);
+    rille_free(early.bytes);
+    rille_free(now.bytes);
+    ri_conn_release(conn);
+    ri_conn_release(reader);
+    ri_conn_release(other);
+    CHECK_RC(ri_database_drop("mem:history", &test_err), 0);
+}
+
+static uint64_t reads(rille_conn *conn)
+{
+    ri_store_stats stats;
+    ri_store_read_stats(ri_conn_store(conn), &stats);
+    return stats.get_ranges;
+}
+
+/* A reader beside a writer reads each segment once, however often the writer spills, and no tree. */
+TEST(beside__a_reader_reads_what_is_new)
+{
+    rille_conn *writer = open_new("mem:new");
+    transact(writer, "[{:db/ident :n :db/valueType :db.type/string}]");
+    rille_conn *reader = open_new("mem:new");
+    uint64_t before = reads(reader);
+    int commits = 0;
+    for (; commits < 2000; commits++) {
+        char text[80];
+        (void)snprintf(text, sizeof text, "[{:n \"name %d\"}]", commits);
+        transact(writer, text);
+        rille_db *db = newest(reader);
+        CHECK_EQ_INT(db->novelty.datom_count > (uint64_t)commits, 1);
+        ri_db_release(db);
+    }
+    rille_db *db = newest(reader);
+    CHECK(db->base->segment_count > 3);
+    CHECK(reads(reader) - before <= db->base->segment_count + 1);
+    ri_db_release(db);
+    ri_conn_release(reader);
+    ri_conn_release(writer);
+    CHECK_RC(ri_database_drop("mem:new", &test_err), 0);
+}
+
+TEST_MAIN(beside__a_flush_loses_nothing, beside__another_history_is_opened_anew, beside__a_reader_reads_what_is_new)
