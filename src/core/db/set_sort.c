@@ -71,8 +71,9 @@ static unsigned sorted_bits(const ri_set_key *keys, size_t count)
 {
     unsigned bits = 64;
     for (size_t i = 1; i < count && bits > 0; i++) {
-        while (bits > 0 && (keys[i - 1].prefix << (64 - bits)) > (keys[i].prefix << (64 - bits))) {
+        if ((keys[i - 1].prefix << (64 - bits)) > (keys[i].prefix << (64 - bits))) {
             bits = (bits - 1) / DIGIT_BITS * DIGIT_BITS;
+            i = 0; /* what was in order by more bits may not be by these */
         }
     }
     return bits;
