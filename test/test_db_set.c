@@ -31,6 +31,11 @@ static ri_datom make_datom(test_rng *rng, ri_order order, unsigned shape, size_t
     d.v = order == RI_VAET ? ri_ref(RI_EID_USER + test_random_below(rng, 1 + shape * 1000))
           : shape % 2 == 0 ? ri_long((int64_t)rising - 5000)
                            : ri_ref(d.e + shape % 4);
+    if (shape % 4 == 3) {
+        d.e = RI_EID_USER + id_in_block(shape, i, count);
+        d.a = 100 + i % 2;
+        d.v = ri_ref(d.e);
+    }
     return d;
 }
 

@@ -431,7 +431,7 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
 static bool follows(const rille_db *known, const ri_base *base)
 {
     return memcmp(known->base->db_id, base->db_id, sizeof base->db_id) == 0 && base->t >= known->base->t &&
-           base->t <= known->t && base->t != 0 && ri_db_has_commit(known, base->t, base->commit);
+           base->t <= known->t && ri_db_has_commit(known, base->t, base->commit);
 }
 
 /* The first segment with news for a value. One that the value's own base has up to the same transaction says that they
