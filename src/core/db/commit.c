@@ -426,7 +426,7 @@ static int install_base(rille_conn *conn, const ri_base *flushed, const ri_schem
     take_snapshot(conn, &from);
     int rc = from.db->base->t >= flushed->t ? RILLE_DONE : from.db->t < flushed->t ? RILLE_CONFLICT : 0;
     if (rc == 0 && !ri_db_has_commit(from.db, flushed->t, flushed->commit)) {
-        rc = ri_fail(err, RILLE_IO, "the branch has another history than when the flush began: reconnect");
+        rc = ri_fail(err, RILLE_IO, "the branch no longer has the history that the flush began with: reconnect");
     }
     if (rc == 0) {
         rc = plan_rebase(&p, &from, flushed, schema, err);
