@@ -7,7 +7,7 @@
 
 local rille = require "rille"
 
-local PEOPLE = tonumber(arg[1]) or 9000
+local PEOPLE = tonumber(arg[1]) or 7000 -- 63,000 datoms in a transaction each: below what a commit flushes
 local RUNS = tonumber(arg[2]) or 15
 local REPEAT_S = 0.004 -- a sample repeats a query until it takes so long
 local REFRESHES = 60

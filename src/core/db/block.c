@@ -343,9 +343,9 @@ static int append_rows(ri_block *block, const ri_node *node, rille_err *err)
     if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
         return ri_fail_nomem(err);
     }
+    ri_node_datoms(node, 0, node->count, block->datoms + block->count);
     for (uint32_t row = 0; row < node->count; row++) {
         ri_datom *d = &block->datoms[block->count];
-        ri_node_datom(node, row, d);
         if (!ri_value_copy(&block->arena, &d->v, &d->v)) {
             return ri_fail_nomem(err);
         }
