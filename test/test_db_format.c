@@ -23,7 +23,7 @@ static ri_block *make_block(unsigned n)
     ri_block *block = ri_block_new();
     REQUIRE(block != NULL && n < BLOCKS);
     block->t = RI_TX_BASE + 5 + n;
-    block->attempt = 0x1122334455667788 * n;
+    block->attempt = UINT64_C(0x1122334455667788) * n;
     block->claims_flush = n % 4 == 1;
     if (n % 3 == 2) {
         uint8_t(*merged)[RI_HASH_SIZE] = ri_block_merged(block, (uint8_t)(n % 2 + 1));
