@@ -157,7 +157,7 @@ describe("the command's messages", function()
   end)
 
   it("list the branches when there is none of that name", function()
-    local none = "file:% there is no database on branch dev [NOTFOUND]; it has only the branch main"
+    local none = "%file:% there is no database on branch dev [NOTFOUND]; it has only the branch main"
     check {
       { 1, none, "q", SKUS, url, "--branch", "dev" },
       { 1, none, "stat", url, "--branch", "dev" },
@@ -166,7 +166,7 @@ describe("the command's messages", function()
       { 1, missing .. ": there is no such directory [NOTFOUND]", "q", SKUS, missing, "--branch", "dev" },
     }
     fine("transact", url, data, "--branch", "other", "--create")
-    check { { 1, "file:% there is no database on branch dev [NOTFOUND]; it has the branches main, other", "q", SKUS,
+    check { { 1, "%file:% there is no database on branch dev [NOTFOUND]; it has the branches main, other", "q", SKUS,
       url, "--branch", "dev" } }
   end)
 
