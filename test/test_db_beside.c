@@ -5,8 +5,11 @@
  * from nothing.
  */
 #include "test_db_forge.h"
+#include "test_store_support.h"
 
 #include "../src/core/db/flush.h"
+
+#include <sys/wait.h>
 
 enum { WRITERS = 2, ORDERS = 4 };
 
@@ -292,4 +295,75 @@ TEST(beside__a_reader_reads_what_is_new)
     CHECK_RC(ri_database_drop("mem:new", &test_err), 0);
 }
 
-TEST_MAIN(beside__a_flush_loses_nothing, beside__another_history_is_opened_anew, beside__a_reader_reads_what_is_new)
+/* ---- writers of several processes ---- */
+
+enum { PROCESSES = 6, COMMITS_EACH = 120 };
+
+/* A process of its own: 0 when all its commits went in. */
+static int write_much(const char *url, int number)
+{
+    rille_conn *conn = NULL;
+    ri_conn_options options = { 0 };
+    int rc = ri_conn_open(url, &options, &conn, NULL);
+    for (int i = 0; rc == 0 && i < COMMITS_EACH; i++) {
+        char text[300];
+        ri_report report;
+        int len = snprintf(text, sizeof text, "[{:n \"%0200d\"}]", number * 1000 + i);
+        rc = ri_conn_transact_edn(conn, text, (size_t)len, &report, NULL);
+        ri_report_deinit(&report);
+    }
+    ri_conn_release(conn);
+    return rc;
+}
+
+static size_t count_files(const char *path)
+{
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        char name[600];
+        struct stat info;
+        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] != '.' && lstat(name, &info) == 0) {
+            count += S_ISDIR(info.st_mode) ? count_files(name) : 1;
+        }
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+/* Who loses the race for the head has written no segment: every blob is one of the head's. */
+TEST(beside__losers_leave_no_segments)
+{
+    test_dir dir = test_dir_new(); /* with syncs that take their time */
+    char url[300];
+    char blobs[300];
+    pid_t pids[PROCESSES];
+    (void)snprintf(url, sizeof url, "file:%s/db", dir.path);
+    (void)snprintf(blobs, sizeof blobs, "%s/db/blobs", dir.path);
+    rille_conn *conn = open_new(url);
+    transact(conn, "[{:db/ident :n :db/valueType :db.type/string}]");
+    ri_conn_release(conn);
+    for (int i = 0; i < PROCESSES; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            _exit(write_much(url, i) == 0 ? 0 : 1);
+        }
+        REQUIRE(pids[i] > 0);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status = -1;
+        CHECK(waitpid(pids[i], &status, 0) == pids[i] && status == 0);
+    }
+    conn = open_new(url);
+    rille_db *db = ri_conn_seen_db(conn);
+    CHECK_EQ_INT(db->t, RI_TX_BASE + 1 + PROCESSES * COMMITS_EACH);
+    CHECK(db->base->segment_count > 3);
+    CHECK_EQ_INT(count_files(blobs), db->base->segment_count);
+    ri_db_release(db);
+    ri_conn_release(conn);
+    test_dir_remove(dir.path);
+}
+
+TEST_MAIN(beside__losers_leave_no_segments, beside__a_flush_loses_nothing, beside__another_history_is_opened_anew,
+          beside__a_reader_reads_what_is_new)

@@ -27,6 +27,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SMALL_PUTS_BYTES ((size_t)256 << 10) /* a few ms under the lock */
+
 typedef struct head_path {
     char text[16 + 3 * FILE_BRANCH_LEN_MAX];
 } head_path;
@@ -451,18 +453,44 @@ static int begin_head(file_db *db, const rille_head_swap *swap, const char *path
 }
 
 /* Under the lock. */
+/* Objects of a small commit are written under the lock, when it is known that it wins: losers leave nothing behind.
+ * Others would hold the lock for too long. */
+static bool has_small_puts(const rille_head_swap *swap)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < swap->put_count; i++) {
+        bytes += swap->puts[i].len;
+    }
+    return bytes <= SMALL_PUTS_BYTES;
+}
+
+static int put_small(file_db *db, const rille_head_swap *swap, rille_err *err)
+{
+    if (swap->put_count == 0) {
+        return RILLE_OK;
+    }
+    int errnum = sync_names(db);
+    return errnum != 0 ? ri_file_fail(db, "sync", "heads", errnum, err)
+                       : ri_file_put_objects(db, swap->puts, swap->put_count, err);
+}
+
 static int change_head(file_db *db, const rille_head_swap *swap, const char *path, rille_revision *revision,
                        rille_err *err)
 {
     file_head_fd *open;
     RI_TRY(check_expected(db, swap, path, &open, err));
+    int rc = has_small_puts(swap) ? put_small(db, swap, err) : RILLE_OK;
+    if (rc != RILLE_OK) {
+        release_open(open);
+        return rc;
+    }
     uint64_t old_len = open == NULL ? 0 : ri_load_u64(swap->expected.bytes + 8);
     if (open == NULL || swap->kept_len == 0 || swap->kept_len != old_len || swap->cell_len < old_len) {
         release_open(open);
         return begin_head(db, swap, path, revision, err);
     }
     bool same = swap->cell_len == old_len && !swap->durable;
-    int rc = same ? RILLE_OK : append_head(db, open, path, swap, err);
+    rc = same ? RILLE_OK : append_head(db, open, path, swap, err);
     if (rc == RILLE_OK) {
         *revision = revision_of(open, swap->cell_len);
     }
@@ -476,13 +504,13 @@ int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *r
     head_path path;
     *revision = (rille_revision){ { 0 } };
     RI_TRY(path_of(db, swap->branch, &path, err));
-    if (swap->put_count > 0) {
+    if (!has_small_puts(swap)) {
         file_head_fd *open; /* a race that is lost already need not write anything */
         RI_TRY(check_expected(db, swap, path.text, &open, err));
         release_open(open);
         RI_TRY(ri_file_put_many(db, swap->puts, swap->put_count, err));
     }
-    if (swap->durable) {
+    if (swap->durable || swap->put_count > 0) {
         RI_TRY(ri_file_sync_place(db, err));
     }
     RI_TRY(ri_file_lock(db, err));

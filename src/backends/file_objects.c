@@ -297,15 +297,10 @@ static int sync_touched(file_db *db, const touched_dirs *touched)
     return errnum;
 }
 
-int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
+int ri_file_put_objects(file_db *db, const rille_put *puts, size_t count, rille_err *err)
 {
-    file_db *db = self;
     touched_dirs touched = { { false } };
-    RI_TRY(ri_file_sync_place(db, err));
-    int errnum = ri_file_sync_heads(db);
-    if (errnum != 0) {
-        return ri_file_fail(db, "sync", "heads", errnum, err);
-    }
+    int errnum;
     for (size_t i = 0; i < count; i++) {
         object_path path;
         if (!path_of(&puts[i].object, &path)) {
@@ -319,6 +314,14 @@ int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err 
     }
     errnum = sync_touched(db, &touched);
     return errnum == 0 ? RILLE_OK : ri_fail_errno(err, errnum, "file:%s: cannot sync a directory", db->path);
+}
+
+int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
+{
+    file_db *db = self;
+    RI_TRY(ri_file_sync_place(db, err));
+    int errnum = ri_file_sync_heads(db);
+    return errnum != 0 ? ri_file_fail(db, "sync", "heads", errnum, err) : ri_file_put_objects(db, puts, count, err);
 }
 
 /* ---- listing and deleting ---- */
