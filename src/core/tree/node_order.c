@@ -70,15 +70,31 @@ static void name_groups(const ri_node *node, uint64_t *groups, uint32_t n)
     }
 }
 
+/* The attributes of n rows from row `start` on, as a[1 .. n]; a[0] is that of the row before, if there is one. */
+static void unpack_attributes(const ri_node *node, uint32_t start, uint32_t n, uint64_t *a)
+{
+    uint32_t before = start > 0 ? 1 : 0;
+    a[0] = 0;
+    ri_col_unpack(&node->col[RI_COLUMN_G], start - before, start + n, a + 1 - before);
+    name_groups(node, a + 1 - before, n + before);
+}
+
 /* Rows from row `start` on, whose pairs are p[1 .. n]; p[0] is that of the row before. */
 static bool chunk_sorted(const ri_node *node, const pairs *p, uint32_t start, uint32_t n)
 {
     bool by_datoms = node->order == RI_LOG || node->order == RI_VAET;
+    uint64_t a[RI_COL_CHUNK + 1];
+    if (node->order == RI_LOG) { /* most of its entities have several rows, and the attribute is next */
+        unpack_attributes(node, start, n, a);
+    }
     for (uint32_t i = start == 0 ? 2 : 1; i <= n; i++) {
         if (all_above(p, i, i)) {
             continue;
         }
         bool same = p->first[i] == p->first[i - 1] && p->second[i] == p->second[i - 1];
+        if (same && node->order == RI_LOG && a[i] > a[i - 1]) {
+            continue;
+        }
         uint32_t row = start + i - 1;
         if (!same || !(by_datoms ? datoms_sorted(node, row) : values_sorted(node, row))) {
             return false;
