@@ -51,7 +51,7 @@ static void make_segment(ri_block *blocks[BLOCKS], ri_buf *out)
     for (unsigned n = 0; n < BLOCKS; n++) {
         blocks[n] = make_block(n);
     }
-    REQUIRE_RC(ri_segment_write((const ri_block *const *)blocks, BLOCKS, out, &test_err), 0);
+    REQUIRE_RC(ri_segment_write(blocks, BLOCKS, out, &test_err), 0);
 }
 
 static void release_blocks(ri_block *blocks[BLOCKS])
@@ -206,7 +206,7 @@ static void add_attempts(ri_buf *bytes, uint64_t from, size_t count)
         blocks[i]->t = RI_TX_BASE + from + i;
         blocks[i]->attempt = (from + i) % 10 == 0 ? 0 : ri_mix64(from + i);
     }
-    REQUIRE_RC(ri_attempts_write(bytes->p, bytes->len, (const ri_block *const *)blocks, count, &next, &test_err), 0);
+    REQUIRE_RC(ri_attempts_write(bytes->p, bytes->len, blocks, count, &next, &test_err), 0);
     for (size_t i = 0; i < count; i++) {
         ri_block_release(blocks[i]);
     }
@@ -535,7 +535,7 @@ TEST(head__passes_over_what_the_base_holds)
     check_good(conn);
     ri_db_release(again);
 
-    const ri_block *blocks[] = { old->novelty.last->prev, old->novelty.last, db->novelty.last };
+    ri_block *blocks[] = { old->novelty.last->prev, old->novelty.last, db->novelty.last };
     ri_buf bytes = { 0 };
     ri_base *base;
     ri_writer *writer = NULL;

@@ -196,19 +196,14 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
 /* The past since the newest base: a prefix of the same blocks. */
 static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
 {
-    size_t count = 0;
-    for (ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
-        count += b->t <= t ? 1 : 0;
+    ri_block *last = db->novelty.last;
+    while (last != NULL && last->t > t) {
+        last = last->prev;
     }
-    ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
+    size_t count;
+    ri_block **blocks = ri_block_list(last, 0, 0, &count);
     if (blocks == NULL) {
         return ri_fail_nomem(err);
-    }
-    size_t at = count;
-    for (ri_block *b = db->novelty.last; b != NULL; b = b->prev) {
-        if (b->t <= t) {
-            blocks[--at] = b;
-        }
     }
     rille_db *past = NULL;
     int rc = ri_db_of_base(db->store, db->branch, db->base, NULL, &past, err);

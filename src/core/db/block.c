@@ -54,6 +54,20 @@ ri_block *ri_block_new(void)
     return block;
 }
 
+ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count)
+{
+    *count = 0;
+    for (const ri_block *b = last; b != NULL && b->t > t; b = b->prev) {
+        *count += 1;
+    }
+    ri_block **blocks = ri_alloc_array(*count + more, sizeof(ri_block *));
+    size_t at = blocks == NULL ? 0 : *count;
+    for (ri_block *b = last; at > 0; b = b->prev) {
+        blocks[--at] = b;
+    }
+    return blocks;
+}
+
 ri_block *ri_block_view(ri_block *block)
 {
     ri_block *view = ri_block_new();

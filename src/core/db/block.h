@@ -67,6 +67,9 @@ ri_block *ri_block_retain(ri_block *block);
 /* The same transaction without a block before it; borrows the memory of `block`, which it holds. NULL: no memory. */
 ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */
+/* The blocks of a chain after transaction t, oldest first, and room for `more` behind them. Borrowed; ri_free. NULL: no
+ * memory. */
+ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count);
 /* The :db/txInstant among its datoms. */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
 /* Room for the other parents of a merge; NULL: no memory. Set them before ri_block_chain. */

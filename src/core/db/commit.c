@@ -80,23 +80,16 @@ static int plan_flush(plan *p, const rille_db *db, const ri_flush_extra *extra, 
 }
 
 /* The transactions in the tail, and the one that is committed. */
-static int spill_blocks(const ri_seen *seen, const ri_block *newest, ri_buf *segment, rille_err *err)
+static int spill_blocks(const ri_seen *seen, ri_block *newest, ri_buf *segment, rille_err *err)
 {
     const ri_base *base = seen->db->base;
     uint64_t before = base->segment_count > 0 ? base->segments[base->segment_count - 1].t_last : base->t;
-    size_t count = 1;
-    for (const ri_block *b = seen->db->novelty.last; b != NULL && b->t > before; b = b->prev) {
-        count++;
-    }
-    const ri_block **blocks = ri_alloc_array(count, sizeof *blocks);
+    size_t count;
+    ri_block **blocks = ri_block_list(seen->db->novelty.last, before, 1, &count);
     if (blocks == NULL) {
         return ri_fail_nomem(err);
     }
-    size_t at = count;
-    blocks[--at] = newest;
-    for (const ri_block *b = seen->db->novelty.last; at > 0; b = b->prev) {
-        blocks[--at] = b;
-    }
+    blocks[count++] = newest;
     int rc = ri_segment_write(blocks, count, segment, err);
     ri_free(blocks);
     return rc;

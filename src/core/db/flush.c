@@ -13,11 +13,11 @@
 
 typedef struct flush {
     const rille_db *db;
-    const ri_block *extra;
+    ri_block *extra;
     const ri_schema *schema;
     ri_writer *writer;
     ri_base *base;
-    const ri_block **blocks; /* oldest first, the extra one last */
+    ri_block **blocks; /* oldest first, the extra one last */
     size_t block_count;
     size_t datom_count; /* of all blocks */
     ri_arena arena;
@@ -395,20 +395,12 @@ static int flush_meta(flush *f, rille_err *err)
 
 static int list_blocks(flush *f, rille_err *err)
 {
-    size_t count = f->extra != NULL ? 1 : 0;
-    for (const ri_block *b = f->db->novelty.last; b != NULL; b = b->prev) {
-        count++;
-    }
-    f->blocks = ri_alloc_array(count, sizeof *f->blocks);
+    f->blocks = ri_block_list(f->db->novelty.last, 0, 1, &f->block_count);
     if (f->blocks == NULL) {
         return ri_fail_nomem(err);
     }
-    f->block_count = count;
     if (f->extra != NULL) {
-        f->blocks[--count] = f->extra;
-    }
-    for (const ri_block *b = f->db->novelty.last; b != NULL; b = b->prev) {
-        f->blocks[--count] = b;
+        f->blocks[f->block_count++] = f->extra;
     }
     for (size_t i = 0; i < f->block_count; i++) {
         f->datom_count += f->blocks[i]->count;

@@ -11,7 +11,7 @@
  * come with it). Nodes and blobs go to the writer, which is sealed; nothing is visible until the head names the base.
  * Blocks. */
 typedef struct ri_flush_extra {
-    const ri_block *block;
+    ri_block *block;
     const ri_schema *schema;
     uint64_t next_e;
     uint64_t next_attr;

@@ -192,21 +192,14 @@ static ri_block *find_block(const rille_db *db, uint64_t t)
 /* Replays what follows `after` in db's novelty. */
 static int replay_blocks(rille_db *out, const rille_db *db, uint64_t after, rille_err *err)
 {
-    size_t count = 0;
-    for (const ri_block *b = db->novelty.last; b != NULL && b->t > after; b = b->prev) {
-        count++;
-    }
-    ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
+    size_t count;
+    ri_block **blocks = ri_block_list(db->novelty.last, after, 0, &count);
     if (blocks == NULL) {
         return ri_fail_nomem(err);
     }
-    size_t at = count;
-    for (ri_block *b = db->novelty.last; at > 0; b = b->prev) {
-        blocks[--at] = b;
-    }
     int rc = 0;
-    for (at = 0; at < count && rc == 0; at++) {
-        ri_block *view = ri_block_view(blocks[at]);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        ri_block *view = ri_block_view(blocks[i]);
         rc = view == NULL ? ri_fail_nomem(err) : ri_db_replay(out, view, err);
         ri_block_release(view);
     }

@@ -24,7 +24,7 @@ static void write_header(const ri_block *block, uint64_t before, ri_buf *out)
     ri_buf_put(out, block->commit, RI_HASH_SIZE);
 }
 
-int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
+int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
 {
     size_t datom_count = 0;
     uint64_t before = RI_TX_BASE;
@@ -198,7 +198,7 @@ static void put_attempt(ri_buf *out, uint64_t *before, uint64_t t, uint64_t atte
     *before = t;
 }
 
-int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *blocks, size_t count, ri_buf *out,
+int ri_attempts_write(const uint8_t *before, size_t len, ri_block *const *blocks, size_t count, ri_buf *out,
                       rille_err *err)
 {
     attempts old;

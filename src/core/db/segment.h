@@ -16,7 +16,7 @@
 #include "block.h"
 
 /* Appends a segment of `count` blocks, oldest first. */
-int ri_segment_write(const ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
+int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
 /* Decodes a segment: *blocks, oldest first (ri_blocks_release). Commit ids are believed, as the segment's address is;
  * verify checks them. Transactions up to `after` are known: their blocks have no datoms. */
 int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***blocks, size_t *count,
@@ -25,7 +25,7 @@ void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
 
 #define RI_ATTEMPTS_MAX 4096U
 /* Appends what `before` (empty: nothing) says, and the blocks' attempts: of the last RI_ATTEMPTS_MAX transactions. */
-int ri_attempts_write(const uint8_t *before, size_t len, const ri_block *const *blocks, size_t count, ri_buf *out,
+int ri_attempts_write(const uint8_t *before, size_t len, ri_block *const *blocks, size_t count, ri_buf *out,
                       rille_err *err);
 /* The transaction of an attempt, or 0. *t_last: the newest one of any attempt; RILLE_CORRUPT also when they are out of
  * order. */
