@@ -97,9 +97,7 @@ describe("Ctrl-C", function()
   end)
 
   it("ends a CSV file that is being read", function()
-    local lines = {}
-    for i = 1, 200000 do lines[i] = i .. ",2026-11-22" end
-    local path, pipe = support.file("many.csv", "n,day\n" .. table.concat(lines, "\n")), support.path "query"
+    local path, pipe = support.file("many.csv", "n,day\n" .. ("1,2026-11-22\n"):rep(1e6)), support.path "query"
     ends({ holds = "query", pipe = pipe, text = "[:find (count ?n) . :where [?n]]", ticks = 5 }, "q", "@" .. pipe, path,
       "--types", "n=long,day=instant")
   end)
@@ -112,9 +110,7 @@ describe("Ctrl-C", function()
     end
     ends({ holds = "in", stdin = true, text = "[{:n 2}]" }, "transact", url, "-")
     assert.equal("[1]\n", sum())
-    local many = {}
-    for i = 1, 20000 do many[i] = ("[{:n %d} {:n -%d}]"):format(i + 1, i + 1) end
-    ends({ ticks = 30 }, "transact", url, support.file("many.edn", table.concat(many, "\n")))
+    ends({ ticks = 30 }, "transact", url, support.file("many.edn", ("[{:n 2} {:n -2}]\n"):rep(3e5)))
     assert.equal("[1]\n", sum())
     assert.equal(0, (command.run("verify", url)))
   end)
