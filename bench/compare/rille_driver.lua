@@ -232,19 +232,20 @@ end
 -- ---- small transactions ----
 
 -- Their ids, in order; the tail of the database is as the automatic flushes left it.
-local past
-local function small_transactions()
-  if not past then
-    local conn = fresh(in_file "past", ONE, { durability = "none" })
-    past = { conn = conn }
-    for i = 1, size.past do past[i] = assert(conn:transact { { ["t/v"] = i } }).tx end
+local past = {}
+local function small_transactions(of)
+  if not past[of] then
+    local conn = fresh(of == "past" and in_file "past" or "mem:" .. of, ONE, { durability = "none" })
+    local points = { conn = conn }
+    for i = 1, size[of] do points[i] = assert(conn:transact { { ["t/v"] = i } }).tx end
+    past[of] = points
   end
-  return past
+  return past[of]
 end
 
 -- Points spread over all of the history, another one each time.
-local function as_of()
-  local points = small_transactions()
+local function as_of(of)
+  local points = small_transactions(of)
   local db = points.conn:db()
   local i = 0
   return driver.cost(function()

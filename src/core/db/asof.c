@@ -85,23 +85,26 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
 
 /* ---- the log as novelty ---- */
 
+/* The transactions of a part of the log. The first one's block has the datoms of all. */
 typedef struct replay {
-    rille_db *db;
-    ri_block *open; /* datoms of one transaction, still growing */
-    ri_meta_walk commits;
+    ri_block **blocks;
+    size_t count, cap;
+    size_t datom_count;
 } replay;
 
-static int replay_close(replay *r, rille_err *err)
+/* A block of transaction t; its datoms follow. */
+static int replay_begin(replay *r, uint64_t t, rille_err *err)
 {
-    int rc = 0;
-    if (r->open != NULL) {
-        r->open->instant = ri_block_find_instant(r->open, r->db->instant);
-        rc = ri_meta_take_commit(&r->commits, r->open, err);
-        rc = rc == 0 ? ri_db_replay(r->db, r->open, err) : rc;
-        ri_block_release(r->open);
-        r->open = NULL;
+    if (!RI_GROW(&r->blocks, &r->cap, r->count + 1)) {
+        return ri_fail_nomem(err);
     }
-    return rc;
+    ri_block *block = ri_block_new();
+    if (block == NULL) {
+        return ri_fail_nomem(err);
+    }
+    block->t = t;
+    r->blocks[r->count++] = block;
+    return 0;
 }
 
 static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
@@ -109,30 +112,40 @@ static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
     if (d->a == RI_A_LOG_PARENT) {
         return 0;
     }
-    if (r->open != NULL && r->open->t != d->t) {
-        RI_TRY(replay_close(r, err));
+    if (r->count == 0 || r->blocks[r->count - 1]->t != d->t) {
+        RI_TRY(replay_begin(r, d->t, err));
     }
-    if (r->open == NULL) {
-        r->open = ri_block_new();
-        if (r->open == NULL) {
-            return ri_fail_nomem(err);
-        }
-        r->open->t = d->t;
-    }
-    ri_block *block = r->open;
-    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
+    ri_block *first = r->blocks[0];
+    if (!RI_GROW(&first->datoms, &first->heap_cap, r->datom_count + 1)) {
         return ri_fail_nomem(err);
     }
-    ri_datom *copy = &block->datoms[block->count];
+    ri_datom *copy = &first->datoms[r->datom_count];
     *copy = *d;
-    if (!ri_value_copy(&block->arena, &d->v, &copy->v)) {
+    if (!ri_value_copy(&first->arena, &d->v, &copy->v)) {
         return ri_fail_nomem(err);
     }
-    block->count++;
+    r->datom_count++;
+    r->blocks[r->count - 1]->count++;
     return 0;
 }
 
-/* Transactions in (after, until] of source's log onto r->db. */
+/* Puts the transactions, all behind `after`, onto db, with their commit ids, which source knows. */
+static int replay_onto(const replay *r, uint64_t after, const rille_db *source, rille_db *db, rille_err *err)
+{
+    ri_meta_walk commits;
+    int rc = ri_meta_walk_start(&commits, source, RI_A_META_TX, after + 1, err);
+    if (rc == 0 && r->count > 0 && !ri_blocks_share(r->blocks, r->count, after, 0)) {
+        rc = ri_fail(err, RILLE_CORRUPT, "the log is out of order after transaction %llu", (unsigned long long)after);
+    }
+    for (size_t i = 0; i < r->count && rc == 0; i++) {
+        rc = ri_meta_take_commit(&commits, r->blocks[i], err);
+        rc = rc == 0 ? ri_db_replay(db, r->blocks[i], err) : rc;
+    }
+    ri_meta_walk_deinit(&commits);
+    return rc;
+}
+
+/* Transactions in (after, until] of source's log. */
 static int replay_log(const rille_db *source, uint64_t after, uint64_t until, replay *r, rille_err *err)
 {
     ri_bound from = { { .t = after }, 1, true };
@@ -159,10 +172,7 @@ static int replay_log(const rille_db *source, uint64_t after, uint64_t until, re
     }
     ri_cursor_deinit(&cursor);
     ri_io_deinit(&io);
-    if (rc == 0 || rc == RILLE_DONE) {
-        rc = replay_close(r, err);
-    }
-    return rc;
+    return rc == RILLE_DONE ? 0 : rc;
 }
 
 static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
@@ -177,11 +187,10 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
     rille_db *past = NULL;
     int rc = ri_db_of_base(db->store, db->branch, base, NULL, &past, err);
     if (rc == 0) {
-        replay r = { .db = past };
-        rc = ri_meta_walk_start(&r.commits, db, RI_A_META_TX, base->t + 1, err);
-        rc = rc == 0 ? replay_log(db, base->t, t, &r, err) : rc;
-        ri_block_release(r.open);
-        ri_meta_walk_deinit(&r.commits);
+        replay r = { 0 };
+        rc = replay_log(db, base->t, t, &r, err);
+        rc = rc == 0 ? replay_onto(&r, base->t, db, past, err) : rc;
+        ri_blocks_release(r.blocks, r.count);
     }
     ri_base_release(base);
     if (rc != 0) {

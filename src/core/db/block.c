@@ -88,6 +88,37 @@ ri_block *ri_block_view(ri_block *block)
     return view;
 }
 
+bool ri_blocks_share(ri_block *const *blocks, size_t count, uint64_t after, uint64_t skipped)
+{
+    ri_datom *all = blocks[0]->datoms;
+    uint64_t at = 0; /* of all, also of those skipped */
+    for (size_t i = 0; i < count; i++) {
+        ri_block *block = blocks[i];
+        uint64_t start = at;
+        at += block->count;
+        block->owner = i > 0 ? ri_block_retain(blocks[0]) : NULL;
+        if (block->t <= after) {
+            block->count = 0; /* block 0 keeps the memory */
+            continue;
+        }
+        block->datoms = all + (start - skipped);
+        /* They are sorted by t, so the ends of the part tell of all of it. */
+        if (block->datoms[0].t != block->t || all[at - skipped - 1].t != block->t) {
+            return false;
+        }
+        block->instant = ri_block_find_instant(block, 0);
+    }
+    return true;
+}
+
+void ri_blocks_release(ri_block **blocks, size_t count)
+{
+    while (count > 0) {
+        ri_block_release(blocks[--count]);
+    }
+    ri_free(blocks);
+}
+
 /* ---- commit id ---- */
 
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]

@@ -70,6 +70,10 @@ void ri_block_release(ri_block *block); /* iterative along prev */
 /* The blocks of a chain after transaction t, oldest first, and room for `more` behind them. Borrowed; ri_free. NULL: no
  * memory. */
 ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count);
+/* Gives each of the blocks, oldest first with t and count set, its part of the datoms, all of which blocks[0] has, but
+ * for the first `skipped` ones; those of blocks up to t `after` are dropped. False: they are not the blocks' datoms. */
+bool ri_blocks_share(ri_block *const *blocks, size_t count, uint64_t after, uint64_t skipped);
+void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
 /* The :db/txInstant among its datoms. */
 int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
 /* Room for the other parents of a merge; NULL: no memory. Set them before ri_block_chain. */

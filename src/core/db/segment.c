@@ -48,14 +48,6 @@ int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_e
     return rc == 0 && out->failed ? ri_fail_nomem(err) : rc;
 }
 
-void ri_blocks_release(ri_block **blocks, size_t count)
-{
-    while (count > 0) {
-        ri_block_release(blocks[--count]);
-    }
-    ri_free(blocks);
-}
-
 static int damaged(rille_err *err)
 {
     return ri_fail(err, RILLE_CORRUPT, "a segment of the branch head is corrupt: restore it from a backup");
@@ -79,30 +71,6 @@ static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_er
     return 0;
 }
 
-/* Gives each block its part of the datoms, all of which but the first ones, skipped, block 0 has. */
-static int share_datoms(ri_block *const *blocks, size_t count, uint64_t after, uint64_t skipped, rille_err *err)
-{
-    ri_datom *all = blocks[0]->datoms;
-    uint64_t at = 0; /* of all, also of those skipped */
-    for (size_t i = 0; i < count; i++) {
-        ri_block *block = blocks[i];
-        uint64_t start = at;
-        at += block->count;
-        block->owner = i > 0 ? ri_block_retain(blocks[0]) : NULL;
-        if (block->t <= after) {
-            block->count = 0; /* block 0 keeps the memory */
-            continue;
-        }
-        block->datoms = all + (start - skipped);
-        /* The leaves are sorted by t, so the ends of the part tell of all of it. */
-        if (block->datoms[0].t != block->t || all[at - skipped - 1].t != block->t) {
-            return damaged(err);
-        }
-        block->instant = ri_block_find_instant(block, 0);
-    }
-    return 0;
-}
-
 static int read_datoms(ri_block *const *blocks, size_t count, uint64_t after, ri_reader *in, rille_err *err)
 {
     ri_block *first = blocks[0];
@@ -120,7 +88,10 @@ static int read_datoms(ri_block *const *blocks, size_t count, uint64_t after, ri
     int rc = ri_block_read_leaves(first, in, datom_count, known_count, &skipped, err);
     first->t = t;
     first->count = first_count;
-    return rc != 0 ? rc : share_datoms(blocks, count, after, skipped, err);
+    if (rc == 0 && !ri_blocks_share(blocks, count, after, skipped)) {
+        rc = damaged(err);
+    }
+    return rc;
 }
 
 int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***out, size_t *count, rille_err *err)

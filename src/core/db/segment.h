@@ -21,7 +21,6 @@ int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_e
  * verify checks them. Transactions up to `after` are known: their blocks have no datoms. */
 int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***blocks, size_t *count,
                     rille_err *err);
-void ri_blocks_release(ri_block **blocks, size_t count); /* and the array */
 
 #define RI_ATTEMPTS_MAX 4096U
 /* Appends what `before` (empty: nothing) says, and the blocks' attempts: of the last RI_ATTEMPTS_MAX transactions. */
