@@ -174,13 +174,21 @@ int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_
               rille_err *err)
 {
     ri_datom key = { .e = e, .a = a, .v = *v };
+    ri_bound bounds[2] = { { key, 3, false }, { key, 3, true } };
+    ri_set_cut from = ri_set_cut_of(RI_EAVT, &bounds[0]);
+    ri_set_cut to = ri_set_cut_of(RI_EAVT, &bounds[1]);
     ri_item item;
     const ri_set_node *set;
+    ri_set_node *hold;
     *found = false;
-    RI_TRY(ri_novelty_set(&db->novelty, RI_EAVT, &set, err));
-    if (ri_set_find(set, RI_EAVT, &key, &item)) {
+    RI_TRY(ri_novelty_between(&db->novelty, &from, &to, &set, &hold, err));
+    bool known = ri_set_find(set, RI_EAVT, &key, &item);
+    if (known) {
         *found = ri_item_datom(item)->added;
         *t = ri_item_datom(item)->t;
+    }
+    ri_set_release(hold);
+    if (known) {
         return 0;
     }
     ri_datom d;
@@ -204,15 +212,17 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
 {
     uint64_t base = 0;
     const ri_set_node *set;
+    ri_set_node *hold;
     *out = 0;
     if (!is_range(order, from, to)) {
         return 0; /* what the novelty retracts after `to` and before `from` is no difference to 0 */
     }
     RI_TRY(ri_tree_count(db->store, &db->base->tree[order], from, to, io, &base, err));
-    RI_TRY(ri_novelty_set(&db->novelty, order, &set, err));
     ri_set_cut after = ri_set_cut_of(order, to);
     ri_set_cut before = ri_set_cut_of(order, from);
+    RI_TRY(ri_novelty_between(&db->novelty, &before, &after, &set, &hold, err));
     int64_t novelty = ri_set_rank(set, &after) - ri_set_rank(set, &before);
+    ri_set_release(hold);
     int64_t count = (int64_t)base + novelty;
     *out = count < 0 ? 0 : (uint64_t)count;
     return 0;

@@ -60,6 +60,8 @@ typedef struct ri_scan {
     ri_cursor cursor;
     ri_set_cursor novelty;
     ri_set_cut end;            /* `to` */
+    const ri_set_node *set;    /* what the novelty has in the range; borrowed */
+    ri_set_node *hold;         /* a reference to it, when it was made for the range */
     const ri_set_node *paired; /* the novelty's leaf that `overlay` is of, on the cursor's leaf; NULL: not looked up */
     ri_overlay *overlay;       /* NULL: none */
     ri_bound from;
@@ -71,6 +73,7 @@ typedef struct ri_scan {
     uint8_t order;
     uint8_t state;   /* scan.c */
     uint8_t views;   /* ri_scan_views */
+    bool set_known;  /* since the range was set */
     bool leaf_after; /* rows of later leaves may lie before `to` */
     const ri_datom *rows[RI_SCAN_ROWS];
 } ri_scan;

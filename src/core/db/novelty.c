@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "novelty.h"
 
+#include <limits.h>
+
 void ri_novelty_copy(const ri_novelty *from, ri_novelty *to)
 {
     for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
         ri_set_node *set = atomic_load_explicit(&from->set[o], memory_order_acquire);
         atomic_init(&to->set[o], ri_set_retain(set));
+        atomic_init(&to->walked[o], atomic_load_explicit(&from->walked[o], memory_order_relaxed));
+        atomic_init(&to->behind[o], atomic_load_explicit(&from->behind[o], memory_order_relaxed));
     }
     to->last = ri_block_retain(from->last);
     to->datom_count = from->datom_count;
@@ -60,6 +64,8 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
             set_block_set(prev, (ri_order)o, set);
             ri_set_release(set);
             atomic_init(&novelty->set[o], NULL);
+            atomic_init(&novelty->walked[o], 0);
+            atomic_init(&novelty->behind[o], 0);
         }
     }
     if (linked) {
@@ -156,4 +162,108 @@ int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node 
     }
     *out = made;
     return 0;
+}
+
+/* ---- short ranges ---- */
+
+#define BETWEEN_MAX 64U /* new datoms in a range, and items of the set before them, that are put together for it */
+
+/* What a range has, oldest first: keys[at..BETWEEN_MAX), and behind them room for as many. */
+typedef struct range {
+    const ri_set_cut *from;
+    const ri_set_cut *to;
+    size_t at;
+    ri_set_key keys[2 * BETWEEN_MAX];
+} range;
+
+/* False: too many. */
+static bool take_block(range *r, const ri_block *block)
+{
+    ri_order order = (ri_order)r->from->order;
+    if (order == RI_EAVT && block->count > 0 && ri_set_after(r->to, &block->datoms[0])) {
+        return true;
+    }
+    for (size_t i = block->count; i > 0; i--) {
+        const ri_datom *d = &block->datoms[i - 1];
+        if (!ri_set_between(r->from, r->to, d) || !belongs(block, d, order)) {
+            continue;
+        }
+        if (r->at == 0) {
+            return false;
+        }
+        r->keys[--r->at] = (ri_set_key){ ri_set_prefix(order, d), ri_item_new(d) };
+    }
+    return true;
+}
+
+/* Reads the blocks that no set has yet, and gives a reference to the set before them, if any. False: too many datoms,
+ * or there is no such block. */
+static bool take_blocks(range *r, const ri_novelty *novelty, ri_set_node **set)
+{
+    ri_order order = (ri_order)r->from->order;
+    uint64_t count = 0;
+    *set = NULL;
+    for (ri_block *b = novelty->last; b != NULL && (*set = block_set(b, order)) == NULL; b = b->prev) {
+        count += b->count;
+        if (!take_block(r, b)) {
+            return false;
+        }
+    }
+    count = count < UINT_MAX / 4 ? count : UINT_MAX / 4;
+    ri_novelty *own =
+        (ri_novelty *)(uintptr_t)novelty; /* what it counts may change; what another thread adds may be lost */
+    unsigned walked = atomic_load_explicit(&own->walked[order], memory_order_relaxed);
+    atomic_store_explicit(&own->behind[order], (unsigned)count, memory_order_relaxed);
+    atomic_store_explicit(&own->walked[order], walked + (unsigned)count, memory_order_relaxed);
+    return count > 0;
+}
+
+/* Did reads without a set cost less so far than making one? */
+static bool may_walk(const ri_novelty *novelty, ri_order order)
+{
+    uint64_t behind = atomic_load_explicit(&novelty->behind[order], memory_order_relaxed);
+    uint64_t walked = atomic_load_explicit(&novelty->walked[order], memory_order_relaxed);
+    return walked <= RI_NOVELTY_WALKS * behind + RI_NOVELTY_WALKED_MIN && walked < UINT_MAX / 2;
+}
+
+/* The set of what lies between the cuts, or NULL. */
+static bool put_together(const ri_novelty *novelty, range *r, ri_set_node **out)
+{
+    ri_order order = (ri_order)r->from->order;
+    size_t count;
+    ri_set_node *part = NULL;
+    ri_set_node *set;
+    bool ok = take_blocks(r, novelty, &set);
+    if (ok && r->at == BETWEEN_MAX) {
+        *out = set; /* with what is outside */
+        return true;
+    }
+    if (ok && ri_set_part(set, r->from, r->to, BETWEEN_MAX, &part)) {
+        count = BETWEEN_MAX - r->at;
+        bool distinct = ri_set_sort(order, r->keys + r->at, r->keys + BETWEEN_MAX, count);
+        *out = ri_set_merge(part, order, r->keys + r->at, count, distinct);
+    }
+    ri_set_release(part);
+    ri_set_release(set);
+    return *out != NULL;
+}
+
+int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const ri_set_cut *to, const ri_set_node **out,
+                       ri_set_node **hold, rille_err *err)
+{
+    ri_order order = (ri_order)from->order;
+    *hold = NULL;
+    *out = atomic_load_explicit(&novelty->set[order], memory_order_acquire);
+    if (*out != NULL || novelty->last == NULL) {
+        return 0;
+    }
+    range r;
+    r.from = from;
+    r.to = to;
+    r.at = BETWEEN_MAX;
+    if (may_walk(novelty, order) && put_together(novelty, &r, hold)) {
+        *out = *hold;
+        return 0;
+    }
+    return ri_novelty_set(novelty, order, out, err);
 }

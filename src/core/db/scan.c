@@ -27,12 +27,16 @@ void ri_scan_init(ri_scan *scan, const rille_db *db, ri_order order)
     scan->rows_max = RI_SCAN_ROWS;
     scan->novelty.depth = -1;
     scan->paired = NULL;
+    scan->hold = NULL;
+    scan->set_known = false;
     ri_cursor_init(&scan->cursor, db->store, &db->base->tree[order]);
 }
 
 void ri_scan_deinit(ri_scan *scan)
 {
     ri_cursor_deinit(&scan->cursor);
+    ri_set_release(scan->hold);
+    scan->hold = NULL;
 }
 
 void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to)
@@ -41,6 +45,7 @@ void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to)
     scan->to = *to;
     scan->end = ri_set_cut_of((ri_order)scan->order, &scan->to);
     scan->state = STATE_SEEK;
+    scan->set_known = false;
 }
 
 void ri_scan_skip(ri_scan *scan, const ri_bound *from)
@@ -88,10 +93,25 @@ static void leave_items(ri_scan *scan, uint32_t slot)
     }
 }
 
+/* The range's items; when it was cut at its front, those of all of it do. */
+static int find_set(ri_scan *scan, const ri_set_cut *from, rille_err *err)
+{
+    if (scan->hold != NULL && !scan->set_known) {
+        ri_set_release(scan->hold);
+        scan->hold = NULL;
+        scan->paired = NULL; /* may be a leaf of it */
+    }
+    if (!scan->set_known) {
+        RI_TRY(ri_novelty_between(&scan->db->novelty, from, &scan->end, &scan->set, &scan->hold, err));
+        scan->set_known = true;
+    }
+    return 0;
+}
+
 static int seek(ri_scan *scan, ri_io *io, rille_err *err)
 {
-    const ri_set_node *set;
-    RI_TRY(ri_novelty_set(&scan->db->novelty, (ri_order)scan->order, &set, err));
+    ri_set_cut start = ri_set_cut_of((ri_order)scan->order, &scan->from);
+    RI_TRY(find_set(scan, &start, err));
     const ri_node *before = ri_cursor_leaf(&scan->cursor);
     int rc = ri_cursor_seek(&scan->cursor, &scan->from, io, err);
     if (ri_cursor_leaf(&scan->cursor) != before) {
@@ -100,8 +120,7 @@ static int seek(ri_scan *scan, ri_io *io, rille_err *err)
     if (rc != 0 && rc != RILLE_DONE) {
         return rc;
     }
-    ri_set_cut start = ri_set_cut_of((ri_order)scan->order, &scan->from);
-    ri_set_seek(&scan->novelty, set, &start);
+    ri_set_seek(&scan->novelty, scan->set, &start);
     enter_items(scan);
     if (rc == RILLE_DONE) {
         scan->row = scan->limit = 0;
