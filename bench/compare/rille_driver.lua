@@ -171,6 +171,51 @@ local function loaded()
   return many:db()
 end
 
+-- ---- plans ----
+
+-- Of each pair of queries, the first may cost little more than the second one.
+local PLANS = {
+  attr_bound = "[:find (count ?v) . :in $ [?a ...] :where [?e :p/uid \"%s\"] [?e ?a ?v]]",
+  attr_free = "[:find (count ?v) . :in $ [?a ...] :where [?e :p/uid \"%s\"] [?e ?free ?v]]",
+  missing = "[:find (count ?e) . :where [?e :p/name \"Ivan\"] [(missing? $ ?e :t/v)]]",
+  absent = "[:find (count ?e) . :where [?e :p/name \"Ivan\"] (not [?e :t/v _])]",
+  min = "[:find (min ?s) . :where [_ :p/salary ?s]]",
+  max = "[:find (max ?s) . :where [_ :p/salary ?s]]",
+}
+
+local function plan(name)
+  local query = assert(rille.prepare(PLANS[name]:format(driver.person(size.load).uid)))
+  local db, attributes = loaded(), { "p/age", "p/salary" }
+  return driver.cost(function()
+    if name:match "^attr" then assert(query:run(db, attributes)) else assert(query:run(db)) end
+    return 1
+  end)
+end
+
+-- A chain of people who are the next one's peer in some respect, as ten patterns.
+local JOIN = { "[?a :p/uid ?u]", "[?a :p/name \"Ivan\"]", "[?a :p/age ?i]", "[?b :p/age ?i]", "[?b :p/last ?l]", "[?b :p/sex ?x]",
+  "[?b :p/salary ?s]", "[?c :p/salary ?s]", "[?c :p/name \"Petr\"]", "[?c :p/uid ?v]" }
+local ORDERS, TIMES = 20, 3
+
+-- The cheapest or the dearest of the orders in which the patterns of a join are written.
+local function orders(which)
+  local db = people("one", "flushed")
+  local best, rows, sum
+  for order = 1, ORDERS do
+    local left, text = { (table.unpack or unpack)(JOIN) }, {} -- luacheck: ignore 143
+    for i = #left, 1, -1 do text[#text + 1] = table.remove(left, (order * 7919 + i * 104729) % i + 1) end
+    local query = assert(rille.prepare("[:find (count ?c) . :with ?a ?b :where " .. table.concat(text, " ") .. "]"))
+    local us = math.huge
+    for _ = 1, TIMES do
+      local cost
+      cost, rows, sum = driver.cost(function() return 1, query:run(db) end)
+      us = math.min(us, cost)
+    end
+    if not best or (which == "fastest") == (us < best) then best = us end
+  end
+  return best, rows, sum
+end
+
 -- ---- many numbers ----
 
 local numbers
@@ -275,6 +320,8 @@ driver.serve {
   top_index = function() return time_query("top_index", big()) end,
   open = open,
   as_of = as_of,
+  plan = plan,
+  orders = orders,
   ones = function()
     local conn = fresh("mem:ones", ONE)
     local us, rows = driver.once(function() return one_by_one(conn, size.ones) end)
