@@ -193,8 +193,10 @@ local function plan(name)
 end
 
 -- A chain of people who are the next one's peer in some respect, as ten patterns.
-local JOIN = { "[?a :p/uid ?u]", "[?a :p/name \"Ivan\"]", "[?a :p/age ?i]", "[?b :p/age ?i]", "[?b :p/last ?l]", "[?b :p/sex ?x]",
-  "[?b :p/salary ?s]", "[?c :p/salary ?s]", "[?c :p/name \"Petr\"]", "[?c :p/uid ?v]" }
+local JOIN = {
+  '[?a :p/uid ?u]', '[?a :p/name "Ivan"]', '[?a :p/age ?i]', '[?b :p/age ?i]', '[?b :p/last ?l]',
+  '[?b :p/sex ?x]', '[?b :p/salary ?s]', '[?c :p/salary ?s]', '[?c :p/name "Petr"]', '[?c :p/uid ?v]',
+}
 local ORDERS, TIMES = 20, 3
 
 -- The cheapest or the dearest of the orders in which the patterns of a join are written.
