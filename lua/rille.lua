@@ -53,9 +53,10 @@ local seek, range = db_methods._seek, db_methods._range
 
 local DURABILITY = { commit = true, group = true, none = true }
 local FLEXIBILITY = { write = true, read = true }
+local FLUSH = { auto = true, manual = true }
 local CREATE = { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
-  cache_bytes = "number" }
-local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "number",
+  cache_bytes = "number", flush = FLUSH }
+local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "number", flush = FLUSH,
   keep_history = "boolean", schema_flexibility = FLEXIBILITY }
 local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = "number" }
 
@@ -67,14 +68,14 @@ end
 
 local function open(url, mode, options)
   local conn, message, code = core.open(url, mode, options.branch, options.durability, options.keep_history,
-    options.schema_flexibility == "read", options.cache_bytes)
+    options.schema_flexibility == "read", options.cache_bytes, options.flush)
   if code == "NOTFOUND" and mode == "connect" and options.branch == nil then message = message .. check.CREATE end
   return conn, message, code
 end
 
 ---Makes a new database and connects to it.
 ---@param url string
----@param options? {keep_history: boolean?, schema_flexibility: "write"|"read"|nil, durability: string?}
+---@param options? {keep_history: boolean?, schema_flexibility: "write"|"read"|nil, durability: string?, flush: string?}
 ---@return rille.Conn? conn
 ---@return string? message
 ---@return string? code "EXISTS", "PERMISSION", "SYNTAX" ...
@@ -85,7 +86,7 @@ end
 
 ---Connects to a database.
 ---@param url string
----@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?}
+---@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?, flush: string?}
 ---@return rille.Conn? conn
 ---@return string? message
 ---@return string? code "NOTFOUND", "FOREIGN", "FORMAT" ...

@@ -136,6 +136,22 @@ describe("options", function()
     end
     assert.equal("NOTFOUND", select(3, rille.connect(url, { branch = "other" })))
   end)
+
+  it("choose who flushes", function()
+    local url = support.url()
+    assert.matches("flush", support.failure(rille.connect, url, { flush = "never" }))
+    local conn = assert(rille.create(url, { flush = "manual" }))
+    assert(conn:transact { { ["db/ident"] = "n/key", ["db/valueType"] = "db.type/long",
+      ["db/unique"] = "db.unique/identity" } })
+    conn:close()
+    for _, flush in ipairs { "manual", "auto" } do
+      conn = assert(rille.connect(url, { flush = flush }))
+      assert(conn:transact { { ["n/key"] = 1 } })
+      assert.is_true(conn:flush())
+      conn:close()
+    end
+    assert.equal(1, assert(rille.db(url)):count("aevt", "n/key"))
+  end)
 end)
 
 describe("listeners", function()

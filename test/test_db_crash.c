@@ -37,13 +37,13 @@ static rille_conn *open_conn(const char *url)
     return conn;
 }
 
-/* In a child: commits keys from `next` on, some of them long, with a flush now and then, and writes each acknowledged
- * key to the pipe. */
+/* In a child: commits keys from `next` on, some of them long, with a flush now and then, and others beside the commits,
+ * and writes each acknowledged key to the pipe. */
 static void write_until_killed(const char *url, uint64_t next, int pipe_fd)
 {
     rille_err err;
     rille_conn *conn = NULL;
-    ri_conn_options options = { 0 };
+    ri_conn_options options = { .novelty_min = 60 };
     if (ri_conn_open(url, &options, &conn, &err) != 0) {
         (void)fprintf(stderr, "child: %s\n", err.message);
         _exit(3);

@@ -46,6 +46,11 @@ static int try_transact(world *w, unsigned null, rille_err *err)
     return rc;
 }
 
+static int try_flush(world *w, unsigned null, rille_err *err)
+{
+    return rille_flush(GIVE(1, w->conn), err);
+}
+
 static int try_conn_db(world *w, unsigned null, rille_err *err)
 {
     rille_db *out = JUNK;
@@ -274,6 +279,7 @@ static const struct attempt {
     { "rille_connect", try_connect, 2, RILLE_MISUSE },
     { "rille_drop", try_drop, 1, RILLE_MISUSE },
     { "rille_transact", try_transact, 2, RILLE_MISUSE },
+    { "rille_flush", try_flush, 1, RILLE_MISUSE },
     { "rille_conn_db", try_conn_db, 2, RILLE_MISUSE },
     { "rille_db_as_of", try_db_as_of, 2, RILLE_MISUSE },
     { "rille_db_as_of_instant", try_db_as_of_instant, 2, RILLE_MISUSE },

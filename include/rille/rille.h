@@ -86,12 +86,14 @@ typedef struct rille_options {
     bool read_flexible; /* of a new database: unknown attributes are created on first use */
     bool not_durable;   /* a killed process loses nothing; a power failure may lose commits, or leave a file: database
                          * that must be restored from a backup */
+    bool manual_flush;  /* flush when rille_flush is called; false: automatically, beside the commits */
 } rille_options;
 
 /* Opens "mem:NAME", "file:DIR", "lmdb:DIR". options NULL: all zero.
  * RILLE_NOTFOUND, RILLE_EXISTS, RILLE_SYNTAX (the URL), RILLE_PERMISSION, RILLE_FOREIGN, RILLE_FORMAT, RILLE_CORRUPT,
  * RILLE_IO. */
 RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
+/* Waits for a flush that this connection has begun. */
 RILLE_API void rille_close(rille_conn *conn);
 /* Drops a whole database. RILLE_NOTFOUND. */
 RILLE_API int rille_drop(const char *url, rille_err *err);
@@ -110,6 +112,10 @@ typedef struct rille_commit {
  * nothing was committed: RILLE_SYNTAX, RILLE_TX_*, RILLE_ATTRIBUTE, RILLE_TYPE, RILLE_SCHEMA, RILLE_ENTITY_MISSING,
  * RILLE_FULL, RILLE_IO ... */
 RILLE_API int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *out, rille_err *err);
+
+/* Merges the transactions that are not in the trees yet into them. Others may commit while it runs. RILLE_FULL, RILLE_IO ...
+ */
+RILLE_API int rille_flush(rille_conn *conn, rille_err *err);
 
 /* ---- database values ---- */
 

@@ -35,12 +35,13 @@ static const char *check_url(lua_State *L)
     return url;
 }
 
-/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes) --> connection
+/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush) --> connection
  * mode: "create" (must not be there), "connect", "any" */
 static int core_open(lua_State *L)
 {
     static const char *const modes[] = { "create", "connect", "any", NULL };
     static const char *const durabilities[] = { "commit", "group", "none", NULL };
+    static const char *const flushes[] = { "auto", "manual", NULL };
     const char *url = check_url(L);
     ri_conn_options options = { 0 };
     int mode = luaL_checkoption(L, 2, "connect", modes);
@@ -55,6 +56,7 @@ static int core_open(lua_State *L)
         return rl_error(L, "option \"cache_bytes\" must be a non-negative number, got %f", cache_bytes);
     }
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
+    options.flush = (ri_flush_mode)luaL_checkoption(L, 8, "auto", flushes);
     rl_box *box = rl_box_push(L, &rl_class_conn);
     rille_conn *conn;
     rille_err err;

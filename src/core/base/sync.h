@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks and counts. With RILLE_SINGLE_THREAD (WASM) locks are nothing.
+ * Locks, threads and counts. With RILLE_SINGLE_THREAD (WASM) locks are nothing, and there are no threads.
+ *
+ * FORK. A child has the locks of its parent's threads, but not the threads. So those that rille starts itself take locks
+ * only between ri_work_begin and ri_work_end, and a fork waits until none of them is there.
  */
 #ifndef RI_SYNC_H
 #define RI_SYNC_H
@@ -33,6 +36,8 @@ static inline void ri_mutex_unlock(ri_mutex *m)
 {
     (void)m;
 }
+typedef ri_mutex ri_cond;
+typedef ri_mutex ri_thread;
 #else
 #include <pthread.h>
 typedef pthread_mutex_t ri_mutex;
@@ -53,7 +58,24 @@ static inline void ri_mutex_unlock(ri_mutex *m)
 {
     (void)pthread_mutex_unlock(m);
 }
+typedef pthread_cond_t ri_cond;
+typedef pthread_t ri_thread;
 #endif
+
+/* Something that is waited for under a lock. */
+void ri_cond_init(ri_cond *cond);
+void ri_cond_deinit(ri_cond *cond);
+void ri_cond_broadcast(ri_cond *cond);
+/* Returns when it was broadcast, at the latest after so many microseconds, or earlier: look again. */
+void ri_cond_wait(ri_cond *cond, ri_mutex *lock, uint64_t us_max);
+
+/* A thread on which no signal of the host's is delivered; it must be joined. False: there are none, or not another one. */
+bool ri_thread_start(ri_thread *thread, void *(*run)(void *), void *context);
+void ri_thread_join(ri_thread *thread);
+void ri_work_begin(void);
+void ri_work_end(void);
+/* The process; a forked child is another one. */
+int64_t ri_process(void);
 
 typedef atomic_uint_fast32_t ri_refs;
 

@@ -5,8 +5,9 @@
  *   append   the block's frame goes behind the others in the cell: one small write
  *   spill    the cell's tail would pass RI_TAIL_BYTES_MAX: all its frames, the new one included, become a segment,
  *            a blob that the base record lists; the cell starts over
- *   flush    the novelty would pass its limit, or the tail SEGMENT_BYTES_MAX: the novelty is folded into the trees
- *            together with the block; the cell is a new base record
+ *   flush    the transaction is large, or flushes beside commits did not keep up (flusher.c), or the tail would pass
+ *            SEGMENT_BYTES_MAX: the novelty is folded into the trees together with the block; the cell is a new base
+ *            record
  *
  * Each ends in one compare-and-swap of the head. What was written before it and lost the race is garbage for gc, never
  * visible.
@@ -20,34 +21,17 @@
 
 #define RI_TAIL_BYTES_MAX (32U * 1024U)
 #define SEGMENT_BYTES_MAX (8U * 1024U * 1024U)
-#define NOVELTY_MIN 65536U
-#define NOVELTY_MAX 262144U
-#define NOVELTY_SHARE 256U
 
-static uint64_t novelty_limit(const rille_db *db)
-{
-    uint64_t share = db->base->tree[RI_EAVT].count / NOVELTY_SHARE;
-    return share < NOVELTY_MIN ? NOVELTY_MIN : share > NOVELTY_MAX ? NOVELTY_MAX : share;
-}
+typedef ri_plan plan;
 
-/* A commit under way: what the head is to become. */
-typedef struct plan {
-    ri_cell *cell;
-    size_t cell_len;
-    size_t kept_len;
-    size_t tail_at;
-    rille_db *after;
-    ri_writer *writer; /* NULL: nothing but the cell */
-} plan;
-
-static void plan_deinit(plan *p)
+void ri_plan_deinit(ri_plan *p)
 {
     ri_cell_release(p->cell);
     ri_db_release(p->after);
     ri_writer_release(p->writer);
 }
 
-static int base_cell(plan *p, const ri_base *base, rille_err *err)
+int ri_plan_base(ri_plan *p, const ri_base *base, rille_err *err)
 {
     ri_buf body = { 0 };
     ri_buf cell = { 0 };
@@ -71,7 +55,7 @@ static int plan_flush(plan *p, const rille_db *db, const ri_flush_extra *extra, 
     ri_base *base;
     RI_TRY(need_writer(p, db->store, err));
     RI_TRY(ri_flush_build(db, extra, p->writer, &base, err));
-    int rc = base_cell(p, base, err);
+    int rc = ri_plan_base(p, base, err);
     if (rc == 0) {
         rc = ri_db_of_base(db->store, db->branch, base, extra != NULL ? extra->schema : db->schema, &p->after, err);
     }
@@ -120,7 +104,7 @@ static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, 
         rc = ri_base_copy(seen->db->base, &segment, 1, &base, err);
     }
     if (rc == 0) {
-        rc = base_cell(p, base, err);
+        rc = ri_plan_base(p, base, err);
     }
     if (rc == 0) {
         rc = push_on(p, seen, result, base, err);
@@ -136,7 +120,7 @@ static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result
 {
     ri_base *base;
     RI_TRY(ri_base_copy(seen->db->base, NULL, 0, &base, err));
-    int rc = base_cell(p, base, err);
+    int rc = ri_plan_base(p, base, err);
     if (rc == 0) {
         bool good =
             ri_cell_append(&p->cell, &p->cell_len, seen->cell->bytes + seen->tail_at, seen->cell_len - seen->tail_at) &&
@@ -168,41 +152,50 @@ static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result,
     return 0;
 }
 
-static int refuse_tag(const rille_db *db, rille_err *err)
+int ri_conn_refuse_tag(const rille_db *db, rille_err *err)
 {
     return !db->base->is_tag
                ? 0
                : ri_fail(err, RILLE_MISUSE, "%s is a tag and cannot change: commit to a branch", db->branch);
 }
 
-static int make_plan(plan *p, ri_seen *seen, const ri_tx_result *result, ri_encoder **encoder, rille_err *err)
+/* A transaction that is large goes straight to the trees. So does what finds no place, when flushes beside commits were
+ * too slow or failed, or were not wanted. */
+static bool is_full(const rille_conn *conn, const rille_db *db, size_t datoms)
+{
+    return datoms >= ri_conn_novelty_limit(conn, db) ||
+           db->novelty.datom_count + datoms > ri_conn_novelty_max(conn, db) ||
+           db->base->segment_count >= RI_SEGMENTS_MAX - 1;
+}
+
+static int make_plan(rille_conn *conn, plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
 {
     const rille_db *db = seen->db;
-    RI_TRY(refuse_tag(db, err));
+    ri_block *block = result->block;
+    RI_TRY(ri_conn_refuse_tag(db, err));
     RI_TRY(put_long_values(p, db->store, result, err));
-    bool full = db->novelty.datom_count + result->block->count >= novelty_limit(db) ||
-                db->base->segment_count >= RI_SEGMENTS_MAX - 1;
+    p->flushes = is_full(conn, db, block->count);
+    block->claims_flush = !p->flushes && ri_conn_flush_due(conn, db, block->count);
     ri_buf frame = { 0 };
-    int rc = full ? 0 : ri_block_write(result->block, encoder, &frame, err);
+    int rc = p->flushes ? 0 : ri_block_write(block, &conn->encoder, &frame, err);
     size_t tail = seen->cell_len - seen->tail_at + frame.len;
-    full = full || tail > SEGMENT_BYTES_MAX;
-    if (rc == 0 && full) {
-        ri_flush_extra extra = { result->block, result->schema, result->next_e, result->next_attr };
+    p->flushes = p->flushes || tail > SEGMENT_BYTES_MAX;
+    if (rc == 0 && p->flushes) {
+        ri_flush_extra extra = { block, result->schema, result->next_e, result->next_attr };
         rc = plan_flush(p, db, &extra, err);
     } else if (rc == 0) {
         rc = tail > RI_TAIL_BYTES_MAX                ? plan_spill(p, seen, result, err)
              : db->base->format != RI_FORMAT_VERSION ? plan_convert(p, seen, result, &frame, err)
                                                      : plan_append(p, seen, result, &frame, err);
     }
-    if (rc == 0 && !full && p->writer != NULL) {
+    if (rc == 0 && !p->flushes && p->writer != NULL) {
         rc = ri_writer_seal(p->writer, err);
     }
     ri_buf_deinit(&frame);
     return rc;
 }
 
-/* What is known of the head, which readers may bring up to date meanwhile. The writer lock is held. */
-static void take_snapshot(rille_conn *conn, ri_seen *out)
+void ri_conn_snapshot(rille_conn *conn, ri_seen *out)
 {
     ri_mutex_lock(&conn->state);
     *out = conn->seen;
@@ -211,8 +204,7 @@ static void take_snapshot(rille_conn *conn, ri_seen *out)
     ri_mutex_unlock(&conn->state);
 }
 
-/* Swaps the head from the snapshot to what the plan says, and remembers it. The writer lock is held. */
-static int swap_head(rille_conn *conn, const ri_seen *from, plan *p, rille_err *err)
+int ri_conn_swap(rille_conn *conn, const ri_seen *from, ri_plan *p, rille_err *err)
 {
     rille_head_swap swap = { .branch = conn->branch,
                              .expected = from->revision,
@@ -262,20 +254,31 @@ static uint64_t new_attempt(rille_conn *conn)
     return id != 0 ? id : 1;
 }
 
+/* The same value, perhaps on another base: a flush does not make a transaction begin again. */
+static bool same_value(const rille_db *a, const rille_db *b)
+{
+    return a == b || (a->t == b->t && memcmp(a->commit, b->commit, RI_HASH_SIZE) == 0 &&
+                      memcmp(a->base->db_id, b->base->db_id, sizeof a->base->db_id) == 0);
+}
+
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
 {
     *out = (ri_report){ 0 };
-    plan p = { .kept_len = 0 };
+    plan p = { 0 };
     ri_seen from = { 0 };
     RI_TRY(resolve(tx, &out->tx, err));
+    ri_conn_pace(conn, ri_tx_db(tx), out->tx.block->count);
     ri_mutex_lock(&conn->writer);
-    take_snapshot(conn, &from);
+    ri_conn_snapshot(conn, &from);
     out->tx.block->attempt = new_attempt(conn);
-    int rc = from.db == ri_tx_db(tx) ? make_plan(&p, &from, &out->tx, &conn->encoder, err) : RILLE_CONFLICT;
+    int rc = same_value(from.db, ri_tx_db(tx)) ? make_plan(conn, &p, &from, &out->tx, err) : RILLE_CONFLICT;
     if (rc == 0) {
-        rc = swap_head(conn, &from, &p, err);
+        rc = ri_conn_swap(conn, &from, &p, err);
     }
     ri_mutex_unlock(&conn->writer);
+    if (rc == 0 && out->tx.block->claims_flush && !p.flushes) {
+        ri_conn_begin_flush(conn, p.after);
+    }
     if (rc == 0) {
         out->before = ri_db_retain((rille_db *)ri_tx_db(tx));
         out->after = p.after;
@@ -283,7 +286,7 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     } else {
         ri_report_deinit(out);
     }
-    plan_deinit(&p);
+    ri_plan_deinit(&p);
     ri_seen_deinit(&from);
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_conn_url(conn));
@@ -365,122 +368,4 @@ int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err)
     out->after->speculative = true;
     out->before = ri_db_retain((rille_db *)db);
     return 0;
-}
-
-/* ---- flushing beside commits ---- */
-
-/* The frames of transactions after t. */
-static size_t frames_after(const ri_seen *seen, uint64_t t)
-{
-    size_t pos = seen->tail_at;
-    size_t start = pos;
-    ri_frame_kind kind;
-    const uint8_t *body;
-    const uint8_t *commit;
-    size_t len;
-    uint64_t own;
-    while (ri_frame_next(seen->cell->bytes, seen->cell_len, &pos, &kind, &body, &len, NULL) == 0 &&
-           ri_block_peek(kind, body, len, &own, &commit) && own <= t) {
-        start = pos;
-    }
-    return start;
-}
-
-/* A head that begins with the flushed base, and goes on with what was committed meanwhile. */
-static int plan_rebase(plan *p, const ri_seen *seen, const ri_base *flushed, const ri_schema *schema, rille_err *err)
-{
-    const ri_base *now = seen->db->base;
-    uint32_t first = 0;
-    while (first < now->segment_count && now->segments[first].t_last <= flushed->t) {
-        first++;
-    }
-    ri_base *base;
-    RI_TRY(ri_base_copy(flushed, now->segments + first, now->segment_count - first, &base, err));
-    size_t tail = frames_after(seen, flushed->t);
-    int rc = base_cell(p, base, err);
-    if (rc == 0 && !ri_cell_append(&p->cell, &p->cell_len, seen->cell->bytes + tail, seen->cell_len - tail)) {
-        rc = ri_fail_nomem(err);
-    }
-    if (rc == 0) {
-        rc = ri_db_on_base(seen->db, base, schema, &p->after, err);
-    }
-    ri_base_release(base);
-    return rc;
-}
-
-/* Makes a flushed base that of the head. RILLE_DONE: another flush was first, and came as far. RILLE_CONFLICT: others
- * committed; see what, and try again. */
-static int install_base(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
-                        rille_err *err)
-{
-    plan p = { .kept_len = 0 };
-    ri_seen from = { 0 };
-    ri_mutex_lock(&conn->writer);
-    take_snapshot(conn, &from);
-    int rc = from.db->base->t >= flushed->t ? RILLE_DONE : from.db->t < flushed->t ? RILLE_CONFLICT : 0;
-    if (rc == 0 && !ri_db_has_commit(from.db, flushed->t, flushed->commit)) {
-        rc = ri_fail(err, RILLE_IO, "the branch no longer has the history that the flush began with: reconnect");
-    }
-    if (rc == 0) {
-        rc = plan_rebase(&p, &from, flushed, schema, err);
-    }
-    if (rc == 0) {
-        p.writer = writer;
-        rc = swap_head(conn, &from, &p, err);
-        p.writer = NULL;
-    }
-    ri_mutex_unlock(&conn->writer);
-    plan_deinit(&p);
-    ri_seen_deinit(&from);
-    return rc;
-}
-
-int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
-                    rille_err *err)
-{
-    for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
-        int rc = install_base(conn, flushed, schema, writer, err);
-        if (rc != RILLE_CONFLICT) {
-            return rc == RILLE_DONE ? 0 : rc;
-        }
-        RI_TRY(ri_conn_refresh(conn, err));
-    }
-    return ri_conn_busy(conn, err);
-}
-
-/* Commits go on meanwhile, here and elsewhere: only the swap at the end waits for them. */
-static int flush_value(rille_conn *conn, const rille_db *db, rille_err *err)
-{
-    ri_writer *writer = NULL;
-    ri_base *base = NULL;
-    int rc = ri_writer_new(db->store, &writer, err);
-    if (rc == 0) {
-        rc = ri_flush_build(db, NULL, writer, &base, err);
-    }
-    if (rc == 0) {
-        rc = ri_writer_store(writer, err);
-    }
-    if (rc == 0) {
-        rc = ri_conn_install(conn, base, db->schema, writer, err);
-    }
-    ri_base_release(base);
-    ri_writer_release(writer);
-    return rc;
-}
-
-int ri_conn_flush(rille_conn *conn, rille_err *err)
-{
-    ri_mutex_lock(&conn->flusher);
-    rille_db *db = NULL;
-    int rc = ri_conn_refresh(conn, err);
-    if (rc == 0) {
-        db = ri_conn_seen_db(conn);
-        rc = refuse_tag(db, err);
-    }
-    if (rc == 0 && db->novelty.last != NULL) {
-        rc = flush_value(conn, db, err);
-    }
-    ri_db_release(db);
-    ri_mutex_unlock(&conn->flusher);
-    return rc;
 }

@@ -353,8 +353,10 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
     ri_refs_init(&conn->refs);
     ri_mutex_init(&conn->writer);
     ri_mutex_init(&conn->state);
-    ri_mutex_init(&conn->flusher);
+    ri_flusher_init(&conn->flusher);
     conn->durability = options->durability;
+    conn->flush = options->flush;
+    conn->novelty_min = options->novelty_min;
     if (strlen(branch) == 0 || strlen(branch) >= sizeof conn->branch) {
         return ri_fail(err, RILLE_MISUSE, "branch name is %zu bytes long; it must be 1 to %zu bytes", strlen(branch),
                        sizeof conn->branch - 1);
@@ -388,12 +390,12 @@ int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **o
 void ri_conn_release(rille_conn *conn)
 {
     if (conn != NULL && ri_refs_drop(&conn->refs)) {
+        ri_flusher_deinit(&conn->flusher);
         ri_seen_deinit(&conn->seen);
         ri_encoder_free(conn->encoder);
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
         ri_mutex_deinit(&conn->state);
-        ri_mutex_deinit(&conn->flusher);
         ri_free(conn);
     }
 }

@@ -9,6 +9,8 @@
 
 typedef enum ri_durability { RI_DURABLE_COMMIT = 0, RI_DURABLE_GROUP, RI_DURABLE_NONE } ri_durability;
 
+typedef enum ri_flush_mode { RI_FLUSH_AUTO = 0, RI_FLUSH_MANUAL } ri_flush_mode;
+
 typedef struct ri_conn_options {
     const char *branch; /* NULL: "main" */
     size_t cache_bytes; /* 0: default */
@@ -17,11 +19,14 @@ typedef struct ri_conn_options {
     bool no_history;    /* of create */
     bool read_flexible; /* of create */
     ri_durability durability;
+    ri_flush_mode flush;
+    uint32_t novelty_min; /* for tests: flush from so many datoms on; 0: NOVELTY_MIN */
 } ri_conn_options;
 
 typedef struct rille_conn rille_conn; /* internally locked */
 
 int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err);
+/* The last one waits for the flush that the connection has begun. */
 void ri_conn_release(rille_conn *conn);
 /* Without what may be a secret (ri_url_show). */
 const char *ri_conn_url(const rille_conn *conn);
@@ -52,7 +57,7 @@ int ri_conn_busy(const rille_conn *conn, rille_err *err);
 int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err);
 /* The value that committing would give; nothing is stored. */
 int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err);
-/* Folds the tail into the trees now. */
+/* Folds the tail into the trees now. Waits for a flush of this connection that is under way. */
 int ri_conn_flush(rille_conn *conn, rille_err *err);
 
 /* The value as of t (a transaction id), or the newest one not after an instant; or of a commit. RILLE_NOTFOUND when it

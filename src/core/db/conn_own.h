@@ -33,14 +33,27 @@ typedef struct ri_seen {
     rille_revision revision;
 } ri_seen;
 
+/* Flushes of this connection: one at a time. */
+typedef struct ri_flusher {
+    ri_mutex lock; /* of all below */
+    ri_cond ended;
+    bool busy;       /* one is under way ... */
+    bool has_thread; /* ... or ended, in a thread that is to be joined; both only ... */
+    int64_t process; /* ... in this process */
+    ri_thread thread;
+    rille_db *db; /* what the thread is to flush; it takes it */
+} ri_flusher;
+
 struct rille_conn {
     ri_refs refs;
     ri_store *store;
     char branch[64];
     ri_durability durability;
+    ri_flush_mode flush;
+    uint32_t novelty_min;
     ri_mutex writer;
     ri_mutex state;
-    ri_mutex flusher; /* one flush at a time; held over I/O, taken before `writer` */
+    ri_flusher flusher; /* its flush is held over I/O, and begun before `writer` is taken */
     ri_seen seen;
     ri_encoder *encoder; /* of the writer, as is the next */
     ri_random_words random;
@@ -49,11 +62,50 @@ struct rille_conn {
 void ri_seen_deinit(ri_seen *seen);
 /* Makes `fresh` (taken) what is known, unless something newer is known already. */
 void ri_conn_see(rille_conn *conn, ri_seen *fresh);
+/* Reads the head and brings `seen` up to date. */
+int ri_conn_refresh(rille_conn *conn, rille_err *err);
+
+/* ---- changing the head (commit.c) ---- */
+
+/* What the head is to become. */
+typedef struct ri_plan {
+    ri_cell *cell;
+    size_t cell_len;
+    size_t kept_len;
+    size_t tail_at;
+    rille_db *after;
+    ri_writer *writer; /* NULL: nothing but the cell */
+    bool flushes;
+} ri_plan;
+
+void ri_plan_deinit(ri_plan *plan);
+/* The cell becomes a base record alone. */
+int ri_plan_base(ri_plan *plan, const ri_base *base, rille_err *err);
+/* What is known of the head, which readers may bring up to date meanwhile. The writer lock is held, here and below. */
+void ri_conn_snapshot(rille_conn *conn, ri_seen *out);
+/* Swaps the head from the snapshot to what the plan says, and remembers it. */
+int ri_conn_swap(rille_conn *conn, const ri_seen *from, ri_plan *plan, rille_err *err);
+/* RILLE_MISUSE: a tag. */
+int ri_conn_refuse_tag(const rille_db *db, rille_err *err);
+
+/* ---- flushing beside commits (install.c, flusher.c) ---- */
+
 /* Makes a base that ri_flush_build made of an earlier value of the branch that of the head, behind which what was
  * committed since stays. Nothing happens when another flush came as far. */
 int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
                     rille_err *err);
-/* Reads the head and brings `seen` up to date. */
-int ri_conn_refresh(rille_conn *conn, rille_err *err);
+
+void ri_flusher_init(ri_flusher *flusher);
+/* Waits for a thread. */
+void ri_flusher_deinit(ri_flusher *flusher);
+/* From how many datoms on a flush is due, and when the commit itself flushes. */
+uint64_t ri_conn_novelty_limit(const rille_conn *conn, const rille_db *db);
+uint64_t ri_conn_novelty_max(const rille_conn *conn, const rille_db *db);
+/* Is a commit of so many datoms on top of db to begin a flush? */
+bool ri_conn_flush_due(rille_conn *conn, const rille_db *db, size_t datoms);
+/* Begins the flush of a value, which a commit has claimed. */
+void ri_conn_begin_flush(rille_conn *conn, rille_db *db);
+/* Before a commit of so many datoms on top of db: waits when commits outrun the flushes. */
+void ri_conn_pace(rille_conn *conn, const rille_db *db, size_t datoms);
 
 #endif

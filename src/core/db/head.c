@@ -207,26 +207,33 @@ static int replay_blocks(rille_db *out, const rille_db *db, uint64_t after, rill
     return rc;
 }
 
-int ri_db_on_base(const rille_db *db, ri_base *base, const ri_schema *schema, rille_db **out, rille_err *err)
+int ri_db_follow(const rille_db *older, const rille_db *newer, ri_base *base, rille_db **out, rille_err *err)
 {
     *out = NULL;
     rille_db *next = NULL;
-    int rc;
-    if (base->t == db->base->t) {
-        RI_TRY(ri_db_fork(db, &next, err));
-        ri_base_release(next->base);
-        next->base = ri_base_retain(base);
-        *out = next;
-        return 0;
-    }
-    RI_TRY(ri_db_of_base(db->store, db->branch, base, schema, &next, err));
-    rc = replay_blocks(next, db, base->t, err);
+    RI_TRY(ri_db_fork(older, &next, err));
+    ri_base_release(next->base);
+    next->base = ri_base_retain(base);
+    int rc = replay_blocks(next, newer, older->t, err);
     if (rc != 0) {
         ri_db_release(next);
         return rc;
     }
     *out = next;
     return 0;
+}
+
+int ri_db_on_base(const rille_db *db, ri_base *base, const ri_schema *schema, rille_db **out, rille_err *err)
+{
+    *out = NULL;
+    if (base->t == db->base->t) {
+        return ri_db_follow(db, db, base, out, err);
+    }
+    rille_db *first = NULL;
+    RI_TRY(ri_db_of_base(db->store, db->branch, base, schema, &first, err));
+    int rc = ri_db_follow(first, db, base, out, err);
+    ri_db_release(first);
+    return rc;
 }
 
 bool ri_db_has_commit(const rille_db *db, uint64_t t, const uint8_t commit[RI_HASH_SIZE])

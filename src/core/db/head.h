@@ -18,6 +18,9 @@ int ri_head_advance(const rille_db *known, const uint8_t *cell, size_t len, rill
                     rille_err *err);
 /* db with another base of the same history, not before its own nor after its t. schema: as below. */
 int ri_db_on_base(const rille_db *db, ri_base *base, const ri_schema *schema, rille_db **out, rille_err *err);
+/* The value that `newer` is, made from `older`, one of the same history before it, and on a base that says the same as
+ * that of `older`. */
+int ri_db_follow(const rille_db *older, const rille_db *newer, ri_base *base, rille_db **out, rille_err *err);
 /* Is that the commit of t in the novelty, or of the base? */
 bool ri_db_has_commit(const rille_db *db, uint64_t t, const uint8_t commit[RI_HASH_SIZE]);
 /* The value before any transaction after the base: no novelty. schema NULL: read it from the base (may fetch its blob).

@@ -13,6 +13,7 @@ void ri_novelty_copy(const ri_novelty *from, ri_novelty *to)
     }
     to->last = ri_block_retain(from->last);
     to->datom_count = from->datom_count;
+    to->claim = from->claim;
 }
 
 void ri_novelty_deinit(ri_novelty *novelty)
@@ -23,7 +24,7 @@ void ri_novelty_deinit(ri_novelty *novelty)
     }
     ri_block_release(novelty->last);
     novelty->last = NULL;
-    novelty->datom_count = 0;
+    novelty->datom_count = novelty->claim = 0;
 }
 
 /* ---- sets of blocks ---- */
@@ -78,6 +79,7 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
     }
     novelty->last = ri_block_retain(block);
     novelty->datom_count += block->count;
+    novelty->claim = block->claims_flush ? novelty->datom_count : novelty->claim;
 }
 
 /* ---- making a set ---- */
@@ -266,4 +268,17 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
         return 0;
     }
     return ri_novelty_set(novelty, order, out, err);
+}
+
+bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order)
+{
+    if (atomic_load_explicit(&((ri_novelty *)(uintptr_t)novelty)->set[order], memory_order_acquire) != NULL) {
+        return true;
+    }
+    const ri_block *block = novelty->last;
+    while (block != NULL &&
+           atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) == NULL) {
+        block = block->prev;
+    }
+    return block != NULL;
 }

@@ -36,6 +36,7 @@ typedef struct ri_novelty {
     atomic_uint behind[RI_NOVELTY_ORDERS];         /* ... and by the last of these reads */
     ri_block *last;                                /* newest block; holds the datoms' memory */
     uint64_t datom_count;                          /* of all blocks: what a flush must log */
+    uint64_t claim;                                /* datom_count when a writer last began a flush; 0: none has */
 } ri_novelty;                                      /* a value: copy with ri_novelty_copy */
 
 void ri_novelty_copy(const ri_novelty *from, ri_novelty *to);
@@ -51,5 +52,7 @@ int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node 
  * novelty or from *hold, a reference (or NULL) to be released after it. */
 int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const ri_set_cut *to, const ri_set_node **out,
                        ri_set_node **hold, rille_err *err);
+/* Was it, or an earlier value of the chain, read in that order? Then the next one is likely to be. O(blocks). */
+bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order);
 
 #endif

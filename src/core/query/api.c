@@ -122,6 +122,7 @@ int rille_connect(const char *url, const rille_options *options, rille_conn **ou
         inner.no_history = options->no_history;
         inner.read_flexible = options->read_flexible;
         inner.durability = options->not_durable ? RI_DURABLE_NONE : RI_DURABLE_COMMIT;
+        inner.flush = options->manual_flush ? RI_FLUSH_MANUAL : RI_FLUSH_AUTO;
     }
     int rc = ri_conn_open(url, &inner, out, err);
     if (rc == RILLE_NOTFOUND) {
@@ -157,6 +158,12 @@ int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *
     }
     ri_report_deinit(&report);
     return 0;
+}
+
+int rille_flush(rille_conn *conn, rille_err *err)
+{
+    NEED_GIVEN(conn, "the connection");
+    return ri_conn_flush(conn, err);
 }
 
 /* ---- database values ---- */
