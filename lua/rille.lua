@@ -11,6 +11,7 @@ local core = require "rille.core"
 local check = require "rille.check"
 local csv = require "rille.csv"
 local edn = require "rille.edn"
+local operation = require "rille.operation"
 local Q = require "rille.query"
 local run = require "rille.run"
 
@@ -40,11 +41,14 @@ local M = {
   options = run.options,
   rules = run.rules,
   fn = run.fn,
+  driver = operation.driver,
   csv = csv.read,
   csv_parse = csv.parse,
 }
 
 local conn_methods, db_methods = core.methods.conn, core.methods.db
+local start, start_rows, drive, drive_rows = operation.start, operation.start_rows, operation.drive,
+  operation.drive_rows
 local transact, with = conn_methods._transact, db_methods._with
 local datoms, count = db_methods._datoms, db_methods._count
 local seek, range = db_methods._seek, db_methods._range
@@ -66,9 +70,22 @@ local function check_url(where, url)
   end
 end
 
+local function open_arguments(url, mode, options)
+  return url, mode, options.branch, options.durability, options.keep_history, options.schema_flexibility == "read",
+    options.cache_bytes, options.flush
+end
+
+local function start_open(url, mode, options)
+  local op, plan = start(core.open, open_arguments(url, mode, options))
+  plan.hint = function(message, code)
+    return code == "NOTFOUND" and mode == "connect" and options.branch == nil and message .. check.CREATE or message
+  end
+  return op
+end
+
 local function open(url, mode, options)
-  local conn, message, code = core.open(url, mode, options.branch, options.durability, options.keep_history,
-    options.schema_flexibility == "read", options.cache_bytes, options.flush)
+  if operation.budget() then return drive(start_open(url, mode, options)) end
+  local conn, message, code = core.open(open_arguments(url, mode, options))
   if code == "NOTFOUND" and mode == "connect" and options.branch == nil then message = message .. check.CREATE end
   return conn, message, code
 end
@@ -84,6 +101,16 @@ function M.create(url, options)
   return open(url, "create", check.options("rille.create", options, CREATE))
 end
 
+local function check_connect(where, url, options)
+  check_url(where, url)
+  options = check.options(where, options, CONNECT)
+  if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
+    raise(where .. ": keep_history and schema_flexibility can only be set when the database is created "
+      .. "(create = true)")
+  end
+  return options.create and "any" or "connect", options
+end
+
 ---Connects to a database.
 ---@param url string
 ---@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?, flush: string?}
@@ -91,13 +118,15 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "FOREIGN", "FORMAT" ...
 function M.connect(url, options)
-  check_url("rille.connect", url)
-  options = check.options("rille.connect", options, CONNECT)
-  if not options.create and (options.keep_history ~= nil or options.schema_flexibility ~= nil) then
-    raise("rille.connect: keep_history and schema_flexibility can only be set when the database is created "
-      .. "(create = true)")
-  end
-  return open(url, options.create and "any" or "connect", options)
+  return open(url, check_connect("rille.connect", url, options))
+end
+
+---Begins to connect. The operation's result is the connection.
+---@param url string
+---@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?, flush: string?}
+---@return rille.Op op
+function M.start_connect(url, options)
+  return start_open(url, check_connect("rille.start_connect", url, options))
 end
 
 ---Just a value, for readers.
@@ -135,6 +164,7 @@ end
 ---@return string? code
 function M.exists(url)
   check_url("rille.exists", url)
+  if operation.budget() then return drive((start(core.exists, url))) end
   return core.exists(url)
 end
 
@@ -145,6 +175,7 @@ end
 ---@return string? code
 function M.drop(url)
   check_url("rille.drop", url)
+  if operation.budget() then return drive((start(core.drop, url))) end
   return core.drop(url)
 end
 
@@ -327,7 +358,79 @@ function db_methods:count(index, ...) return count(self, index, ...) end
 ---@return string? code
 function db_methods:with(tx_data, ...)
   if select("#", ...) > 0 then raise "with: expected only transaction data; with takes no options" end
+  if operation.budget() then return drive(self:start_with(tx_data)) end
   return with(self, tx_data)
+end
+
+-- ---- stepping ----
+
+local plain_db, verify, flush, branches = conn_methods.db, conn_methods.verify, conn_methods.flush,
+  conn_methods._branches
+local as_of, entid = db_methods.as_of, db_methods.entid
+
+---Begins to read the branch head. The operation's result is the newest database value.
+---@return rille.Op op
+function conn_methods:start_db() return (start(plain_db, self)) end
+
+---Begins a verification. The operation's result is what was checked.
+---@return rille.Op op
+function conn_methods:start_verify() return (start(verify, self)) end
+
+---Begins to read a value of the past: the operation's result.
+---@param point any a transaction id, an instant, or a commit id
+---@return rille.Op op
+function db_methods:start_as_of(point) return (start(as_of, self, point)) end
+
+---Begins a look at what transacting the data would give. The operation's result is a report.
+---@param tx_data table|string not changed until the operation has ended
+---@return rille.Op op
+function db_methods:start_with(tx_data) return (start(with, self, tx_data)) end
+
+---Begins to count datoms. The operation's result is the number.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function db_methods:start_count(index, ...) return (start(count, self, index, ...)) end
+
+---Begins to look an entity up. The operation's result is its id.
+---@param entity any an ident or a lookup ref
+---@return rille.Op op
+function db_methods:start_entid(entity) return (start(entid, self, entity)) end
+
+---Begins to read datoms, as datoms does: after each "rows" step, `for e, a, v, tx, added in op:rows()`.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function db_methods:start_datoms(index, ...) return start_rows(datoms, self, index, ...) end
+
+---The same for seek_datoms.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function db_methods:start_seek_datoms(index, ...) return start_rows(seek, self, index, ...) end
+
+---The same for index_range.
+---@param attr string
+---@param from any?
+---@param to any?
+---@return rille.Op op
+function db_methods:start_index_range(attr, from, to) return start_rows(range, self, attr, from, to) end
+
+for name, begin in pairs {
+  db = conn_methods.start_db,
+  verify = conn_methods.start_verify,
+  flush = function(self) return (start(flush, self)) end,
+  _branches = function(self) return (start(branches, self)) end,
+} do
+  operation.driven(conn_methods, name, function(...) return drive(begin(...)) end)
+end
+for _, name in ipairs { "as_of", "count", "entid" } do
+  local begin = db_methods["start_" .. name]
+  operation.driven(db_methods, name, function(...) return drive(begin(...)) end)
+end
+for _, name in ipairs { "datoms", "seek_datoms", "index_range" } do
+  local begin = db_methods["start_" .. name]
+  operation.driven(db_methods, name, function(...) return drive_rows(begin(...)) end)
 end
 
 -- ---- what is promised for later ----

@@ -7,6 +7,7 @@ local core = require "rille.core"
 local check = require "rille.check"
 local compat = require "rille.compat"
 local edn = require "rille.edn"
+local operation = require "rille.operation"
 local Q = require "rille.query"
 local tables = require "rille.tables"
 
@@ -162,8 +163,12 @@ local function nothing() end
 
 local run = compat.interpreted(function(op)
   while true do
-    local ok, value, code = run_op(op)
-    while ok == "again" do ok, value, code = run_op(op) end
+    local budget_us = operation.budget()
+    local ok, value, code = run_op(op, budget_us)
+    while ok == "again" or ok == "need" do
+      if budget_us then operation.ask(op, ok) end
+      ok, value, code = run_op(op, budget_us)
+    end
     if ok == "call" then
       local fine
       fine, value, code = answer_call(op)
@@ -192,10 +197,13 @@ end
 
 local next_row = compat.interpreted(function(op)
   while op:count() == 0 do
-    local state, message = step_op(op, SLICE_US)
+    local budget_us = operation.budget()
+    local state, message = step_op(op, budget_us or SLICE_US)
     if state == "done" then
       op:close()
       return nil
+    elseif budget_us and (state == "need" or state == "again") then
+      operation.ask(op, state)
     elseif state == "need" then
       state, message = op:fetch()
     elseif state == "call" then
@@ -214,7 +222,7 @@ end)
 function query_methods:rows(...)
   local op, message = start(self, ...)
   if not op then raise(message) end
-  if next(functions) == nil then return op:_iterate(nothing), nil, nil, op end
+  if next(functions) == nil and not operation.budget() then return op:_iterate(nothing), nil, nil, op end
   return next_row, op, nil, op
 end
 
@@ -228,8 +236,11 @@ function query_methods:explain(...)
   if not op then return nil, message, code end
   local state
   repeat
-    state, message, code = step_op(op, SLICE_US)
-    if state == "need" then
+    local budget_us = operation.budget()
+    state, message, code = step_op(op, budget_us or SLICE_US)
+    if budget_us and (state == "need" or state == "again") then
+      operation.ask(op, state)
+    elseif state == "need" then
       state, message, code = op:fetch()
     elseif state == "call" then
       state, message, code = answer_call(op)
@@ -273,7 +284,13 @@ function op_methods:rows()
   return self._next, self
 end
 
----Runs to the end, fetching by itself, and closes the operation. Rows that a step gave and nobody took belong to it.
+---What is left of the rows, as a result; the same as run.
+function op_methods:result()
+  return run(self)
+end
+
+---Runs to the end, fetching by itself (or by the driver), and closes the operation. Rows that a step gave and nobody
+---took belong to it.
 ---@return rille.Result|any result
 ---@return string? message
 ---@return string? code

@@ -244,7 +244,7 @@ function Query:inputs() end
 ---May be called twice; the collector closes it, too.
 function Query:close() end
 
----A query that runs.
+---An operation: a query that runs, or another call that is made in steps.
 ---@class rille.Op: userdata
 local Op = {}
 
@@ -258,6 +258,12 @@ function Op:step(budget_us) end
 ---Iterates over the rows of the last "rows" step.
 ---@return fun(): any
 function Op:rows() end
+
+---What the ordinary call gives, once a step said "done" or failed; of a query, what is left of its rows.
+---@return any result
+---@return string? message
+---@return string? code
+function Op:result() end
 
 ---Runs to the end, fetching by itself, and closes the operation.
 ---@return rille.Result|any result
@@ -275,17 +281,20 @@ function Op:count() end
 ---@return string? code
 function Op:fetch() end
 
----What the last step needs; length 0: to the end.
----@return {store: string, kind: "pack"|"node"|"blob", id: string, offset: integer, length: integer}[]
+---What the last step needs: each has op ("get", "put", "head_read", "head_swap", "list", "delete", "drop"), store (a
+---URL), and what the op is about (docs/lua-api.md).
+---@return table[]
 function Op:wanted() end
 
----Hands in what number i of wanted() asked for.
+---Hands in the outcome of number i of wanted(); after a failure nil, a message and a code.
 ---@param i integer
----@param bytes string
+---@param outcome any
+---@param message string?
+---@param code string?
 ---@return boolean? done
 ---@return string? message
 ---@return string? code "CORRUPT"
-function Op:supply(i, bytes) end
+function Op:supply(i, outcome, message, code) end
 
 ---The next step gives CANCELLED.
 function Op:cancel() end

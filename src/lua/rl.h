@@ -37,7 +37,7 @@ typedef struct rl_pauses {
     uint64_t read_count; /* that had to wait */
     uint64_t query_count;
     uint8_t units; /* rl_pause */
-    bool reads;
+    uint8_t reads;
 } rl_pauses;
 
 /* What is known of a Lua state: found under a key of the registry; lives as long as the state. */
@@ -50,7 +50,8 @@ typedef struct rl_state {
     struct rl_functions *functions; /* of Lua, that query text may call; NULL once the state is being closed */
     int64_t noted_bytes;            /* rl_note_bytes */
     rl_pauses pauses;
-    bool has_ffi; /* LuaJIT: int64_t cdata */
+    struct rl_task *task; /* for the function that is called next (rl_task.h) */
+    bool has_ffi;         /* LuaJIT: int64_t cdata */
 } rl_state;
 
 typedef struct rl_functions {
@@ -80,7 +81,6 @@ typedef struct rl_box {
 
 /* Makes the metatable of a class; leaves its table of methods on the stack. */
 void rl_class_register(lua_State *L, const rl_class *class);
-/* Pushes an empty box. */
 rl_box *rl_box_push(lua_State *L, const rl_class *class);
 /* The box at `arg`, or an error that names the class. */
 rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class);

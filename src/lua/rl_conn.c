@@ -2,7 +2,7 @@
  *
  * Connections, and what is done with databases by URL. Options were checked by Lua; here they come one by one.
  */
-#include "rl.h"
+#include "rl_task.h"
 
 #include <string.h>
 
@@ -42,6 +42,7 @@ static int core_open(lua_State *L)
     static const char *const modes[] = { "create", "connect", "any", NULL };
     static const char *const durabilities[] = { "commit", "group", "none", NULL };
     static const char *const flushes[] = { "auto", "manual", NULL };
+    rl_task *task = rl_take_task(L);
     const char *url = check_url(L);
     ri_conn_options options = { 0 };
     int mode = luaL_checkoption(L, 2, "connect", modes);
@@ -58,9 +59,14 @@ static int core_open(lua_State *L)
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     options.flush = (ri_flush_mode)luaL_checkoption(L, 8, "auto", flushes);
     rl_box *box = rl_box_push(L, &rl_class_conn);
-    rille_conn *conn;
+    rille_conn *conn = NULL;
     rille_err err;
-    if (ri_conn_open(url, &options, &conn, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_conn_open(url, &options, &conn, &err);
+    rc = rl_task_leave(task, outer, rc, &err);
+    if (rc != 0) {
+        ri_conn_release(conn);
         return rl_fail(L, &err);
     }
     box->handle = conn;
@@ -71,9 +77,14 @@ static int core_open(lua_State *L)
 /* exists(url) */
 static int core_exists(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
+    const char *url = check_url(L);
     bool exists;
     rille_err err;
-    if (ri_database_exists(check_url(L), &exists, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_database_exists(url, &exists, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     lua_pushboolean(L, exists);
@@ -83,8 +94,13 @@ static int core_exists(lua_State *L)
 /* drop(url) --> true */
 static int core_drop(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
+    const char *url = check_url(L);
     rille_err err;
-    if (ri_database_drop(check_url(L), &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_database_drop(url, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     lua_pushboolean(L, 1);
@@ -102,13 +118,18 @@ const rl_class rl_class_names = { "list of names", release_names, no_methods, NU
 /* _branches() --> array of names */
 static int conn_branches(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_names);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
-    char *names;
+    char *names = NULL;
     size_t count;
-    if (ri_store_head_list(ri_conn_store(conn), &names, &count, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_store_head_list(ri_conn_store(conn), &names, &count, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
+        rille_free(names);
         return rl_fail(L, &err);
     }
     box->handle = names;
@@ -123,12 +144,17 @@ static int conn_branches(lua_State *L)
 
 static int conn_db(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_db);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
     rille_db *db;
-    if (ri_conn_db(conn, &db, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_conn_db(conn, &db, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
+        ri_db_release(db);
         return rl_fail(L, &err);
     }
     box->handle = db;
@@ -160,8 +186,13 @@ static int conn_tostring(lua_State *L)
 
 static int conn_flush(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
-    if (ri_conn_flush(rl_check(L, 1, &rl_class_conn), &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_conn_flush(conn, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     lua_pushboolean(L, 1);
@@ -200,9 +231,14 @@ static int conn_stats(lua_State *L)
 /* verify() --> what was checked */
 static int conn_verify(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     ri_verify_report report;
     rille_err err;
-    if (ri_conn_verify(rl_check(L, 1, &rl_class_conn), &report, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = ri_conn_verify(conn, &report, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     lua_newtable(L);

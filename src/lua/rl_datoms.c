@@ -5,7 +5,7 @@
  * The iterator is a closure over a scan (a box of its own, closed at the end of the range) and gives e, attribute, v,
  * tx, added. Datoms come in runs: the piece at hand is a span of rows of a packed leaf, or an array of datoms.
  */
-#include "rl.h"
+#include "rl_task.h"
 
 #include <string.h>
 
@@ -18,13 +18,26 @@ typedef struct scan {
     uint32_t next;  /* row of the run */
     uint32_t count; /* rows of the run */
     bool declared_only;
+    bool batched;      /* the closure gives the batch at hand alone */
+    uint32_t end;      /* of the batch: rows of the run before it have their long values in `blobs` */
+    ri_blob **blobs;   /* by row of the run; NULL: it is no long value */
     size_t read_bytes; /* by which the cache of nodes has grown */
     uint32_t attr_id;  /* whose name is upvalue 2 */
 } scan;
 
+static void drop_blobs(scan *s)
+{
+    for (uint32_t i = 0; s->blobs != NULL && i < s->count; i++) {
+        ri_object_release(s->blobs[i] == NULL ? NULL : &s->blobs[i]->object);
+    }
+    ri_free(s->blobs);
+    s->blobs = NULL;
+}
+
 static void release_scan(void *handle)
 {
     scan *s = handle;
+    drop_blobs(s);
     ri_scan_deinit(&s->scan);
     ri_io_deinit(&s->io);
     ri_arena_deinit(&s->arena);
@@ -125,20 +138,28 @@ static bool is_declared(scan *s, uint32_t a)
     return attr != NULL && (attr->index || attr->unique != RI_UNIQUE_NO);
 }
 
+static void datom_at(const scan *s, uint32_t row, ri_datom *out)
+{
+    if (s->run.leaf != NULL) {
+        ri_node_datom(s->run.leaf, s->run.from + row, out);
+    } else {
+        *out = *s->run.rows[row];
+    }
+}
+
 /* The next datom, borrowed; RILLE_DONE. */
 static int next_datom(scan *s, ri_datom *out, rille_err *err)
 {
     for (;;) {
-        while (s->next < s->count) {
-            uint32_t row = s->next++;
-            if (s->run.leaf != NULL) {
-                ri_node_datom(s->run.leaf, s->run.from + row, out);
-            } else {
-                *out = *s->run.rows[row];
-            }
+        uint32_t end = s->batched ? s->end : s->count;
+        while (s->next < end) {
+            datom_at(s, s->next++, out);
             if (!s->declared_only || is_declared(s, out->a)) {
                 return 0;
             }
+        }
+        if (s->batched) {
+            return RILLE_DONE;
         }
         int rc = ri_scan_next(&s->scan, &s->run, &s->io, err);
         if (rc == RILLE_NEED) {
@@ -183,6 +204,9 @@ static int scan_step(lua_State *L)
         return rl_error(L, "the scan is already in use and cannot be used from a finalizer");
     }
     int rc = next_datom(s, &d, &err);
+    if (rc != 0 && s->batched) {
+        return 0;
+    }
     if (rc != 0) {
         size_t read_bytes = s->read_bytes;
         box->handle = NULL;
@@ -193,11 +217,77 @@ static int scan_step(lua_State *L)
     box->holds++;
     rl_push_id(L, d.e);
     push_attr_name(L, s, d.a);
+    const ri_blob *blob = s->batched && s->blobs != NULL ? s->blobs[s->next - 1] : NULL;
+    if (blob != NULL) {
+        d.v = ri_bytes_value(d.v.type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, blob->bytes, blob->len);
+    }
     rl_push_long_value(L, box, s->db, &d.v);
     rl_push_id(L, d.t);
     lua_pushboolean(L, 1);
     rl_let_go(box);
     return 5;
+}
+
+#define BATCH_BLOB_BYTES ((size_t)4 * 1024 * 1024) /* of long values in one batch, but for one */
+
+/* Ends the batch before the row whose long values are too much. RILLE_NEED: all that are missing were asked for. */
+static int take_blobs(scan *s, rille_err *err)
+{
+    size_t sum = 0;
+    bool need = false;
+    for (s->end = s->next; s->end < s->count && sum < BATCH_BLOB_BYTES; s->end++) {
+        ri_datom d;
+        datom_at(s, s->end, &d);
+        if (!ri_type_is_stub(d.v.type)) {
+            continue;
+        }
+        if (s->blobs == NULL && (s->blobs = ri_alloc_zero(s->count * sizeof(ri_blob *))) == NULL) {
+            return ri_fail_nomem(err);
+        }
+        sum += (size_t)ri_stub_len(&d.v);
+        int rc = s->blobs[s->end] != NULL ? 0 : ri_db_blob(s->db, &d.v, &s->io, &s->blobs[s->end], err);
+        need = need || rc == RILLE_NEED;
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return need ? RILLE_NEED : 0;
+}
+
+/* Makes rows from s->next on a batch. RILLE_DONE. */
+static int next_batch(scan *s, rille_err *err)
+{
+    if (s->end == s->count) {
+        drop_blobs(s);
+        s->count = s->next = s->end = 0;
+        RI_TRY(ri_scan_next(&s->scan, &s->run, &s->io, err));
+        s->count = ri_run_count(&s->run);
+    }
+    s->next = s->end;
+    int rc = take_blobs(s, err);
+    s->end = rc == 0 ? s->end : s->next;
+    return rc;
+}
+
+/* scan_batch(scan) --> true: the closure gives a batch of rows; false at the end of the range */
+static int core_scan_batch(lua_State *L)
+{
+    rl_task *task = rl_take_task(L);
+    scan *s = rl_check_free(L, 1, &rl_class_scan);
+    rille_err err;
+    ri_task *outer;
+    s->batched = true;
+    rl_task_enter(task, &outer);
+    int rc = next_batch(s, &err);
+    rc = rl_task_leave(task, outer, rc, &err);
+    if (rc != 0 && rc != RILLE_DONE) {
+        return rl_fail(L, &err);
+    }
+    if (rc == 0 && task != NULL) {
+        ri_task_forget(&task->task); /* what it needs, it holds */
+    }
+    lua_pushboolean(L, rc == 0);
+    return 1;
 }
 
 static ri_order check_order(lua_State *L)
@@ -243,6 +333,7 @@ static int push_scan(lua_State *L)
 /* From the components on: as far as they reach, or to the end of the index. */
 static int scan_from(lua_State *L, bool to_end)
 {
+    rl_task *task = rl_take_task(L);
     (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
@@ -251,7 +342,10 @@ static int scan_from(lua_State *L, bool to_end)
     check_components(L, order);
     lua_settop(L, 5);
     scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), order);
-    if (read_parts(L, s->db, order, &s->arena, &from, &attr, &err) != 0) {
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = read_parts(L, s->db, order, &s->arena, &from, &attr, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     ri_bound to = to_end ? ri_bound_all(true) : from;
@@ -294,8 +388,11 @@ int rl_db_range(lua_State *L)
     const ri_attr *attr;
     ri_bound from, to;
     rille_err err;
+    ri_task *outer;
+    rl_task *task = rl_take_task(L);
     lua_settop(L, 4);
     scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), RI_AVET);
+    rl_task_enter(task, &outer);
     int rc = rl_read_attr(L, rl_state_of(L), 2, s->db, &attr, &err);
     if (rc == 0 && !attr->index && attr->unique == RI_UNIQUE_NO) {
         rc = fail_unindexed(attr, &err);
@@ -306,7 +403,7 @@ int rl_db_range(lua_State *L)
     if (rc == 0) {
         rc = read_end(L, s, 4, attr, true, &to, &err);
     }
-    if (rc != 0) {
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
     ri_scan_set(&s->scan, &from, &to);
@@ -343,6 +440,7 @@ static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
 /* _count(order, c1, c2, c3) --> number */
 int rl_db_count(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
@@ -355,11 +453,14 @@ int rl_db_count(lua_State *L)
     rl_box *box = rl_hold(L, 1, &rl_class_db);
     const rille_db *db = box->handle;
     ri_arena arena = { 0 };
+    ri_task *outer;
+    rl_task_enter(task, &outer);
     int rc = read_parts(L, db, order, &arena, &from, &attr, &err);
     if (rc == 0) {
         bool declared_only = order == RI_AVET && attr == NULL;
         rc = declared_only ? count_declared(db, &count, &err) : count_range(db, order, &from, &count, &err);
     }
+    rc = rl_task_leave(task, outer, rc, &err);
     ri_arena_deinit(&arena);
     rl_let_go(box);
     if (rc != 0) {
@@ -367,4 +468,10 @@ int rl_db_count(lua_State *L)
     }
     rl_push_id(L, count);
     return 1;
+}
+
+void rl_scan_functions(lua_State *L)
+{
+    lua_pushcfunction(L, core_scan_batch);
+    lua_setfield(L, -2, "scan_batch");
 }

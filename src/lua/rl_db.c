@@ -2,7 +2,7 @@
  *
  * Database values: what can be asked of one without a query. Ranges of datoms are in rl_datoms.c.
  */
-#include "rl.h"
+#include "rl_task.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,15 +21,6 @@ void rl_db_push(lua_State *L, rille_db **db)
     *db = NULL;
 }
 
-static int push_db_result(lua_State *L, rl_box *box, int rc, rille_db *const *db, const rille_err *err)
-{
-    if (rc != 0) {
-        return rl_fail(L, err);
-    }
-    box->handle = *db;
-    return 1;
-}
-
 static bool parse_hex(const char *text, size_t len, uint8_t out[RI_HASH_SIZE])
 {
     if (len != 2 * RI_HASH_SIZE) {
@@ -46,45 +37,72 @@ static bool parse_hex(const char *text, size_t len, uint8_t out[RI_HASH_SIZE])
     return true;
 }
 
-/* as_of(t): a transaction id, an instant, ISO text of one, or a commit id in hex */
-static int db_as_of(lua_State *L)
+/* A point in time as a program gives it. */
+typedef struct point {
+    enum { POINT_T, POINT_INSTANT, POINT_COMMIT } kind;
+    int64_t number; /* transaction id, or instant */
+    uint8_t commit[RI_HASH_SIZE];
+} point;
+
+#define POINTS "expected an instant such as 2026-11-22T10:00:00Z (UTC), a transaction id or a commit id"
+
+/* A transaction id, an instant, ISO text of one, or a commit id in hex, at 2. */
+static void check_point(lua_State *L, const rl_state *state, point *out)
 {
-    const rl_state *state = rl_state_of(L);
-    lua_settop(L, 2);
-    (void)rl_box_check(L, 1, &rl_class_db); /* without arguments, the new box would be the first one */
-    rl_box *box = rl_box_push(L, &rl_class_db);
-    rille_db *db = rl_check(L, 1, &rl_class_db);
-    rille_db *out = NULL;
-    rille_err err;
-    int64_t t;
     const rl_value *value = rl_value_test(L, state, 2);
+    *out = (point){ .kind = POINT_INSTANT };
     if (value != NULL && value->v.type == RI_INSTANT) {
-        return push_db_result(L, box, ri_db_as_of_instant(db, value->v.as.i, &out, &err), &out, &err);
+        out->number = value->v.as.i;
+        return;
     }
     if (lua_type(L, 2) == LUA_TSTRING) {
         size_t len;
         const char *text = lua_tolstring(L, 2, &len);
-        uint8_t commit[RI_HASH_SIZE];
-        if (parse_hex(text, len, commit)) {
-            return push_db_result(L, box, ri_db_as_of_commit(db, commit, &out, &err), &out, &err);
+        if (parse_hex(text, len, out->commit)) {
+            out->kind = POINT_COMMIT;
+        } else if (!ri_instant_parse(text, len, &out->number)) {
+            (void)rl_error(L, "\"%s\" is not a point in time: " POINTS, text);
         }
-        if (ri_instant_parse(text, len, &t)) {
-            return push_db_result(L, box, ri_db_as_of_instant(db, t, &out, &err), &out, &err);
-        }
-        return rl_error(L,
-                        "\"%s\" is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
-                        "transaction id or a commit id",
-                        text);
+        return;
     }
-    if (!rl_read_int64(L, state, 2, &t) || t < 0) {
+    out->kind = POINT_T;
+    if (!rl_read_int64(L, state, 2, &out->number) || out->number < 0) {
         bool number = lua_type(L, 2) == LUA_TNUMBER;
         lua_pushvalue(L, 2);
-        return rl_error(L,
-                        "%s%s is not a point in time: expected an instant such as 2026-11-22T10:00:00Z (UTC), a "
-                        "transaction id or a commit id",
-                        number ? "" : rl_article(L, 2), number ? lua_tostring(L, -1) : rl_typename(L, 2));
+        (void)rl_error(L, "%s%s is not a point in time: " POINTS, number ? "" : rl_article(L, 2),
+                       number ? lua_tostring(L, -1) : rl_typename(L, 2));
     }
-    return push_db_result(L, box, ri_db_as_of_t(db, (uint64_t)t, &out, &err), &out, &err);
+}
+
+static int as_of_point(rille_db *db, const point *p, rille_db **out, rille_err *err)
+{
+    return p->kind == POINT_COMMIT    ? ri_db_as_of_commit(db, p->commit, out, err)
+           : p->kind == POINT_INSTANT ? ri_db_as_of_instant(db, p->number, out, err)
+                                      : ri_db_as_of_t(db, (uint64_t)p->number, out, err);
+}
+
+/* as_of(point) */
+static int db_as_of(lua_State *L)
+{
+    rl_task *task = rl_take_task(L);
+    lua_settop(L, 2);
+    (void)rl_box_check(L, 1, &rl_class_db); /* without arguments, the new box would be the first one */
+    rl_box *box = rl_box_push(L, &rl_class_db);
+    point p;
+    check_point(L, rl_state_of(L), &p);
+    rille_db *db = rl_check(L, 1, &rl_class_db);
+    rille_db *past = NULL;
+    rille_err err;
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = as_of_point(db, &p, &past, &err);
+    if (rl_task_leave(task, outer, rc, &err) != 0) {
+        ri_db_release(past);
+        return rl_fail(L, &err);
+    }
+    box->handle = past;
+    lua_pushvalue(L, 3);
+    return 1;
 }
 
 static void push_instant(lua_State *L, int64_t ms)
@@ -168,6 +186,7 @@ static int db_schema(lua_State *L)
 /* entid(entity) --> id */
 static int db_entid(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     if (lua_isnone(L, 2)) {
         return rl_error(L, "entid: expected an ident or a lookup ref {attribute, value}");
     }
@@ -176,7 +195,11 @@ static int db_entid(lua_State *L)
     ri_arena arena = { 0 };
     uint64_t e;
     rille_err err;
-    int rc = rl_read_entity(L, rl_state_of(L), 2, box->handle, &arena, &e, &err);
+    ri_task *outer;
+    const rl_state *state = rl_state_of(L);
+    rl_task_enter(task, &outer);
+    int rc = rl_read_entity(L, state, 2, box->handle, &arena, &e, &err);
+    rc = rl_task_leave(task, outer, rc, &err);
     ri_arena_deinit(&arena);
     rl_let_go(box);
     if (rc != 0) {

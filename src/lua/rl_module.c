@@ -4,6 +4,7 @@
  * and docs/lua-api.md; programs use `require "rille"`.
  */
 #include "rl.h"
+#include "rl_task.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -65,6 +66,7 @@ static void register_classes(lua_State *L)
         { "conn", &rl_class_conn },   { "db", &rl_class_db },         { "scan", &rl_class_scan },
         { "query", &rl_class_query }, { "op", &rl_class_op },         { "result", &rl_class_result },
         { "names", &rl_class_names }, { "commit", &rl_class_commit }, { "functions", &rl_class_functions },
+        { "task", &rl_class_task },
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
@@ -110,6 +112,8 @@ int luaopen_rille_core(lua_State *L)
     rl_query_functions(L);
     rl_op_functions(L);
     rl_pause_functions(L);
+    rl_task_functions(L);
+    rl_scan_functions(L);
 #endif
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");

@@ -8,6 +8,7 @@
  * of its own.
  */
 #include "rl_op.h"
+#include "rl_task.h"
 
 #include "../core/query/exec.h"
 
@@ -285,32 +286,11 @@ static int op_fetch(lua_State *L)
     return 1;
 }
 
-/* wanted() --> {{store =, kind =, id =, offset =, length =}, ...}; length 0: to the end */
+/* wanted() --> {{op = "get", store =, kind =, id =, offset =, length =}, ...} */
 static int op_wanted(lua_State *L)
 {
     rl_box *box = rl_hold(L, 1, &rl_class_op);
-    const ri_io *io = rl_op_io(box->handle);
-    lua_createtable(L, (int)io->want_count, 0);
-    for (size_t i = 0; i < io->want_count; i++) {
-        rille_get get = ri_io_request(io, i);
-        char hex[2 * RILLE_ID_SIZE + 1];
-        const char *kind = get.object.kind == RILLE_OBJECT_PACK   ? "pack"
-                           : get.object.kind == RILLE_OBJECT_NODE ? "node"
-                                                                  : "blob";
-        ri_hex(hex, get.object.id, RILLE_ID_SIZE);
-        lua_createtable(L, 0, 5);
-        lua_pushstring(L, io->wants[i].store == NULL ? "" : ri_store_url(io->wants[i].store));
-        lua_setfield(L, -2, "store");
-        lua_pushstring(L, kind);
-        lua_setfield(L, -2, "kind");
-        lua_pushstring(L, hex);
-        lua_setfield(L, -2, "id");
-        rl_push_id(L, get.offset);
-        lua_setfield(L, -2, "offset");
-        rl_push_id(L, get.len);
-        lua_setfield(L, -2, "length");
-        lua_rawseti(L, -2, (int)i + 1);
-    }
+    rl_push_wants(L, rl_op_io(box->handle), NULL);
     rl_let_go(box);
     return 1;
 }
@@ -318,22 +298,13 @@ static int op_wanted(lua_State *L)
 /* supply(i, bytes) --> true: hands in what number i of wanted() asked for */
 static int op_supply(lua_State *L)
 {
-    int64_t i = 0;
     size_t len;
-    bool is_number = rl_read_int64(L, rl_state_of(L), 2, &i);
-    const char *bytes = rl_check_text(L, 3, "supply: a string of bytes", &len);
+    if (lua_type(L, 4) != LUA_TSTRING) {
+        (void)rl_check_text(L, 3, "supply: a string of bytes", &len);
+    }
+    rl_supply_prepare(L);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
-    rille_err err;
-    size_t wants = rl_op_io(op)->want_count;
-    if (!is_number || i < 1 || (uint64_t)i > wants) {
-        return wants == 0 ? rl_error(L, "supply: this operation wants nothing now, so wanted() is empty")
-                          : rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
-    }
-    if (ri_io_supply(rl_op_io(op), (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
-        return rl_fail(L, &err);
-    }
-    lua_pushboolean(L, 1);
-    return 1;
+    return rl_supply(L, rl_op_io(op), NULL);
 }
 
 static int op_cancel(lua_State *L)
@@ -397,16 +368,33 @@ static int take_batch(rl_op *op, rille_err *err)
     return ri_table_add(&op->result->table, places, count, &added, err);
 }
 
-/* _run() --> "call", "again" after a slice of time, or what the query gives (and true before it: a value may be nil) */
+/* Without `fetches`, a need is the caller's. */
+static int advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
+{
+    if (fetches) {
+        return rl_op_advance(op, ends_us, err);
+    }
+    for (;;) {
+        uint64_t now_us = ri_clock_us();
+        int rc = now_us >= ends_us ? RILLE_AGAIN : rl_op_step(op, ends_us - now_us, err);
+        if (rc != RILLE_ROWS || op->count > 0) {
+            return rc;
+        }
+    }
+}
+
+/* _run(budget_us) --> "call", "again" after a slice of time, "need" if a budget was given, or what the query gives (and true before it: a value may be nil) */
 static int op_run(lua_State *L)
 {
-    (void)rl_box_check(L, 1, &rl_class_op); /* without arguments, the new box would be the first one */
+    lua_settop(L, 2);
+    uint64_t budget_us = check_budget(L);
+    bool fetches = budget_us == 0;
     rl_box *box = rl_box_push(L, &rl_class_result);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
-    uint64_t ends_us = ri_clock_us() + RL_SLICE_US;
-    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, ends_us, &err);
-    for (; rc == RILLE_ROWS; rc = rl_op_advance(op, ends_us, &err)) {
+    uint64_t ends_us = ri_clock_us() + (fetches ? RL_SLICE_US : budget_us);
+    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : advance(op, fetches, ends_us, &err);
+    for (; rc == RILLE_ROWS; rc = advance(op, fetches, ends_us, &err)) {
         rc = take_batch(op, &err);
         if (rc != 0) {
             (void)rl_op_failed(op, rc, &err);

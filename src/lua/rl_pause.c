@@ -4,6 +4,7 @@
  * to wait as if the store were far away. What a query answers must not depend on it.
  */
 #include "rl_op.h"
+#include "rl_task.h"
 
 #include "../core/query/exec.h"
 
@@ -27,7 +28,7 @@ static bool interrupt(void *context)
 static bool defer(void *context)
 {
     rl_pauses *pauses = &((rl_state *)context)->pauses;
-    bool pause = chance(pauses, 2);
+    bool pause = pauses->reads == RL_PAUSE_EACH || chance(pauses, 2);
     pauses->read_count += pause;
     return pause;
 }
@@ -40,7 +41,7 @@ void rl_pause_options(rl_state *state, ri_op_options *options)
 void rl_pause_reads(rl_state *state, rl_op *op)
 {
     state->pauses.query_count += state->pauses.units != RL_PAUSE_NEVER || state->pauses.reads;
-    if (state->pauses.reads) {
+    if (state->pauses.reads != RL_PAUSE_NEVER) {
         op->blob_io.defer = defer;
         op->blob_io.defer_context = state;
         ri_op_io(op->op)->defer = defer;
@@ -48,8 +49,16 @@ void rl_pause_reads(rl_state *state, rl_op *op)
     }
 }
 
+void rl_pause_task(rl_state *state, rl_task *t)
+{
+    if (state->pauses.reads != RL_PAUSE_NEVER) {
+        t->task.io.defer = defer;
+        t->task.io.defer_context = state;
+    }
+}
+
 /* pauses(units, reads, seed) --> units, reads, queries: from now on "each" unit of work is interrupted, or "random"
- * ones, or (nil) none; with `reads` true, random reads have to wait. Returns how many paused so far, in how many
+ * ones, or (nil) none; with `reads` true, random reads have to wait, with "each" all. Returns how many paused so far, in how many
  * queries. */
 static int core_pauses(lua_State *L)
 {
@@ -59,7 +68,8 @@ static int core_pauses(lua_State *L)
     lua_pushnumber(L, (lua_Number)pauses->read_count);
     lua_pushnumber(L, (lua_Number)pauses->query_count);
     pauses->units = (uint8_t)luaL_checkoption(L, 1, "never", modes);
-    pauses->reads = lua_toboolean(L, 2);
+    const char *reads = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    pauses->reads = strcmp(reads, "each") == 0 ? RL_PAUSE_EACH : lua_toboolean(L, 2) ? RL_PAUSE_RANDOM : RL_PAUSE_NEVER;
     pauses->seed = (uint64_t)luaL_optnumber(L, 3, 1);
     return 3;
 }

@@ -7,7 +7,7 @@
  * so that any error of Lua frees it. The box is used again for the next transaction: a userdata with a finalizer costs
  * about as much as a small transaction.
  */
-#include "rl.h"
+#include "rl_task.h"
 
 #include <string.h>
 
@@ -309,6 +309,7 @@ int rl_conn_transact(lua_State *L)
 /* _with(data) --> report; nothing is stored */
 int rl_db_with(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     lua_settop(L, 3);
     commit *c = push_commit(L);
     rille_db *db = rl_check(L, 1, &rl_class_db);
@@ -323,7 +324,12 @@ int rl_db_with(lua_State *L)
         rc = fill_from(L, &from, c, &err);
     }
     if (rc == 0) {
+        ri_task *outer;
+        rl_task_enter(task, &outer);
         rc = ri_db_with(c->tx, &c->report, &err);
+        bool made = rc == 0;
+        rc = rl_task_leave(task, outer, rc, &err);
+        c->has_report = made;
     }
     return finish(L, c, true, rc, &err);
 }

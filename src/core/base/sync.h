@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #ifdef RILLE_SINGLE_THREAD
+#define RI_THREAD_LOCAL
 typedef struct ri_mutex {
     char unused;
 } ri_mutex;
@@ -40,6 +41,7 @@ typedef ri_mutex ri_cond;
 typedef ri_mutex ri_thread;
 #else
 #include <pthread.h>
+#define RI_THREAD_LOCAL _Thread_local
 typedef pthread_mutex_t ri_mutex;
 #define RI_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
 static inline void ri_mutex_init(ri_mutex *m)

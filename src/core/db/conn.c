@@ -81,9 +81,11 @@ static size_t tail_start(const uint8_t *cell, size_t len)
     return pos;
 }
 
-/* Branches lie together: a read or two bring them all, and a point query then needs its leaves only. */
-static void warm(const rille_db *db)
+/* Branches lie together: a read or two bring them all, and a point query then needs its leaves only. RILLE_NEED, or 0:
+ * without them it works, too. */
+static int warm(const rille_db *db)
 {
+    int need = 0;
     for (uint32_t i = 0; i < db->base->region_count; i++) {
         const struct ri_region *region = &db->base->regions[i];
         ri_io io = { 0 };
@@ -92,8 +94,10 @@ static void warm(const rille_db *db)
             RI_FETCHING(rc, &io,
                         ri_store_warm(db->store, region->pack, region->offset, region->len, ri_node_decode, &io), NULL)
         }
+        need = rc == RILLE_NEED ? rc : need;
         ri_io_deinit(&io);
     }
+    return need;
 }
 
 static int keep_cell(ri_seen *out, const rille_head *head, size_t len, rille_err *err)
@@ -108,7 +112,7 @@ static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille
 {
     size_t valid_len = 0;
     RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
-    warm(out->db);
+    RI_TRY(warm(out->db));
     out->tail_at = tail_start(head->bytes, valid_len);
     return keep_cell(out, head, valid_len, err);
 }

@@ -9,6 +9,7 @@
 #include "entry.h"
 #include "packs.h"
 #include "store.h"
+#include "task.h"
 
 /* Internally locked. `backend` and `url` never change after opening. */
 struct ri_store {
@@ -41,13 +42,25 @@ static inline bool ri_store_has(const ri_store *store, uint32_t capability)
     return (store->backend.capabilities & capability) != 0;
 }
 
-/* The slots, counted, locked where the backend needs it, asked until they no longer answer RILLE_NEED. */
+/* A call of a slot, counted, locked where the backend needs it, asked until it no longer answers RILLE_NEED. Gives
+ * answer->rc. */
+int ri_store_call_now(const ri_slot_call *call, ri_answer *answer);
+/* The same for a task: what was answered before, or RILLE_NEED. (task.c) */
+int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_err *err);
+/* Either, by what is running. */
 int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err);
 int ri_store_put_many(ri_store *store, const rille_put *puts, size_t count, rille_err *err);
 int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
 int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
 /* "<what> cannot be read", why (errnum, or 0) and what to do. Gives rc. */
 int ri_store_fail_read(const ri_store *store, const char *what, int rc, int errnum, rille_err *err);
+
+/* What is read for a task that is running is noted and pinned in it, whichever io the code has. */
+static inline ri_io *ri_io_of_task(ri_io *io)
+{
+    ri_task *task = io != NULL ? ri_task_running() : NULL;
+    return task != NULL ? &task->io : io;
+}
 
 /* io.c */
 #define RI_KEY_SIZE RI_HASH_SIZE

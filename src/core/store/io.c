@@ -211,6 +211,11 @@ static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err 
 int ri_io_fetch(ri_io *io, rille_err *err)
 {
     int rc = RILLE_OK;
+    ri_task *task = ri_task_running();
+    if (task != NULL) {
+        task->lacks = true;
+        return RILLE_NEED;
+    }
     drop_supplied(io);
     while (io->want_count > 0 && rc == RILLE_OK) {
         ri_want batch[RI_IO_WANTS_MAX];

@@ -349,6 +349,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
     uint8_t key[RI_KEY_SIZE];
     ri_object_key(key, ref->addr, decode);
     *out = NULL;
+    io = ri_io_of_task(io);
     if (io != NULL && io->defer != NULL && !ri_addr_is_zero(ref->addr)) {
         if ((*out = ri_io_pinned(io, store, key)) != NULL) {
             return RILLE_OK;
@@ -390,6 +391,7 @@ int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decod
         return RILLE_OK;
     }
     uint8_t key[RI_KEY_SIZE];
+    io = ri_io_of_task(io);
     ri_object_key(key, ref->addr, decode);
     ri_object *object = ri_cache_get(store->cache, key);
     if (object == NULL) {
@@ -412,6 +414,7 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
     }
     ri_want want = { store, { .offset = offset, .len = (uint32_t)len }, decode };
     memcpy(want.ref.pack, pack, RI_HASH_SIZE);
+    io = ri_io_of_task(io);
     uint8_t key[RI_KEY_SIZE];
     ri_want_key(key, &want);
     ri_object *marker = io != NULL ? ri_io_pinned(io, store, key) : NULL;

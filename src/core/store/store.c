@@ -111,7 +111,7 @@ static int open_url(const char *text, bool create, unsigned depth, rille_backend
     return rc;
 }
 
-int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err)
+static int open_store(const char *url, const ri_store_options *options, ri_store **out, rille_err *err)
 {
     rille_backend backend;
     ri_buf shown = { 0 };
@@ -129,6 +129,20 @@ int ri_store_open(const char *url, const ri_store_options *options, ri_store **o
     }
     ri_buf_deinit(&shown);
     return rc;
+}
+
+int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err)
+{
+    ri_task *task = ri_task_running();
+    if (task == NULL) {
+        return open_store(url, options, out, err);
+    }
+    *out = NULL;
+    if (task->opened == NULL) { /* once, however often the task runs */
+        RI_TRY(open_store(url, options, &task->opened, err));
+    }
+    *out = ri_store_retain(task->opened);
+    return RILLE_OK;
 }
 
 ri_store *ri_store_retain(ri_store *store)
@@ -197,52 +211,153 @@ static void leave(ri_store *store)
     }
 }
 
-/* Asks a slot until it no longer answers RILLE_NEED. */
-#define CALL_SLOT(store, rc, call)    \
-    do {                              \
-        enter(store);                 \
-        do {                          \
-            (rc) = (call);            \
-        } while ((rc) == RILLE_NEED); \
-        leave(store);                 \
-    } while (0)
-
-int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err)
+/* Of GET the answer has ranges of its own. */
+static int call_slot(const ri_slot_call *call, ri_answer *answer)
 {
-    int rc;
-    uint64_t len_sum = 0;
-    CALL_SLOT(store, rc, store->backend.ops->get_many(store->backend.self, gets, count, err));
+    const rille_backend_ops *ops = call->store->backend.ops;
+    void *self = call->store->backend.self;
+    rille_err *err = &answer->err;
+    switch (call->slot) {
+    case RI_CALL_GET:
+        return ops->get_many(self, answer->gets, call->count, err);
+    case RI_CALL_PUT:
+        return ops->put_many(self, call->puts, call->count, err);
+    case RI_CALL_HEAD_READ:
+        return ops->head_read(self, call->branch, call->known, &answer->head, err);
+    case RI_CALL_HEAD_SWAP:
+        return ops->head_swap(self, call->swap, &answer->head.revision, err);
+    case RI_CALL_HEAD_DELETE:
+        return ops->head_delete(self, call->branch, err);
+    case RI_CALL_HEAD_LIST:
+        return ops->head_list(self, &answer->names, &answer->count, err);
+    case RI_CALL_LIST:
+        return ops->list(self, call->kind, &answer->ids, &answer->count, err);
+    case RI_CALL_DELETE:
+        return ops->delete_many(self, call->ids, call->count, err);
+    case RI_CALL_DROP:
+        return ops->drop(self, err);
+    }
+    return RILLE_INTERNAL;
+}
+
+static void count_puts(ri_store *store, const rille_put *puts, size_t count)
+{
+    ri_store_count(&store->counts.puts, count);
+    for (size_t i = 0; i < count; i++) {
+        ri_store_count(&store->counts.put_bytes, puts[i].len);
+    }
+}
+
+static void count_call(const ri_slot_call *call, const ri_answer *answer)
+{
+    ri_store *store = call->store;
+    if (call->slot == RI_CALL_GET) {
+        ri_store_count(&store->counts.gets, 1);
+        ri_store_count(&store->counts.get_ranges, call->count);
+        for (size_t i = 0; i < call->count; i++) {
+            ri_store_count(&store->counts.get_bytes, answer->gets[i].bytes_len);
+        }
+    } else if (call->slot == RI_CALL_PUT) {
+        count_puts(store, call->puts, call->count);
+    } else if (call->slot == RI_CALL_HEAD_READ) {
+        ri_store_count(&store->counts.head_reads, 1);
+    } else if (call->slot == RI_CALL_HEAD_SWAP) {
+        ri_store_count(&store->counts.head_swaps, 1);
+        count_puts(store, call->swap->puts, call->swap->put_count);
+    }
+}
+
+/* Ranges of what failed have no bytes. */
+static void drop_failed(rille_get *gets, size_t count, int rc)
+{
     for (size_t i = 0; i < count; i++) {
         if (rc != RILLE_OK || gets[i].rc != RILLE_OK) {
             ri_free(gets[i].bytes);
             gets[i].bytes = NULL;
             gets[i].bytes_len = 0;
         }
-        len_sum += gets[i].bytes_len;
     }
-    ri_store_count(&store->counts.gets, 1);
-    ri_store_count(&store->counts.get_ranges, count);
-    ri_store_count(&store->counts.get_bytes, len_sum);
+}
+
+/* Asks a slot until it no longer answers RILLE_NEED. */
+static int ask(const ri_slot_call *call, ri_answer *answer)
+{
+    enter(call->store);
+    do {
+        answer->rc = call_slot(call, answer);
+    } while (answer->rc == RILLE_NEED);
+    leave(call->store);
+    if (call->slot == RI_CALL_GET) {
+        drop_failed(answer->gets, call->count, answer->rc);
+    }
+    count_call(call, answer);
+    return answer->rc;
+}
+
+int ri_store_call_now(const ri_slot_call *call, ri_answer *answer)
+{
+    *answer = (ri_answer){ 0 };
+    if (call->slot == RI_CALL_GET) {
+        answer->gets = ri_alloc_array(call->count + 1, sizeof *answer->gets);
+        if (answer->gets == NULL) {
+            answer->rc = ri_fail_nomem(&answer->err);
+            return answer->rc;
+        }
+        memcpy(answer->gets, call->gets, call->count * sizeof *answer->gets);
+        answer->count = call->count;
+    }
+    return ask(call, answer);
+}
+
+/* What the answer holds is the caller's. */
+static int call_store(const ri_slot_call *call, ri_answer *answer, rille_err *err)
+{
+    ri_task *task = ri_task_running();
+    *answer = (ri_answer){ 0 };
+    if (task != NULL) {
+        return ri_task_call(task, call, answer, err);
+    }
+    int rc = ask(call, answer);
+    if (rc < 0 && err != NULL) {
+        *err = answer->err;
+    }
+    return rc;
+}
+
+int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err)
+{
+    ri_slot_call call = { .store = store, .slot = RI_CALL_GET, .gets = gets, .count = count };
+    ri_answer answer = { .gets = gets };
+    if (ri_task_running() == NULL || !ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
+        int rc = ask(&call, &answer);
+        if (rc < 0 && err != NULL) {
+            *err = answer.err;
+        }
+        return rc;
+    }
+    int rc = call_store(&call, &answer, err);
+    for (size_t i = 0; rc == RILLE_OK && i < count; i++) {
+        gets[i] = answer.gets[i]; /* its bytes move */
+        answer.gets[i].bytes = NULL;
+    }
+    ri_answer_deinit(&answer);
     return rc;
 }
 
 int ri_store_put_many(ri_store *store, const rille_put *puts, size_t count, rille_err *err)
 {
-    int rc;
-    CALL_SLOT(store, rc, store->backend.ops->put_many(store->backend.self, puts, count, err));
-    ri_store_count(&store->counts.puts, count);
-    for (size_t i = 0; i < count; i++) {
-        ri_store_count(&store->counts.put_bytes, puts[i].len);
-    }
-    return rc;
+    ri_slot_call call = { .store = store, .slot = RI_CALL_PUT, .puts = puts, .count = count };
+    ri_answer answer;
+    return call_store(&call, &answer, err);
 }
 
 int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
 {
-    int rc;
-    *ids = NULL;
-    *count = 0;
-    CALL_SLOT(store, rc, store->backend.ops->list(store->backend.self, kind, ids, count, err));
+    ri_slot_call call = { .store = store, .slot = RI_CALL_LIST, .kind = kind };
+    ri_answer answer;
+    int rc = call_store(&call, &answer, err);
+    *ids = answer.ids;
+    *count = answer.count;
     return rc;
 }
 
@@ -251,10 +366,10 @@ int ri_store_list(ri_store *store, rille_object_kind kind, rille_object_id **ids
 int ri_store_head_poll(ri_store *store, const char *branch, const rille_revision *known, rille_head *out,
                        rille_err *err)
 {
-    int rc;
-    *out = (rille_head){ 0 };
-    CALL_SLOT(store, rc, store->backend.ops->head_read(store->backend.self, branch, known, out, err));
-    ri_store_count(&store->counts.head_reads, 1);
+    ri_slot_call call = { .store = store, .slot = RI_CALL_HEAD_READ, .branch = branch, .known = known };
+    ri_answer answer;
+    int rc = call_store(&call, &answer, err);
+    *out = answer.head;
     return rc;
 }
 
@@ -265,38 +380,35 @@ int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, ril
 
 int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
 {
-    int rc;
-    *revision = (rille_revision){ 0 };
-    CALL_SLOT(store, rc, store->backend.ops->head_swap(store->backend.self, swap, revision, err));
-    ri_store_count(&store->counts.head_swaps, 1);
-    ri_store_count(&store->counts.puts, swap->put_count);
-    for (size_t i = 0; i < swap->put_count; i++) {
-        ri_store_count(&store->counts.put_bytes, swap->puts[i].len);
-    }
+    ri_slot_call call = { .store = store, .slot = RI_CALL_HEAD_SWAP, .swap = swap };
+    ri_answer answer;
+    int rc = call_store(&call, &answer, err);
+    *revision = answer.head.revision;
     return rc;
 }
 
 int ri_store_head_list(ri_store *store, char **names, size_t *count, rille_err *err)
 {
-    int rc;
-    *names = NULL;
-    *count = 0;
-    CALL_SLOT(store, rc, store->backend.ops->head_list(store->backend.self, names, count, err));
+    ri_slot_call call = { .store = store, .slot = RI_CALL_HEAD_LIST };
+    ri_answer answer;
+    int rc = call_store(&call, &answer, err);
+    *names = answer.names;
+    *count = answer.count;
     return rc;
 }
 
 int ri_store_head_delete(ri_store *store, const char *branch, rille_err *err)
 {
-    int rc;
-    CALL_SLOT(store, rc, store->backend.ops->head_delete(store->backend.self, branch, err));
-    return rc;
+    ri_slot_call call = { .store = store, .slot = RI_CALL_HEAD_DELETE, .branch = branch };
+    ri_answer answer;
+    return call_store(&call, &answer, err);
 }
 
 int ri_store_drop(ri_store *store, rille_err *err)
 {
-    int rc;
-    CALL_SLOT(store, rc, store->backend.ops->drop(store->backend.self, err));
-    return rc;
+    ri_slot_call call = { .store = store, .slot = RI_CALL_DROP };
+    ri_answer answer;
+    return call_store(&call, &answer, err);
 }
 
 uint64_t ri_store_size_bytes(ri_store *store)
@@ -309,22 +421,26 @@ uint64_t ri_store_size_bytes(ri_store *store)
 
 /* ---- heads that are gone ---- */
 
-/* A backend that cannot tell, or whose database is being dropped, has none. */
-static bool has_objects(ri_store *store, rille_object_kind kind)
+/* RILLE_DONE: there are some. A backend that cannot tell, or whose database is being dropped, has none. */
+static int find_objects(ri_store *store, rille_object_kind kind)
 {
     rille_object_id *ids = NULL;
     size_t count = 0;
-    bool found = ri_store_list(store, kind, &ids, &count, NULL) == RILLE_OK && count > 0;
+    int rc = ri_store_list(store, kind, &ids, &count, NULL);
     ri_free(ids);
-    return found;
+    return rc == RILLE_NEED ? rc : rc == RILLE_OK && count > 0 ? RILLE_DONE : 0;
 }
 
 /* Objects first: who sees those of a database that is just made sees its head too. */
 int ri_store_check_heads(ri_store *store, rille_err *err)
 {
-    if (ri_store_has(store, RILLE_BACKEND_ROWS) || ri_store_has(store, RI_BACKEND_MADE) ||
-        (!has_objects(store, RILLE_OBJECT_PACK) && !has_objects(store, RILLE_OBJECT_BLOB))) {
+    if (ri_store_has(store, RILLE_BACKEND_ROWS) || ri_store_has(store, RI_BACKEND_MADE)) {
         return RILLE_OK;
+    }
+    int rc = find_objects(store, RILLE_OBJECT_PACK);
+    rc = rc == 0 ? find_objects(store, RILLE_OBJECT_BLOB) : rc;
+    if (rc != RILLE_DONE) {
+        return rc;
     }
     char *names = NULL;
     size_t count = 0;

@@ -1,0 +1,257 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Operations besides queries, and drivers.
+--
+-- An operation is a task of the core, and a function with its arguments that each step runs in it until it ends. A
+-- driver is a function of the program that ordinary calls ask whenever an operation needs storage or has used up its
+-- budget; with one, they are started, stepped and closed here.
+
+local core = require "rille.core"
+local check = require "rille.check"
+local compat = require "rille.compat"
+
+local M = {}
+
+local raise, pack, unpack = core.raise, compat.pack, compat.unpack
+local methods = core.methods.task
+local run_in_task, scan_batch = methods._run, core.scan_batch
+
+local BUDGET_US = 2000
+
+-- op -> {f =, n =, [1..n], finish = function or nil, step = function}; once it ended: {results = {n =, ...}}
+local plans = setmetatable({}, { __mode = "k" })
+
+-- ---- steps ----
+
+local function fail(plan, message, code)
+  plan.results = { n = 3, nil, message, code }
+  return nil, message, code
+end
+
+local function step_call(op, plan)
+  local out = pack(run_in_task(op, plan.f, unpack(plan, 1, plan.n)))
+  if out[1] ~= "done" then return out[1] end
+  if out[2] == nil and out.n > 2 then
+    if plan.hint then out[3] = plan.hint(out[3], out[4]) end
+    return fail(plan, out[3], out[4])
+  end
+  if plan.finish then plan.finish(out[2]) end
+  plan.results = { n = out.n - 1, unpack(out, 2, out.n) }
+  return "done"
+end
+
+local function step_rows(op, plan)
+  if not plan.scan then
+    local state, iterate, message, code, scan = run_in_task(op, plan.f, unpack(plan, 1, plan.n))
+    if state ~= "done" then return state end
+    if not iterate then return fail(plan, message, code) end
+    plan.iterate, plan.scan = iterate, scan
+  end
+  local state, more, message, code = run_in_task(op, scan_batch, plan.scan)
+  if state ~= "done" then return state end
+  if more == nil then return fail(plan, message, code) end
+  if more then return "rows" end
+  plan.results = { n = 0 }
+  return "done"
+end
+
+local function start(step, f, ...)
+  local op = core.task()
+  local plan = { step = step, f = f, n = select("#", ...), ... }
+  plans[op] = plan
+  return op, plan
+end
+
+---Begins a call of a function of the core.
+---@param f function
+---@param ... any
+---@return rille.Op op
+---@return table plan
+function M.start(f, ...) return start(step_call, f, ...) end
+
+---Begins the reading of a range of datoms.
+---@param f function
+---@param ... any
+---@return rille.Op op
+function M.start_rows(f, ...) return (start(step_rows, f, ...)) end
+
+local function plan_of(op)
+  local plan = plans[op]
+  if not plan then raise "bad self: expected an operation (call it as op:method())" end
+  return plan
+end
+
+---Goes on for about so many microseconds. nil or 0: until something happens.
+---@param _ number?
+---@return "rows"|"need"|"again"|"done"|nil state
+---@return string? message
+---@return string? code
+function methods:step(_)
+  local plan = plan_of(self)
+  local results = plan.results
+  if not results then return plan.step(self, plan) end
+  if results[1] == nil and results.n == 3 then return nil, results[2], results[3] end
+  return "done"
+end
+
+---Iterates over the rows of the last "rows" step.
+function methods:rows()
+  local plan = plan_of(self)
+  if not plan.iterate then raise "rows: the operation has no rows (use result)" end
+  return plan.iterate
+end
+
+---What the ordinary call gives, once a step said "done" or failed.
+function methods:result()
+  local results = plan_of(self).results
+  if not results then raise "result: the operation has not ended (step until it says \"done\")" end
+  return unpack(results, 1, results.n)
+end
+
+---Runs to the end, fetching by itself, and gives the result.
+function methods:run()
+  local state
+  repeat
+    state = self:step()
+    if state == "need" then
+      local fine, message, code = self:fetch()
+      if not fine then
+        self:close()
+        return nil, message, code
+      end
+    end
+  until state == "done" or not state
+  local results = plan_of(self).results
+  self:close()
+  return unpack(results, 1, results.n)
+end
+
+-- ---- drivers ----
+
+local driver, budget_us -- of this Lua state
+
+-- PUC 5.1 cannot yield out of what a C function calls, nor out of an iterator of `for`.
+local function is_yieldable_51()
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "Sn")
+    if not info then return true end
+    if info.what == "C" or info.name == "(for generator)" then return false end
+    level = level + 1
+  end
+end
+
+local isyieldable = coroutine.isyieldable -- luacheck: ignore 143
+
+local function is_yieldable()
+  if isyieldable then return isyieldable() end
+  local co, is_main = coroutine.running()
+  if co == nil or is_main then return false end
+  return _VERSION ~= "Lua 5.1" or compat.is_jit or is_yieldable_51()
+end
+
+local OUTSIDE = "the driver yielded, but this code does not run in a coroutine: run the script in one "
+  .. "(coroutine.wrap), or remove the driver with rille.driver(nil)"
+local ACROSS = "the driver yielded, but this Lua cannot yield here. Lua 5.1 cannot yield inside pcall and iterators of "
+  .. "for: move the call out of pcall, read rows with start_datoms or rille.q, or use LuaJIT or Lua 5.2. No Lua can "
+  .. "yield inside a metamethod or a callback of C, such as that of table.sort: make the call before it"
+
+local function ask(op, state)
+  if is_yieldable() then
+    driver(op, state)
+    return
+  end
+  local fine, why = pcall(driver, op, state) -- a yield is an error here anyway
+  if fine then return end
+  if type(why) == "string" and why:find "yield" then
+    if why:find "outside a coroutine" then raise(OUTSIDE) end
+    if why:find "attempt to yield across" then raise(ACROSS) end
+  end
+  error(why, 0)
+end
+
+---The driver's part: op needs storage, or its budget is used up.
+M.ask = ask
+
+---The budget of a step, or nil where there is no driver.
+---@return number? budget_us
+function M.budget() return driver and budget_us end
+
+---Steps an operation to its end by the driver. Gives its result.
+---@param op rille.Op
+function M.drive(op)
+  while true do
+    local state, message, code = op:step(budget_us)
+    if state == "done" then
+      local results = plan_of(op).results
+      op:close()
+      return unpack(results, 1, results.n)
+    elseif not state then
+      op:close()
+      return nil, message, code
+    end
+    ask(op, state)
+  end
+end
+
+---The same for rows: an iterator for `for`.
+---@param op rille.Op
+function M.drive_rows(op)
+  local iterate
+  local function next_row()
+    while op do
+      if iterate then
+        local e, a, v, tx, added = iterate()
+        if e ~= nil then return e, a, v, tx, added end
+        iterate = nil
+      end
+      local state, message = op:step(budget_us)
+      if state == "rows" then
+        iterate = op:rows()
+      elseif state == "need" or state == "again" then
+        ask(op, state)
+      else
+        op:close()
+        op = nil
+        if not state then raise(message) end
+      end
+    end
+  end
+  return next_row, nil, nil, op
+end
+
+-- Ordinary functions that a driver takes over: {table, name, function with a driver}; and what they were.
+local driven, plain = {}, {}
+
+---From now on, table[name] is `f` whenever there is a driver.
+---@param methods_of table
+---@param name string
+---@param f function
+function M.driven(methods_of, name, f)
+  driven[#driven + 1] = { methods_of, name, f }
+  plain[#driven] = methods_of[name]
+end
+
+local OPTIONS = { budget_us = "number" }
+
+---Lets every ordinary call of this Lua state run through f(op, state) whenever the operation says "need" or "again". f
+---gets what op wants (op:fetch(), or op:wanted() and op:supply()), or yields and comes back later. nil: calls block
+---again.
+---@param f fun(op: rille.Op, state: "need"|"again")|nil
+---@param options {budget_us: number?}? budget_us: of one step; 2000 if not given
+---@return function? before the driver until now
+function M.driver(f, options)
+  if f ~= nil and type(f) ~= "function" then
+    raise("rille.driver: expected a function(op, state) or nil, got " .. check.kind(f))
+  end
+  options = check.options("rille.driver", options, OPTIONS)
+  if (options.budget_us or 1) <= 0 then
+    raise "rille.driver: option \"budget_us\" must be a positive number"
+  end
+  local before = driver
+  driver, budget_us = f, options.budget_us or BUDGET_US
+  for i, entry in ipairs(driven) do entry[1][entry[2]] = f and entry[3] or plain[i] end
+  return before
+end
+
+return M

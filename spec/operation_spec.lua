@@ -1,0 +1,302 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Operations: whatever interrupts them, they give what the ordinary call gives; and drivers, by which ordinary calls
+-- are operations.
+
+local rille = require "rille"
+local core = require "rille.core"
+local support = require "spec.support"
+
+local unpack = table.unpack or unpack -- luacheck: ignore 143
+
+-- 40 people, two of whom have names that are stored apart; some of them in the trees, some not yet.
+local function make(url)
+  local conn = assert(rille.create(url))
+  assert(conn:transact {
+    support.attr("p/name", "string", support.identity),
+    support.attr("p/age", "long", { ["db/index"] = true }),
+  })
+  local points = {}
+  local function add(i, name)
+    local report = assert(conn:transact { { ["p/name"] = name or "n" .. i, ["p/age"] = i } })
+    points[#points + 1] = report.tx
+  end
+  for i = 1, 15 do add(i) end
+  add(16, ("long"):rep(1000))
+  assert(conn:flush())
+  for i = 17, 30 do add(i) end
+  assert(conn:flush())
+  for i = 31, 39 do add(i) end
+  add(40, ("text"):rep(2000))
+  conn:close()
+  return points
+end
+
+local function all_rows(step, ...)
+  local rows = {}
+  for e, a, v, tx in step, ... do rows[#rows + 1] = ("%s %s %.20s %s"):format(e, a, tostring(v) .. #tostring(v), tx) end
+  return rows
+end
+
+-- What each operation is: how it begins, and what the ordinary call gives, both as plain data.
+local function cases(url, points)
+  local conn = assert(rille.connect(url))
+  local db = conn:db()
+  local function names(value) return assert(value:q "[:find [?n ...] :where [_ :p/name ?n] :order-by ?n]") end
+  local function basis(value) return value:basis().t end
+  local list = {
+    { "connect", function() return rille.start_connect(url) end, function(c) return basis(c:db()) end,
+      function() return rille.connect(url) end },
+    { "no database", function() return rille.start_connect(url .. "-none") end, tostring,
+      function() return rille.connect(url .. "-none") end },
+    { "db", function() return conn:start_db() end, basis, function() return conn:db() end },
+    { "verify", function() return conn:start_verify() end, function(report) return report end,
+      function() return conn:verify() end },
+    { "with", function() return db:start_with { { ["p/name"] = "n3", ["p/age"] = 99 } } end,
+      function(report) return { #report.tx_data, report.tempids, report.tx } end,
+      function() return db:with { { ["p/name"] = "n3", ["p/age"] = 99 } } end },
+    { "entid", function() return db:start_entid { "p/name", "n7" } end, tostring,
+      function() return db:entid { "p/name", "n7" } end },
+    { "no entid", function() return db:start_entid { "p/name", "nobody" } end, tostring,
+      function() return db:entid { "p/name", "nobody" } end },
+  }
+  for _, point in ipairs { points[3], points[17], points[20], points[35], points[1] - 100 } do
+    list[#list + 1] = { "as_of " .. point, function() return db:start_as_of(point) end, names,
+      function() return db:as_of(point) end }
+  end
+  for _, parts in ipairs { { "eavt" }, { "avet" }, { "aevt", "p/age" }, { "avet", "p/name", "n3" },
+    { "eavt", { "p/name", "n20" } } } do
+    list[#list + 1] = { "count " .. parts[1], function() return db:start_count(unpack(parts)) end, tostring,
+      function() return db:count(unpack(parts)) end }
+    for _, name in ipairs { "datoms", "seek_datoms" } do
+      list[#list + 1] = { name .. " " .. parts[1], function() return db["start_" .. name](db, unpack(parts)) end, false,
+        function() return all_rows(db[name](db, unpack(parts))) end }
+    end
+  end
+  list[#list + 1] = { "index_range", function() return db:start_index_range("p/age", 5, 33) end, false,
+    function() return all_rows(db:index_range("p/age", 5, 33)) end }
+  return list
+end
+
+local function same(expected, found, what)
+  if type(expected) == "table" and type(found) == "table" then
+    assert.same(expected, found, what)
+  else
+    assert.equal(expected, found, what)
+  end
+end
+
+-- Steps an operation to its end; between(op, steps) is called after each step. Gives its outcome as plain data.
+local function finish(op, shown, between)
+  local rows, steps = {}, 0
+  while true do
+    local state, message, code = op:step(1)
+    steps = steps + 1
+    assert.is_true(steps < 5000, "it does not end")
+    if state == "need" then
+      assert.is_true(#op:wanted() > 0)
+      assert(op:fetch())
+    elseif state == "rows" then
+      for _, row in ipairs(all_rows(op:rows())) do rows[#rows + 1] = row end
+    elseif state == "done" then
+      local value = op:result()
+      op:close()
+      if not shown then return rows, steps end
+      return shown(value), steps
+    elseif not state then
+      assert.same({ nil, message, code }, { op:result() })
+      op:close()
+      return code, steps
+    end
+    if between and between(op, steps) then return nil, steps end
+  end
+end
+
+local function outcome(case)
+  local value, _, code = case[4]()
+  if value == nil then return code end
+  return case[3] and case[3](value) or value
+end
+
+-- Each store in which an operation may have to wait.
+local function each_store(check)
+  for _, kind in ipairs(support.kinds()) do
+    for _, how in ipairs { "each", "random" } do
+      local url = support.plain_url(kind)
+      local points = make(url)
+      check(url, points, how)
+      rille.drop(url)
+    end
+  end
+  local url = support.plain_url "file"
+  check("deferred:" .. url, make(url), nil)
+  rille.drop(url)
+end
+
+describe("operations", function()
+  before_each(function() math.randomseed(support.seed()) end)
+  after_each(function()
+    rille.driver(nil)
+    support.pause()
+    support.cleanup()
+  end)
+
+  it("give what ordinary calls give, whatever has to wait", function()
+    each_store(function(url, points, how)
+      for _, case in ipairs(cases(url, points)) do
+        local expected = outcome(case)
+        core.pauses(nil, how, support.seed())
+        local found = finish(case[2](), case[3])
+        support.pause()
+        same(expected, found, url .. ": " .. case[1])
+      end
+    end)
+  end)
+
+  it("end when they are cancelled or closed at any step", function()
+    local url = support.plain_url "file"
+    local points = make(url)
+    for _, case in ipairs(cases(url, points)) do
+      core.pauses(nil, "each")
+      local _, steps = finish(case[2](), case[3])
+      for at = 1, steps - 1, math.max(1, math.floor(steps / 8)) do
+        finish(case[2](), case[3], function(op, step)
+          if step < at then return false end
+          op:close()
+          assert.matches("closed", support.failure(op.step, op))
+          return true
+        end)
+        local cancelled = false -- a later run may have fewer steps: of sets that the first one made
+        local code = finish(case[2](), case[3], function(op, step)
+          if step == at then
+            op:cancel()
+            cancelled = true
+          end
+        end)
+        if cancelled then assert.equal("CANCELLED", code, ("%s, step %d of %d"):format(case[1], at, steps)) end
+      end
+      support.pause()
+    end
+    rille.drop(url)
+  end)
+
+  it("do not disturb each other", function()
+    local url = support.plain_url "file"
+    local points = make(url)
+    local list = cases("deferred:" .. url, points)
+    local expected, ops, results = {}, {}, {}
+    for i, case in ipairs(list) do expected[i] = outcome(case) end
+    core.pauses(nil, "random", support.seed())
+    for i, case in ipairs(list) do
+      ops[i] = coroutine.wrap(function()
+        results[i] = finish(case[2](), case[3], function() coroutine.yield() end)
+        return true
+      end)
+    end
+    while next(ops) do
+      for i in pairs(list) do
+        if ops[i] and math.random(2) == 1 and ops[i]() then ops[i] = nil end
+      end
+    end
+    support.pause()
+    for i, case in ipairs(list) do same(expected[i], results[i], case[1]) end
+    rille.drop(url)
+  end)
+
+  it("end with the smallest cache, and when what they read is closed", function()
+    local url = support.plain_url "file"
+    local points = make(url)
+    local conn = assert(rille.connect(url, { cache_bytes = 1 }))
+    local db = conn:db()
+    local expected = all_rows(db:datoms "eavt")
+    core.pauses(nil, "each")
+    local op = db:start_datoms "eavt"
+    local past = db:start_as_of(points[4])
+    assert.equal("need", op:step())
+    assert.equal("need", past:step())
+    conn:close()
+    assert(past:fetch())
+    assert.same(expected, (finish(op)))
+    assert.equal(points[4], finish(past, function(value) return value:basis().t end))
+    past = db:start_as_of(points[4])
+    assert.equal("need", past:step())
+    db:close()
+    assert(past:fetch())
+    assert.matches("closed", support.failure(past.step, past))
+    rille.drop(url)
+  end)
+
+  it("take what a host reads by itself", function()
+    local url = support.plain_url "file"
+    local points = make(url)
+    local dir = url:match "^file:(.*)"
+    local by_id = {}
+    for path in assert(io.popen(("find '%s' -type f"):format(dir))):lines() do
+      by_id[path:match("[^/]*$"):gsub("%.%w+$", "")] = path
+      by_id[path:gsub("[^%x]", "")] = path
+    end
+    local function supply(op)
+      for i, want in ipairs(op:wanted()) do
+        assert.equal("deferred:" .. url, want.store)
+        if want.op == "head_read" then
+          assert(op:supply(i, { bytes = support.read(dir .. "/heads/" .. want.branch), revision = "1" }))
+        else
+          assert.equal("get", want.op)
+          local path
+          for id, file in pairs(by_id) do
+            if id:sub(-#want.id) == want.id then path = file end
+          end
+          local bytes = support.read(assert(path, want.id))
+          local last = want.length == 0 and #bytes or want.offset + want.length
+          assert(op:supply(i, bytes:sub(want.offset + 1, last)))
+        end
+      end
+    end
+    local function run(op)
+      local state
+      repeat
+        state = assert(op:step())
+        if state == "need" then supply(op) end
+      until state == "done"
+      return op:result()
+    end
+    local conn = run(rille.start_connect("deferred:" .. url))
+    local db = run(conn:start_db())
+    assert.equal(points[#points], db:basis().t)
+    assert.equal(points[5], run(db:start_as_of(points[5])):basis().t)
+    local op = conn:start_db()
+    assert.equal("need", op:step())
+    assert.equal("head_read", op:wanted()[1].op)
+    assert(op:supply(1, nil, "the network is down", "IO"))
+    local _, message, code = op:step()
+    assert.equal("IO", code)
+    assert.matches("the network is down", message)
+    op = db:start_as_of(points[20])
+    assert.equal("need", op:step())
+    assert.equal("get", op:wanted()[1].op)
+    assert(op:supply(1, nil, "the network is down", "IO"))
+    assert.equal("IO", select(3, op:step()))
+    op = conn:start_db()
+    op:step()
+    assert(op:supply(1, "unchanged"))
+    assert.equal("done", op:step())
+    assert.equal(points[#points], op:result():basis().t)
+    op = conn:start_db()
+    op:step()
+    assert.matches("a revision must be", support.failure(op.supply, op, 1, { bytes = "x" }))
+    assert.matches("expected {bytes", support.failure(op.supply, op, 1, 7))
+    rille.drop(url)
+  end)
+
+  it("say what is wrong with their use", function()
+    local url = support.plain_url "mem"
+    make(url)
+    local conn = assert(rille.connect(url))
+    local op = conn:start_db()
+    assert.matches("has not ended", support.failure(op.result, op))
+    assert.matches("has no rows", support.failure(op.rows, op))
+    assert.matches("wants nothing", support.failure(op.supply, op, 1, true))
+    assert.matches("expected a function", support.failure(rille.driver, 7))
+    assert.matches("budget_us", support.failure(rille.driver, print, { budget_us = -1 }))
+  end)
+end)

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+#include "task.h"
+
+#include "../base/mem.h"
+#include "inside.h"
+
+#include <string.h>
+
+static RI_THREAD_LOCAL ri_task *running;
+
+ri_task *ri_task_running(void)
+{
+    return running;
+}
+
+void ri_answer_deinit(ri_answer *answer)
+{
+    ri_free(answer->head.bytes);
+    ri_free(answer->names);
+    ri_free(answer->ids);
+    for (size_t i = 0; answer->gets != NULL && i < answer->count; i++) {
+        ri_free(answer->gets[i].bytes);
+    }
+    ri_free(answer->gets);
+    *answer = (ri_answer){ 0 };
+}
+
+void ri_task_forget(ri_task *task)
+{
+    for (size_t i = 0; i < task->answer_count; i++) {
+        ri_answer_deinit(&task->answers[i]);
+    }
+    task->answer_count = 0;
+    task->answer_next = 0;
+    task->waits = false;
+    task->lacks = false;
+    ri_arena_deinit(&task->memory);
+    ri_io_clear(&task->io);
+    while (task->held_count > 0) {
+        ri_store_release(task->held[--task->held_count]);
+    }
+    ri_store_release(task->opened);
+    task->opened = NULL;
+}
+
+void ri_task_deinit(ri_task *task)
+{
+    ri_task_forget(task);
+    ri_free(task->answers);
+    ri_free(task->held);
+    task->answers = NULL;
+    task->held = NULL;
+    task->answer_cap = task->held_cap = 0;
+    ri_io_deinit(&task->io);
+}
+
+void ri_task_cancel(ri_task *task)
+{
+    atomic_store_explicit(&task->cancelled, true, memory_order_relaxed);
+}
+
+/* ---- a run ---- */
+
+ri_task *ri_task_enter(ri_task *task)
+{
+    ri_task *outer = running;
+    if (task != NULL) {
+        task->lacks = task->waits;
+        task->answer_next = 0;
+    }
+    running = task;
+    return outer;
+}
+
+static bool hold(ri_task *task, ri_store *store)
+{
+    for (size_t i = 0; i < task->held_count; i++) {
+        if (task->held[i] == store) {
+            return true;
+        }
+    }
+    if (store == NULL || !RI_GROW(&task->held, &task->held_cap, task->held_count + 1)) {
+        return store == NULL;
+    }
+    task->held[task->held_count++] = ri_store_retain(store);
+    return true;
+}
+
+static bool hold_stores(ri_task *task)
+{
+    bool good = !task->waits || hold(task, task->call.store);
+    for (size_t i = 0; good && i < task->io.want_count; i++) {
+        good = hold(task, task->io.wants[i].store);
+    }
+    return good;
+}
+
+int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
+{
+    RI_ASSERT(running == task);
+    running = outer;
+    if (task != NULL && atomic_load_explicit(&task->cancelled, memory_order_relaxed)) {
+        return ri_fail(err, RILLE_CANCELLED, "the operation was cancelled");
+    }
+    if (task != NULL && task->failure.code != 0) {
+        if (err != NULL) {
+            *err = task->failure;
+        }
+        return task->failure.code;
+    }
+    if (task != NULL && (task->lacks || rc == RILLE_NEED)) {
+        if (!hold_stores(task)) {
+            ri_task_forget(task);
+            return ri_fail_nomem(err);
+        }
+        (void)ri_fail(err, RILLE_NEED, "storage must be read first");
+        return RILLE_NEED;
+    }
+    return rc;
+}
+
+/* ---- calls ---- */
+
+static bool copy_bytes(uint8_t **out, const void *bytes, size_t len)
+{
+    *out = bytes == NULL ? NULL : ri_alloc(len + 1);
+    if (*out != NULL) {
+        memcpy(*out, bytes, len);
+    }
+    return bytes == NULL || *out != NULL;
+}
+
+/* names, each ended by a zero */
+static size_t names_len(const char *names, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += strlen(names + len) + 1;
+    }
+    return len;
+}
+
+static bool copy_gets(const ri_answer *from, ri_answer *to)
+{
+    to->gets = ri_alloc_array(from->count + 1, sizeof *to->gets);
+    if (to->gets == NULL) {
+        return false;
+    }
+    bool good = true;
+    for (size_t i = 0; i < from->count; i++) {
+        to->gets[i] = from->gets[i];
+        good = copy_bytes(&to->gets[i].bytes, from->gets[i].bytes, from->gets[i].bytes_len) && good;
+    }
+    return good;
+}
+
+static bool copy_answer(const ri_answer *from, ri_answer *to)
+{
+    *to = *from;
+    to->head.bytes = NULL;
+    to->names = NULL;
+    to->ids = NULL;
+    to->gets = NULL;
+    bool good = copy_bytes(&to->head.bytes, from->head.bytes, from->head.len);
+    if (from->names != NULL) {
+        good = good && copy_bytes((uint8_t **)(void *)&to->names, from->names, names_len(from->names, from->count));
+    }
+    if (from->ids != NULL) {
+        good = good && copy_bytes((uint8_t **)(void *)&to->ids, from->ids, from->count * sizeof *from->ids);
+    }
+    good = good && (from->gets == NULL || copy_gets(from, to));
+    if (!good) {
+        ri_answer_deinit(to);
+    }
+    return good;
+}
+
+/* Takes what the answer holds. */
+static int keep_answer(ri_task *task, ri_answer *answer, rille_err *err)
+{
+    if (!RI_GROW(&task->answers, &task->answer_cap, task->answer_count + 1)) {
+        ri_answer_deinit(answer);
+        return ri_fail_nomem(err);
+    }
+    task->answers[task->answer_count++] = *answer;
+    *answer = (ri_answer){ 0 };
+    return 0;
+}
+
+static const rille_put *copy_puts(ri_arena *arena, const rille_put *puts, size_t count)
+{
+    rille_put *copy = ri_arena_array(arena, count + 1, sizeof *copy);
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = puts[i];
+        copy[i].bytes = ri_arena_copy(arena, puts[i].bytes, puts[i].len);
+        if (copy[i].bytes == NULL) {
+            return NULL;
+        }
+    }
+    return copy;
+}
+
+static const rille_head_swap *copy_swap(ri_arena *arena, const rille_head_swap *swap)
+{
+    rille_head_swap *copy = ri_arena_copy(arena, swap, sizeof *swap);
+    if (copy == NULL) {
+        return NULL;
+    }
+    copy->branch = ri_arena_copy(arena, swap->branch, strlen(swap->branch) + 1);
+    copy->cell = ri_arena_copy(arena, swap->cell, swap->cell_len);
+    copy->puts = copy_puts(arena, swap->puts, swap->put_count);
+    return copy->branch != NULL && copy->cell != NULL && copy->puts != NULL ? copy : NULL;
+}
+
+static const rille_get *copy_requests(ri_arena *arena, const rille_get *gets, size_t count)
+{
+    rille_get *copy = ri_arena_array(arena, count + 1, sizeof *copy);
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = (rille_get){ .object = gets[i].object, .offset = gets[i].offset, .len = gets[i].len };
+    }
+    return copy;
+}
+
+/* The call outlives the run that makes it. */
+static bool copy_call(ri_task *task, const ri_slot_call *from)
+{
+    ri_arena *arena = &task->memory;
+    ri_slot_call *to = &task->call;
+    *to = *from;
+    bool good = true;
+    if (from->branch != NULL) {
+        good = (to->branch = ri_arena_copy(arena, from->branch, strlen(from->branch) + 1)) != NULL;
+    }
+    if (good && from->known != NULL) {
+        good = (to->known = ri_arena_copy(arena, from->known, sizeof *from->known)) != NULL;
+    }
+    if (good && from->swap != NULL) {
+        good = (to->swap = copy_swap(arena, from->swap)) != NULL;
+    }
+    if (good && from->puts != NULL) {
+        good = (to->puts = copy_puts(arena, from->puts, from->count)) != NULL;
+    }
+    if (good && from->ids != NULL) {
+        good = (to->ids = ri_arena_copy(arena, from->ids, from->count * sizeof *from->ids)) != NULL;
+    }
+    if (good && from->gets != NULL) {
+        good = (to->gets = (rille_get *)(uintptr_t)copy_requests(arena, from->gets, from->count)) != NULL;
+    }
+    return good;
+}
+
+static int wait_for(ri_task *task, const ri_slot_call *call, rille_err *err)
+{
+    ri_arena_deinit(&task->memory);
+    if (!copy_call(task, call)) {
+        return ri_fail_nomem(err);
+    }
+    task->waits = true;
+    task->lacks = true;
+    return RILLE_NEED;
+}
+
+static bool is_far(ri_task *task, const ri_store *store)
+{
+    return ri_store_has(store, RILLE_BACKEND_DEFERRED) ||
+           (task->io.defer != NULL && task->io.defer(task->io.defer_context));
+}
+
+int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_err *err)
+{
+    if (task->lacks) {
+        return RILLE_NEED;
+    }
+    if (task->answer_next == task->answer_count) {
+        if (is_far(task, call->store)) {
+            return wait_for(task, call, err);
+        }
+        ri_answer answer;
+        (void)ri_store_call_now(call, &answer);
+        RI_TRY(keep_answer(task, &answer, err));
+    }
+    const ri_answer *answer = &task->answers[task->answer_next++];
+    if (!copy_answer(answer, out)) {
+        return ri_fail_nomem(err);
+    }
+    if (err != NULL && out->rc < 0) {
+        *err = out->err;
+    }
+    return out->rc;
+}
+
+/* ---- the host's side ---- */
+
+size_t ri_task_wants(const ri_task *task)
+{
+    return task->io.want_count + (task->waits ? 1 : 0);
+}
+
+int ri_task_fetch(ri_task *task, rille_err *err)
+{
+    RI_ASSERT(running != task);
+    ri_task *other = running;
+    running = NULL; /* this waits, whoever asks for it */
+    int rc = ri_io_fetch(&task->io, err);
+    if (rc == 0 && task->waits) {
+        ri_answer answer;
+        (void)ri_store_call_now(&task->call, &answer);
+        rc = ri_task_supply(task, &answer, err); /* a failure is the next run's */
+    }
+    running = other;
+    return rc;
+}
+
+int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
+{
+    if (!task->waits) {
+        ri_answer_deinit(answer);
+        return ri_fail(err, RILLE_MISUSE, "the operation does not wait for an answer");
+    }
+    task->waits = false;
+    ri_arena_deinit(&task->memory);
+    return keep_answer(task, answer, err);
+}

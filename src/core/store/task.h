@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A task: an operation that a host drives in steps, of code that is written as if it could wait.
+ *
+ * A step runs that code from its beginning. Where it lacks something that the store cannot give at once, the run notes
+ * it and ends with RILLE_NEED; everything on the way out is released, as after a failure. The host gets what is wanted,
+ * and the next step runs the code again. Nodes and blobs that were read are pinned in the task; what calls of the
+ * backend's other slots answered is given again in the same order, so each run sees the same answers and gets further,
+ * whatever the size of the cache. Nothing is kept between two steps but these: no lock, no stack.
+ *
+ * Once a run lacks something, it makes no more calls of the backend, also when the code passes over the failure.
+ *
+ * An operation that writes, or reads much, is several such pieces one after the other (ri_task_forget between them),
+ * whose state is kept by who owns the task.
+ *
+ * COST. A piece with n rounds of reading runs n + 1 times; it keeps what it reads.
+ */
+#ifndef RI_TASK_H
+#define RI_TASK_H
+
+#include "../base/arena.h"
+#include "store.h"
+
+typedef enum ri_slot_kind {
+    RI_CALL_GET,
+    RI_CALL_PUT,
+    RI_CALL_HEAD_READ,
+    RI_CALL_HEAD_SWAP,
+    RI_CALL_HEAD_DELETE,
+    RI_CALL_HEAD_LIST,
+    RI_CALL_LIST,
+    RI_CALL_DELETE,
+    RI_CALL_DROP
+} ri_slot_kind;
+
+/* A call of a slot of the backend: what it is given. */
+typedef struct ri_slot_call {
+    ri_store *store;
+    ri_slot_kind slot;
+    const char *branch;
+    const rille_revision *known; /* HEAD_READ; may be NULL */
+    const rille_head_swap *swap; /* HEAD_SWAP */
+    const rille_put *puts;       /* PUT */
+    const rille_object_id *ids;  /* DELETE */
+    rille_get *gets;             /* GET; they get the bytes */
+    size_t count;                /* of puts, ids or gets */
+    rille_object_kind kind;      /* LIST */
+} ri_slot_call;
+
+/* What it gives; the bytes are the caller's. */
+typedef struct ri_answer {
+    int rc;
+    rille_head head;      /* HEAD_READ; of HEAD_SWAP the revision */
+    char *names;          /* HEAD_LIST */
+    rille_object_id *ids; /* LIST */
+    rille_get *gets;      /* GET, with their bytes */
+    size_t count;         /* of names, ids or gets */
+    rille_err err;
+} ri_answer;
+
+typedef struct ri_task {
+    ri_io io;         /* what was read, and what is to be read */
+    bool lacks;       /* the run at hand does */
+    bool waits;       /* for `call`, in `memory` */
+    ri_store *opened; /* by this piece */
+    ri_store **held;  /* what is wanted is read from these, whoever lets go of them meanwhile */
+    size_t held_count;
+    size_t held_cap;
+    ri_slot_call call;
+    ri_arena memory;
+    ri_answer *answers; /* of this piece, in the order of their calls */
+    size_t answer_count;
+    size_t answer_cap;
+    size_t answer_next;
+    rille_err failure; /* of the host, to get what is wanted; code 0: none */
+    atomic_bool cancelled;
+} ri_task; /* all zero is a fresh one */
+
+void ri_task_deinit(ri_task *task);
+/* A piece of it is done: pins and answers are dropped. */
+void ri_task_forget(ri_task *task);
+/* From any thread: every later step gives RILLE_CANCELLED. */
+void ri_task_cancel(ri_task *task);
+
+/* Around a run, in the thread that makes it. enter gives what was running there before; task NULL: the code between
+ * waits. leave gives rc, RILLE_NEED or RILLE_CANCELLED, and then what the code gave is to be released. */
+ri_task *ri_task_enter(ri_task *task);
+int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err);
+/* The one that is running in this thread, or NULL. */
+ri_task *ri_task_running(void);
+
+/* How many things are wanted now: ranges to read (ri_io_request of task->io), then the call, if it waits. */
+size_t ri_task_wants(const ri_task *task);
+/* Does what is wanted, blocking. */
+int ri_task_fetch(ri_task *task, rille_err *err);
+/* The answer of the call, for hosts that make it themselves. What it holds is the task's from now on. */
+int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err);
+void ri_answer_deinit(ri_answer *answer);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations of everything but queries: a function of this binding and its arguments, which a step runs in a task.
+ *
+ * The functions are the same that ordinary calls use. Each takes the task (rl_take_task) before it does anything, and
+ * runs the engine in it; a run that lacks something gives what a failure would give, and op_run looks at the task.
+ */
+#include "rl_task.h"
+
+#include <string.h>
+
+static void release_task(void *handle)
+{
+    rl_task *t = handle;
+    ri_task_deinit(&t->task);
+    ri_free(t);
+}
+
+rl_task *rl_take_task(lua_State *L)
+{
+    rl_state *state = rl_state_of(L);
+    rl_task *t = state->task;
+    state->task = NULL;
+    return t;
+}
+
+/* task() --> an operation without a function yet */
+static int core_task(lua_State *L)
+{
+    rl_state *state = rl_state_of(L);
+    rl_box *box = rl_box_push(L, &rl_class_task);
+    rl_task *t = ri_alloc_zero(sizeof *t);
+    if (t == NULL) {
+        return rl_error(L, "out of memory");
+    }
+    box->handle = t;
+    rl_pause_task(state, t);
+    return 1;
+}
+
+/* Calls the function at 2 with the arguments behind it. The collector must not run between here and rl_take_task. */
+static int call_in_task(lua_State *L, rl_task *t)
+{
+    rl_state *state = rl_state_of(L);
+    luaL_checkstack(L, 2 * LUA_MINSTACK, "too many arguments");
+    state->task = t;
+    int rc = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+    state->task = NULL;
+    return rc;
+}
+
+/* _run(f, ...) --> "need", "again"; or "done" and what f gave */
+static int task_run(lua_State *L)
+{
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    rl_box *box = rl_hold(L, 1, &rl_class_task);
+    t->state = 0;
+    int failed = call_in_task(L, t);
+    int state = t->state;
+    rl_let_go(box);
+    if (failed != 0) {
+        return lua_error(L);
+    }
+    lua_pushstring(L, state == RILLE_NEED ? "need" : state == RILLE_AGAIN ? "again" : "done");
+    lua_replace(L, 1);
+    return state == 0 ? lua_gettop(L) : (lua_settop(L, 1), 1);
+}
+
+void rl_task_enter(rl_task *t, ri_task **outer)
+{
+    *outer = ri_task_enter(t == NULL ? NULL : &t->task);
+}
+
+int rl_task_leave(rl_task *t, ri_task *outer, int rc, rille_err *err)
+{
+    rc = ri_task_leave(t == NULL ? NULL : &t->task, outer, rc, err);
+    if (t != NULL) {
+        t->state = rc == RILLE_NEED || rc == RILLE_AGAIN ? rc : 0;
+    }
+    if (rc == RILLE_AGAIN) {
+        ri_task_forget(&t->task);
+        (void)ri_fail(err, rc, "the budget is exhausted");
+    }
+    return rc;
+}
+
+/* fetch() --> true */
+static int task_fetch(lua_State *L)
+{
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    rille_err err;
+    if (ri_task_fetch(&t->task, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int task_cancel(lua_State *L)
+{
+    rl_task *t = rl_check(L, 1, &rl_class_task);
+    ri_task_cancel(&t->task);
+    return 0;
+}
+
+/* wanted() --> {{op =, store =, ...}, ...} */
+static int task_wanted(lua_State *L)
+{
+    rl_box *box = rl_hold(L, 1, &rl_class_task);
+    const rl_task *t = box->handle;
+    rl_push_wants(L, &t->task.io, t->task.waits ? &t->task.call : NULL);
+    rl_let_go(box);
+    return 1;
+}
+
+/* supply(i, outcome, message, code) --> true */
+static int task_supply(lua_State *L)
+{
+    rl_supply_prepare(L);
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    return rl_supply(L, &t->task.io, &t->task);
+}
+
+static const luaL_Reg methods[] = {
+    { "_run", task_run },      { "fetch", task_fetch },   { "wanted", task_wanted },
+    { "supply", task_supply }, { "cancel", task_cancel }, { NULL, NULL },
+};
+
+const rl_class rl_class_task = { "operation", release_task, methods, NULL };
+
+void rl_task_functions(lua_State *L)
+{
+    lua_pushcfunction(L, core_task);
+    lua_setfield(L, -2, "task");
+}

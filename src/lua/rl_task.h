@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations of everything but queries (rl_task.c), and what they share with those of queries: wants (rl_wants.c).
+ */
+#ifndef RL_TASK_H
+#define RL_TASK_H
+
+#include "rl.h"
+
+#include "../core/store/task.h"
+
+typedef struct rl_task {
+    ri_task task;
+    int state; /* of the last run: RILLE_NEED, RILLE_AGAIN, or 0: it ended */
+} rl_task;
+
+/* The task that the function which begins now runs in, or NULL: it blocks. Comes first in the function, before Lua
+ * allocates anything. */
+rl_task *rl_take_task(lua_State *L);
+/* Around what a function asks of the engine, without a call of Lua between them that allocates: finalizers must not run
+ * in the task. leave gives rc; an outcome that is not 0 has a message, and what the engine gave is to be released. */
+void rl_task_enter(rl_task *t, ri_task **outer);
+int rl_task_leave(rl_task *t, ri_task *outer, int rc, rille_err *err);
+
+extern const rl_class rl_class_task;
+void rl_task_functions(lua_State *L);
+void rl_scan_functions(lua_State *L); /* rl_datoms.c */
+/* Its reads wait where tests want it (rl_pause.c). */
+void rl_pause_task(rl_state *state, rl_task *t);
+
+/* Pushes an array of what is wanted. call NULL: only what io wants. */
+void rl_push_wants(lua_State *L, const ri_io *io, const ri_slot_call *call);
+/* supply(i, outcome, message, code). prepare does what may allocate, and comes before the handle is taken out of its
+ * box. task NULL: only io wants. Gives the number of results. */
+void rl_supply_prepare(lua_State *L);
+int rl_supply(lua_State *L, ri_io *io, ri_task *task);
+
+#endif
