@@ -256,12 +256,28 @@ end
 ---@return string? message
 ---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
 function conn_methods:transact(tx_data, options)
+  if operation.budget() then return drive(self:start_transact(tx_data, options)) end
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
   local report, message, code = transact(self, tx_data, meta)
   if not report then return nil, message, code end
   local list = listeners[self]
   if list then tell(list, report) end
   return report
+end
+
+---Begins to commit transaction data. The operation's result is the report. It begins again by itself when another
+---writer was first. When it is closed or cancelled while the head is being swapped, it may have committed.
+---@param tx_data table|string not changed until the operation has ended
+---@param options? {meta: table?}
+---@return rille.Op op
+function conn_methods:start_transact(tx_data, options)
+  local meta = options ~= nil and check.options("start_transact", options, TRANSACT).meta or nil
+  local op, plan = start(transact, self, tx_data, meta)
+  plan.finish = function(report)
+    local list = listeners[self]
+    if list then tell(list, report) end
+  end
+  return op
 end
 
 ---Calls f(report) after each transaction of this connection, in the order of the commits. An error of f does not undo
@@ -372,6 +388,10 @@ local as_of, entid = db_methods.as_of, db_methods.entid
 ---@return rille.Op op
 function conn_methods:start_db() return (start(plain_db, self)) end
 
+---Begins a flush. The operation's result is true.
+---@return rille.Op op
+function conn_methods:start_flush() return (start(flush, self)) end
+
 ---Begins a verification. The operation's result is what was checked.
 ---@return rille.Op op
 function conn_methods:start_verify() return (start(verify, self)) end
@@ -419,7 +439,7 @@ function db_methods:start_index_range(attr, from, to) return start_rows(range, s
 for name, begin in pairs {
   db = conn_methods.start_db,
   verify = conn_methods.start_verify,
-  flush = function(self) return (start(flush, self)) end,
+  flush = conn_methods.start_flush,
   _branches = function(self) return (start(branches, self)) end,
 } do
   operation.driven(conn_methods, name, function(...) return drive(begin(...)) end)

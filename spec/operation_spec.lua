@@ -5,7 +5,7 @@
 
 local rille = require "rille"
 local core = require "rille.core"
-local support = require "spec.support"
+local support = require "spec.support.init"
 
 local unpack = table.unpack or unpack -- luacheck: ignore 143
 
@@ -223,6 +223,114 @@ describe("operations", function()
     db:close()
     assert(past:fetch())
     assert.matches("closed", support.failure(past.step, past))
+    rille.drop(url)
+  end)
+
+  local function ages(url)
+    local db = assert(rille.db(url))
+    local list = {}
+    for _, a, v in db:datoms("avet", "p/age") do list[#list + 1] = ("%s %s"):format(a, v) end
+    return list
+  end
+
+  it("commit once, whatever has to wait, and others are not in the way", function()
+    each_store(function(url, _, how)
+      local conns = { assert(rille.connect(url)), assert(rille.connect(url)) }
+      local heard = 0
+      conns[1]:listen(function() heard = heard + 1 end)
+      local expected = ages(url)
+      core.pauses(nil, how, support.seed())
+      local running, done = {}, 0
+      for i = 1, 12 do
+        expected[#expected + 1] = "p/age " .. (1000 + i)
+        running[i] = coroutine.wrap(function()
+          local conn = conns[i % 2 + 1]
+          local data = { { ["p/name"] = i % 3 == 0 and ("z"):rep(2000 + i) or "new" .. i, ["p/age"] = 1000 + i } }
+          local report = finish(conn:start_transact(data), function(r) return r end, function() coroutine.yield() end)
+          assert.equal(3, #report.tx_data)
+          assert.equal(report.tx, report.db_after:basis().t)
+          if i % 4 == 0 then
+            assert.is_true(finish(conn:start_flush(), function(r) return r end, function() coroutine.yield() end))
+          end
+          done = done + 1
+          return true
+        end)
+      end
+      while next(running) do
+        for i = 1, 12 do
+          if running[i] and math.random(2) == 1 and running[i]() then running[i] = nil end
+        end
+      end
+      support.pause()
+      assert.equal(12, done)
+      assert.equal(6, heard)
+      assert.same(expected, ages(url), url)
+      assert(conns[1]:verify())
+      conns[1]:close()
+      conns[2]:close()
+    end)
+  end)
+
+  it("leave a whole database when a transaction is cancelled or closed at any step", function()
+    for _, data in ipairs { { { ["p/name"] = "n1", ["p/age"] = 500 } },
+      { { ["p/name"] = ("y"):rep(3000), ["p/age"] = 501 } } } do
+      for at = 1, 20 do
+        local url = support.plain_url "file"
+        make(url)
+        local conn = assert(rille.connect("deferred:" .. url))
+        core.pauses(nil, "each")
+        local before = #ages(url)
+        local code, steps = finish(conn:start_transact(data), function() return "committed" end, function(op, step)
+          if step ~= at then return false end
+          if at % 2 == 0 then op:cancel() else op:close() end
+          return at % 2 == 1
+        end)
+        support.pause()
+        local after = #ages(url)
+        if code == "committed" then
+          assert.is_true(steps <= at + 1) -- too late
+        elseif code ~= nil then
+          assert.equal("CANCELLED", code)
+        end
+        assert.is_true(after == before or after == before + 1)
+        assert(conn:transact { { ["p/name"] = "next", ["p/age"] = 900 } })
+        assert.equal(after + 1, #ages(url))
+        assert(conn:verify())
+        conn:close()
+        rille.drop(url)
+        if code == "committed" then break end
+      end
+    end
+  end)
+
+  it("do not change anything when a transaction is wrong", function()
+    local url = support.plain_url "file"
+    make(url)
+    local conn = assert(rille.connect("deferred:" .. url))
+    local before = ages(url)
+    local code = finish(conn:start_transact { { ["p/nmae"] = "x" } }, tostring)
+    assert.equal("ATTRIBUTE", code)
+    assert.equal("SYNTAX", (finish(conn:start_transact "[{", tostring)))
+    assert.equal("TX_CAS", (finish(conn:start_transact { { "db/cas", { "p/name", "n1" }, "p/age", 7, 8 } }, tostring)))
+    local op = conn:start_transact { "x" }
+    local state
+    repeat
+      state = op:step()
+      if state == "need" then op:fetch() end
+    until state ~= "need"
+    assert.is_nil(state)
+    assert.same(before, ages(url))
+    conn:listen(function() error("heard", 0) end)
+    op = conn:start_transact { { ["p/name"] = "n1", ["p/age"] = 2 } }
+    local fine, message
+    repeat
+      fine, message = pcall(op.step, op)
+      if message == "need" then op:fetch() end
+    until not fine or message ~= "need"
+    assert.equal("heard", message)
+    assert.equal("done", op:step())
+    assert.equal(#before, #ages(url))
+    conn:close()
     rille.drop(url)
   end)
 

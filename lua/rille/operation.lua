@@ -35,8 +35,8 @@ local function step_call(op, plan)
     if plan.hint then out[3] = plan.hint(out[3], out[4]) end
     return fail(plan, out[3], out[4])
   end
-  if plan.finish then plan.finish(out[2]) end
   plan.results = { n = out.n - 1, unpack(out, 2, out.n) }
+  if plan.finish then plan.finish(out[2]) end -- it may raise, and is done all the same
   return "done"
 end
 
@@ -163,9 +163,9 @@ local function ask(op, state)
   end
   local fine, why = pcall(driver, op, state) -- a yield is an error here anyway
   if fine then return end
-  if type(why) == "string" and why:find "yield" then
-    if why:find "outside a coroutine" then raise(OUTSIDE) end
-    if why:find "attempt to yield across" then raise(ACROSS) end
+  if type(why) == "string" and why:find "attempt to yield" then
+    local co, is_main = coroutine.running()
+    raise((co == nil or is_main) and OUTSIDE or ACROSS)
   end
   error(why, 0)
 end
@@ -194,28 +194,31 @@ function M.drive(op)
   end
 end
 
+-- Steps to the next rows: an iterator over them; nil at the end.
+local function next_rows(op)
+  while true do
+    local state, message = op:step(budget_us)
+    if state == "rows" then return op:rows() end
+    if state == "done" then return nil end
+    if not state then
+      op:close()
+      raise(message)
+    end
+    ask(op, state)
+  end
+end
+
 ---The same for rows: an iterator for `for`.
 ---@param op rille.Op
 function M.drive_rows(op)
-  local iterate
+  local iterate = next_rows(op)
   local function next_row()
-    while op do
-      if iterate then
-        local e, a, v, tx, added = iterate()
-        if e ~= nil then return e, a, v, tx, added end
-        iterate = nil
-      end
-      local state, message = op:step(budget_us)
-      if state == "rows" then
-        iterate = op:rows()
-      elseif state == "need" or state == "again" then
-        ask(op, state)
-      else
-        op:close()
-        op = nil
-        if not state then raise(message) end
-      end
+    while iterate do
+      local e, a, v, tx, added = iterate()
+      if e ~= nil then return e, a, v, tx, added end
+      iterate = next_rows(op)
     end
+    op:close()
   end
   return next_row, nil, nil, op
 end

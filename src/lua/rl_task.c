@@ -12,6 +12,9 @@
 static void release_task(void *handle)
 {
     rl_task *t = handle;
+    if (t->kept != NULL) {
+        t->release(t->kept);
+    }
     ri_task_deinit(&t->task);
     ri_free(t);
 }
@@ -43,9 +46,11 @@ static int call_in_task(lua_State *L, rl_task *t)
 {
     rl_state *state = rl_state_of(L);
     luaL_checkstack(L, 2 * LUA_MINSTACK, "too many arguments");
+    ri_task *outer = ri_task_running();
     state->task = t;
     int rc = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
     state->task = NULL;
+    ri_task_return(outer);
     return rc;
 }
 

@@ -11,7 +11,9 @@
 
 typedef struct rl_task {
     ri_task task;
-    int state; /* of the last run: RILLE_NEED, RILLE_AGAIN, or 0: it ended */
+    int state;  /* of the last run: RILLE_NEED, RILLE_AGAIN, or 0: it ended */
+    void *kept; /* what the function keeps from one run to the next */
+    void (*release)(void *kept);
 } rl_task;
 
 /* The task that the function which begins now runs in, or NULL: it blocks. Comes first in the function, before Lua

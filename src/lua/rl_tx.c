@@ -17,6 +17,8 @@ typedef struct commit {
     ri_arena scratch; /* while it is filled */
     ri_report report;
     bool has_report;
+    ri_commit *kept; /* its swap of the head is under way */
+    unsigned tries;
 } commit;
 
 static void clear_commit(commit *c)
@@ -24,10 +26,11 @@ static void clear_commit(commit *c)
     if (c->has_report) {
         ri_report_deinit(&c->report);
     }
+    ri_commit_release(c->kept);
     ri_tx_release(c->tx);
     ri_arena_deinit(&c->edn);
     ri_arena_deinit(&c->scratch);
-    *c = (commit){ 0 };
+    *c = (commit){ .tries = c->tries };
 }
 
 static void release_commit(void *handle)
@@ -255,11 +258,10 @@ void rl_tx_register(lua_State *L)
 /* A datom and its items in the sets of the novelty, most of which are half full. */
 #define NOVELTY_DATOM_BYTES (sizeof(ri_datom) + 100U)
 
-/* The commit's box is on top. is_alone: nothing but the report holds the new value. What a connection has seen is its
- * own, whatever is collected. */
-static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_err *err)
+/* Pushes what the function gives. is_alone: nothing but the report holds the new value. What a connection has seen is
+ * its own, whatever is collected. */
+static int push_outcome(lua_State *L, commit *c, bool is_alone, int rc, const rille_err *err)
 {
-    int box = lua_gettop(L);
     if (rc == 0) {
         const ri_block *block = c->report.tx.block;
         size_t bytes = block->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
@@ -268,9 +270,18 @@ static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_er
         rl_note_bytes(L, bytes);
     }
     clear_commit(c);
+    return rc != 0 ? rl_fail(L, err) : 1;
+}
+
+/* The same with the commit's box on top, which serves the next one. */
+static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_err *err)
+{
+    int box = lua_gettop(L);
+    int count = push_outcome(L, c, is_alone, rc, err);
+    c->tries = 0;
     lua_pushvalue(L, box);
     rl_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
-    return rc != 0 ? rl_fail(L, err) : 1;
+    return count;
 }
 
 static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit *c, rille_err *err)
@@ -282,10 +293,65 @@ static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit
     return ri_conn_commit(conn, c->tx, &c->report, err);
 }
 
+/* The task's commit, which goes from one run to the next. */
+static commit *task_commit(lua_State *L, rl_task *task)
+{
+    if (task->kept == NULL) {
+        task->release = release_commit;
+        task->kept = ri_alloc_zero(sizeof(commit));
+    }
+    if (task->kept == NULL) {
+        (void)rl_error(L, "out of memory");
+    }
+    return task->kept;
+}
+
+/* One run of a commit in a task. A conflict ends a piece: the next one begins anew. */
+static int commit_in_task(lua_State *L, rille_conn *conn, commit *c, rille_err *err)
+{
+    source from;
+    ri_form form;
+    if (c->kept == NULL) {
+        clear_commit(c);
+        RI_TRY(ri_conn_begin(conn, &c->tx, err));
+        ri_task *outer = ri_task_enter(NULL); /* Lua's part */
+        int rc = read_source(L, c, &form, &from, err);
+        rc = rc == 0 ? fill_from(L, &from, c, err) : rc;
+        RI_TRY(ri_task_leave(NULL, outer, rc, err));
+    }
+    int rc = ri_conn_commit_step(conn, c->tx, &c->kept, &c->report, err);
+    c->has_report = rc == 0;
+    return rc != RILLE_CONFLICT ? rc : ++c->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(conn, err);
+}
+
+static int transact_in_task(lua_State *L, rl_task *task)
+{
+    commit *c = task_commit(L, task);
+    rl_box *box = rl_hold(L, 1, &rl_class_conn);
+    rille_err err;
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = commit_in_task(L, box->handle, c, &err);
+    bool is_committed = rc == 0;
+    rc = rl_task_leave(task, outer, rc, &err);
+    if (is_committed && rc == RILLE_CANCELLED) {
+        rc = 0; /* too late */
+    }
+    rl_let_go(box);
+    if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
+        return rl_fail(L, &err);
+    }
+    return push_outcome(L, c, false, rc, &err);
+}
+
 /* _transact(data, meta) --> report */
 int rl_conn_transact(lua_State *L)
 {
+    rl_task *task = rl_take_task(L);
     lua_settop(L, 3);
+    if (task != NULL) {
+        return transact_in_task(L, task);
+    }
     commit *c = push_commit(L);
     rl_box *box = rl_hold(L, 1, &rl_class_conn);
     rille_conn *conn = box->handle;

@@ -14,6 +14,7 @@
  */
 #include "conn_own.h"
 
+#include "../store/task.h"
 #include "flush.h"
 #include "segment.h"
 
@@ -261,37 +262,108 @@ static bool same_value(const rille_db *a, const rille_db *b)
                       memcmp(a->base->db_id, b->base->db_id, sizeof a->base->db_id) == 0);
 }
 
-int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
+struct ri_commit {
+    plan plan;
+    ri_seen from;
+    ri_report report;
+    bool planned;
+};
+
+static void commit_deinit(ri_commit *c)
 {
+    ri_report_deinit(&c->report);
+    ri_plan_deinit(&c->plan);
+    ri_seen_deinit(&c->from);
+}
+
+void ri_commit_release(ri_commit *c)
+{
+    if (c != NULL) {
+        commit_deinit(c);
+        ri_free(c);
+    }
+}
+
+/* The writer's lock is held. */
+static int plan_and_swap(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
+{
+    if (!c->planned) {
+        ri_conn_snapshot(conn, &c->from);
+        c->report.tx.block->attempt = new_attempt(conn);
+        if (!same_value(c->from.db, ri_tx_db(tx))) {
+            return RILLE_CONFLICT;
+        }
+        RI_TRY(make_plan(conn, &c->plan, &c->from, &c->report.tx, err));
+        c->planned = true;
+    }
+    return ri_conn_swap(conn, &c->from, &c->plan, err);
+}
+
+/* The swap is under way. The lock is let go, and so others may write behind what the cell shares with them. */
+static int keep_commit(ri_commit *c, ri_commit **kept, rille_err *err)
+{
+    ri_cell *own = ri_cell_new(c->plan.cell->bytes, c->plan.cell_len);
+    ri_commit *copy = own == NULL ? NULL : ri_alloc(sizeof *copy);
+    if (copy == NULL) {
+        ri_cell_release(own);
+        return ri_fail_nomem(err);
+    }
+    ri_cell_release(c->plan.cell);
+    c->plan.cell = own;
+    *copy = *c;
+    *c = (ri_commit){ 0 };
+    *kept = copy;
+    ri_task_keep(ri_task_running());
+    return RILLE_NEED;
+}
+
+static void give_report(rille_conn *conn, const ri_tx *tx, ri_commit *c, ri_report *out)
+{
+    if (c->report.tx.block->claims_flush && !c->plan.flushes) {
+        ri_task *outer = ri_task_enter(NULL); /* it is committed, whatever the flush has to wait for */
+        ri_conn_begin_flush(conn, c->plan.after);
+        (void)ri_task_leave(NULL, outer, 0, NULL);
+    }
+    *out = c->report;
+    c->report = (ri_report){ 0 };
+    out->before = ri_db_retain((rille_db *)ri_tx_db(tx));
+    out->after = c->plan.after;
+    c->plan.after = NULL;
+}
+
+int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report *out, rille_err *err)
+{
+    ri_commit fresh = { 0 };
+    ri_commit *c = kept != NULL && *kept != NULL ? *kept : &fresh;
     *out = (ri_report){ 0 };
-    plan p = { 0 };
-    ri_seen from = { 0 };
-    RI_TRY(resolve(tx, &out->tx, err));
-    ri_conn_pace(conn, ri_tx_db(tx), out->tx.block->count);
+    if (!c->planned) {
+        RI_TRY(resolve(tx, &c->report.tx, err));
+        ri_conn_pace(conn, ri_tx_db(tx), c->report.tx.block->count);
+    }
     ri_mutex_lock(&conn->writer);
-    ri_conn_snapshot(conn, &from);
-    out->tx.block->attempt = new_attempt(conn);
-    int rc = same_value(from.db, ri_tx_db(tx)) ? make_plan(conn, &p, &from, &out->tx, err) : RILLE_CONFLICT;
-    if (rc == 0) {
-        rc = ri_conn_swap(conn, &from, &p, err);
+    int rc = plan_and_swap(conn, tx, c, err);
+    if (rc == RILLE_NEED && kept != NULL && c == &fresh && c->planned) {
+        rc = keep_commit(c, kept, err);
     }
     ri_mutex_unlock(&conn->writer);
-    if (rc == 0 && out->tx.block->claims_flush && !p.flushes) {
-        ri_conn_begin_flush(conn, p.after);
-    }
     if (rc == 0) {
-        out->before = ri_db_retain((rille_db *)ri_tx_db(tx));
-        out->after = p.after;
-        p.after = NULL;
-    } else {
-        ri_report_deinit(out);
+        give_report(conn, tx, c, out);
     }
-    ri_plan_deinit(&p);
-    ri_seen_deinit(&from);
+    if (c == &fresh) {
+        commit_deinit(c);
+    } else if (rc != RILLE_NEED) {
+        ri_commit_release(c);
+        *kept = NULL;
+    }
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_conn_url(conn));
     }
     return rc;
+}
+
+int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
+{
+    return ri_conn_commit_step(conn, tx, NULL, out, err);
 }
 
 int ri_conn_busy(const rille_conn *conn, rille_err *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn.h"
 
+#include "../store/task.h"
 #include "../store/url.h"
 #include "conn_own.h"
 #include "flush.h"
@@ -162,18 +163,19 @@ static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_e
     return rc;
 }
 
-/* The head must be of the same database and not older than before: time does not go back. */
-static int check_progress(const rille_db *before, const rille_db *after, rille_err *err)
+/* The head must be of the same database and not older than what was known when it was read, of transaction t: time does
+ * not go back. */
+static int check_progress(const rille_db *before, uint64_t t, const rille_db *after, rille_err *err)
 {
     if (before != NULL && memcmp(before->base->db_id, after->base->db_id, sizeof after->base->db_id) != 0) {
         return ri_fail(err, RILLE_NOTFOUND, "the database was dropped and recreated: reconnect");
     }
-    if (before != NULL && after->t < before->t) {
+    if (after->t < t) {
         return ri_fail(err, RILLE_IO,
                        "the branch head went back from transaction %llu to %llu: a commit failed before it was synced "
                        "(is the disk full?), or the head was replaced by an older copy: reconnect, and restore it from "
                        "a backup if transactions are missing",
-                       (unsigned long long)before->t, (unsigned long long)after->t);
+                       (unsigned long long)t, (unsigned long long)after->t);
     }
     return 0;
 }
@@ -221,19 +223,19 @@ static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
 int ri_conn_refresh(rille_conn *conn, rille_err *err)
 {
     ri_seen fresh = { 0 };
-    int rc = read_and_see(conn, &fresh, err);
-    if (rc == RILLE_DONE) {
-        return 0;
-    }
     rille_db *before = ri_conn_seen_db(conn);
-    rc = rc == 0 ? check_progress(before, fresh.db, err) : rc;
+    uint64_t t = ri_task_first(before == NULL ? 0 : before->t);
+    int rc = read_and_see(conn, &fresh, err);
     if (rc == 0) {
-        ri_conn_see(conn, &fresh); /* another thread may have seen something newer meanwhile: it never goes back */
+        rc = check_progress(before, t, fresh.db, err);
+    }
+    if (rc == 0) {
+        ri_conn_see(conn, &fresh); /* something newer may have been seen meanwhile: it never goes back */
     } else {
         ri_seen_deinit(&fresh);
     }
     ri_db_release(before);
-    return rc;
+    return rc == RILLE_DONE ? 0 : rc;
 }
 
 int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err)
@@ -280,7 +282,7 @@ static int bootstrap_block(ri_block **out, rille_err *err)
 static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *err)
 {
     uint8_t id[16];
-    ri_random_bytes(id, sizeof id);
+    ri_task_random(id, sizeof id);
     ri_base *base = NULL;
     ri_block *block = NULL;
     ri_buf body = { 0 };

@@ -51,6 +51,12 @@ int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
 #define RI_COMMIT_TRIES_MAX 1000
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err);
+/* The same in a task. *kept, NULL at first, has the commit while the swap of the head is under way: RILLE_NEED. It is
+ * NULL again after anything else. After RILLE_CONFLICT the task's piece has ended (ri_task_forget). */
+typedef struct ri_commit ri_commit;
+int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report *out, rille_err *err);
+/* Whether it was committed stays unknown to who asked for it. */
+void ri_commit_release(ri_commit *commit);
 /* RILLE_BUSY: what to say after RI_COMMIT_TRIES_MAX conflicts. */
 int ri_conn_busy(const rille_conn *conn, rille_err *err);
 /* All of it for EDN text. */

@@ -13,6 +13,34 @@ ri_task *ri_task_running(void)
     return running;
 }
 
+uint64_t ri_task_first(uint64_t number)
+{
+    if (running == NULL) {
+        return number;
+    }
+    running->first = running->first == 0 ? number : running->first;
+    return running->first;
+}
+
+void ri_task_random(uint8_t *bytes, size_t len)
+{
+    if (running == NULL) {
+        ri_random_bytes(bytes, len);
+        return;
+    }
+    RI_ASSERT(len <= sizeof running->random);
+    if (!running->has_random) {
+        ri_random_bytes(running->random, sizeof running->random);
+        running->has_random = true;
+    }
+    memcpy(bytes, running->random, len);
+}
+
+void ri_task_return(ri_task *outer)
+{
+    running = outer;
+}
+
 void ri_answer_deinit(ri_answer *answer)
 {
     ri_free(answer->head.bytes);
@@ -25,13 +53,25 @@ void ri_answer_deinit(ri_answer *answer)
     *answer = (ri_answer){ 0 };
 }
 
+/* Drops the answers from number `from` on. */
+static void drop_answers(ri_task *task, size_t from)
+{
+    while (task->answer_count > from) {
+        ri_answer_deinit(&task->answers[--task->answer_count]);
+    }
+}
+
+void ri_task_keep(ri_task *task)
+{
+    drop_answers(task, 0);
+    task->answer_next = 0;
+    task->first = 0;
+    task->has_random = false;
+}
+
 void ri_task_forget(ri_task *task)
 {
-    for (size_t i = 0; i < task->answer_count; i++) {
-        ri_answer_deinit(&task->answers[i]);
-    }
-    task->answer_count = 0;
-    task->answer_next = 0;
+    ri_task_keep(task);
     task->waits = false;
     task->lacks = false;
     ri_arena_deinit(&task->memory);
@@ -249,6 +289,39 @@ static bool copy_call(ri_task *task, const ri_slot_call *from)
     return good;
 }
 
+static uint64_t hash_puts(const rille_put *puts, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        seed = ri_hash64(puts[i].object.id, RILLE_ID_SIZE, seed + puts[i].object.kind);
+    }
+    return seed;
+}
+
+/* Two runs may differ: others may have committed meanwhile. What a head is known to be is no part of the call. */
+static uint64_t hash_call(const ri_slot_call *call)
+{
+    uint64_t hash = ri_mix64((uint64_t)call->slot * 256 + (uint64_t)call->kind);
+    hash = ri_hash64(&call->store, sizeof call->store, hash);
+    if (call->branch != NULL) {
+        hash = ri_hash64(call->branch, strlen(call->branch), hash);
+    }
+    if (call->puts != NULL) {
+        hash = hash_puts(call->puts, call->count, hash);
+    }
+    for (size_t i = 0; call->ids != NULL && i < call->count; i++) {
+        hash = ri_hash64(call->ids[i].id, RILLE_ID_SIZE, hash);
+    }
+    for (size_t i = 0; call->gets != NULL && i < call->count; i++) {
+        hash = ri_hash64(call->gets[i].object.id, RILLE_ID_SIZE, hash + call->gets[i].offset);
+    }
+    if (call->swap != NULL) {
+        hash = ri_hash64(call->swap->expected.bytes, sizeof call->swap->expected.bytes, hash);
+        hash = ri_hash64(call->swap->cell, call->swap->cell_len, hash);
+        hash = hash_puts(call->swap->puts, call->swap->put_count, hash);
+    }
+    return hash;
+}
+
 static int wait_for(ri_task *task, const ri_slot_call *call, rille_err *err)
 {
     ri_arena_deinit(&task->memory);
@@ -271,12 +344,17 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
     if (task->lacks) {
         return RILLE_NEED;
     }
+    uint64_t asked = hash_call(call);
+    if (task->answer_next < task->answer_count && task->answers[task->answer_next].asked != asked) {
+        drop_answers(task, task->answer_next);
+    }
     if (task->answer_next == task->answer_count) {
         if (is_far(task, call->store)) {
             return wait_for(task, call, err);
         }
         ri_answer answer;
         (void)ri_store_call_now(call, &answer);
+        answer.asked = asked;
         RI_TRY(keep_answer(task, &answer, err));
     }
     const ri_answer *answer = &task->answers[task->answer_next++];
@@ -317,6 +395,7 @@ int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
         ri_answer_deinit(answer);
         return ri_fail(err, RILLE_MISUSE, "the operation does not wait for an answer");
     }
+    answer->asked = hash_call(&task->call);
     task->waits = false;
     ri_arena_deinit(&task->memory);
     return keep_answer(task, answer, err);

@@ -5,8 +5,8 @@
  * A step runs that code from its beginning. Where it lacks something that the store cannot give at once, the run notes
  * it and ends with RILLE_NEED; everything on the way out is released, as after a failure. The host gets what is wanted,
  * and the next step runs the code again. Nodes and blobs that were read are pinned in the task; what calls of the
- * backend's other slots answered is given again in the same order, so each run sees the same answers and gets further,
- * whatever the size of the cache. Nothing is kept between two steps but these: no lock, no stack.
+ * backend's other slots answered is given again as long as the same calls are made in the same order, so each run sees
+ * the same answers and gets further, whatever the size of the cache. Nothing is kept between two steps but these: no lock, no stack.
  *
  * Once a run lacks something, it makes no more calls of the backend, also when the code passes over the failure.
  *
@@ -55,6 +55,7 @@ typedef struct ri_answer {
     rille_object_id *ids; /* LIST */
     rille_get *gets;      /* GET, with their bytes */
     size_t count;         /* of names, ids or gets */
+    uint64_t asked;       /* the call, as a hash: the task's */
     rille_err err;
 } ri_answer;
 
@@ -68,6 +69,9 @@ typedef struct ri_task {
     size_t held_cap;
     ri_slot_call call;
     ri_arena memory;
+    uint64_t first; /* ri_task_first; 0: none yet */
+    uint8_t random[16];
+    bool has_random;
     ri_answer *answers; /* of this piece, in the order of their calls */
     size_t answer_count;
     size_t answer_cap;
@@ -79,6 +83,8 @@ typedef struct ri_task {
 void ri_task_deinit(ri_task *task);
 /* A piece of it is done: pins and answers are dropped. */
 void ri_task_forget(ri_task *task);
+/* While it waits for a call: a piece ends before that call, and the next one begins with its answer. */
+void ri_task_keep(ri_task *task);
 /* From any thread: every later step gives RILLE_CANCELLED. */
 void ri_task_cancel(ri_task *task);
 
@@ -88,6 +94,13 @@ ri_task *ri_task_enter(ri_task *task);
 int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err);
 /* The one that is running in this thread, or NULL. */
 ri_task *ri_task_running(void);
+/* Where a task is running, the number that was given here first in this piece: what was known when its first call was
+ * answered, which others may know better by now. */
+uint64_t ri_task_first(uint64_t number);
+/* Random bytes, 16 at most: in a task, the same in each run of a piece. */
+void ri_task_random(uint8_t *bytes, size_t len);
+/* After a jump out of a run: as enter had found it. */
+void ri_task_return(ri_task *outer);
 
 /* How many things are wanted now: ranges to read (ri_io_request of task->io), then the call, if it waits. */
 size_t ri_task_wants(const ri_task *task);

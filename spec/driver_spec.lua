@@ -1,0 +1,150 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Drivers: ordinary calls run through a function of the program, and give what they give without one.
+
+local rille = require "rille"
+local core = require "rille.core"
+local command = require "spec.support.command"
+local support = require "spec.support.init"
+
+-- Each ordinary call once; a list of what they gave.
+local function everything(url)
+  local out = {}
+  local function add(...)
+    local items = {}
+    for i = 1, select("#", ...) do items[i] = tostring((select(i, ...))) end
+    out[#out + 1] = table.concat(items, " ")
+  end
+  add(rille.exists(url))
+  add(select(3, rille.connect(url)))
+  local conn = assert(rille.create(url))
+  add(select(3, rille.create(url)))
+  assert(conn:transact { support.attr("p/name", "string", support.identity),
+    support.attr("p/age", "long", { ["db/index"] = true }) })
+  local heard = 0
+  local id = conn:listen(function() heard = heard + 1 end)
+  local first = assert(conn:transact { { ["p/name"] = "Ada", ["p/age"] = 36 }, { ["p/name"] = "Ben", ["p/age"] = 7 } })
+  assert(conn:flush())
+  local report = assert(conn:transact({ { ["p/name"] = "Ada", ["p/age"] = 37 } }, { meta = { ["db/doc"] = "a year" } }))
+  add(#report.tx_data, heard)
+  conn:unlisten(id)
+  add(select(3, conn:transact { { ["p/nmae"] = "x" } }))
+  add(pcall(conn.transact, conn, 7))
+  local db = assert(conn:db())
+  add(db:count("avet", "p/age"), db:entid { "p/name", "Ben" }, select(3, db:entid { "p/name", "Cid" }))
+  local past = assert(db:as_of(first.tx))
+  add(db:q "[:find (sum ?a) . :where [_ :p/age ?a]]", past:q "[:find (sum ?a) . :where [_ :p/age ?a]]")
+  add(#assert(db:with { { ["p/name"] = "Dot", ["p/age"] = 1 } }).tx_data)
+  for _, name in ipairs { "datoms", "seek_datoms" } do
+    for _, a, v in db[name](db, "avet", "p/age") do add(name, a, v) end
+  end
+  for _, a, v in db:index_range("p/age", 10) do add("range", a, v) end
+  for n, a in rille.rows("[:find ?n ?a :where [?e :p/name ?n] [?e :p/age ?a] :order-by ?n]", db) do add(n, a) end
+  add(pcall(db.datoms, db, "avet", "p/none"))
+  add(select(3, rille.q("[:find ?x :where [?x :p/none 1]]", db)))
+  add(#rille.explain("[:find ?n :where [_ :p/name ?n]]", db))
+  rille.fn("spec/driven", function(n) return #n end)
+  add(db:q "[:find (sum ?l) . :with ?n :where [_ :p/name ?n] [(spec/driven ?n) ?l]]")
+  add(conn:verify().datoms, #rille.branches(url), assert(rille.db(url, { as_of = first.tx })):basis().t - first.tx)
+  conn:close()
+  add(rille.drop(url))
+  return out
+end
+
+-- In a coroutine, which is resumed until it ends.
+local function in_coroutine(f)
+  local co = coroutine.create(f)
+  while true do
+    local fine, value = coroutine.resume(co)
+    if not fine then error(value, 0) end
+    if coroutine.status(co) == "dead" then return value end
+  end
+end
+
+local is_plain_51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit") -- luacheck: ignore
+
+describe("drivers", function()
+  after_each(function()
+    rille.driver(nil)
+    support.pause()
+    support.cleanup()
+  end)
+
+  it("give what blocking calls give", function()
+    for _, kind in ipairs(support.kinds()) do
+      local expected = everything(support.plain_url(kind))
+      for _, wrap in ipairs { "", "deferred:" } do
+        local asked = { need = 0, again = 0 }
+        for _, how in ipairs { "fetch", "yield" } do
+          rille.driver(function(op, state)
+            asked[state] = asked[state] + 1
+            if how == "yield" and math.random(2) == 1 and not is_plain_51 then coroutine.yield() end
+            if state == "need" then assert(op:fetch()) end
+          end, { budget_us = 1 })
+          core.pauses("random", wrap == "", 3)
+          local url = wrap .. support.plain_url(kind)
+          local found = in_coroutine(function() return everything(url) end)
+          support.pause()
+          rille.driver(nil)
+          assert.same(expected, found)
+        end
+        assert.is_true(asked.need > 20 and asked.again > 0)
+      end
+    end
+  end)
+
+  it("run one script in any host", function()
+    local expected
+    for _, host in ipairs { "blocking", "scheduler", "game", "random" } do
+      for _, url in ipairs { "mem:any-host", "deferred:" .. support.plain_url "file" } do
+        local code, out, err = command.run("run", "examples/any_host.lua", host, url)
+        assert.equal(0, code, err)
+        expected = expected or out
+        assert.equal(expected, out)
+        assert.matches("100 scripts, %d+ waits", err)
+      end
+    end
+    assert.matches("shop%-7: 2 orders, total 1007; before: 7\n", expected)
+  end)
+
+  it("say what to do where this Lua cannot yield", function()
+    local url = "deferred:" .. support.plain_url "mem"
+    local conn = assert(rille.create(url))
+    assert(conn:transact { support.attr("p/name", "string") })
+    rille.driver(function(op)
+      coroutine.yield()
+      assert(op:fetch())
+    end)
+    if coroutine.running() == nil then
+      assert.matches("does not run in a coroutine", support.failure(conn.db, conn))
+    end
+    local message = in_coroutine(function()
+      return select(2, pcall(table.sort, { 1, 2 }, function()
+        conn:db()
+        return false
+      end))
+    end)
+    assert.matches("cannot yield here.*callback of C", message)
+    local result = in_coroutine(function() return { pcall(conn.db, conn) } end)
+    local fine, value = result[1], result[2]
+    if is_plain_51 then
+      assert.is_false(fine)
+      assert.matches("Lua 5.1 cannot yield inside pcall", value)
+    else
+      assert.is_true(fine)
+      rille.driver(nil)
+      assert.equal(conn:db():basis().t, value:basis().t)
+    end
+  end)
+
+  it("pass errors of the driver on, and are removed again", function()
+    local conn = assert(rille.create("deferred:" .. support.plain_url "mem"))
+    local function broken() error({ "broken" }, 0) end
+    assert.is_nil(rille.driver(broken))
+    local fine, why = pcall(conn.db, conn)
+    assert.is_false(fine)
+    assert.same({ "broken" }, why)
+    assert.equal(broken, rille.driver(nil))
+    assert(conn:db())
+  end)
+end)
