@@ -12,16 +12,8 @@ enum { KEYS_MAX = 700 };
 
 static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
 
-/* Two blocks of new entities, whose ids rise: a long one, and behind it a short one. */
-static uint64_t id_in_block(unsigned shape, size_t i, size_t count)
-{
-    size_t second = count - count % (2 + shape % 11);
-    uint64_t start = ri_mix64(shape * 31 + (i < second ? 0 : 1)) % 500;
-    return start + (i < second ? i : i - second) / 2 * (1 + shape % 3);
-}
-
 /* A datom whose parts are taken from few or many values, and rise or not. */
-static ri_datom make_datom(test_rng *rng, ri_order order, unsigned shape, size_t i, size_t count)
+static ri_datom make_datom(test_rng *rng, ri_order order, unsigned shape, size_t i)
 {
     ri_datom d = { .added = true, .t = i + 1 };
     uint64_t run = i / (1 + shape % 7 * 5);
@@ -31,11 +23,6 @@ static ri_datom make_datom(test_rng *rng, ri_order order, unsigned shape, size_t
     d.v = order == RI_VAET ? ri_ref(RI_EID_USER + test_random_below(rng, 1 + shape * 1000))
           : shape % 2 == 0 ? ri_long((int64_t)rising - 5000)
                            : ri_ref(d.e + shape % 4);
-    if (shape % 4 == 3) {
-        d.e = RI_EID_USER + id_in_block(shape, i, count);
-        d.a = 100 + i % 2;
-        d.v = ri_ref(d.e);
-    }
     return d;
 }
 
@@ -44,15 +31,13 @@ static int compare(ri_order order, const ri_set_key *a, const ri_set_key *b)
     return ri_datom_cmp(order, ri_item_datom(a->item), ri_item_datom(b->item));
 }
 
-static void check_sorted(ri_order order, unsigned shape, size_t count, test_rng *rng)
+static void check_sorted(ri_order order, const ri_datom *datoms, size_t count, unsigned shape)
 {
-    static ri_datom datoms[KEYS_MAX];
     static ri_set_key keys[KEYS_MAX];
     static ri_set_key other[KEYS_MAX];
     static bool seen[KEYS_MAX];
     memset(seen, 0, sizeof seen);
     for (size_t i = 0; i < count; i++) {
-        datoms[i] = make_datom(rng, order, shape, i, count);
         keys[i] = (ri_set_key){ ri_set_prefix(order, &datoms[i]), ri_item_new(&datoms[i]) };
     }
     bool distinct = ri_set_sort(order, keys, other, count);
@@ -77,14 +62,51 @@ static void check_sorted(ri_order order, unsigned shape, size_t count, test_rng 
 TEST(set__sorts_keys_of_every_shape)
 {
     test_rng rng = test_rng_new();
+    static ri_datom datoms[KEYS_MAX];
     static const size_t counts[] = { 0, 1, 2, 13, 100, 254, 255, 256, 257, 290, 291, 292, 293, KEYS_MAX };
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
         for (unsigned shape = 0; shape < 120; shape++) {
             for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-                check_sorted(orders[o], shape, counts[c], &rng);
+                for (size_t i = 0; i < counts[c]; i++) {
+                    datoms[i] = make_datom(&rng, orders[o], shape, i);
+                }
+                check_sorted(orders[o], datoms, counts[c], shape);
             }
         }
     }
 }
 
-TEST_MAIN(set__sorts_keys_of_every_shape)
+/* Two blocks: in the first one the upper part of the keys rises and the lower part does not; the second one begins with
+ * the upper part again where the first one did, and rises by the lower part. So the keys are in order by all of their
+ * bits but for one step down, and after that step by the low bits alone. */
+static void make_blocks(test_rng *rng, unsigned split, size_t second, size_t count, ri_datom *datoms)
+{
+    uint64_t low = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool first = i < count - second;
+        uint64_t high = first ? i : i - (count - second);
+        low = first ? 100 + test_random_below(rng, 900) : low + test_random_below(rng, 3);
+        datoms[i] = (ri_datom){ .e = RI_EID_USER * 16 + high, .a = (uint32_t)low, .t = i + 1, .added = true };
+        if (split > 0) { /* both in the entity */
+            datoms[i].e = RI_EID_USER * 16 + (high << split) + low;
+            datoms[i].a = 100;
+        }
+        datoms[i].v = ri_ref(datoms[i].e);
+    }
+}
+
+TEST(set__sorts_blocks_that_are_nearly_in_order)
+{
+    test_rng rng = test_rng_new();
+    static ri_datom datoms[KEYS_MAX];
+    for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+        for (unsigned split = 0; split <= 24; split = split == 0 ? 10 : split + 1) {
+            for (size_t second = 0; second < 40; second++) {
+                make_blocks(&rng, split, second, 300, datoms);
+                check_sorted(orders[o], datoms, 300, split);
+            }
+        }
+    }
+}
+
+TEST_MAIN(set__sorts_keys_of_every_shape, set__sorts_blocks_that_are_nearly_in_order)
