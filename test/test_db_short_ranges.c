@@ -142,6 +142,41 @@ TEST(range__makes_the_set_when_it_is_long)
     ri_schema_release(schema);
 }
 
+/* Old and new datoms of one value. */
+static int read_both(ri_novelty *novelty, rille_err *err)
+{
+    ri_bound from = { .d = { .a = RI_A_TX_INSTANT, .v = ri_word(RI_INSTANT, 1) }, .parts = 2 };
+    ri_bound to = from;
+    to.after = true;
+    ri_set_cut low = ri_set_cut_of(RI_AVET, &from);
+    ri_set_cut high = ri_set_cut_of(RI_AVET, &to);
+    const ri_set_node *set;
+    ri_set_node *hold;
+    int rc = ri_novelty_between(novelty, &low, &high, &set, &hold, err);
+    if (rc == 0) {
+        CHECK_EQ_INT(ri_set_rank(set, &high) - ri_set_rank(set, &low), 40);
+        CHECK(hold != NULL);
+    }
+    ri_set_release(hold);
+    atomic_store(&novelty->walked[RI_AVET], 0);
+    return rc;
+}
+
+/* Nothing is left behind, also no set of everything. */
+TEST(range__survives_every_failing_allocation)
+{
+    ri_schema *schema = make_schema();
+    ri_novelty novelty = { .last = NULL };
+    const ri_set_node *set = NULL;
+    add_entities(&novelty, schema, 1, 0, 30);
+    CHECK_RC(ri_novelty_set(&novelty, RI_AVET, &set, &test_err), 0);
+    add_entities(&novelty, schema, 1, 100, 10);
+    TEST_FAULT_SWEEP(read_both(&novelty, &test_err));
+    CHECK(!has_set(&novelty, RI_AVET));
+    ri_novelty_deinit(&novelty);
+    ri_schema_release(schema);
+}
+
 /* ---- values ---- */
 
 static void transact(rille_conn *conn, const char *text)
@@ -197,4 +232,4 @@ TEST(range__look_ups_after_a_commit_make_no_set)
 }
 
 TEST_MAIN(range__needs_no_set, range__reads_of_growing_values_are_amortized, range__makes_the_set_when_it_is_long,
-          range__look_ups_after_a_commit_make_no_set)
+          range__survives_every_failing_allocation, range__look_ups_after_a_commit_make_no_set)

@@ -356,6 +356,7 @@ TEST(edges__names_survive_every_failing_allocation)
     world_add_table(&w, 'c', "[:x/a [:n 2] :x/none]");
     EXPECT(&w, queries[0], "[:x/a 1] [[:n 2] 2]");
     EXPECT(&w, queries[2], "[1] [2]");
+    world_make_sets(&w);
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         fault_query = queries[i];
         CHECK_RC(run_quietly(&w), 0); /* nodes go into the cache once */

@@ -512,6 +512,7 @@ TEST(rules__survive_every_failing_allocation)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         fault_rules = forms[i];
         with_rules(&w, fault_rules);
+        world_make_sets(&w);
         CHECK_RC(closure_quietly(&w), 0);
         TEST_FAULT_SWEEP(closure_quietly(&w));
     }

@@ -465,6 +465,7 @@ TEST(query__survives_every_failing_allocation)
     world_init(&w);
     make_people(&w, 0, WORLD_BOTH);
     world_add_db(&w, 0);
+    world_make_sets(&w);
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         fault_query = queries[i];
         CHECK_RC(run_quietly(&w), 0); /* nodes go into the cache once */

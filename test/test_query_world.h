@@ -141,6 +141,17 @@ static inline void world_add_db(world *w, int at)
     w->inputs[w->input_count++] = (ri_input){ .kind = RI_INPUT_DB, .db = w->db[at] };
 }
 
+/* What reads would sooner or later make, and keep for the next ones. */
+static inline void world_make_sets(const world *w)
+{
+    for (size_t i = 0; i < w->input_count; i++) {
+        for (int o = 0; o < RI_NOVELTY_ORDERS && w->inputs[i].kind == RI_INPUT_DB; o++) {
+            const ri_set_node *set;
+            REQUIRE_RC(ri_novelty_set(&w->inputs[i].db->novelty, (ri_order)o, &set, &test_err), 0);
+        }
+    }
+}
+
 static inline ri_value world_value(world *w, const ri_form *form)
 {
     if (form->kind == RI_FORM_VALUE) {

@@ -228,26 +228,27 @@ static bool may_walk(const ri_novelty *novelty, ri_order order)
     return walked <= RI_NOVELTY_WALKS * behind + RI_NOVELTY_WALKED_MIN && walked < UINT_MAX / 2;
 }
 
-/* The set of what lies between the cuts, or NULL. */
-static bool put_together(const ri_novelty *novelty, range *r, ri_set_node **out)
+/* The set of what lies between the cuts. RILLE_DONE: a set of everything has to be made. */
+static int put_together(const ri_novelty *novelty, range *r, ri_set_node **out, rille_err *err)
 {
     ri_order order = (ri_order)r->from->order;
-    size_t count;
     ri_set_node *part = NULL;
     ri_set_node *set;
-    bool ok = take_blocks(r, novelty, &set);
-    if (ok && r->at == BETWEEN_MAX) {
+    int rc = take_blocks(r, novelty, &set) ? 0 : RILLE_DONE;
+    if (rc == 0 && r->at == BETWEEN_MAX) {
         *out = set; /* with what is outside */
-        return true;
+        return 0;
     }
-    if (ok && ri_set_part(set, r->from, r->to, BETWEEN_MAX, &part)) {
-        count = BETWEEN_MAX - r->at;
+    rc = rc == 0 ? ri_set_part(set, r->from, r->to, BETWEEN_MAX, &part, err) : rc;
+    if (rc == 0) {
+        size_t count = BETWEEN_MAX - r->at;
         bool distinct = ri_set_sort(order, r->keys + r->at, r->keys + BETWEEN_MAX, count);
         *out = ri_set_merge(part, order, r->keys + r->at, count, distinct);
+        rc = *out == NULL ? ri_fail_nomem(err) : 0;
     }
     ri_set_release(part);
     ri_set_release(set);
-    return *out != NULL;
+    return rc;
 }
 
 int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const ri_set_cut *to, const ri_set_node **out,
@@ -263,11 +264,9 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
     r.from = from;
     r.to = to;
     r.at = BETWEEN_MAX;
-    if (may_walk(novelty, order) && put_together(novelty, &r, hold)) {
-        *out = *hold;
-        return 0;
-    }
-    return ri_novelty_set(novelty, order, out, err);
+    int rc = may_walk(novelty, order) ? put_together(novelty, &r, hold, err) : RILLE_DONE;
+    *out = *hold;
+    return rc == RILLE_DONE ? ri_novelty_set(novelty, order, out, err) : rc;
 }
 
 bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order)

@@ -129,9 +129,10 @@ ri_set_cut ri_set_cut_of(ri_order order, const ri_bound *bound);
 /* Does a datom lie after a cut; between two? */
 bool ri_set_after(const ri_set_cut *cut, const ri_datom *d);
 bool ri_set_between(const ri_set_cut *from, const ri_set_cut *to, const ri_datom *d);
-/* The items of a set between two cuts as a set of their own; *out NULL: none. False: no memory, or more than `max` (at
+/* The items of a set between two cuts as a set of their own; *out NULL: none. RILLE_DONE: there are more than `max` (at
  * most RI_SET_LEAF). */
-bool ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut *to, uint32_t max, ri_set_node **out);
+int ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut *to, uint32_t max, ri_set_node **out,
+                rille_err *err);
 /* First item of a leaf, from `from` on, that lies after the cut. */
 uint32_t ri_set_search(const ri_set_node *leaf, uint32_t from, const ri_set_cut *cut);
 /* The same, looking near `from` first. */

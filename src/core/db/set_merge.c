@@ -142,27 +142,35 @@ static void merge_items(const merger *m, const ri_set_node *leaf, const ri_set_k
     }
 }
 
-bool ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut *to, uint32_t max, ri_set_node **out)
+int ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut *to, uint32_t max, ri_set_node **out,
+                rille_err *err)
 {
     ri_set_cursor cursor;
     ri_set_node *part = NULL;
+    int rc = 0;
     *out = NULL;
-    for (ri_set_seek(&cursor, set, from); !ri_set_at_end(&cursor); ri_set_next(&cursor)) {
-        const ri_set_node *leaf = ri_set_leaf(&cursor);
+    for (ri_set_seek(&cursor, set, from); rc == 0 && !ri_set_at_end(&cursor); ri_set_next(&cursor)) {
         if (!ri_set_between(from, to, ri_item_datom(ri_set_item(&cursor)))) {
             break;
         }
-        if (part == NULL ? (part = node_new(max, 0)) == NULL : part->count == max) {
-            ri_set_release(part);
-            return false;
+        if (part == NULL && (part = node_new(max, 0)) == NULL) {
+            return ri_fail_nomem(err);
         }
-        copy_items(leaf, ri_set_slot(&cursor), 1, part);
+        if (part->count < max) {
+            copy_items(ri_set_leaf(&cursor), ri_set_slot(&cursor), 1, part);
+        } else {
+            rc = RILLE_DONE;
+        }
+    }
+    if (rc != 0) {
+        ri_set_release(part);
+        return rc;
     }
     if (part != NULL) {
         sum_up(part);
     }
     *out = part;
-    return true;
+    return 0;
 }
 
 static bool push_part(merger *m, const ri_set_node *from, uint32_t at, uint32_t count)
