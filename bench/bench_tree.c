@@ -204,7 +204,7 @@ static ri_node *decode(const ri_buf *buf)
     uint8_t *bytes = ri_alloc(buf->len + RI_NODE_PADDING);
     memcpy(bytes, buf->p, buf->len);
     memset(bytes + buf->len, 0, RI_NODE_PADDING);
-    ri_decode_input input = { bytes, buf->len, NULL, 0, &self };
+    ri_decode_input input = { bytes, buf->len, NULL, 0, &self, false };
     ri_object *object;
     must(ri_node_decode(&input, &object, &err), &err);
     return (ri_node *)(void *)object;

@@ -30,7 +30,7 @@ static ri_node *decode(const uint8_t *bytes, size_t len)
         memcpy(copy, bytes, len);
     }
     memset(copy + len, 0, RI_NODE_PADDING);
-    ri_decode_input input = { copy, len, NULL, 0, &self };
+    ri_decode_input input = { copy, len, NULL, 0, &self, false };
     ri_object *object;
     return ri_node_decode(&input, &object, NULL) == RILLE_OK ? (ri_node *)(void *)object : NULL;
 }

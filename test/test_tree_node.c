@@ -15,7 +15,7 @@ static int decode(const ri_buf *buf, ri_node **out, rille_err *err)
     }
     memcpy(bytes, buf->p, buf->len);
     memset(bytes + buf->len, 0, RI_NODE_PADDING);
-    ri_decode_input input = { bytes, buf->len, NULL, 0, &self };
+    ri_decode_input input = { bytes, buf->len, NULL, 0, &self, false };
     ri_object *object;
     int rc = ri_node_decode(&input, &object, err);
     *out = (ri_node *)(void *)object;

@@ -38,20 +38,45 @@ void ri_block_release(ri_block *block)
             ri_object_release(&block->blobs[i].blob->object);
         }
         ri_arena_deinit(&block->arena);
-        ri_block_release(block->owner); /* nearly always another block still reaches it by prev */
-        ri_free(block);
+        ri_block *owner = block->owner;
+        if (!block->inside) {
+            ri_free(block);
+        }
+        ri_block_release(owner); /* nearly always another block still reaches it by prev */
         block = prev;
     }
+}
+
+static void init_block(ri_block *block)
+{
+    ri_refs_init(&block->refs);
+    ri_mutex_init(&block->lock);
 }
 
 ri_block *ri_block_new(void)
 {
     ri_block *block = ri_alloc_zero(sizeof *block);
     if (block != NULL) {
-        ri_refs_init(&block->refs);
-        ri_mutex_init(&block->lock);
+        init_block(block);
     }
     return block;
+}
+
+ri_block **ri_blocks_new(size_t count)
+{
+    ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
+    size_t bytes;
+    ri_block *first = blocks != NULL && ri_mul_size(count, sizeof *first, &bytes) ? ri_alloc_zero(bytes) : NULL;
+    if (first == NULL) {
+        ri_free(blocks);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = first + i;
+        blocks[i]->inside = i > 0;
+        init_block(blocks[i]);
+    }
+    return blocks;
 }
 
 ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count)
@@ -383,36 +408,37 @@ int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **kep
     return rc;
 }
 
+/* The values stay where they are in the leaf's bytes, which are in the block's arena. */
 static int append_rows(ri_block *block, const ri_node *node, rille_err *err)
 {
     if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
         return ri_fail_nomem(err);
     }
-    ri_node_datoms(node, 0, node->count, block->datoms + block->count);
-    for (uint32_t row = 0; row < node->count; row++) {
-        ri_datom *d = &block->datoms[block->count];
-        if (!ri_value_copy(&block->arena, &d->v, &d->v)) {
-            return ri_fail_nomem(err);
-        }
-        if ((block->t != 0 && d->t != block->t) || (block->count > 0 && ri_datom_cmp(RI_LOG, d - 1, d) >= 0)) {
-            return ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
-                           (unsigned long long)d->t, block->count);
-        }
-        block->count++;
+    ri_datom *rows = block->datoms + block->count;
+    ri_node_datoms(node, 0, node->count, rows);
+    bool good = block->count == 0 || ri_datom_cmp(RI_LOG, rows - 1, rows) < 0; /* in the leaf they are in order */
+    for (uint32_t i = 0; i < node->count && block->t != 0; i++) {
+        good = good && rows[i].t == block->t;
     }
+    if (!good) {
+        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
+                       (unsigned long long)rows[0].t, block->count);
+    }
+    block->count += node->count;
     return 0;
 }
 
 /* Appends the rows of one LOG leaf to the block's datoms. */
 static int read_leaf(ri_block *block, const uint8_t *bytes, size_t len, uint64_t left, rille_err *err)
 {
-    uint8_t *copy = ri_alloc_zero(len + RI_NODE_PADDING);
+    uint8_t *copy = ri_arena_alloc(&block->arena, len + RI_NODE_PADDING);
     if (copy == NULL) {
         return ri_fail_nomem(err);
     }
     memcpy(copy, bytes, len);
+    memset(copy + len, 0, RI_NODE_PADDING);
     ri_noderef self = { 0 };
-    ri_decode_input input = { copy, len, NULL, 0, &self };
+    ri_decode_input input = { copy, len, NULL, 0, &self, true };
     ri_object *object = NULL;
     RI_TRY(ri_node_decode(&input, &object, err));
     const ri_node *node = (const ri_node *)(const void *)object;

@@ -53,6 +53,7 @@ typedef struct ri_block {
     uint8_t parent[RI_HASH_SIZE]; /* the commit before it on its branch, if it has one */
     bool has_parent;
     bool claims_flush;
+    bool inside; /* the memory of its owner */
     uint8_t merged_count;
     uint8_t (*merged)[RI_HASH_SIZE]; /* the other parents, in the arena */
     struct ri_block_blob {
@@ -64,6 +65,8 @@ typedef struct ri_block {
 
 ri_block *ri_block_new(void); /* NULL: no memory */
 ri_block *ri_block_retain(ri_block *block);
+/* Blocks to be shared (below), the first of which has the memory of all. ri_blocks_release. NULL: no memory. */
+ri_block **ri_blocks_new(size_t count);
 /* The same transaction without a block before it; borrows the memory of `block`, which it holds. NULL: no memory. */
 ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */

@@ -103,21 +103,21 @@ int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block *
     if (in.bad || all == 0) {
         return damaged(err);
     }
-    ri_block **blocks = ri_alloc_array(all, sizeof(ri_block *));
-    int rc = blocks == NULL ? ri_fail_nomem(err) : 0;
+    ri_block **blocks = ri_blocks_new(all);
+    if (blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
+    int rc = 0;
     uint64_t before = RI_TX_BASE;
-    size_t made = 0;
-    while (rc == 0 && made < all) {
-        blocks[made] = ri_block_new();
-        rc = blocks[made] == NULL ? ri_fail_nomem(err) : read_header(blocks[made], before, &in, err);
-        made += blocks[made] != NULL ? 1 : 0;
-        before = rc == 0 ? blocks[made - 1]->t : before;
+    for (size_t i = 0; i < all && rc == 0; i++) {
+        rc = read_header(blocks[i], before, &in, err);
+        before = blocks[i]->t;
     }
     if (rc == 0) {
         rc = read_datoms(blocks, all, after, &in, err);
     }
     if (rc != 0) {
-        ri_blocks_release(blocks, made);
+        ri_blocks_release(blocks, all);
         return rc;
     }
     *out = blocks;

@@ -28,7 +28,7 @@ ri_node *ri_set_pack(ri_order order, const ri_datom *rows, uint32_t count)
         uint8_t *bytes = ri_alloc_zero(buf.len + RI_NODE_PADDING);
         if (bytes != NULL) {
             memcpy(bytes, buf.p, buf.len);
-            ri_decode_input input = { bytes, buf.len, NULL, 0, NULL };
+            ri_decode_input input = { bytes, buf.len, NULL, 0, NULL, false };
             (void)ri_node_decode(&input, &object, NULL);
         }
     }

@@ -122,7 +122,7 @@ static int decode_node(ri_store *store, ri_noderef *ref, bool know_addr, ri_deco
         return rc;
     }
     memset(bytes + entry->raw_len, 0, RI_NODE_PADDING);
-    ri_decode_input input = { bytes, entry->raw_len, entry->locators, entry->locators_len, ref };
+    ri_decode_input input = { bytes, entry->raw_len, entry->locators, entry->locators_len, ref, false };
     return decode(&input, out, err);
 }
 

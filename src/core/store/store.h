@@ -54,7 +54,7 @@ static inline void ri_object_release(ri_object *object)
 }
 
 /* Makes an object of verified, uncompressed bytes. `bytes` is owned by the decoder from the call on, also when it fails
- * (ri_free); RI_NODE_PADDING zero bytes follow it. `locators` (borrowed, may be empty) is the unhashed locator block of
+ * (ri_free), unless it is borrowed: then it must outlive the object. RI_NODE_PADDING zero bytes follow it. `locators` (borrowed, may be empty) is the unhashed locator block of
  * a branch, still unchecked; `self` is where the node itself was found. */
 #define RI_NODE_PADDING 16U
 typedef struct ri_decode_input {
@@ -63,6 +63,7 @@ typedef struct ri_decode_input {
     const uint8_t *locators;
     size_t locators_len;
     const ri_noderef *self;
+    bool borrowed;
 } ri_decode_input;
 typedef int (*ri_decode_fn)(const ri_decode_input *input, ri_object **out, rille_err *err);
 

@@ -24,8 +24,18 @@ static void destroy_node(ri_object *object)
     ri_arena_deinit(&node->arena);
     ri_free(node->ranks);
     ri_free(node->children);
-    ri_free(node->bytes);
+    if (!node->borrowed) {
+        ri_free(node->bytes);
+    }
     ri_free(node);
+}
+
+/* Of an input that becomes no node. */
+static void free_bytes(const ri_decode_input *input)
+{
+    if (!input->borrowed) {
+        ri_free(input->bytes);
+    }
 }
 
 /* Why opening a column or a dictionary failed. */
@@ -380,7 +390,7 @@ static int corrupt(const ri_decode_input *input, const char *what, rille_err *er
     if (input->self != NULL) {
         ri_hex(addr, input->self->addr, RI_HASH_SIZE);
     }
-    ri_free(input->bytes);
+    free_bytes(input);
     return ri_fail(err, RILLE_CORRUPT,
                    "node %s is corrupt: %s of its %zu bytes cannot be decoded: restore it from a backup", addr, what,
                    input->len);
@@ -412,7 +422,7 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     uint32_t count = (uint32_t)ri_read_varint_max(&in, RI_NODE_ROWS_MAX);
     uint32_t group_count = (uint32_t)ri_read_varint_max(&in, count);
     if (!in.bad && (magic ^ RI_NODE_MAGIC) < 16 && magic != RI_NODE_MAGIC) {
-        ri_free(input->bytes);
+        free_bytes(input);
         return ri_fail(
             err, RILLE_FORMAT,
             "a node has format version %u, but this version of rille supports %u: use a newer version of rille",
@@ -423,10 +433,11 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     }
     ri_node *node = new_node(group_count);
     if (node == NULL) {
-        ri_free(input->bytes);
+        free_bytes(input);
         return ri_fail_nomem(err);
     }
     node->bytes = input->bytes;
+    node->borrowed = input->borrowed;
     node->len = input->len;
     node->count = count;
     node->order = (uint8_t)order;
@@ -443,6 +454,6 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     if (rc == RILLE_CORRUPT) {
         return corrupt(input, what, err);
     }
-    ri_free(input->bytes);
+    free_bytes(input);
     return ri_fail_nomem(err);
 }

@@ -53,8 +53,9 @@ enum { RI_COLUMN_E = 0, RI_COLUMN_T, RI_COLUMN_G, RI_COLUMN_V, RI_COLUMN_X, RI_C
 
 typedef struct ri_node {
     ri_object object; /* first: what the cache holds */
-    uint8_t *bytes;   /* the canonical bytes, owned, padded */
+    uint8_t *bytes;   /* the canonical bytes, owned (unless borrowed), padded */
     size_t len;
+    bool borrowed;
     ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
     ri_col col[RI_COLUMN_COUNT];
     ri_group *groups;
