@@ -27,7 +27,7 @@
 #include "set.h"
 
 #define RI_NOVELTY_STRIDE 16384U
-#define RI_NOVELTY_WALKS 16U
+#define RI_NOVELTY_WALKS 4U
 #define RI_NOVELTY_WALKED_MIN 1024U /* datoms: about what it costs to add a few to a set */
 
 typedef struct ri_novelty {
