@@ -3,6 +3,7 @@
  * What every backend must do (include/rille/backend.h), run over each of them and over each behind deferred:.
  */
 #include "../src/core/store/backends.h"
+#include "own_backend.h"
 #include "test_store_support.h"
 
 typedef struct kind {
@@ -12,10 +13,15 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    { "mem", ri_backend_memory_open, false },         { "file", ri_backend_file_open, false },
-    { "deferred:mem", ri_backend_memory_open, true }, { "deferred:file", ri_backend_file_open, true },
+    { "mem", ri_backend_memory_open, false },
+    { "file", ri_backend_file_open, false },
+    { "own", own_open, false },
+    { "deferred:own", own_open, true },
+    { "deferred:mem", ri_backend_memory_open, true },
+    { "deferred:file", ri_backend_file_open, true },
 #if RILLE_WITH_LMDB
-    { "lmdb", ri_backend_lmdb_open, false },          { "deferred:lmdb", ri_backend_lmdb_open, true },
+    { "lmdb", ri_backend_lmdb_open, false },
+    { "deferred:lmdb", ri_backend_lmdb_open, true },
 #endif
 };
 #define KIND_COUNT (sizeof kinds / sizeof *kinds)

@@ -19,6 +19,7 @@
 
 #include "alloc.h"
 #include "api.h"
+#include "backend.h"
 #include "codes.h"
 #include "rille_err.h"
 
@@ -94,6 +95,11 @@ typedef struct rille_options {
  * RILLE_IO. */
 RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
 /* Waits for a flush that this connection has begun. */
+/* The same over a backend of the program's own (backend.h). It is closed with the last connection and database value, or
+ * at once if this fails with a code other than RILLE_MISUSE. `name` stands for the URL in messages; it must not have
+ * secrets. */
+RILLE_API int rille_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,
+                                    rille_conn **out, rille_err *err);
 RILLE_API void rille_close(rille_conn *conn);
 /* Drops a whole database. RILLE_NOTFOUND. */
 RILLE_API int rille_drop(const char *url, rille_err *err);
@@ -172,10 +178,74 @@ RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t 
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
 /* Reads everything that the last step needed, in one round; blocks. Does nothing if nothing is needed. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
+/* From any thread: the next step returns RILLE_CANCELLED. A transaction whose swap of the head is under way may be committed
+ * all the same. */
+RILLE_API void rille_steps_cancel(rille_steps *steps);
 /* The batch of the last RILLE_ROWS; valid until the next step. Without a batch there are 0 rows. */
 RILLE_API size_t rille_steps_rows(const rille_steps *steps);
 RILLE_API rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column);
 RILLE_API void rille_steps_close(rille_steps *steps);
+
+/* The other operations: each is stepped until RILLE_DONE, and then has the result of the function that blocks. Strings are
+ * copied. A transaction begins again when another writer was first (RILLE_AGAIN). No lock is held between two steps. */
+RILLE_API int rille_start_connect(const char *url, const rille_options *options, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,
+                                          rille_steps **out, rille_err *err);
+RILLE_API int rille_start_db(rille_conn *conn, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_transact(rille_conn *conn, const char *edn, size_t len, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_flush(rille_conn *conn, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_verify(rille_conn *conn, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **out, rille_err *err);
+RILLE_API int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **out, rille_err *err);
+/* Results, NULL or 0 before RILLE_DONE. Close and release them as those of the functions that block. The database of a
+ * transaction is the value after it. */
+RILLE_API rille_conn *rille_steps_conn(rille_steps *steps);
+RILLE_API rille_db *rille_steps_db(rille_steps *steps);
+RILLE_API rille_commit rille_steps_commit(const rille_steps *steps);
+
+/* Everything that the last step needed (RILLE_NEED), for hosts that do it themselves instead of calling rille_fetch. Pointers are
+ * valid until the next step. */
+typedef enum rille_want_op {
+    RILLE_WANT_GET,       /* object, offset, len (0: to the end) -> bytes */
+    RILLE_WANT_PUT,       /* puts, count */
+    RILLE_WANT_HEAD_READ, /* branch, known -> bytes, revision; RILLE_DONE if it is still the known one */
+    RILLE_WANT_HEAD_SWAP, /* swap -> revision, or RILLE_CONFLICT */
+    RILLE_WANT_HEAD_DELETE,
+    RILLE_WANT_HEAD_LIST, /* -> names, count */
+    RILLE_WANT_LIST,      /* kind -> ids, count */
+    RILLE_WANT_DELETE,    /* ids, count */
+    RILLE_WANT_DROP
+} rille_want_op;
+typedef struct rille_want {
+    rille_want_op op;
+    const char *store; /* its URL */
+    rille_object_id object;
+    uint64_t offset;
+    uint64_t len;
+    const char *branch;
+    const rille_revision *known; /* may be NULL */
+    const rille_head_swap *swap;
+    const rille_put *puts;
+    const rille_object_id *ids;
+    size_t count;
+    rille_object_kind kind;
+} rille_want;
+RILLE_API size_t rille_steps_wants(const rille_steps *steps);
+RILLE_API int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, rille_err *err);
+/* The outcome of a want; what it points to is copied. rc: what the slot of a backend would return (backend.h); after a
+ * failure `message` says why. */
+typedef struct rille_outcome {
+    int rc;
+    const char *message;
+    const void *bytes;
+    size_t len;
+    rille_revision revision;
+    const char *names; /* each with a zero after it */
+    const rille_object_id *ids;
+    size_t count; /* of names or ids */
+} rille_outcome;
+RILLE_API int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome, rille_err *err);
 
 #ifdef __cplusplus
 }

@@ -353,7 +353,8 @@ static int find_or_create(rille_conn *conn, const ri_conn_options *options, rill
     return rc == 0 || rc == RILLE_CONFLICT ? ri_conn_refresh(conn, err) : rc;
 }
 
-static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *options, rille_err *err)
+/* All but its store. */
+static int conn_init(rille_conn *conn, const ri_conn_options *options, rille_err *err)
 {
     const char *branch = options->branch != NULL ? options->branch : "main";
     ri_refs_init(&conn->refs);
@@ -368,29 +369,80 @@ static int conn_init(rille_conn *conn, const char *url, const ri_conn_options *o
                        sizeof conn->branch - 1);
     }
     memcpy(conn->branch, branch, strlen(branch));
-    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
-    RI_TRY(open_store(url, &store_options, &conn->store, err));
-    int rc = find_or_create(conn, options, err);
-    if (rc < 0) {
-        ri_err_prefix(err, "%s", ri_store_url(conn->store));
-    }
-    return rc;
+    return 0;
 }
 
-int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err)
+static int conn_new(const ri_conn_options *options, rille_conn **out, rille_err *err)
 {
-    *out = NULL;
     rille_conn *conn = ri_alloc_zero(sizeof *conn);
+    *out = NULL;
     if (conn == NULL) {
         return ri_fail_nomem(err);
     }
-    int rc = conn_init(conn, url, options, err);
+    int rc = conn_init(conn, options, err);
     if (rc != 0) {
         ri_conn_release(conn);
         return rc;
     }
     *out = conn;
     return 0;
+}
+
+/* Finds the database in its store, if rc says that this was opened. Takes conn. */
+static int conn_begin(rille_conn *conn, int rc, const ri_conn_options *options, rille_conn **out, rille_err *err)
+{
+    if (rc == 0) {
+        rc = find_or_create(conn, options, err);
+        if (rc < 0) {
+            ri_err_prefix(err, "%s", ri_store_url(conn->store));
+        }
+    }
+    if (rc != 0) {
+        ri_conn_release(conn);
+        return rc;
+    }
+    *out = conn;
+    return 0;
+}
+
+int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err)
+{
+    rille_conn *conn;
+    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
+    *out = NULL;
+    RI_TRY(conn_new(options, &conn, err));
+    return conn_begin(conn, open_store(url, &store_options, &conn->store, err), options, out, err);
+}
+
+int ri_conn_open_backend(const rille_backend *backend, const char *name, const ri_conn_options *options,
+                         rille_conn **out, rille_err *err)
+{
+    rille_conn *conn;
+    *out = NULL;
+    int rc = conn_new(options, &conn, err);
+    if (rc != 0) {
+        backend->ops->close(backend->self);
+        return rc;
+    }
+    rc = ri_store_open_backend(backend, name, options->cache_bytes, &conn->store, err);
+    return conn_begin(conn, rc, options, out, err);
+}
+
+int ri_conn_open_store(ri_store *store, const ri_conn_options *options, rille_conn **out, rille_err *err)
+{
+    rille_conn *conn;
+    *out = NULL;
+    RI_TRY(conn_new(options, &conn, err));
+    conn->store = ri_store_retain(store);
+    return conn_begin(conn, 0, options, out, err);
+}
+
+rille_conn *ri_conn_retain(rille_conn *conn)
+{
+    if (conn != NULL) {
+        ri_refs_take(&conn->refs);
+    }
+    return conn;
 }
 
 void ri_conn_release(rille_conn *conn)

@@ -27,6 +27,12 @@ typedef struct rille_conn rille_conn; /* internally locked */
 
 int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err);
 /* The last one waits for the flush that the connection has begun. */
+/* Over a backend handle made elsewhere, which it closes, also when it fails. `name` is for messages. */
+int ri_conn_open_backend(const rille_backend *backend, const char *name, const ri_conn_options *options,
+                         rille_conn **out, rille_err *err);
+/* Over a store, which is retained. */
+int ri_conn_open_store(ri_store *store, const ri_conn_options *options, rille_conn **out, rille_err *err);
+rille_conn *ri_conn_retain(rille_conn *conn); /* may be NULL */
 void ri_conn_release(rille_conn *conn);
 /* Without what may be a secret (ri_url_show). */
 const char *ri_conn_url(const rille_conn *conn);

@@ -5,20 +5,9 @@
  * This is the edge to programs in C: whatever they pass is checked here, and never reaches an assertion. A pointer that
  * is NULL, an index out of range or a length that cannot be one is a code, or nil where a function has no code to give.
  */
-#include "rille/rille.h"
-
-#include "../db/conn.h"
-#include "query.h"
+#include "api_own.h"
 
 #include <string.h>
-
-/* A pointer that the caller must give. */
-#define NEED_GIVEN(pointer, what)                                                  \
-    do {                                                                           \
-        if ((pointer) == NULL) {                                                   \
-            return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", __func__, (what)); \
-        }                                                                          \
-    } while (0)
 
 static const rille_value nil_value = { { .i = 0 }, 0, RILLE_TYPE_NIL };
 
@@ -59,7 +48,7 @@ rille_value rille_keyword(const char *text_without_colon)
 }
 
 /* EDN text from outside. A negative length that was cast is a large one: nothing of it is read. */
-static int check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err)
+int ri_api_check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err)
 {
     if (text == NULL) {
         return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function, what);
@@ -108,12 +97,9 @@ static rille_value value_out(const ri_value *v)
 
 /* ---- connections ---- */
 
-int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err)
+ri_conn_options ri_api_options(const rille_options *options)
 {
     ri_conn_options inner = { 0 };
-    NEED_GIVEN(out, "out");
-    *out = NULL;
-    NEED_GIVEN(url, "the URL");
     if (options != NULL) {
         inner.branch = options->branch;
         inner.cache_bytes = options->cache_bytes;
@@ -124,11 +110,43 @@ int rille_connect(const char *url, const rille_options *options, rille_conn **ou
         inner.durability = options->not_durable ? RI_DURABLE_NONE : RI_DURABLE_COMMIT;
         inner.flush = options->manual_flush ? RI_FLUSH_MANUAL : RI_FLUSH_AUTO;
     }
-    int rc = ri_conn_open(url, &inner, out, err);
+    return inner;
+}
+
+static int with_remedy(int rc, rille_err *err)
+{
     if (rc == RILLE_NOTFOUND) {
         ri_err_append(err, "; set create in rille_options to create it");
     }
     return rc;
+}
+
+int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(url, "the URL");
+    ri_conn_options inner = ri_api_options(options);
+    return with_remedy(ri_conn_open(url, &inner, out, err), err);
+}
+
+int ri_api_check_backend(const char *function, const rille_backend *backend, rille_err *err)
+{
+    return backend != NULL && backend->ops != NULL && ri_backend_is_whole(backend)
+               ? 0
+               : ri_fail(err, RILLE_MISUSE, "%s: the backend, or a function of it, is NULL", function);
+}
+
+int rille_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,
+                          rille_conn **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    RI_TRY(ri_api_check_backend(__func__, backend, err));
+    ri_conn_options inner = ri_api_options(options);
+    rille_backend known = *backend;
+    known.capabilities &= RI_BACKEND_CAPABILITIES;
+    return with_remedy(ri_conn_open_backend(&known, name != NULL ? name : "backend", &inner, out, err), err);
 }
 
 void rille_close(rille_conn *conn)
@@ -142,6 +160,12 @@ int rille_drop(const char *url, rille_err *err)
     return ri_database_drop(url, err);
 }
 
+void ri_api_commit(const ri_block *block, rille_commit *out)
+{
+    *out = (rille_commit){ .tx = block->t, .instant_ms = block->instant, .datom_count = block->count };
+    memcpy(out->id, block->commit, sizeof out->id);
+}
+
 int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *out, rille_err *err)
 {
     ri_report report;
@@ -149,12 +173,10 @@ int rille_transact(rille_conn *conn, const char *edn, size_t len, rille_commit *
         *out = (rille_commit){ 0 };
     }
     NEED_GIVEN(conn, "the connection");
-    RI_TRY(check_text(__func__, "the text", edn, len, err));
+    RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
     RI_TRY(ri_conn_transact_edn(conn, edn, len, &report, err));
     if (out != NULL) {
-        const ri_block *block = report.tx.block;
-        *out = (rille_commit){ .tx = block->t, .instant_ms = block->instant, .datom_count = block->count };
-        memcpy(out->id, block->commit, sizeof out->id);
+        ri_api_commit(report.tx.block, out);
     }
     ri_report_deinit(&report);
     return 0;
@@ -232,7 +254,7 @@ int rille_db_with(rille_db *db, const char *edn, size_t len, rille_db **out, ril
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(db, "the database");
-    RI_TRY(check_text(__func__, "the text", edn, len, err));
+    RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
     return with_edn(db, edn, len, out, err);
 }
 
@@ -284,7 +306,7 @@ int rille_prepare(const char *text, size_t len, rille_query **out, rille_err *er
 {
     NEED_GIVEN(out, "out");
     *out = NULL;
-    RI_TRY(check_text(__func__, "the text", text, len, err));
+    RI_TRY(ri_api_check_text(__func__, "the text", text, len, err));
     return ri_query_parse(text, len, out, err);
 }
 
@@ -295,17 +317,9 @@ void rille_query_close(rille_query *query)
 
 #define INPUT_VALUES_MAX (1U << 31) /* as many as a table has rows */
 
-/* The engine's form of the inputs; tables and rules live in what is passed. */
-typedef struct inputs {
-    ri_input *items;
-    ri_table *tables;
-    ri_form *rules;
-    size_t count;
-    size_t table_count;
-    ri_arena arena;
-} inputs;
+typedef ri_api_inputs inputs;
 
-static void inputs_deinit(inputs *in)
+void ri_api_inputs_deinit(ri_api_inputs *in)
 {
     for (size_t i = 0; i < in->table_count; i++) {
         ri_table_deinit(&in->tables[i]);
@@ -370,7 +384,7 @@ static int input_values(inputs *in, const rille_query *query, size_t at, const r
 
 static int input_rules(inputs *in, size_t at, const rille_input *from, rille_err *err)
 {
-    RI_TRY(check_text("rules", "the text", from->rules, from->rules_len, err));
+    RI_TRY(ri_api_check_text("rules", "the text", from->rules, from->rules_len, err));
     RI_TRY(ri_edn_read(&in->arena, from->rules, from->rules_len, &in->rules[at], err));
     in->items[at] =
         (ri_input){ .kind = RI_INPUT_RULES, .rules = &in->rules[at], .rules_text = { from->rules, from->rules_len } };
@@ -431,7 +445,7 @@ int rille_run(rille_query *query, const rille_input *from, size_t input_count, r
     if (rc == 0) {
         rc = ri_query_run(query, in.items, in.count, &options, &result->table, err);
     }
-    inputs_deinit(&in);
+    ri_api_inputs_deinit(&in);
     if (rc != 0) {
         ri_free(result);
         return rc;
@@ -441,12 +455,6 @@ int rille_run(rille_query *query, const rille_input *from, size_t input_count, r
 }
 
 /* ---- stepping ---- */
-
-struct rille_steps {
-    rille_op *op;
-    inputs in;
-    size_t column_count;
-};
 
 int rille_start(rille_query *query, const rille_input *from, size_t input_count, rille_steps **out, rille_err *err)
 {
@@ -474,46 +482,21 @@ int rille_start(rille_query *query, const rille_input *from, size_t input_count,
     return 0;
 }
 
-int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
-{
-    NEED_GIVEN(steps, "the operation");
-    int rc = ri_op_step(steps->op, budget_us, err);
-    return rc != RILLE_CALL
-               ? rc
-               : ri_fail(err, RILLE_QUERY,
-                         "the query calls a function that is not built in, and the C API cannot register one");
-}
-
-int rille_fetch(rille_steps *steps, rille_err *err)
-{
-    NEED_GIVEN(steps, "the operation");
-    return ri_io_fetch(ri_op_io(steps->op), err);
-}
-
 size_t rille_steps_rows(const rille_steps *steps)
 {
     uint32_t count = 0;
-    return steps == NULL || ri_op_rows(steps->op, &count) == NULL ? 0 : count;
+    return steps == NULL || steps->op == NULL || ri_op_rows(steps->op, &count) == NULL ? 0 : count;
 }
 
 rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column)
 {
     uint32_t count = 0;
-    const ri_vec *cols = steps != NULL ? ri_op_rows(steps->op, &count) : NULL;
+    const ri_vec *cols = steps != NULL && steps->op != NULL ? ri_op_rows(steps->op, &count) : NULL;
     if (cols == NULL || row >= count || column >= steps->column_count) {
         return nil_value;
     }
     ri_value v = ri_vec_get(&cols[column], (uint32_t)row);
     return value_out(&v);
-}
-
-void rille_steps_close(rille_steps *steps)
-{
-    if (steps != NULL) {
-        ri_op_release(steps->op);
-        inputs_deinit(&steps->in);
-        ri_free(steps);
-    }
 }
 
 /* ---- results ---- */

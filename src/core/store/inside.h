@@ -71,6 +71,8 @@ void ri_object_key(uint8_t key[RI_KEY_SIZE], const uint8_t addr[RI_HASH_SIZE], r
 ri_object *ri_io_pinned(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE]);
 /* Takes a reference of its own. */
 int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err);
+/* Wants that were served are none any more. */
+void ri_io_drop_supplied(ri_io *io);
 /* RILLE_NEED, or RILLE_NOMEM. The same want twice is one. */
 int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err);
 

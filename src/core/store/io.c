@@ -112,7 +112,7 @@ int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], 
     return RILLE_OK;
 }
 
-static void drop_supplied(ri_io *io)
+void ri_io_drop_supplied(ri_io *io)
 {
     size_t kept = 0;
     for (size_t i = 0; i < io->want_count; i++) {
@@ -134,7 +134,7 @@ static bool same_want(const ri_want *want, const ri_store *store, const ri_noder
 int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err)
 {
     if (io->supplied_count > 0) {
-        drop_supplied(io);
+        ri_io_drop_supplied(io);
     }
     for (size_t i = io->want_count; i-- > 0;) {
         if (same_want(&io->wants[i], store, ref, decode)) {
@@ -216,7 +216,7 @@ int ri_io_fetch(ri_io *io, rille_err *err)
         task->lacks = true;
         return RILLE_NEED;
     }
-    drop_supplied(io);
+    ri_io_drop_supplied(io);
     while (io->want_count > 0 && rc == RILLE_OK) {
         ri_want batch[RI_IO_WANTS_MAX];
         size_t count = take_batch(io, batch);

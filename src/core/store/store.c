@@ -16,6 +16,14 @@ bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE])
 
 /* ---- opening ---- */
 
+bool ri_backend_is_whole(const rille_backend *backend)
+{
+    const rille_backend_ops *ops = backend->ops;
+    return ops->get_many != NULL && ops->put_many != NULL && ops->head_read != NULL && ops->head_swap != NULL &&
+           ops->head_delete != NULL && ops->head_list != NULL && ops->list != NULL && ops->delete_many != NULL &&
+           ops->drop != NULL && ops->close != NULL && ops->size_bytes != NULL;
+}
+
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
                           rille_err *err)
 {

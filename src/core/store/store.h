@@ -143,6 +143,12 @@ typedef struct ri_store_options {
  * asked again) and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN,
  * RILLE_UNSUPPORTED. */
 int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err);
+/* Are all slots there that must be? */
+bool ri_backend_is_whole(const rille_backend *backend);
+/* What a backend of a host may say of itself. */
+#define RI_BACKEND_CAPABILITIES                                                                     \
+    (RILLE_BACKEND_ROWS | RILLE_BACKEND_READONLY | RILLE_BACKEND_DEFERRED | RILLE_BACKEND_TRUSTED | \
+     RILLE_BACKEND_THREADS | RILLE_BACKEND_PLAIN)
 /* Over a backend handle made elsewhere; the store closes it. `name` is for messages. */
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
                           rille_err *err);

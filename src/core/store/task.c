@@ -105,6 +105,7 @@ ri_task *ri_task_enter(ri_task *task)
 {
     ri_task *outer = running;
     if (task != NULL) {
+        ri_io_drop_supplied(&task->io);
         task->lacks = task->waits;
         task->answer_next = 0;
     }

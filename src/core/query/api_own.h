@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the public C functions share.
+ */
+#ifndef RI_API_OWN_H
+#define RI_API_OWN_H
+
+#include "rille/rille.h"
+
+#include "../db/conn.h"
+#include "../store/task.h"
+#include "query.h"
+
+/* A pointer that the caller must give. */
+#define NEED_GIVEN(pointer, what)                                                  \
+    do {                                                                           \
+        if ((pointer) == NULL) {                                                   \
+            return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", __func__, (what)); \
+        }                                                                          \
+    } while (0)
+
+/* EDN text from outside. */
+int ri_api_check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err);
+ri_conn_options ri_api_options(const rille_options *options);
+int ri_api_check_backend(const char *function, const rille_backend *backend, rille_err *err);
+void ri_api_commit(const ri_block *block, rille_commit *out);
+
+/* The engine's form of a query's inputs; tables and rules live in what is passed. */
+typedef struct ri_api_inputs {
+    ri_input *items;
+    ri_table *tables;
+    ri_form *rules;
+    size_t count;
+    size_t table_count;
+    ri_arena arena;
+} ri_api_inputs;
+
+/* An operation: a query, or what a function runs in a task. */
+struct rille_steps {
+    rille_op *op; /* NULL: the latter */
+    ri_api_inputs in;
+    size_t column_count;
+
+    ri_task task;
+    int (*run)(rille_steps *steps, rille_err *err);
+    bool has_ended;
+    int rc;           /* then */
+    rille_err err;    /* likewise */
+    rille_conn *conn; /* arguments */
+    rille_db *db;
+    char *url;
+    ri_store *store;
+    ri_conn_options options;
+    char branch[64];
+    uint64_t tx;
+    int64_t instant_ms;
+    ri_arena arena; /* of the form, which borrows nothing */
+    ri_form form;
+    ri_tx *filled; /* a transaction under way */
+    ri_commit *kept;
+    unsigned tries;
+    rille_conn *out_conn; /* results */
+    rille_db *out_db;
+    rille_commit out_commit;
+};
+
+void ri_api_inputs_deinit(ri_api_inputs *in);
+
+#endif

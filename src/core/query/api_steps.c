@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public operations besides queries: each is a function of the engine that is run in a task (task.h) until it ends.
+ */
+#include "api_own.h"
+
+#include <string.h>
+
+/* ---- what is run ---- */
+
+static int run_connect(rille_steps *s, rille_err *err)
+{
+    int rc = ri_conn_open(s->url, &s->options, &s->out_conn, err);
+    if (rc == RILLE_NOTFOUND) {
+        ri_err_append(err, "; set create in rille_options to create it");
+    }
+    return rc;
+}
+
+static int run_db(rille_steps *s, rille_err *err)
+{
+    return ri_conn_db(s->conn, &s->out_db, err);
+}
+
+static int run_as_of(rille_steps *s, rille_err *err)
+{
+    return ri_db_as_of_t(s->db, s->tx, &s->out_db, err);
+}
+
+static int run_as_of_instant(rille_steps *s, rille_err *err)
+{
+    return ri_db_as_of_instant(s->db, s->instant_ms, &s->out_db, err);
+}
+
+static int run_with(rille_steps *s, rille_err *err)
+{
+    ri_tx *tx;
+    ri_report report = { 0 };
+    RI_TRY(ri_tx_new(s->db, &tx, err));
+    int rc = ri_tx_fill_edn(tx, &s->form, err);
+    rc = rc == 0 ? ri_db_with(tx, &report, err) : rc;
+    s->out_db = ri_db_retain(report.after);
+    ri_report_deinit(&report);
+    ri_tx_release(tx);
+    return rc;
+}
+
+static int fill(rille_steps *s, rille_err *err)
+{
+    ri_tx_release(s->filled);
+    s->filled = NULL;
+    RI_TRY(ri_conn_begin(s->conn, &s->filled, err));
+    return ri_tx_fill_edn(s->filled, &s->form, err);
+}
+
+static int run_transact(rille_steps *s, rille_err *err)
+{
+    ri_report report;
+    if (s->kept == NULL) {
+        RI_TRY(fill(s, err));
+    }
+    int rc = ri_conn_commit_step(s->conn, s->filled, &s->kept, &report, err);
+    if (rc == 0) {
+        ri_api_commit(report.tx.block, &s->out_commit);
+        s->out_db = ri_db_retain(report.after);
+    }
+    ri_report_deinit(&report);
+    return rc != RILLE_CONFLICT ? rc : ++s->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(s->conn, err);
+}
+
+static int run_flush(rille_steps *s, rille_err *err)
+{
+    return ri_conn_flush(s->conn, err);
+}
+
+static int run_verify(rille_steps *s, rille_err *err)
+{
+    ri_verify_report report;
+    return ri_conn_verify(s->conn, &report, err);
+}
+
+static int run_connect_backend(rille_steps *s, rille_err *err)
+{
+    return ri_conn_open_store(s->store, &s->options, &s->out_conn, err);
+}
+
+/* ---- beginning ---- */
+
+static int start(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), rille_steps **out,
+                 rille_err *err)
+{
+    rille_steps *s = ri_alloc_zero(sizeof *s);
+    *out = s;
+    if (s == NULL) {
+        return ri_fail_nomem(err);
+    }
+    s->run = run;
+    s->conn = ri_conn_retain(conn);
+    s->db = ri_db_retain(db);
+    return 0;
+}
+
+/* The name of the branch becomes its own. Gives the operation out. */
+static int with_branch(rille_steps *s, rille_steps **out, rille_err *err)
+{
+    const char *branch = s->options.branch;
+    if (branch != NULL && strlen(branch) >= sizeof s->branch) {
+        rille_steps_close(s);
+        return ri_fail(err, RILLE_MISUSE, "the branch name is longer than %zu bytes", sizeof s->branch - 1);
+    }
+    if (branch != NULL) {
+        memcpy(s->branch, branch, strlen(branch) + 1);
+        s->options.branch = s->branch;
+    }
+    *out = s;
+    return 0;
+}
+
+int rille_start_connect(const char *url, const rille_options *options, rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(url, "the URL");
+    rille_steps *s = NULL;
+    RI_TRY(start(NULL, NULL, run_connect, &s, err));
+    size_t len = strlen(url) + 1;
+    s->options = ri_api_options(options);
+    s->url = ri_alloc(len);
+    if (s->url == NULL) {
+        rille_steps_close(s);
+        return ri_fail_nomem(err);
+    }
+    memcpy(s->url, url, len);
+    return with_branch(s, out, err);
+}
+
+int rille_start_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,
+                                rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    RI_TRY(ri_api_check_backend(__func__, backend, err));
+    rille_steps *s = NULL;
+    rille_backend known = *backend;
+    known.capabilities &= RI_BACKEND_CAPABILITIES;
+    int rc = start(NULL, NULL, run_connect_backend, &s, err);
+    if (rc != 0) {
+        backend->ops->close(backend->self);
+        return rc;
+    }
+    s->options = ri_api_options(options);
+    rc = ri_store_open_backend(&known, name != NULL ? name : "backend", s->options.cache_bytes, &s->store, err);
+    if (rc != 0) {
+        rille_steps_close(s);
+        return rc;
+    }
+    return with_branch(s, out, err);
+}
+
+static int start_conn(const char *function, rille_conn *conn, int (*run)(rille_steps *, rille_err *), rille_steps **out,
+                      rille_err *err)
+{
+    if (out == NULL || conn == NULL) {
+        return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function, out == NULL ? "out" : "the connection");
+    }
+    *out = NULL;
+    return start(conn, NULL, run, out, err);
+}
+
+int rille_start_db(rille_conn *conn, rille_steps **out, rille_err *err)
+{
+    return start_conn(__func__, conn, run_db, out, err);
+}
+
+int rille_start_flush(rille_conn *conn, rille_steps **out, rille_err *err)
+{
+    return start_conn(__func__, conn, run_flush, out, err);
+}
+
+int rille_start_verify(rille_conn *conn, rille_steps **out, rille_err *err)
+{
+    return start_conn(__func__, conn, run_verify, out, err);
+}
+
+/* Of text, which is read at once. */
+static int start_edn(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), const char *edn,
+                     size_t len, rille_steps **out, rille_err *err)
+{
+    rille_steps *s = NULL;
+    RI_TRY(start(conn, db, run, &s, err));
+    int rc = ri_edn_read(&s->arena, edn, len, &s->form, err);
+    if (rc != 0) {
+        rille_steps_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+int rille_start_transact(rille_conn *conn, const char *edn, size_t len, rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(conn, "the connection");
+    RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
+    return start_edn(conn, NULL, run_transact, edn, len, out, err);
+}
+
+int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
+    RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
+    return start_edn(NULL, db, run_with, edn, len, out, err);
+}
+
+int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
+    RI_TRY(start(NULL, db, run_as_of, out, err));
+    (*out)->tx = tx;
+    return 0;
+}
+
+int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
+    RI_TRY(start(NULL, db, run_as_of_instant, out, err));
+    (*out)->instant_ms = instant_ms;
+    return 0;
+}
+
+/* ---- stepping ---- */
+
+static int end(rille_steps *s, int rc, rille_err *err)
+{
+    s->has_ended = true;
+    s->rc = rc == 0 ? RILLE_DONE : rc;
+    if (rc < 0 && err != NULL) {
+        s->err = *err;
+    }
+    ri_task_forget(&s->task);
+    return s->rc;
+}
+
+static int step_task(rille_steps *s, rille_err *err)
+{
+    rille_err own = { 0 };
+    if (!s->has_ended) {
+        ri_task *outer = ri_task_enter(&s->task);
+        int given = s->run(s, &own);
+        int rc = ri_task_leave(&s->task, outer, given, &own);
+        if (rc == RILLE_CANCELLED && given == 0 && s->run == run_transact) {
+            rc = 0; /* too late */
+        }
+        if (rc != 0) {
+            ri_conn_release(s->out_conn);
+            ri_db_release(s->out_db);
+            s->out_conn = NULL;
+            s->out_db = NULL;
+        }
+        if (rc == RILLE_NEED) {
+            return rc;
+        }
+        if (rc == RILLE_AGAIN) {
+            ri_task_forget(&s->task);
+            return rc;
+        }
+        (void)end(s, rc, &own);
+    }
+    if (s->rc < 0 && err != NULL) {
+        *err = s->err;
+    }
+    return s->rc;
+}
+
+int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
+{
+    NEED_GIVEN(steps, "the operation");
+    if (steps->op == NULL) {
+        return step_task(steps, err);
+    }
+    int rc = ri_op_step(steps->op, budget_us, err);
+    return rc != RILLE_CALL
+               ? rc
+               : ri_fail(err, RILLE_QUERY,
+                         "the query calls a function that is not built in, and the C API cannot register one");
+}
+
+int rille_fetch(rille_steps *steps, rille_err *err)
+{
+    NEED_GIVEN(steps, "the operation");
+    return steps->op != NULL ? ri_io_fetch(ri_op_io(steps->op), err) : ri_task_fetch(&steps->task, err);
+}
+
+void rille_steps_cancel(rille_steps *steps)
+{
+    if (steps != NULL && steps->op != NULL) {
+        ri_op_cancel(steps->op);
+    } else if (steps != NULL) {
+        ri_task_cancel(&steps->task);
+    }
+}
+
+void rille_steps_close(rille_steps *steps)
+{
+    if (steps != NULL) {
+        ri_op_release(steps->op);
+        ri_api_inputs_deinit(&steps->in);
+        ri_commit_release(steps->kept);
+        ri_tx_release(steps->filled);
+        ri_arena_deinit(&steps->arena);
+        ri_conn_release(steps->out_conn);
+        ri_db_release(steps->out_db);
+        ri_db_release(steps->db);
+        ri_conn_release(steps->conn);
+        ri_task_deinit(&steps->task);
+        ri_store_release(steps->store);
+        ri_free(steps->url);
+        ri_free(steps);
+    }
+}
+
+/* ---- results ---- */
+
+rille_conn *rille_steps_conn(rille_steps *steps)
+{
+    return steps != NULL ? ri_conn_retain(steps->out_conn) : NULL;
+}
+
+rille_db *rille_steps_db(rille_steps *steps)
+{
+    return steps != NULL ? ri_db_retain(steps->out_db) : NULL;
+}
+
+rille_commit rille_steps_commit(const rille_steps *steps)
+{
+    return steps != NULL ? steps->out_commit : (rille_commit){ 0 };
+}
+
+/* ---- wants ---- */
+
+static const ri_io *io_of(const rille_steps *steps)
+{
+    return steps->op != NULL ? ri_op_io(steps->op) : &steps->task.io;
+}
+
+size_t rille_steps_wants(const rille_steps *steps)
+{
+    return steps == NULL ? 0 : io_of(steps)->want_count + (steps->task.waits ? 1 : 0);
+}
+
+int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = (rille_want){ 0 };
+    NEED_GIVEN(steps, "the operation");
+    if (index >= rille_steps_wants(steps)) {
+        return ri_fail(err, RILLE_MISUSE, "%s: there are only %zu wants", __func__, rille_steps_wants(steps));
+    }
+    const ri_io *io = io_of(steps);
+    if (index < io->want_count) {
+        rille_get get = ri_io_request(io, index);
+        *out = (rille_want){ .op = RILLE_WANT_GET, .object = get.object, .offset = get.offset, .len = get.len };
+        out->store = io->wants[index].store != NULL ? ri_store_url(io->wants[index].store) : "";
+        return 0;
+    }
+    static const rille_want_op ops[] = { [RI_CALL_GET] = RILLE_WANT_GET,
+                                         [RI_CALL_PUT] = RILLE_WANT_PUT,
+                                         [RI_CALL_HEAD_READ] = RILLE_WANT_HEAD_READ,
+                                         [RI_CALL_HEAD_SWAP] = RILLE_WANT_HEAD_SWAP,
+                                         [RI_CALL_HEAD_DELETE] = RILLE_WANT_HEAD_DELETE,
+                                         [RI_CALL_HEAD_LIST] = RILLE_WANT_HEAD_LIST,
+                                         [RI_CALL_LIST] = RILLE_WANT_LIST,
+                                         [RI_CALL_DELETE] = RILLE_WANT_DELETE,
+                                         [RI_CALL_DROP] = RILLE_WANT_DROP };
+    const ri_slot_call *call = &steps->task.call;
+    *out = (rille_want){ .op = ops[call->slot],
+                         .store = ri_store_url(call->store),
+                         .branch = call->swap != NULL ? call->swap->branch : call->branch,
+                         .known = call->known,
+                         .swap = call->swap,
+                         .puts = call->puts,
+                         .ids = call->ids,
+                         .count = call->count,
+                         .kind = call->kind };
+    if (call->slot == RI_CALL_GET) {
+        out->object = call->gets[0].object;
+        out->offset = call->gets[0].offset;
+        out->len = call->gets[0].len;
+    }
+    return 0;
+}
+
+static bool copy_block(void *place, const void *bytes, size_t len)
+{
+    void *copy = bytes == NULL ? NULL : ri_alloc(len + 1);
+    if (copy != NULL) {
+        memcpy(copy, bytes, len);
+    }
+    memcpy(place, &copy, sizeof copy);
+    return bytes == NULL || copy != NULL;
+}
+
+static bool copy_outcome(const ri_slot_call *call, const rille_outcome *from, ri_answer *to)
+{
+    size_t names_len = 0;
+    for (size_t i = 0; from->names != NULL && i < from->count; i++) {
+        names_len += strlen(from->names + names_len) + 1;
+    }
+    to->rc = from->rc;
+    to->count = from->count;
+    to->head.revision = from->revision;
+    bool good = copy_block(&to->names, from->names, names_len) &&
+                copy_block(&to->ids, from->ids, from->count * sizeof *from->ids);
+    if (good && call->slot == RI_CALL_GET && from->rc == 0) {
+        to->gets = ri_alloc_zero(sizeof *to->gets);
+        to->count = 1;
+        if (to->gets == NULL) {
+            return false;
+        }
+        to->gets[0] = call->gets[0];
+        to->gets[0].bytes_len = from->len;
+        return copy_block(&to->gets[0].bytes, from->bytes, from->len);
+    }
+    to->head.len = from->len;
+    return good && copy_block(&to->head.bytes, from->bytes, from->len);
+}
+
+int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome, rille_err *err)
+{
+    NEED_GIVEN(steps, "the operation");
+    NEED_GIVEN(outcome, "the outcome");
+    ri_io *io = steps->op != NULL ? ri_op_io(steps->op) : &steps->task.io;
+    const char *message = outcome->message != NULL ? outcome->message : "the host could not get what is wanted";
+    if (index >= rille_steps_wants(steps)) {
+        return ri_fail(err, RILLE_MISUSE, "%s: there are only %zu wants", __func__, rille_steps_wants(steps));
+    }
+    if (index < io->want_count && outcome->rc == 0) {
+        return ri_io_supply(io, index, outcome->bytes, outcome->len, err);
+    }
+    if (index < io->want_count) {
+        return ri_fail(steps->op != NULL ? err : &steps->task.failure, outcome->rc, "%s", message) < 0 &&
+                       steps->op != NULL
+                   ? outcome->rc
+                   : 0;
+    }
+    ri_answer answer = { 0 };
+    if (!copy_outcome(&steps->task.call, outcome, &answer)) {
+        ri_answer_deinit(&answer);
+        return ri_fail_nomem(err);
+    }
+    if (outcome->rc < 0) {
+        (void)ri_fail(&answer.err, outcome->rc, "%s", message);
+    }
+    return ri_task_supply(&steps->task, &answer, err);
+}
