@@ -55,6 +55,17 @@ typedef struct ri_change {
 int ri_tree_merge(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count, ri_writer *writer,
                   ri_io *io, ri_tree *out, rille_err *err);
 
+/* The same in steps, each of which writes about one leaf, and the branches that close with it. limits NULL: the
+ * standard ones. Tree and limits are copied, changes borrowed until the release. */
+typedef struct ri_merge ri_merge;
+struct ri_limits;
+int ri_merge_new(ri_store *store, const ri_tree *tree, const ri_change *changes, size_t count,
+                 const struct ri_limits *limits, ri_writer *writer, ri_merge **out, rille_err *err);
+void ri_merge_release(ri_merge *merge);
+/* 0: *out is the tree. RILLE_AGAIN: there is more to do. RILLE_NEED: fetch, and call again; it begins anew, with the same
+ * io. */
+int ri_merge_step(ri_merge *merge, ri_io *io, ri_tree *out, rille_err *err);
+
 /* Puts a branch and all branches below it into the writer once more, so that they lie together in its pack (gather.c).
  * branches_max: more of them cannot be (RILLE_CORRUPT). May return RILLE_NEED. */
 int ri_tree_gather(ri_store *store, const ri_noderef *ref, uint64_t branches_max, ri_writer *writer, ri_io *io,
