@@ -16,7 +16,15 @@ typedef struct ri_flush_extra {
     uint64_t next_e;
     uint64_t next_attr;
 } ri_flush_extra;
+typedef struct ri_flush ri_flush;
 int ri_flush_build(const rille_db *db, const ri_flush_extra *extra, ri_writer *writer, ri_base **out, rille_err *err);
+
+/* The same in steps, each of a portion of datoms or about a leaf. RILLE_AGAIN: there is more to do; 0: take the base.
+ * The writer and what `extra` names outlive it. One thread at a time. */
+int ri_flush_new(const rille_db *db, const ri_flush_extra *extra, ri_writer *writer, ri_flush **out, rille_err *err);
+int ri_flush_step(ri_flush *flush, rille_err *err);
+ri_base *ri_flush_take_base(ri_flush *flush);
+void ri_flush_release(ri_flush *flush);
 
 /* An opener reads the branch region of the newest flush in one go when it is not larger than this. */
 #define RI_REGION_BYTES_MAX (4U * 1024U * 1024U)

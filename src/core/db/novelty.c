@@ -269,14 +269,25 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
     return rc == RILLE_DONE ? ri_novelty_set(novelty, order, out, err) : rc;
 }
 
+int ri_block_make_set(ri_block *block, ri_order order, rille_err *err)
+{
+    ri_set_node *set = chain_set(block, order);
+    ri_set_release(set);
+    return set == NULL ? ri_fail_nomem(err) : 0;
+}
+
+bool ri_block_has_set(const ri_block *block, ri_order order)
+{
+    return atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) != NULL;
+}
+
 bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order)
 {
     if (atomic_load_explicit(&((ri_novelty *)(uintptr_t)novelty)->set[order], memory_order_acquire) != NULL) {
         return true;
     }
     const ri_block *block = novelty->last;
-    while (block != NULL &&
-           atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) == NULL) {
+    while (block != NULL && !ri_block_has_set(block, order)) {
         block = block->prev;
     }
     return block != NULL;

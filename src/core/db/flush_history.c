@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a flush puts into LOG, RET and META. Jobs of flush.c.
+ */
+#include "flush_own.h"
+
+#include <string.h>
+
+/* ---- LOG ---- */
+
+/* What the log has of a transaction besides its datoms: the other parents of a merge. */
+static size_t merged_count(const ri_flush *f)
+{
+    size_t count = 0;
+    for (size_t b = 0; b < f->block_count; b++) {
+        count += f->blocks[b]->merged_count;
+    }
+    return count;
+}
+
+static void put_parents(const ri_block *block, ri_datom *parents)
+{
+    for (unsigned i = 0; i < block->merged_count; i++) {
+        parents[i] = (ri_datom){ .e = block->t,
+                                 .a = RI_A_LOG_PARENT,
+                                 .t = block->t,
+                                 .v = ri_bytes_value(RI_BYTES, block->merged[i], RI_HASH_SIZE),
+                                 .added = true };
+    }
+}
+
+/* A block's datoms with its parents among them, in LOG's order. */
+static size_t put_log_rows(const ri_block *block, const ri_datom *parents, ri_change *changes)
+{
+    size_t count = 0;
+    size_t parent = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        for (; parent < block->merged_count && ri_datom_cmp(RI_LOG, &parents[parent], &block->datoms[i]) < 0;
+             parent++) {
+            changes[count++] = (ri_change){ &parents[parent], true };
+        }
+        changes[count++] = (ri_change){ &block->datoms[i], true };
+    }
+    for (; parent < block->merged_count; parent++) {
+        changes[count++] = (ri_change){ &parents[parent], true };
+    }
+    return count;
+}
+
+int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
+{
+    (void)order;
+    if (f->at == 0) {
+        size_t parent_count = merged_count(f);
+        f->changes = ri_alloc_array(f->datom_count + parent_count, sizeof *f->changes);
+        f->made = ri_alloc_array(parent_count + 1, sizeof *f->made);
+        if (f->changes == NULL || f->made == NULL) {
+            return ri_fail_nomem(err);
+        }
+    }
+    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
+        const ri_block *block = f->blocks[f->at];
+        ri_datom *parents = f->made + f->made_count;
+        put_parents(block, parents);
+        f->change_count += put_log_rows(block, parents, f->changes + f->change_count);
+        f->made_count += block->merged_count;
+    }
+    return f->at < f->block_count ? RILLE_AGAIN : 0;
+}
+
+/* ---- RET ---- */
+
+static bool same_fact(const ri_datom *a, const ri_datom *b)
+{
+    return a->e == b->e && a->a == b->a && ri_value_eq(&a->v, &b->v);
+}
+
+/* Equal for the same fact. */
+static uint64_t fact_hash(const ri_datom *d)
+{
+    return ri_mix64(d->e ^ ri_mix64(d->a ^ ri_value_hash(&d->v)));
+}
+
+/* When the fact that d retracts was asserted, in the base. */
+static int find_assertion(ri_flush *f, const ri_datom *d, uint64_t *t, rille_err *err)
+{
+    ri_io io = { 0 };
+    ri_datom found;
+    ri_node *leaf = NULL;
+    bool is_there = false;
+    int rc;
+    RI_FETCHING(rc, &io, ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], d, &io, &is_there, &found, &leaf, err),
+                err)
+    *t = found.t;
+    ri_node_release(leaf);
+    ri_io_deinit(&io);
+    if (rc == 0 && is_there && found.t >= d->t) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "entity %llu, attribute %u has a fact of transaction %llu that transaction %llu retracts: "
+                       "restore the database from a backup",
+                       (unsigned long long)d->e, d->a, (unsigned long long)found.t, (unsigned long long)d->t);
+    }
+    if (rc == 0 && !is_there) {
+        return ri_fail(err, RILLE_CORRUPT,
+                       "transaction %llu retracts a fact of entity %llu, attribute %u, that was never asserted",
+                       (unsigned long long)d->t, (unsigned long long)d->e, d->a);
+    }
+    return rc;
+}
+
+static int note_retraction(ri_flush *f, const ri_datom *d, rille_err *err)
+{
+    bool added;
+    if (d->added) {
+        return 0;
+    }
+    f->retractions++;
+    return ri_map64_put(&f->retracted, fact_hash(d), &added) == NULL ? ri_fail_nomem(err) : 0;
+}
+
+int ri_flush_note_retractions(ri_flush *f, ri_order order, rille_err *err)
+{
+    (void)order;
+    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
+        for (size_t i = 0; i < f->blocks[f->at]->count; i++) {
+            RI_TRY(note_retraction(f, &f->blocks[f->at]->datoms[i], err));
+        }
+    }
+    return f->at < f->block_count ? RILLE_AGAIN : 0;
+}
+
+/* What the blocks say of facts that they retract: all retractions, and assertions of perhaps some more facts, since these
+ * are chosen by a hash. */
+static int collect_event(ri_flush *f, const ri_datom *d, rille_err *err)
+{
+    if (d->added && ri_map64_get(&f->retracted, fact_hash(d)) == NULL) {
+        return 0;
+    }
+    if (!RI_GROW(&f->changes, &f->change_cap, f->change_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    f->changes[f->change_count++] = (ri_change){ d, true };
+    return 0;
+}
+
+int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err)
+{
+    (void)order;
+    if (f->retractions == 0) {
+        return 0;
+    }
+    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
+        for (size_t i = 0; i < f->blocks[f->at]->count; i++) {
+            RI_TRY(collect_event(f, &f->blocks[f->at]->datoms[i], err));
+        }
+    }
+    return f->at < f->block_count ? RILLE_AGAIN : 0;
+}
+
+static int retire(ri_flush *f, const ri_datom *d, const ri_datom *before, rille_err *err)
+{
+    ri_datom *out = &f->made[f->made_count++];
+    *out = *d;
+    out->x = d->t;
+    out->added = true;
+    if (before != NULL && before->added && same_fact(before, d)) {
+        out->t = before->t;
+        return 0;
+    }
+    return find_assertion(f, d, &out->t, err);
+}
+
+/* Events in the order of (e a v t): before a retraction stands the assertion that it ends, or it lies in the base. So the
+ * retired datoms come in RET's order. */
+int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
+{
+    enum { LOOKUPS_MAX = 64 };
+    (void)order;
+    if (f->made == NULL) {
+        f->made = ri_alloc_array(f->retractions + 1, sizeof *f->made);
+        if (f->made == NULL) {
+            return ri_fail_nomem(err);
+        }
+    }
+    size_t end = f->made_count + LOOKUPS_MAX;
+    for (; f->at < f->change_count && f->made_count < end; f->at++) {
+        const ri_datom *d = f->changes[f->at].d;
+        if (!d->added) {
+            RI_TRY(retire(f, d, f->at > 0 ? f->changes[f->at - 1].d : NULL, err));
+        }
+    }
+    if (f->at < f->change_count) {
+        return RILLE_AGAIN;
+    }
+    for (size_t i = 0; i < f->made_count; i++) {
+        f->changes[i] = (ri_change){ &f->made[i], true };
+    }
+    f->change_count = f->made_count;
+    return 0;
+}
+
+/* ---- sorting ---- */
+
+/* Takes the smaller of the first changes of two runs. */
+static void take_smaller(ri_flush *f, ri_order order)
+{
+    ri_change_sort *sort = &f->sort;
+    size_t middle = sort->start + sort->width < f->change_count ? sort->start + sort->width : f->change_count;
+    size_t end = middle + sort->width < f->change_count ? middle + sort->width : f->change_count;
+    size_t at = sort->left + sort->right - middle;
+    bool take_left = sort->right == end || (sort->left < middle && ri_datom_cmp(order, sort->from[sort->left].d,
+                                                                                sort->from[sort->right].d) <= 0);
+    sort->to[at] = take_left ? sort->from[sort->left++] : sort->from[sort->right++];
+    if (at + 1 < end) {
+        return;
+    }
+    sort->start = end; /* the next two runs */
+    if (end == f->change_count) {
+        ri_change *to = sort->to;
+        sort->to = sort->from;
+        sort->from = to;
+        sort->start = 0;
+        sort->width *= 2;
+    }
+    sort->left = sort->start;
+    sort->right = sort->start + sort->width < f->change_count ? sort->start + sort->width : f->change_count;
+}
+
+/* By the whole key of an order. */
+int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err)
+{
+    enum { MOVES_MAX = 16384 };
+    ri_change_sort *sort = &f->sort;
+    if (f->change_count < 2) {
+        return 0;
+    }
+    if (sort->width == 0) {
+        f->other = ri_alloc_array(f->change_count, sizeof *f->other);
+        if (f->other == NULL) {
+            return ri_fail_nomem(err);
+        }
+        *sort = (ri_change_sort){ .from = f->changes, .to = f->other, .width = 1, .right = 1 };
+    }
+    for (unsigned i = 0; i < MOVES_MAX && sort->width < f->change_count; i++) {
+        take_smaller(f, order);
+    }
+    if (sort->width < f->change_count) {
+        return RILLE_AGAIN;
+    }
+    f->changes = sort->from;
+    f->other = sort->to;
+    return 0;
+}
+
+/* ---- META ---- */
+
+static int meta_datom(ri_flush *f, uint32_t a, const uint8_t *v, size_t len, uint64_t e, ri_datom *out, rille_err *err)
+{
+    const void *copy = ri_arena_copy(&f->arena, v, len);
+    if (copy == NULL) {
+        return ri_fail_nomem(err);
+    }
+    *out = (ri_datom){ .e = e, .a = a, .t = e, .v = ri_bytes_value(RI_BYTES, copy, len), .added = true };
+    return 0;
+}
+
+/* The record of the base that is left behind becomes a blob that META finds by t. */
+static int retain_old_base(ri_flush *f, ri_datom *out, rille_err *err)
+{
+    ri_buf body = { 0 };
+    uint8_t key[RI_META_KEY_SIZE];
+    ri_store_be64(key, f->db->base->t);
+    ri_base_write(f->db->base, true, &body);
+    int rc = body.failed ? ri_fail_nomem(err) : ri_writer_put_blob(f->writer, body.p, body.len, key + 8, err);
+    ri_buf_deinit(&body);
+    RI_TRY(rc);
+    return meta_datom(f, RI_A_META_BASE, key, sizeof key, f->db->base->t, out, err);
+}
+
+static int transaction_row(ri_flush *f, const ri_block *block, ri_datom *out, rille_err *err)
+{
+    uint8_t key[RI_META_KEY_SIZE + RI_MERGED_MAX * RI_HASH_SIZE];
+    size_t merged = (size_t)block->merged_count * RI_HASH_SIZE;
+    ri_store_be64(key, block->t);
+    memcpy(key + 8, block->commit, RI_HASH_SIZE);
+    if (merged > 0) {
+        memcpy(key + RI_META_KEY_SIZE, block->merged, merged);
+    }
+    return meta_datom(f, RI_A_META_TX, key, RI_META_KEY_SIZE + merged, block->t, out, err);
+}
+
+static int collect_meta(ri_flush *f, const ri_block *block, rille_err *err)
+{
+    ri_datom *out = f->made + f->made_count;
+    RI_TRY(transaction_row(f, block, &out[0], err));
+    RI_TRY(meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, &out[1], err));
+    f->made_count += 2;
+    return 0;
+}
+
+int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err)
+{
+    (void)order;
+    if (f->at == 0) {
+        f->made = ri_alloc_array(2 * f->block_count + 1, sizeof *f->made);
+        f->changes = ri_alloc_array(2 * f->block_count + 1, sizeof *f->changes);
+        if (f->made == NULL || f->changes == NULL) {
+            return ri_fail_nomem(err);
+        }
+    }
+    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
+        RI_TRY(collect_meta(f, f->blocks[f->at], err));
+    }
+    if (f->at < f->block_count) {
+        return RILLE_AGAIN;
+    }
+    if (f->db->base->keep_history && f->db->base->t > 0) {
+        RI_TRY(retain_old_base(f, &f->made[f->made_count], err));
+        f->made_count++;
+    }
+    for (size_t i = 0; i < f->made_count; i++) {
+        f->changes[i] = (ri_change){ &f->made[i], true };
+    }
+    f->change_count = f->made_count;
+    return 0;
+}

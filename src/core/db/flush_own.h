@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside a flush; for flush.c and flush_history.c.
+ */
+#ifndef RI_FLUSH_OWN_H
+#define RI_FLUSH_OWN_H
+
+#include "flush.h"
+#include "sort.h"
+
+/* Changes are merge-sorted from the bottom, `width` of them at a time. */
+typedef struct ri_change_sort {
+    ri_change *from;
+    ri_change *to;
+    size_t width; /* 0: not begun */
+    size_t start; /* of the two runs being merged */
+    size_t left;
+    size_t right;
+} ri_change_sort;
+
+struct ri_flush {
+    rille_db *db;    /* retained */
+    ri_block *extra; /* borrowed, as is the next */
+    const ri_schema *schema;
+    ri_writer *writer;
+    ri_base *base;
+    ri_block **blocks; /* oldest first, the extra one last */
+    size_t block_count;
+    size_t datom_count; /* of all blocks */
+    ri_arena arena;
+    ri_io io;
+    uint64_t steps;
+    unsigned job;
+    /* of the job, and what one leaves to the next */
+    size_t at; /* block, or event */
+    ri_change *changes;
+    ri_change *other; /* room for as many */
+    size_t change_count;
+    size_t change_cap;
+    ri_datom *made; /* datoms that no block has */
+    size_t made_count;
+    ri_map64 retracted;
+    size_t retractions;
+    ri_sorted sorted; /* the extra block's */
+    size_t sorted_at;
+    ri_set_cursor items;
+    ri_change_sort sort;
+    ri_merge *merge;
+    ri_kept_cursor kept;
+    unsigned gathered_orders;
+    bool gathers;
+};
+
+/* Blocks from f->at on with about a portion of datoms, at least one: the index behind them. */
+size_t ri_flush_portion(const ri_flush *f);
+/* Frees what a job left to the next. */
+void ri_flush_clear(ri_flush *f);
+/* Jobs: RILLE_AGAIN until they are done. */
+int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err);
+int ri_flush_log(ri_flush *f, ri_order order, rille_err *err);
+int ri_flush_note_retractions(ri_flush *f, ri_order order, rille_err *err);
+int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err);
+int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err);
+int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err);
+
+#endif
