@@ -21,6 +21,7 @@ typedef struct world {
     int committed;
     struct pending {
         rille_db *db;
+        ri_flush *flush; /* until it is done */
         ri_base *base;
         ri_writer *writer;
     } pending;
@@ -36,6 +37,7 @@ static uint64_t below(world *w, uint64_t n)
 
 static void drop_pending(world *w)
 {
+    ri_flush_release(w->pending.flush);
     ri_base_release(w->pending.base);
     ri_writer_release(w->pending.writer);
     ri_db_release(w->pending.db);
@@ -74,13 +76,30 @@ static void begin_flush(world *w)
     drop_pending(w);
     rille_db *db = newest(w->writers[below(w, WRITERS)]);
     REQUIRE_RC(ri_writer_new(db->store, &w->pending.writer, &test_err), 0);
-    REQUIRE_RC(ri_flush_build(db, NULL, w->pending.writer, &w->pending.base, &test_err), 0);
+    REQUIRE_RC(ri_flush_new(db, NULL, w->pending.writer, &w->pending.flush, &test_err), 0);
     w->pending.db = db;
+}
+
+/* Some steps, between which the others do what they like. */
+static void go_on(world *w, uint64_t steps)
+{
+    struct pending *p = &w->pending;
+    int rc = RILLE_AGAIN;
+    for (; p->flush != NULL && steps > 0 && rc == RILLE_AGAIN; steps--) {
+        rc = ri_flush_step(p->flush, &test_err);
+    }
+    if (p->flush != NULL && rc != RILLE_AGAIN) {
+        REQUIRE_RC(rc, 0);
+        p->base = ri_flush_take_base(p->flush);
+        ri_flush_release(p->flush);
+        p->flush = NULL;
+    }
 }
 
 static void end_flush(world *w)
 {
     if (w->pending.db != NULL) {
+        go_on(w, UINT64_MAX);
         CHECK_RC(ri_conn_install(w->writers[below(w, WRITERS)], w->pending.base, w->pending.db->schema,
                                  w->pending.writer, &test_err),
                  0);
@@ -188,6 +207,7 @@ static void run(const char *url, uint64_t seed, int steps)
     w.reader = open_new(url);
     for (int i = 0; i < steps; i++) {
         uint64_t what = below(&w, 100);
+        go_on(&w, below(&w, 8));
         if (what < 70) {
             commit(&w, below(&w, 12) == 0 ? 400 : 1 + below(&w, 6));
         } else if (what < 78) {
@@ -365,5 +385,74 @@ TEST(beside__losers_leave_no_segments)
     test_dir_remove(dir.path);
 }
 
-TEST_MAIN(beside__losers_leave_no_segments, beside__a_flush_loses_nothing, beside__another_history_is_opened_anew,
-          beside__a_reader_reads_what_is_new)
+/* ---- no memory ---- */
+
+/* A flush in steps, commits between them, the install, and a reader's refresh over it. */
+static int flush_beside(void)
+{
+    ri_conn_options options = { .create = true, .flush = RI_FLUSH_SLICED, .novelty_min = 150 };
+    static const char schema[] = "[{:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]";
+    rille_conn *conn = NULL;
+    ri_report report = { 0 };
+    rille_db *db = NULL;
+    int rc = ri_conn_open("mem:", &options, &conn, NULL);
+    rc = rc == 0 ? ri_conn_transact_edn(conn, schema, sizeof schema - 1, &report, NULL) : rc;
+    ri_report_deinit(&report);
+    for (int i = 0; i < 6 && rc == 0; i++) {
+        char text[1000];
+        size_t len = (size_t)snprintf(text, sizeof text, "[");
+        for (int k = 0; k < 20; k++) {
+            len += (size_t)snprintf(text + len, sizeof text - len, "{:k %d}", 20 * i + k);
+        }
+        len += (size_t)snprintf(text + len, sizeof text - len, "]");
+        rc = ri_conn_transact_edn(conn, text, len, &report, NULL);
+        ri_report_deinit(&report);
+    }
+    rc = rc == 0 ? ri_conn_db(conn, &db, NULL) : rc;
+    ri_db_release(db);
+    ri_conn_release(conn);
+    return rc;
+}
+
+TEST(beside__survives_without_memory)
+{
+    TEST_FAULT_SWEEP(flush_beside());
+}
+
+/* A head that begins with another base than the one that is known. */
+TEST(beside__a_reader_survives_without_memory)
+{
+    rille_conn *conn = open_new("mem:reader");
+    transact(conn, "[{:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]");
+    transact(conn, "[{:k 1} {:k 2}]");
+    rille_conn *writer = open_new("mem:reader");
+    world w = { .writers = { writer, writer } };
+    begin_flush(&w);
+    go_on(&w, 3);
+    transact(writer, "[{:k 3}]");
+    rille_db *known = newest(conn); /* beyond the new base, before its head */
+    end_flush(&w);
+    transact(writer, "[{:k 4}]");
+    rille_head head = { 0 };
+    REQUIRE_RC(ri_store_head_read(ri_conn_store(conn), "main", &head, &test_err), 0);
+    for (int once = 1; once >= 0; once--) {
+        long long live = atomic_load(&test_state.live_blocks);
+        int rc = RILLE_NOMEM;
+        for (long long n = 0; rc != 0 && test_fault_begin(n, once != 0); n++) {
+            rille_db *out = NULL;
+            size_t valid_len;
+            rc = ri_head_advance(known, head.bytes, head.len, &out, &valid_len, NULL);
+            CHECK((rc == 0) == (out != NULL) && (rc == 0 || rc == RILLE_NOMEM));
+            ri_db_release(out);
+            (void)test_fault_end(n, rc, live, __FILE__, __LINE__, "ri_head_advance");
+        }
+    }
+    rille_free(head.bytes);
+    ri_db_release(known);
+    ri_conn_release(conn);
+    ri_conn_release(writer);
+    CHECK_RC(ri_database_drop("mem:reader", &test_err), 0);
+}
+
+TEST_MAIN(beside__survives_without_memory, beside__a_reader_survives_without_memory, beside__losers_leave_no_segments,
+          beside__a_flush_loses_nothing, beside__another_history_is_opened_anew, beside__a_reader_reads_what_is_new)

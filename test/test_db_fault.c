@@ -10,13 +10,13 @@
 static const char schema_text[] = "[{:db/ident :n/key :db/valueType :db.type/long :db/unique :db.unique/identity}"
                                   " {:db/ident :n/text :db/valueType :db.type/string}]";
 
-/* Commits 1, 2, 3 ... with a flush and a long value on the way; *acked is the last key that was acknowledged. The first
+/* Commits 1, 2, 3 ... with flushes, also in slices, and a long value on the way; *acked is the last key that was acknowledged. The first
  * error ends it. */
 static int commit_some(const char *url, int64_t *acked, rille_err *err)
 {
     enum { KEYS = 8 };
     static char text[4096];
-    ri_conn_options options = { .create = true };
+    ri_conn_options options = { .create = true, .flush = RI_FLUSH_SLICED, .novelty_min = 20 };
     rille_conn *conn = NULL;
     ri_report report;
     int rc = ri_conn_open(url, &options, &conn, err);

@@ -448,7 +448,7 @@ rille_conn *ri_conn_retain(rille_conn *conn)
 void ri_conn_release(rille_conn *conn)
 {
     if (conn != NULL && ri_refs_drop(&conn->refs)) {
-        ri_flusher_deinit(&conn->flusher);
+        ri_flusher_deinit(conn);
         ri_seen_deinit(&conn->seen);
         ri_encoder_free(conn->encoder);
         ri_store_release(conn->store);

@@ -9,7 +9,8 @@
 
 typedef enum ri_durability { RI_DURABLE_COMMIT = 0, RI_DURABLE_GROUP, RI_DURABLE_NONE } ri_durability;
 
-typedef enum ri_flush_mode { RI_FLUSH_AUTO = 0, RI_FLUSH_MANUAL } ri_flush_mode;
+/* Sliced: automatic, but never on a thread; for tests. */
+typedef enum ri_flush_mode { RI_FLUSH_AUTO = 0, RI_FLUSH_MANUAL, RI_FLUSH_SLICED } ri_flush_mode;
 
 typedef struct ri_conn_options {
     const char *branch; /* NULL: "main" */

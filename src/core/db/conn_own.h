@@ -41,7 +41,12 @@ typedef struct ri_flusher {
     bool has_thread; /* ... or ended, in a thread that is to be joined; both only ... */
     int64_t process; /* ... in this process */
     ri_thread thread;
-    rille_db *db; /* what the thread is to flush; it takes it */
+    struct ri_flush_run *run; /* what is under way */
+    bool stepping;            /* a commit takes it further */
+    uint64_t rate;            /* without a thread: what each datom of a commit owes (0: not known yet), ... */
+    uint64_t owed;            /* ... what is not paid yet, in parts of a step, ... */
+    uint64_t steps;           /* ... and how many steps commits made, ... */
+    uint64_t run_start;       /* ... before this flush */
 } ri_flusher;
 
 struct rille_conn {
@@ -96,8 +101,8 @@ int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *s
                     rille_err *err);
 
 void ri_flusher_init(ri_flusher *flusher);
-/* Waits for a thread. */
-void ri_flusher_deinit(ri_flusher *flusher);
+/* Ends the flush that is under way. */
+void ri_flusher_deinit(rille_conn *conn);
 /* From how many datoms on a flush is due, and when the commit itself flushes. */
 uint64_t ri_conn_novelty_limit(const rille_conn *conn, const rille_db *db);
 uint64_t ri_conn_novelty_max(const rille_conn *conn, const rille_db *db);
@@ -105,6 +110,8 @@ uint64_t ri_conn_novelty_max(const rille_conn *conn, const rille_db *db);
 bool ri_conn_flush_due(rille_conn *conn, const rille_db *db, size_t datoms);
 /* Begins the flush of a value, which a commit has claimed. */
 void ri_conn_begin_flush(rille_conn *conn, rille_db *db);
+/* After a commit of so many datoms: without a thread, it takes the flush a little further. */
+void ri_conn_pay(rille_conn *conn, size_t datoms);
 /* Before a commit of so many datoms on top of db: waits when commits outrun the flushes. */
 void ri_conn_pace(rille_conn *conn, const rille_db *db, size_t datoms);
 
