@@ -7,6 +7,7 @@
  *
  *   none     no flush: for comparison
  *   auto     flushes begin automatically
+ *   slices   the same without threads: each commit does a little of it
  *   commit   the commit that finds 65,536 datoms flushes them before it returns
  */
 #include "../src/core/db/conn.h"
@@ -125,6 +126,7 @@ int main(int argc, char **argv)
         row("none", url, RI_FLUSH_MANUAL, frames < 180 ? frames : 180, before);
         row("commit", url, RI_FLUSH_MANUAL, frames, before);
         row("auto", url, RI_FLUSH_AUTO, frames, before);
+        row("slices", url, RI_FLUSH_SLICED, frames, before);
     }
     return 0;
 }

@@ -6,8 +6,9 @@
  *
  * A flush is a list of jobs, each of which a step takes further by a portion: PORTION datoms, or a leaf written.
  */
-#include "flush_own.h"
+#include "flush.h"
 
+#include "flush_own.h"
 #include "segment.h"
 
 #include <string.h>
