@@ -85,26 +85,18 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
 
 /* ---- the log as novelty ---- */
 
-/* The transactions of a part of the log. The first one's block has the datoms of all. */
+/* The transactions of a part of the log: their datoms, one after the other. */
 typedef struct replay {
-    ri_block **blocks;
+    ri_datom *datoms;
     size_t count, cap;
-    size_t datom_count;
+    size_t tx_count;
+    ri_arena arena; /* of the values */
 } replay;
 
-/* A block of transaction t; its datoms follow. */
-static int replay_begin(replay *r, uint64_t t, rille_err *err)
+static void replay_deinit(replay *r)
 {
-    if (!RI_GROW(&r->blocks, &r->cap, r->count + 1)) {
-        return ri_fail_nomem(err);
-    }
-    ri_block *block = ri_block_new();
-    if (block == NULL) {
-        return ri_fail_nomem(err);
-    }
-    block->t = t;
-    r->blocks[r->count++] = block;
-    return 0;
+    ri_free(r->datoms);
+    ri_arena_deinit(&r->arena);
 }
 
 static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
@@ -112,36 +104,60 @@ static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
     if (d->a == RI_A_LOG_PARENT) {
         return 0;
     }
-    if (r->count == 0 || r->blocks[r->count - 1]->t != d->t) {
-        RI_TRY(replay_begin(r, d->t, err));
-    }
-    ri_block *first = r->blocks[0];
-    if (!RI_GROW(&first->datoms, &first->heap_cap, r->datom_count + 1)) {
+    if (!RI_GROW(&r->datoms, &r->cap, r->count + 1)) {
         return ri_fail_nomem(err);
     }
-    ri_datom *copy = &first->datoms[r->datom_count];
+    ri_datom *copy = &r->datoms[r->count];
     *copy = *d;
-    if (!ri_value_copy(&first->arena, &d->v, &copy->v)) {
+    if (!ri_value_copy(&r->arena, &d->v, &copy->v)) {
         return ri_fail_nomem(err);
     }
-    r->datom_count++;
-    r->blocks[r->count - 1]->count++;
+    r->tx_count += r->count == 0 || copy[-1].t != d->t ? 1 : 0;
+    r->count++;
     return 0;
 }
 
-/* Puts the transactions, all behind `after`, onto db, with their commit ids, which source knows. */
-static int replay_onto(const replay *r, uint64_t after, const rille_db *source, rille_db *db, rille_err *err)
+/* Blocks of the transactions, r->tx_count of them, with what r has. NULL: no memory. */
+static ri_block **replay_blocks(replay *r)
 {
+    ri_block **blocks = ri_blocks_new(r->tx_count);
+    if (blocks == NULL) {
+        return NULL;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        at += i > 0 && r->datoms[i - 1].t != r->datoms[i].t ? 1 : 0;
+        blocks[at]->t = r->datoms[i].t;
+        blocks[at]->count++;
+    }
+    blocks[0]->datoms = r->datoms;
+    blocks[0]->heap_cap = r->cap;
+    blocks[0]->arena = r->arena;
+    *r = (replay){ .tx_count = r->tx_count };
+    return blocks;
+}
+
+/* Puts the transactions, all behind `after`, onto db, with their commit ids, which source knows. */
+static int replay_onto(replay *r, uint64_t after, const rille_db *source, rille_db *db, rille_err *err)
+{
+    if (r->count == 0) {
+        return 0;
+    }
+    ri_block **blocks = replay_blocks(r);
+    if (blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
     ri_meta_walk commits;
     int rc = ri_meta_walk_start(&commits, source, RI_A_META_TX, after + 1, err);
-    if (rc == 0 && r->count > 0 && !ri_blocks_share(r->blocks, r->count, after, 0)) {
+    if (rc == 0 && !ri_blocks_share(blocks, r->tx_count, after, 0)) {
         rc = ri_fail(err, RILLE_CORRUPT, "the log is out of order after transaction %llu", (unsigned long long)after);
     }
-    for (size_t i = 0; i < r->count && rc == 0; i++) {
-        rc = ri_meta_take_commit(&commits, r->blocks[i], err);
-        rc = rc == 0 ? ri_db_replay(db, r->blocks[i], err) : rc;
+    for (size_t i = 0; i < r->tx_count && rc == 0; i++) {
+        rc = ri_meta_take_commit(&commits, blocks[i], err);
+        rc = rc == 0 ? ri_db_replay(db, blocks[i], err) : rc;
     }
     ri_meta_walk_deinit(&commits);
+    ri_blocks_release(blocks, r->tx_count);
     return rc;
 }
 
@@ -190,7 +206,7 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
         replay r = { 0 };
         rc = replay_log(db, base->t, t, &r, err);
         rc = rc == 0 ? replay_onto(&r, base->t, db, past, err) : rc;
-        ri_blocks_release(r.blocks, r.count);
+        replay_deinit(&r);
     }
     ri_base_release(base);
     if (rc != 0) {
