@@ -143,27 +143,12 @@ TEST(ends__give_min_and_max)
 
 static bool reads_from_end(world *w, const char *text, uint64_t rows_max)
 {
-    rille_query *query = NULL;
-    rille_op *op = NULL;
-    uint64_t rows = 0;
-    bool from_end = false;
-    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
-    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
-    int rc;
-    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
-        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
-    }
-    CHECK_RC(rc, RILLE_DONE);
-    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
-        rows += stage->rows;
-        from_end = from_end || strstr(stage->label, " end") != NULL;
-    }
+    bool from_end;
+    uint64_t rows = world_rows(w, text, &from_end);
     bool fine = from_end == (rows_max != 0) && (rows_max == 0 || rows <= rows_max);
     if (!fine) {
         (void)fprintf(stderr, "%s: %llu rows, %s\n", text, (unsigned long long)rows, from_end ? "from an end" : "all");
     }
-    ri_op_release(op);
-    ri_query_release(query);
     return fine;
 }
 

@@ -25,25 +25,10 @@ static void make_data(world *w, world_mode mode)
     world_add_db(w, 0);
 }
 
-/* Rows of all stages together. */
 static uint64_t rows_of(world *w, const char *text)
 {
-    rille_query *query = NULL;
-    rille_op *op = NULL;
-    uint64_t rows = 0;
-    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
-    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
-    int rc;
-    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
-        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
-    }
-    CHECK_RC(rc, RILLE_DONE);
-    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
-        rows += stage->rows;
-    }
-    ri_op_release(op);
-    ri_query_release(query);
-    return rows;
+    bool from_end;
+    return world_rows(w, text, &from_end);
 }
 
 TEST(plan__reads_no_more_for_an_attribute_that_a_variable_has)

@@ -446,6 +446,7 @@ static int run_quietly(world *w)
     ri_table table;
     rille_err err = { 0 };
     int rc = world_run(w, fault_query, &table, &err);
+    world_again_clear(w);
     if (rc == 0) {
         ri_table_deinit(&table);
     }

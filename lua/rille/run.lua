@@ -16,6 +16,7 @@ local M = {}
 local unpack, raise, clock_us = compat.unpack, core.raise, core.clock_us
 local query_methods, op_methods = core.methods.query, core.methods.op
 local start_op, step_op, run_op = query_methods._start, op_methods._step, op_methods._run
+local run_now = query_methods._run
 
 -- ---- options ----
 
@@ -190,6 +191,10 @@ end)
 ---@return string? message
 ---@return string? code
 function query_methods:run(...)
+  if not operation.budget() then
+    local done, value = run_now(self, ...)
+    if done then return value end
+  end
   local op, message, code = start(self, ...)
   if not op then return nil, message, code end
   return run(op)

@@ -242,10 +242,9 @@ static int read_rules(const reader *r, int index, ri_input *out)
     return 0;
 }
 
-static int read_scalar(const reader *r, int index, ri_table **out)
+static int read_scalar(const reader *r, int index, ri_input *out)
 {
     ri_value v;
-    bool added;
     if (lua_isnil(r->L, index)) {
         return wrong(r, index, "a value");
     }
@@ -254,8 +253,10 @@ static int read_scalar(const reader *r, int index, ri_table **out)
         ri_err_prefix(r->err, "input %zu (%s)", r->number, r->name);
         return rc;
     }
-    RI_TRY(new_table(r, 1, out));
-    RI_TRY(ri_table_add_row(*out, &v, &added, r->err));
+    *out = (ri_input){ .kind = RI_INPUT_VALUE };
+    if (!ri_value_copy(&r->op->arena, &v, &out->value)) {
+        return ri_fail_nomem(r->err);
+    }
     ri_arena_reset(&r->op->batch_arena);
     return 0;
 }
@@ -286,8 +287,7 @@ static int read_binding(const reader *r, int index, const ri_binding *binding, r
     }
     switch ((ri_binding_kind)binding->kind) {
     case RI_BIND_SCALAR:
-        RI_TRY(read_scalar(r, index, &table));
-        break;
+        return read_scalar(r, index, out);
     case RI_BIND_COLL:
         RI_TRY(is_table ? read_table(r, index, &list, &table) : wrong(r, index, "a list of values"));
         break;
@@ -344,6 +344,15 @@ int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_
     for (size_t i = 0; i < count; i++) {
         r.number = i + 1;
         RI_TRY(read_input(&r, first + (int)i, &query->in[i], &op->inputs[i]));
+    }
+    if (op->op != NULL) {
+        bool fits = false;
+        ri_op_again(op->op, op->query, op->inputs, count, options, &fits);
+        if (fits) {
+            return 0;
+        }
+        ri_op_release(op->op);
+        op->op = NULL;
     }
     return ri_op_new(op->query, op->inputs, count, options, &op->op, err);
 }

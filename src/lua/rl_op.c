@@ -15,29 +15,6 @@
 #include <math.h>
 #include <string.h>
 
-void rl_op_release(void *handle)
-{
-    rl_op *op = handle;
-    ri_op_release(op->op);
-    for (size_t i = 0; i < op->table_count; i++) {
-        ri_table_deinit(&op->tables[i]);
-    }
-    for (size_t i = 0; i < op->result_count; i++) {
-        rl_result_release(op->results[i]);
-    }
-    for (size_t i = 0; i < op->db_count; i++) {
-        ri_db_release(op->dbs[i]);
-    }
-    if (op->result != NULL) {
-        rl_result_release(op->result);
-    }
-    ri_io_deinit(&op->blob_io);
-    ri_arena_deinit(&op->batch_arena);
-    ri_arena_deinit(&op->arena);
-    ri_query_release(op->query);
-    ri_free(op);
-}
-
 /* ---- stubs ---- */
 
 /* The blob of a stub, from the first database that has it. Wants go to blob_io; one that turned out not to have it is
@@ -339,8 +316,7 @@ static int op_explain(lua_State *L)
     return 1;
 }
 
-/* Rows of the batch that nobody took yet. */
-static int take_batch(rl_op *op, rille_err *err)
+int rl_op_take_batch(rl_op *op, rille_err *err)
 {
     if (op->result == NULL) {
         op->result = rl_result_new(op->query, err);
@@ -395,7 +371,7 @@ static int op_run(lua_State *L)
     uint64_t ends_us = ri_clock_us() + (fetches ? RL_SLICE_US : budget_us);
     int rc = rl_op_left(op) > 0 ? RILLE_ROWS : advance(op, fetches, ends_us, &err);
     for (; rc == RILLE_ROWS; rc = advance(op, fetches, ends_us, &err)) {
-        rc = take_batch(op, &err);
+        rc = rl_op_take_batch(op, &err);
         if (rc != 0) {
             (void)rl_op_failed(op, rc, &err);
             return rl_fail(L, &err);

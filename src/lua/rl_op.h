@@ -11,8 +11,9 @@
 #include "../core/query/functions.h"
 
 typedef struct rl_op {
+    ri_kept kept;       /* between two runs of a query, which keeps it then */
     rille_query *query; /* retained */
-    rille_op *op;       /* NULL until the inputs are read */
+    rille_op *op;       /* NULL until the inputs are read, where there was no earlier run */
     ri_meter meter;     /* of the inputs, of op, and of the result while it grows */
     ri_arena arena;     /* inputs */
     ri_input *inputs;
@@ -37,10 +38,11 @@ typedef struct rl_op {
     ri_vec *whole;     /* find_count columns */
     ri_arena batch_arena;
 
-    rl_result *result; /* of a run that was interrupted by a call, or NULL */
-    uint32_t called;   /* rows of the pending call that have their result */
-    size_t read_bytes; /* by which the caches of the databases have grown since it was last noted */
-    rille_err failure; /* of a Lua function, said again by every step; code 0: none */
+    rl_result *result;   /* of a run that was interrupted by a call, or NULL */
+    uint32_t boxed_runs; /* so many runs in a box come next (rl_run.c) */
+    uint32_t called;     /* rows of the pending call that have their result */
+    size_t read_bytes;   /* by which the caches of the databases have grown since it was last noted */
+    rille_err failure;   /* of a Lua function, said again by every step; code 0: none */
 } rl_op;
 
 /* The code of a failure, with its message in *err: that of the meter when it is the cause. */
@@ -60,6 +62,8 @@ static inline uint32_t rl_op_left(const rl_op *op)
 {
     return op->unresolved ? 0 : op->count - op->next;
 }
+/* Rows of the batch that nobody took yet go to op->result. */
+int rl_op_take_batch(rl_op *op, rille_err *err);
 /* Fetches what a step needed. Blocks. */
 int rl_op_fetch(rl_op *op, rille_err *err);
 /* The io that has the wants. */
@@ -76,11 +80,18 @@ void rl_op_note(lua_State *L, rl_box *box);
 /* A new operation pauses where tests want it (rl_pause.c): before it is made, and after. */
 void rl_pause_options(rl_state *state, ri_op_options *options);
 void rl_pause_reads(rl_state *state, rl_op *op);
-/* Frees an op that is in no box any more. */
+/* An operation for a run of the query: the one that it keeps, or a new one. NULL: no memory. */
+rl_op *rl_op_take(rille_query *query, size_t memory_bytes, uint64_t timeout_ms);
+/* The one that it keeps, for a run without limits; NULL: there is none. */
+rl_op *rl_op_take_kept(rille_query *query);
+/* Of an op that is in no box any more: kept by its query for the next run, or freed. */
 void rl_op_release(void *handle);
 
 /* Is there a function of this name? Asked without Lua; the context is the rl_state, which outlives every operation. */
 bool rl_has_function(void *context, const char *name);
+
+/* _run of queries (rl_run.c). */
+int rl_query_run(lua_State *L);
 
 /* Makes an empty result for the query; NULL: no memory. */
 rl_result *rl_result_new(rille_query *query, rille_err *err);

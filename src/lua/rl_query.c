@@ -168,17 +168,13 @@ static int query_start(lua_State *L)
     (void)rl_box_check(L, 1, &rl_class_query); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_op);
     rille_query *query = rl_check(L, 1, &rl_class_query);
-    rl_op *op = ri_alloc_zero(sizeof *op);
+    rl_op *op = rl_op_take(query, options.memory_bytes, options.timeout_ms);
     rille_err err;
     if (op == NULL) {
         (void)ri_fail_nomem(&err);
         return rl_fail(L, &err);
     }
     box->handle = op;
-    op->query = ri_query_retain(query);
-    ri_meter_init(&op->meter, options.memory_bytes, options.timeout_ms);
-    op->arena.meter = &op->meter;
-    op->batch_arena.meter = &op->meter;
     options.meter = &op->meter;
     int rc = rl_op_begin(L, state, op, 6, top < 6 ? 0 : (size_t)(top - 5), &options, &err);
     if (rc != 0) {
@@ -191,8 +187,13 @@ static int query_start(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "text", query_text },    { "columns", query_columns }, { "inputs", query_inputs },
-    { "_start", query_start }, { "_shape", query_shape },    { NULL, NULL },
+    { "text", query_text },
+    { "columns", query_columns },
+    { "inputs", query_inputs },
+    { "_start", query_start },
+    { "_shape", query_shape },
+    { "_run", rl_query_run },
+    { NULL, NULL },
 };
 
 const rl_class rl_class_query = { "query", release_query, methods, NULL };

@@ -17,6 +17,14 @@ void ri_meter_init(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms)
     meter->failed = 0;
 }
 
+void ri_meter_again(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms)
+{
+    size_t bytes = meter->bytes;
+    ri_meter_init(meter, bytes_max, timeout_ms);
+    meter->bytes = bytes;
+    meter->bytes_peak = bytes;
+}
+
 static void look(ri_meter *meter)
 {
     meter->looks++;

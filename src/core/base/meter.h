@@ -39,6 +39,8 @@ typedef struct ri_meter {
 
 /* 0: no limit. The time runs from here on. */
 void ri_meter_init(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms);
+/* The same, where what was counted is still held. */
+void ri_meter_again(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms);
 
 /* Looks now: 0 or the failure. */
 int ri_meter_check(ri_meter *meter, rille_err *err);

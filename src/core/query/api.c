@@ -15,38 +15,6 @@ struct rille_result {
     ri_table table;
 };
 
-const char *rille_version(void)
-{
-    return RILLE_VERSION;
-}
-
-/* ---- values ---- */
-
-rille_value rille_long(int64_t i)
-{
-    return (rille_value){ { .i = i }, 0, RILLE_TYPE_LONG };
-}
-
-rille_value rille_double(double d)
-{
-    return (rille_value){ { .d = d }, 0, RILLE_TYPE_DOUBLE };
-}
-
-static rille_value text_value(const char *text, rille_type type)
-{
-    return text != NULL ? (rille_value){ { .bytes = text }, strlen(text), type } : nil_value;
-}
-
-rille_value rille_string(const char *text)
-{
-    return text_value(text, RILLE_TYPE_STRING);
-}
-
-rille_value rille_keyword(const char *text_without_colon)
-{
-    return text_value(text_without_colon, RILLE_TYPE_KEYWORD);
-}
-
 /* EDN text from outside. A negative length that was cast is a large one: nothing of it is read. */
 int ri_api_check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err)
 {
@@ -319,12 +287,15 @@ void rille_query_close(rille_query *query)
 
 typedef ri_api_inputs inputs;
 
-void ri_api_inputs_deinit(ri_api_inputs *in)
+/* Forgets all, but keeps some memory. */
+static void inputs_reset(inputs *in)
 {
     for (size_t i = 0; i < in->table_count; i++) {
         ri_table_deinit(&in->tables[i]);
     }
-    ri_arena_deinit(&in->arena);
+    in->table_count = 0;
+    in->count = 0;
+    ri_arena_reset(&in->arena);
 }
 
 /* The n-th input cannot be what :in has there. */
@@ -391,6 +362,19 @@ static int input_rules(inputs *in, size_t at, const rille_input *from, rille_err
     return 0;
 }
 
+/* One value for ?x. */
+static int input_value(inputs *in, size_t at, const rille_value *from, rille_err *err)
+{
+    ri_value v;
+    int rc = value_in(from, &v, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "input %zu, value 1", at + 1);
+        return rc;
+    }
+    in->items[at] = (ri_input){ .kind = RI_INPUT_VALUE };
+    return ri_value_copy(&in->arena, &v, &in->items[at].value) ? 0 : ri_fail_nomem(err);
+}
+
 static int input_one(inputs *in, const rille_query *query, size_t at, const rille_input *from, rille_err *err)
 {
     if ((from->db != NULL) + (from->values != NULL) + (from->rules != NULL) > 1) {
@@ -408,6 +392,9 @@ static int input_one(inputs *in, const rille_query *query, size_t at, const rill
     case RI_IN_BINDING:
         if (from->db != NULL || from->rules != NULL) {
             return wrong_input(query, at, from, "values", err);
+        }
+        if (query->in[at].binding.kind == RI_BIND_SCALAR && from->values != NULL && from->value_count == 1) {
+            return input_value(in, at, from->values, err);
         }
         return input_values(in, query, at, from, err);
     }
@@ -430,22 +417,92 @@ static int inputs_init(inputs *in, const rille_query *query, const rille_input *
     return 0;
 }
 
+/* ---- runs ---- */
+
+static void free_run(ri_kept *kept)
+{
+    ri_api_run *run = (ri_api_run *)kept;
+    ri_op_release(run->op);
+    inputs_reset(&run->in);
+    ri_arena_deinit(&run->in.arena);
+    ri_free(run);
+}
+
+void ri_api_run_end(ri_api_run *run)
+{
+    if (run == NULL) {
+        return;
+    }
+    rille_query *query = run->query;
+    if (run->op != NULL && ri_op_rest(run->op)) {
+        inputs_reset(&run->in);
+        run->query = NULL;
+        ri_query_keep(query, &run->kept);
+    } else {
+        free_run(&run->kept);
+    }
+    ri_query_release(query);
+}
+
+static int start_op(ri_api_run *run, const rille_input *from, size_t input_count, rille_err *err)
+{
+    const ri_op_options options = { .limit = -1, .offset = -1 };
+    RI_TRY(inputs_init(&run->in, run->query, from, input_count, err));
+    if (run->op != NULL) {
+        bool fits = false;
+        ri_op_again(run->op, run->query, run->in.items, run->in.count, &options, &fits);
+        if (fits) {
+            return 0;
+        }
+        ri_op_release(run->op);
+        run->op = NULL;
+    }
+    return ri_op_new(run->query, run->in.items, run->in.count, &options, &run->op, err);
+}
+
+static int begin_run(rille_query *query, const rille_input *from, size_t input_count, ri_api_run **out, rille_err *err)
+{
+    *out = NULL;
+    ri_api_run *run = (ri_api_run *)ri_query_take_kept(query, free_run);
+    if (run == NULL) {
+        run = ri_alloc_zero(sizeof *run);
+        if (run == NULL) {
+            return ri_fail_nomem(err);
+        }
+        run->kept.release = free_run;
+    }
+    run->query = ri_query_retain(query);
+    int rc = start_op(run, from, input_count, err);
+    if (rc != 0) {
+        free_run(&run->kept);
+        ri_query_release(query);
+        return rc;
+    }
+    *out = run;
+    return 0;
+}
+
+static int check_run(const char *function, const rille_query *query, const rille_input *from, size_t count,
+                     rille_err *err)
+{
+    bool given = query != NULL && (from != NULL || count == 0);
+    return given ? 0
+                 : ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function,
+                           query == NULL ? "the query" : "the array of inputs");
+}
+
 int rille_run(rille_query *query, const rille_input *from, size_t input_count, rille_result **out, rille_err *err)
 {
     NEED_GIVEN(out, "out");
     *out = NULL;
-    NEED_GIVEN(query, "the query");
-    if (input_count > 0) {
-        NEED_GIVEN(from, "the array of inputs");
-    }
-    ri_op_options options = { .limit = -1, .offset = -1 };
-    inputs in = { 0 };
+    RI_TRY(check_run(__func__, query, from, input_count, err));
+    ri_api_run *run = NULL;
     rille_result *result = ri_alloc_zero(sizeof *result);
-    int rc = result == NULL ? ri_fail_nomem(err) : inputs_init(&in, query, from, input_count, err);
+    int rc = result == NULL ? ri_fail_nomem(err) : begin_run(query, from, input_count, &run, err);
     if (rc == 0) {
-        rc = ri_query_run(query, in.items, in.count, &options, &result->table, err);
+        rc = ri_op_collect(run->op, &result->table, err);
+        ri_api_run_end(run);
     }
-    ri_api_inputs_deinit(&in);
     if (rc != 0) {
         ri_free(result);
         return rc;
@@ -460,24 +517,15 @@ int rille_start(rille_query *query, const rille_input *from, size_t input_count,
 {
     NEED_GIVEN(out, "out");
     *out = NULL;
-    NEED_GIVEN(query, "the query");
-    if (input_count > 0) {
-        NEED_GIVEN(from, "the array of inputs");
-    }
-    ri_op_options options = { .limit = -1, .offset = -1 };
+    RI_TRY(check_run(__func__, query, from, input_count, err));
     rille_steps *steps = ri_alloc_zero(sizeof *steps);
-    if (steps == NULL) {
-        return ri_fail_nomem(err);
-    }
-    steps->column_count = query->find_count;
-    int rc = inputs_init(&steps->in, query, from, input_count, err);
-    if (rc == 0) {
-        rc = ri_op_new(query, steps->in.items, steps->in.count, &options, &steps->op, err);
-    }
+    int rc = steps == NULL ? ri_fail_nomem(err) : begin_run(query, from, input_count, &steps->query_run, err);
     if (rc != 0) {
-        rille_steps_close(steps);
+        ri_free(steps);
         return rc;
     }
+    steps->op = steps->query_run->op;
+    steps->column_count = query->find_count;
     *out = steps;
     return 0;
 }

@@ -35,10 +35,19 @@ typedef struct ri_api_inputs {
     ri_arena arena;
 } ri_api_inputs;
 
+/* A run of a query, and between two of them what the query keeps (again.c). */
+typedef struct ri_api_run {
+    ri_kept kept;
+    rille_query *query; /* retained during the run */
+    rille_op *op;
+    ri_api_inputs in;
+} ri_api_run;
+void ri_api_run_end(ri_api_run *run);
+
 /* An operation: a query, or what a function runs in a task. */
 struct rille_steps {
     rille_op *op; /* NULL: the latter */
-    ri_api_inputs in;
+    ri_api_run *query_run;
     size_t column_count;
 
     ri_task task;
@@ -63,7 +72,5 @@ struct rille_steps {
     rille_db *out_db;
     rille_commit out_commit;
 };
-
-void ri_api_inputs_deinit(ri_api_inputs *in);
 
 #endif

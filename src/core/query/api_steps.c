@@ -310,8 +310,7 @@ void rille_steps_cancel(rille_steps *steps)
 void rille_steps_close(rille_steps *steps)
 {
     if (steps != NULL) {
-        ri_op_release(steps->op);
-        ri_api_inputs_deinit(&steps->in);
+        ri_api_run_end(steps->query_run);
         ri_commit_release(steps->kept);
         ri_tx_release(steps->filled);
         ri_arena_deinit(&steps->arena);

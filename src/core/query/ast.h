@@ -122,8 +122,15 @@ typedef struct ri_order_by {
     bool desc;
 } ri_order_by; /* index into find elements */
 
+/* What a host keeps with a query for its next run: an operation that rests, and what belongs to it. The first member of
+ * the host's own struct. */
+typedef struct ri_kept {
+    void (*release)(struct ri_kept *kept);
+} ri_kept;
+
 struct rille_query {
     ri_refs refs;
+    _Atomic(ri_kept *) kept; /* the only part that changes; NULL: none */
     ri_arena arena;
     const char *text; /* for positions in messages; may be NULL */
     size_t text_len;
@@ -157,6 +164,10 @@ int ri_query_parse(const char *text, size_t len, rille_query **out, rille_err *e
 int ri_query_from_form(const ri_form *form, rille_query **out, rille_err *err);
 rille_query *ri_query_retain(rille_query *query);
 void ri_query_release(rille_query *query);
+/* Takes what is kept, if it is of this kind; NULL: nothing is. Two runs at the same time never get the same. */
+ri_kept *ri_query_take_kept(rille_query *query, void (*kind)(ri_kept *kept));
+/* Keeps it, or releases it where something is kept already. */
+void ri_query_keep(rille_query *query, ri_kept *kept);
 
 /* What a message points into. */
 typedef struct ri_origin {

@@ -85,6 +85,8 @@ ri_stage *ri_none_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
 ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope);
 /* Resolves and counts every pattern that the query can reach. RILLE_NEED: call again. */
 int ri_plan_count(rille_op *op, rille_err *err);
+/* Counts what is not counted yet, of the patterns that are known. */
+int ri_plan_count_again(rille_op *op, rille_err *err);
 /* Are the rows of `vars` distinct without looking? */
 bool ri_plan_distinct(rille_op *op, const ri_varset *vars);
 void ri_stage_set_carry(ri_stage *stage, const ri_varset *bound, const ri_varset *live, bool origin);
@@ -96,8 +98,11 @@ typedef struct ri_in_column {
     uint16_t col;
     ri_var var;
     uint16_t input;
+    uint32_t types; /* ri_types of its values */
 } ri_in_column;
 int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err *err);
+/* The same for another run. False: a plan for the inputs that there were before is no plan for these. */
+bool ri_inputs_bind_again(rille_op *op, const ri_input *inputs, size_t count);
 ri_stage *ri_input_stage_new(rille_op *op);
 
 /* ---- the end of the chain ---- */
@@ -118,14 +123,17 @@ typedef enum ri_op_state { RI_OP_COUNT, RI_OP_RANGES, RI_OP_PLAN, RI_OP_RUN, RI_
 struct rille_op {
     ri_meter *meter; /* counts all that the operation holds but nodes and blobs, which are the cache's; or meter_own */
     ri_meter meter_own;
-    ri_arena arena;      /* inputs, patterns: live as long as the operation */
-    ri_arena plan_arena; /* stages */
+    ri_arena arena;      /* patterns and what else lives as long as the operation */
+    ri_arena plan_arena; /* stages: as long as the plan */
+    ri_arena find_arena; /* :find: as long as the run */
+    ri_arena values;     /* of inputs, in the form that patterns want: likewise */
     rille_query *query;
     ri_op_options options;
     ri_source *sources;
     uint16_t source_count;
     ri_scope scope;               /* of the query */
     ri_value *fixed;              /* its fixed variables */
+    uint8_t *fixed_types;         /* their types as given */
     struct ri_var_info *var_info; /* types.h: of the variables of the query, then of each branch of the rules */
     uint32_t *branch_vars;        /* where those of a branch begin */
     bool *rule_fails;             /* by branch: has its rule a call that can fail? */
@@ -133,8 +141,9 @@ struct rille_op {
     ri_in_column *in_cols; /* of inputs with more or less than one row */
     uint16_t in_col_count;
     double in_rows;
-    bool in_distinct; /* the relation of the inputs is a set, and all its columns are variables */
-    bool empty;       /* an input has no rows */
+    double planned_rows; /* in_rows, when the plan was made */
+    bool in_distinct;    /* the relation of the inputs is a set, and all its columns are variables */
+    bool empty;          /* an input has no rows */
     ri_pattern *patterns;
     ri_scope *scopes;    /* derived ones */
     ri_scope *uncounted; /* those whose patterns are not all counted yet */
@@ -161,6 +170,7 @@ struct rille_op {
     uint64_t stretch_max;   /* the most work between two looks */
     bool ranged;            /* the ranges of patterns were found */
     bool begun;             /* the unit of work before the first stage runs */
+    bool again;             /* it has a plan from an earlier run */
     uint8_t state;          /* ri_op_state */
     int failed;             /* the error that ended it */
     rille_err error;
@@ -175,6 +185,16 @@ struct rille_op {
 /* Puts the position of the clause before the message of an error, where none is yet; the scope is that of the clause.
  * Passes rc on. (origin.c) */
 int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int rc, rille_err *err);
+/* ---- running again (again.c) ---- */
+
+/* Remembers what the plan is made for. */
+void ri_plan_note(rille_op *op);
+/* Are the counts near enough to these? */
+bool ri_plan_fits(const rille_op *op);
+/* Makes the stages ready for another run. */
+void ri_plan_renew(rille_op *op);
+void ri_op_drop_tables(rille_op *op);
+
 /* Ends a stretch of work without a look at the budget, and begins another. */
 void ri_begin_stretch(rille_op *op);
 /* A table that is counted for the memory limit and freed with the plan. */

@@ -67,7 +67,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
 {
     const rille_query *query = op->query;
     *out = NULL;
-    ri_find *find = ri_arena_alloc(&op->plan_arena, sizeof *find);
+    ri_find *find = ri_arena_alloc(&op->find_arena, sizeof *find);
     if (find == NULL) {
         return ri_fail_nomem(err);
     }
@@ -77,7 +77,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     find->whole_arena.meter = op->meter;
     find->elem_count = query->find_count;
     find->col_count = (uint16_t)(query->find_count + query->with_count);
-    if (!find_arrays(find, &op->plan_arena)) {
+    if (!find_arrays(find, &op->find_arena)) {
         return ri_fail_nomem(err);
     }
     op->find = find; /* released with the plan from here on */
@@ -133,7 +133,7 @@ static int project_plain(ri_find *find, uint16_t i, const ri_vec *vec, uint32_t 
     ri_vec *plain = &find->plains[i];
     uint8_t *types = plain->types;
     if (types == NULL) {
-        types = ri_arena_alloc(&find->op->plan_arena, RI_BATCH_ROWS);
+        types = ri_arena_alloc(&find->op->find_arena, RI_BATCH_ROWS);
     }
     if (types == NULL) {
         return ri_fail_nomem(err);
@@ -163,7 +163,7 @@ static int project(ri_find *find, const ri_batch *batch, rille_err *err)
         }
         ri_vec *vec = &find->consts[i];
         if (vec->words == NULL) {
-            if (!ri_vec_init(vec, &find->op->plan_arena, RI_BATCH_ROWS)) {
+            if (!ri_vec_init(vec, &find->op->find_arena, RI_BATCH_ROWS)) {
                 return ri_fail_nomem(err);
             }
             ri_vec_fill(vec, RI_BATCH_ROWS, &scope->fixed[var]);
@@ -176,7 +176,7 @@ static int project(ri_find *find, const ri_batch *batch, rille_err *err)
 ri_vec *ri_find_buf(ri_find *find, ri_vec *bufs, uint16_t col)
 {
     ri_vec *buf = &bufs[col];
-    return buf->words != NULL || ri_vec_init(buf, &find->op->plan_arena, RI_BATCH_ROWS) ? buf : NULL;
+    return buf->words != NULL || ri_vec_init(buf, &find->op->find_arena, RI_BATCH_ROWS) ? buf : NULL;
 }
 
 int ri_find_slice(ri_find *find, const ri_table *table, uint32_t from, uint32_t n, rille_err *err)
@@ -364,7 +364,8 @@ static int give(ri_find *find, rille_err *err)
     for (; find->unstubbed < find->elem_count; find->unstubbed++) {
         uint16_t i = find->unstubbed;
         const ri_vec *vec = NULL;
-        RI_TRY(ri_unstub(find->op, &find->slices[i], find->part, &find->whole_arena, &find->wholes[i], &vec, err));
+        RI_TRY(ri_unstub(find->op, &find->slices[i], find->part, &find->whole_arena, &find->op->find_arena,
+                         &find->wholes[i], &vec, err));
         find->given[i] = *vec;
     }
     for (uint16_t i = 0; i < find->elem_count; i++) {

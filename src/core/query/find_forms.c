@@ -61,7 +61,7 @@ static int look(ri_find *find, find_forms *forms, rille_err *err)
     rille_op *op = find->op;
     uint32_t rows = find->set->count;
     if (forms->simplest == NULL) {
-        forms->simplest = ri_arena_array(&op->plan_arena, find->col_count + 1U, sizeof *forms->simplest);
+        forms->simplest = ri_arena_array(&op->find_arena, find->col_count + 1U, sizeof *forms->simplest);
         if (forms->simplest == NULL) {
             return ri_fail_nomem(err);
         }
@@ -80,7 +80,7 @@ static int look(ri_find *find, find_forms *forms, rille_err *err)
     if (found) {
         forms->differ = true;
         forms->step = FORMS_PUSH;
-        forms->simplest[forms->col] = ri_arena_array(&op->plan_arena, rows + 1U, sizeof **forms->simplest);
+        forms->simplest[forms->col] = ri_arena_array(&op->find_arena, rows + 1U, sizeof **forms->simplest);
         RI_TRY(forms->simplest[forms->col] == NULL ? ri_fail_nomem(err) : 0);
         return ri_sorter_init(&find->sorter, op->meter, rows, cmp_rows, find, err);
     }

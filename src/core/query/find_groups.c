@@ -45,7 +45,7 @@ int ri_find_new_aggregates(ri_find *find, rille_err *err)
         key_cols[i] = i;
     }
     RI_TRY(ri_op_table(find->op, n, false, &find->groups, err));
-    find->group_of = ri_arena_array(&find->op->plan_arena, RI_BATCH_ROWS, sizeof *find->group_of);
+    find->group_of = ri_arena_array(&find->op->find_arena, RI_BATCH_ROWS, sizeof *find->group_of);
     if (find->group_of == NULL) {
         return ri_fail_nomem(err);
     }

@@ -5,9 +5,11 @@
  * An input of one row fixes its variables: they become constants (X3). What is left, relations and lists, is crossed
  * into one relation by counting through the rows of all tables like an odometer, the first table fastest.
  */
-#include "exec.h"
+#include "types.h"
 
 #include <stdio.h>
+
+#define COLUMNS_AGAIN_MAX 16U /* inputs with more columns are planned for again */
 
 static const char *input_name(ri_input_kind kind)
 {
@@ -16,6 +18,8 @@ static const char *input_name(ri_input_kind kind)
         return "a database";
     case RI_INPUT_TABLE:
         return "a value or rows";
+    case RI_INPUT_VALUE:
+        return "a value";
     case RI_INPUT_RULES:
         return "rules";
     }
@@ -52,9 +56,22 @@ static bool has_names(const ri_column *col, uint32_t rows)
     return false;
 }
 
-static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *fixed, rille_err *err)
+static void fix(rille_op *op, ri_var var, ri_value v)
+{
+    op->fixed[var] = v;
+    op->fixed_types[var] = v.type;
+    ri_varset_add(&op->scope.is_fixed, var);
+}
+
+static int bind_table(rille_op *op, size_t at, const ri_input *input, rille_err *err)
 {
     const ri_in *in = &op->query->in[at];
+    if (input->kind == RI_INPUT_VALUE && in->binding.kind == RI_BIND_SCALAR) {
+        if (in->binding.vars[0] != RI_NO_VAR) {
+            fix(op, in->binding.vars[0], input->value);
+        }
+        return 0;
+    }
     const ri_table *table = input->table;
     if (input->kind != RI_INPUT_TABLE || table == NULL) {
         return wrong(op, at, "a value or rows", input, err);
@@ -82,10 +99,9 @@ static int bind_table(rille_op *op, size_t at, const ri_input *input, ri_value *
             continue;
         }
         if (table->count == 1) {
-            fixed[var] = ri_column_get(&table->cols[c], 0);
-            ri_varset_add(&op->scope.is_fixed, var);
+            fix(op, var, ri_column_get(&table->cols[c], 0));
         } else {
-            op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at };
+            op->in_cols[op->in_col_count++] = (ri_in_column){ table, c, var, (uint16_t)at, 0 };
             if (table->count > 0 && has_names(&table->cols[c], table->count)) {
                 ri_varset_add(&op->scope.named, var);
             }
@@ -130,7 +146,7 @@ static int bind_source(rille_op *op, size_t at, const ri_input *input, rille_err
     return wrong(op, at, "a database or rows", input, err);
 }
 
-static int bind_one(rille_op *op, size_t at, const ri_input *input, ri_value *fixed, rille_err *err)
+static int bind_one(rille_op *op, size_t at, const ri_input *input, rille_err *err)
 {
     switch ((ri_in_kind)op->query->in[at].kind) {
     case RI_IN_SOURCE:
@@ -138,7 +154,7 @@ static int bind_one(rille_op *op, size_t at, const ri_input *input, ri_value *fi
     case RI_IN_RULES:
         return bind_rules(op, at, input, err);
     case RI_IN_BINDING:
-        return bind_table(op, at, input, fixed, err);
+        return bind_table(op, at, input, err);
     }
     return 0;
 }
@@ -183,6 +199,18 @@ int ri_inputs_check_count(const rille_query *query, size_t count, rille_err *err
                    count == 0 ? "none" : given, count < 2 ? "was" : "were");
 }
 
+static int bind_all(rille_op *op, const ri_input *inputs, size_t count, rille_err *err)
+{
+    op->in_rows = 1;
+    op->in_distinct = true;
+    op->empty = false;
+    for (size_t i = 0; i < count; i++) {
+        RI_TRY(bind_one(op, i, &inputs[i], err));
+    }
+    op->blob_db = common_db(op);
+    return 0;
+}
+
 int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err *err)
 {
     const rille_query *query = op->query;
@@ -190,21 +218,56 @@ int ri_inputs_bind(rille_op *op, const ri_input *inputs, size_t count, rille_err
     op->source_count = query->source_count;
     op->sources = ri_arena_array(&op->arena, query->source_count + 1U, sizeof *op->sources);
     op->in_cols = ri_arena_array(&op->arena, binding_columns(query) + 1U, sizeof *op->in_cols);
-    ri_value *fixed = ri_arena_array(&op->arena, query->var_count + 1U, sizeof *fixed);
-    if (op->sources == NULL || op->in_cols == NULL || fixed == NULL) {
+    op->fixed = ri_arena_array(&op->arena, query->var_count + 1U, sizeof *op->fixed);
+    op->fixed_types = ri_arena_array(&op->arena, query->var_count + 1U, sizeof *op->fixed_types);
+    if (op->sources == NULL || op->in_cols == NULL || op->fixed == NULL || op->fixed_types == NULL) {
         op->source_count = 0;
         return ri_fail_nomem(err);
     }
     memset(op->sources, 0, (query->source_count + 1U) * sizeof *op->sources);
-    op->in_rows = 1;
-    op->in_distinct = true;
-    op->scope.fixed = fixed;
-    op->fixed = fixed;
-    for (size_t i = 0; i < count; i++) {
-        RI_TRY(bind_one(op, i, &inputs[i], fixed, err));
+    op->scope.fixed = op->fixed;
+    return bind_all(op, inputs, count, err);
+}
+
+/* Is it the same kind of columns, and of constants? `before` and `fixed_types` are of the last run. */
+static bool alike(const rille_op *op, const uint8_t *fixed_types, const ri_in_column *before, uint16_t before_count)
+{
+    bool same = op->in_col_count == before_count;
+    for (ri_var var = 0; same && var < op->scope.var_count; var++) {
+        same = !ri_varset_has(&op->scope.is_fixed, var) || op->fixed_types[var] == fixed_types[var];
     }
-    op->blob_db = common_db(op);
-    return 0;
+    for (uint16_t i = 0; same && i < before_count; i++) {
+        const ri_in_column *col = &op->in_cols[i];
+        same = col->var == before[i].var && col->input == before[i].input && col->col == before[i].col &&
+               ri_column_types(col->table, col->col) == before[i].types;
+    }
+    return same;
+}
+
+bool ri_inputs_bind_again(rille_op *op, const ri_input *inputs, size_t count)
+{
+    uint8_t fixed_types[RI_QUERY_VARS_MAX];
+    ri_in_column before[COLUMNS_AGAIN_MAX];
+    ri_varset is_fixed = op->scope.is_fixed;
+    ri_varset named = op->scope.named;
+    uint16_t before_count = op->in_col_count;
+    bool distinct = op->in_distinct;
+    if (count != op->query->in_count || before_count > COLUMNS_AGAIN_MAX) {
+        return false;
+    }
+    memcpy(fixed_types, op->fixed_types, op->scope.var_count);
+    memcpy(before, op->in_cols, before_count * sizeof *before);
+    op->scope.is_fixed = op->scope.named = (ri_varset){ { 0 } };
+    op->in_col_count = 0;
+    if (bind_all(op, inputs, count, NULL) != 0 || distinct != op->in_distinct ||
+        memcmp(&is_fixed, &op->scope.is_fixed, sizeof is_fixed) != 0 ||
+        memcmp(&named, &op->scope.named, sizeof named) != 0 || !alike(op, fixed_types, before, before_count)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < before_count; i++) {
+        op->in_cols[i].types = before[i].types;
+    }
+    return true;
 }
 
 /* ---- the first stage ---- */
@@ -263,14 +326,11 @@ static int input_work(ri_stage *stage, ri_batch **out, rille_err *err)
     return 0;
 }
 
-ri_stage *ri_input_stage_new(rille_op *op)
+static void input_renew(ri_stage *stage)
 {
-    uint32_t *rows = ri_arena_array(&op->plan_arena, RI_BATCH_ROWS, sizeof *rows);
-    input_stage *self = rows != NULL ? ri_stage_new(op, &op->scope, sizeof *self, NULL, "inputs") : NULL;
-    if (self == NULL) {
-        return NULL;
-    }
-    self->rows = rows;
+    input_stage *self = (input_stage *)stage;
+    const rille_op *op = stage->op;
+    self->at = 0;
     self->total = op->empty ? 0 : 1;
     for (uint16_t i = 0; i < op->in_col_count && !op->empty; i++) {
         if (i > 0 && op->in_cols[i].input == op->in_cols[i - 1].input) {
@@ -279,7 +339,19 @@ ri_stage *ri_input_stage_new(rille_op *op)
         uint32_t count = op->in_cols[i].table->count;
         self->total = self->total > UINT64_MAX / count ? UINT64_MAX : self->total * count; /* nobody lives to see it */
     }
+}
+
+ri_stage *ri_input_stage_new(rille_op *op)
+{
+    uint32_t *rows = ri_arena_array(&op->plan_arena, RI_BATCH_ROWS, sizeof *rows);
+    input_stage *self = rows != NULL ? ri_stage_new(op, &op->scope, sizeof *self, NULL, "inputs") : NULL;
+    if (self == NULL) {
+        return NULL;
+    }
+    self->rows = rows;
+    input_renew(&self->stage);
     self->stage.work = input_work;
+    self->stage.renew = input_renew;
     self->stage.est_rows = op->in_rows;
     return &self->stage;
 }

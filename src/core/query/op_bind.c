@@ -44,6 +44,15 @@ int ri_results_init(ri_results *results, rille_op *op, const ri_scope *scope, co
     return 0;
 }
 
+void ri_results_renew(ri_results *results, const ri_scope *scope)
+{
+    for (uint16_t i = 0; results->dests != NULL && i < results->clause->binding.var_count; i++) {
+        if (results->dests[i].kind == RI_DEST_CONST) {
+            results->dests[i].value = scope->fixed[results->dests[i].var];
+        }
+    }
+}
+
 void ri_results_start(ri_results *results)
 {
     results->row = 0;

@@ -31,9 +31,11 @@ typedef struct call_stage {
     const rille_db *db;    /* look-ups */
     uint16_t source;       /* of db */
     bool named;            /* the entity may be given by a name */
+    bool input_names;      /* an input names an attribute */
     const ri_attr **attrs; /* look-ups; NULL entries: unknown */
     uint16_t attr_count;
     ri_arg *args;
+    const ri_term **arg_terms;
     ri_var *arg_vars; /* RI_NO_VAR: constant */
     ri_vec *arg_copies;
     unsigned arg_count;
@@ -119,8 +121,8 @@ static int prepare_args(call_stage *self, rille_err *err)
             continue;
         }
         const ri_vec *vec = &self->in->cols[self->arg_vars[i]];
-        RI_TRY(ri_unstub(self->stage.op, vec, self->in->count, &self->arena, &self->arg_copies[i], &self->args[i].vec,
-                         err));
+        RI_TRY(ri_unstub(self->stage.op, vec, self->in->count, &self->arena, &self->stage.op->plan_arena,
+                         &self->arg_copies[i], &self->args[i].vec, err));
     }
     return 0;
 }
@@ -409,6 +411,27 @@ static void call_reset(ri_stage *stage)
     self->in = NULL;
 }
 
+static void call_rest(ri_stage *stage)
+{
+    call_stage *self = (call_stage *)stage;
+    ri_arena_reset(&self->arena);
+}
+
+/* Constants that are inputs have other values, look-ups another database. */
+static void call_renew(ri_stage *stage)
+{
+    call_stage *self = (call_stage *)stage;
+    const ri_scope *scope = stage->scope;
+    for (unsigned i = 0; i < self->arg_count; i++) {
+        const ri_value *value = ri_term_const(scope, self->arg_terms[i]);
+        self->args[i] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
+    }
+    if (self->db != NULL) {
+        self->db = stage->op->sources[self->source].db;
+    }
+    ri_results_renew(&self->results, scope);
+}
+
 static void call_destroy(ri_stage *stage)
 {
     ri_arena_deinit(&((call_stage *)stage)->arena);
@@ -422,12 +445,13 @@ static int set_args(call_stage *self, const ri_scope *scope, uint16_t first, uin
     ri_arena *arena = &self->stage.op->plan_arena;
     const ri_clause *clause = self->stage.clause;
     self->args = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->args);
+    self->arg_terms = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->arg_terms);
     self->arg_vars = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->arg_vars);
     self->arg_copies = ri_arena_array(arena, clause->term_count + 1U, sizeof *self->arg_copies);
     self->keep = ri_arena_array(arena, RI_BATCH_ROWS, sizeof *self->keep);
     self->sel = ri_arena_array(arena, RI_BATCH_ROWS, sizeof *self->sel);
-    if (self->args == NULL || self->arg_vars == NULL || self->arg_copies == NULL || self->keep == NULL ||
-        self->sel == NULL) {
+    if (self->args == NULL || self->arg_terms == NULL || self->arg_vars == NULL || self->arg_copies == NULL ||
+        self->keep == NULL || self->sel == NULL) {
         return ri_fail_nomem(err);
     }
     for (uint16_t i = first; i < last; i++) {
@@ -437,6 +461,7 @@ static int set_args(call_stage *self, const ri_scope *scope, uint16_t first, uin
         }
         const ri_value *value = ri_term_const(scope, term);
         unsigned at = self->arg_count++;
+        self->arg_terms[at] = term;
         self->arg_vars[at] = ri_term_var(scope, term);
         self->args[at] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
         self->arg_copies[at] = (ri_vec){ 0 };
@@ -459,6 +484,7 @@ static int find_attrs(call_stage *self, const ri_scope *scope, uint16_t from, ui
                            i + 1U);
         }
         RI_TRY(ri_name_attr(self->stage.op, self->db, name, true, &attr, err));
+        self->input_names = self->input_names || clause->terms[i].kind == RI_TERM_VAR;
         self->attrs[self->attr_count++] = attr;
     }
     return 0;
@@ -496,6 +522,7 @@ static int set_look_up(call_stage *self, const ri_scope *scope, rille_err *err)
         if (value != NULL && value->type == RI_NIL) {
             return nil_default(RILLE_QUERY, err);
         }
+        self->arg_terms[1] = otherwise;
         self->arg_vars[1] = ri_term_var(scope, otherwise);
         self->args[1] = (ri_arg){ NULL, value != NULL ? *value : ri_nil() };
         self->arg_copies[1] = (ri_vec){ 0 };
@@ -558,6 +585,8 @@ int ri_call_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, cons
     if (clause->kind == RI_CLAUSE_FUNC) {
         RI_TRY(ri_results_init(&self->results, op, scope, clause, bound, live, err));
     }
+    self->stage.rest = call_rest;
+    self->stage.renew = self->input_names ? NULL : call_renew;
     *out = &self->stage;
     return 0;
 }

@@ -233,6 +233,36 @@ static int ends_work(ri_stage *stage, ri_batch **out, rille_err *err)
     return self->emit.count == RI_BATCH_ROWS ? give(self, out, err) : 0;
 }
 
+static void ends_reset(ri_stage *stage)
+{
+    ends_stage *self = (ends_stage *)stage;
+    ri_emit_start(&self->emit);
+    self->in = NULL;
+    self->end = 0;
+    self->pulled = false;
+    self->scanning = false;
+    self->has_run = false;
+    self->spent = false;
+}
+
+static void ends_rest(ri_stage *stage)
+{
+    ends_stage *self = (ends_stage *)stage;
+    ri_scan_deinit(&self->scan);
+    ri_cursor_deinit(&self->cursor);
+    ri_arena_reset(&self->arena);
+}
+
+static void ends_renew(ri_stage *stage)
+{
+    ends_stage *self = (ends_stage *)stage;
+    const ri_matcher *m = &self->emit.m;
+    const rille_db *db = m->pattern->db;
+    self->left = m->range != NULL ? m->range->cuts : (ri_cuts){ .empty = false };
+    ri_scan_init(&self->scan, db, RI_AVET);
+    ri_cursor_init(&self->cursor, db->store, &db->base->tree[RI_AVET]);
+}
+
 static void ends_destroy(ri_stage *stage)
 {
     ends_stage *self = (ends_stage *)stage;
@@ -256,16 +286,14 @@ ri_stage *ri_ends_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
         op->stages = self->stage.older;
         return NULL;
     }
-    const rille_db *db = m->pattern->db;
     self->arena.meter = op->meter;
     self->ends = *ends;
-    if (m->range != NULL) {
-        self->left = m->range->cuts;
-    }
     self->stage.range = m->range;
-    ri_scan_init(&self->scan, db, RI_AVET);
-    ri_cursor_init(&self->cursor, db->store, &db->base->tree[RI_AVET]);
+    ends_renew(&self->stage);
     self->stage.work = ends_work;
+    self->stage.reset = ends_reset;
+    self->stage.rest = ends_rest;
+    self->stage.renew = ends_renew;
     self->stage.destroy = ends_destroy;
     return &self->stage;
 }

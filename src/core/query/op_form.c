@@ -126,6 +126,11 @@ static int form_work(ri_stage *stage, ri_batch **out, rille_err *err)
     return 0;
 }
 
+static void form_rest(ri_stage *stage)
+{
+    ri_arena_reset(&((form_stage *)stage)->arena);
+}
+
 static void form_destroy(ri_stage *stage)
 {
     ri_arena_deinit(&((form_stage *)stage)->arena);
@@ -146,6 +151,8 @@ ri_stage *ri_form_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
         }
     }
     self->stage.work = form_work;
+    self->stage.rest = form_rest;
+    self->stage.renew = ri_stage_renew;
     self->stage.destroy = form_destroy;
     self->arena.meter = op->meter;
     ri_stage_set_carry(&self->stage, carried, carried, origin);

@@ -214,6 +214,16 @@ static void join_reset(ri_stage *stage)
     ((join_stage *)stage)->in = NULL;
 }
 
+static void join_rest(ri_stage *stage)
+{
+    join_stage *self = (join_stage *)stage;
+    ri_table_index_deinit(&self->index);
+    self->made = NULL; /* the operation frees it */
+    self->other = NULL;
+    self->collected = false;
+    self->built = false;
+}
+
 static void join_destroy(ri_stage *stage)
 {
     ri_table_index_deinit(&((join_stage *)stage)->index);
@@ -281,6 +291,8 @@ ri_stage *ri_join_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->sel_table = rows + 2U * RI_BATCH_ROWS;
     self->stage.work = join_work;
     self->stage.reset = join_reset;
+    self->stage.rest = join_rest;
+    self->stage.renew = spec->build != NULL ? ri_stage_renew : NULL; /* a table may have constants for keys */
     self->stage.destroy = join_destroy;
     return &self->stage;
 }

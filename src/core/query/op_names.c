@@ -23,7 +23,7 @@
 
 typedef struct names_stage {
     ri_stage stage;
-    const rille_db *db;
+    const ri_pattern *pattern; /* that follows: its database is asked */
     ri_name_spec specs[RI_POS_COUNT];
     uint16_t spec_count;
     ri_batch *in;
@@ -45,10 +45,10 @@ static int resolve_name(const names_stage *self, const ri_name_spec *spec, ri_va
     uint64_t e = 0;
     if (names_stage_is_attr(spec)) {
         const ri_attr *attr = NULL;
-        RI_TRY(ri_name_attr(op, self->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
+        RI_TRY(ri_name_attr(op, self->pattern->db, v, spec->kind == RI_NAME_GIVEN_ATTR, &attr, err));
         e = attr != NULL ? attr->id : 0;
     } else {
-        RI_TRY(ri_name_entity(op, self->db, v, spec->kind == RI_NAME_ENTITY, &e, err));
+        RI_TRY(ri_name_entity(op, self->pattern->db, v, spec->kind == RI_NAME_ENTITY, &e, err));
     }
     *v = e != 0 ? ri_ref(e) : ri_nil();
     return 0;
@@ -178,7 +178,7 @@ static void names_reset(ri_stage *stage)
     ((names_stage *)stage)->in = NULL;
 }
 
-ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const rille_db *db,
+ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_pattern *pattern,
                              const ri_name_spec *specs, uint16_t spec_count)
 {
     names_stage *self = ri_stage_new(op, scope, sizeof *self, input, "names");
@@ -190,10 +190,11 @@ ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     memset(bufs, 0, RI_POS_COUNT * sizeof *bufs);
     memcpy(self->specs, specs, spec_count * sizeof *specs);
     self->spec_count = spec_count;
-    self->db = db;
+    self->pattern = pattern;
     self->bufs = bufs;
     self->sel = sel;
     self->stage.work = names_work;
     self->stage.reset = names_reset;
+    self->stage.renew = ri_stage_renew;
     return &self->stage;
 }

@@ -78,6 +78,7 @@ ri_stage *ri_not_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input,
     self->sel = sel;
     self->stage.work = not_work;
     self->stage.reset = not_reset;
+    self->stage.renew = ri_stage_renew;
     return &self->stage;
 }
 
@@ -173,5 +174,6 @@ ri_stage *ri_or_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, 
     }
     self->stage.work = or_work;
     self->stage.reset = or_reset;
+    self->stage.renew = ri_stage_renew;
     return &self->stage;
 }

@@ -508,6 +508,19 @@ static void probe_reset(ri_stage *stage)
     self->pair_count = 0;
 }
 
+static void probe_rest(ri_stage *stage)
+{
+    ri_probe_stage *self = (ri_probe_stage *)stage;
+    ri_scan_deinit(&self->scan);
+    ri_arena_reset(&self->arena);
+}
+
+static void probe_renew(ri_stage *stage)
+{
+    ri_probe_stage *self = (ri_probe_stage *)stage;
+    ri_scan_init(&self->scan, self->emit.m.pattern->db, (ri_order)self->scan.order);
+}
+
 static void probe_destroy(ri_stage *stage)
 {
     ri_probe_stage *self = (ri_probe_stage *)stage;
@@ -567,6 +580,8 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
     ri_scan_init(&self->scan, m->pattern->db, order);
     self->stage.work = probe_work;
     self->stage.reset = probe_reset;
+    self->stage.rest = probe_rest;
+    self->stage.renew = probe_renew;
     self->stage.destroy = probe_destroy;
     return &self->stage;
 }

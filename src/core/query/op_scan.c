@@ -140,6 +140,32 @@ static void scan_reset(ri_stage *stage)
     self->has_run = false;
 }
 
+static void scan_rest(ri_stage *stage)
+{
+    scan_stage *self = (scan_stage *)stage;
+    ri_scan_deinit(&self->scan);
+    ri_arena_reset(&self->arena);
+}
+
+/* The range by constants, and the order that has it. */
+static ri_order set_bounds(scan_stage *self)
+{
+    const ri_matcher *m = &self->emit.m;
+    ri_order order = RI_EAVT;
+    bool filter_v = false;
+    ri_pattern_range(m->pattern, &order, &self->from, &self->to, &filter_v);
+    if (m->range != NULL) {
+        ri_cuts_bounds(&m->range->cuts, m->pattern->attr, &order, &self->from, &self->to);
+    }
+    return m->by_attr ? RI_AEVT : order;
+}
+
+static void scan_renew(ri_stage *stage)
+{
+    scan_stage *self = (scan_stage *)stage;
+    ri_scan_init(&self->scan, self->emit.m.pattern->db, set_bounds(self));
+}
+
 static void scan_destroy(ri_stage *stage)
 {
     scan_stage *self = (scan_stage *)stage;
@@ -150,18 +176,13 @@ static void scan_destroy(ri_stage *stage)
 
 ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_matcher *m)
 {
-    ri_order order = RI_EAVT;
+    static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
+    ri_order order;
     ri_bound from;
     ri_bound to;
     ri_matcher matcher = *m;
     ri_pattern_range(m->pattern, &order, &from, &to, &matcher.filter_v);
-    if (m->range != NULL) {
-        ri_cuts_bounds(&m->range->cuts, m->pattern->attr, &order, &from, &to);
-    }
-    static const char *const labels[] = { "scan eavt", "scan aevt", "scan avet", "scan vaet" };
-    order = m->by_attr ? RI_AEVT : order;
-    const char *label = m->by_attr ? "scan aevt by a" : labels[order];
-    scan_stage *self = ri_stage_new_part(op, scope, sizeof *self, RI_ZEROED_WITH_SCAN(scan_stage), input, label);
+    scan_stage *self = ri_stage_new_part(op, scope, sizeof *self, RI_ZEROED_WITH_SCAN(scan_stage), input, NULL);
     if (self == NULL) {
         return NULL;
     }
@@ -172,11 +193,13 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->arena.meter = op->meter;
     self->stage.range = m->range;
     self->stage.range_ends = m->range_ends;
-    self->from = from;
-    self->to = to;
+    order = set_bounds(self);
+    self->stage.label = m->by_attr ? "scan aevt by a" : labels[order];
     ri_scan_init(&self->scan, m->pattern->db, order);
     self->stage.work = scan_work;
     self->stage.reset = scan_reset;
+    self->stage.rest = scan_rest;
+    self->stage.renew = scan_renew;
     self->stage.destroy = scan_destroy;
     return &self->stage;
 }

@@ -396,6 +396,7 @@ static rille_query *new_query(void)
     rille_query *query = ri_alloc_zero(sizeof *query);
     if (query != NULL) {
         ri_refs_init(&query->refs);
+        atomic_init(&query->kept, NULL);
         query->limit = -1;
     }
     return query;
@@ -476,7 +477,30 @@ rille_query *ri_query_retain(rille_query *query)
 void ri_query_release(rille_query *query)
 {
     if (query != NULL && ri_refs_drop(&query->refs)) {
+        ri_kept *kept = atomic_load_explicit(&query->kept, memory_order_relaxed);
+        if (kept != NULL) {
+            kept->release(kept);
+        }
         ri_arena_deinit(&query->arena);
         ri_free(query);
+    }
+}
+
+ri_kept *ri_query_take_kept(rille_query *query, void (*kind)(ri_kept *kept))
+{
+    ri_kept *kept = atomic_exchange_explicit(&query->kept, NULL, memory_order_acquire);
+    if (kept != NULL && kept->release != kind) {
+        ri_query_keep(query, kept);
+        kept = NULL;
+    }
+    return kept;
+}
+
+void ri_query_keep(rille_query *query, ri_kept *kept)
+{
+    ri_kept *none = NULL;
+    if (!atomic_compare_exchange_strong_explicit(&query->kept, &none, kept, memory_order_release,
+                                                 memory_order_relaxed)) {
+        kept->release(kept);
     }
 }

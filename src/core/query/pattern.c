@@ -164,7 +164,7 @@ static int lookup_value(rille_op *op, const ri_attr *attr, const ri_value *given
                         rille_err *err)
 {
     rille_err ignored;
-    RI_TRY(ri_attr_fit(attr, given, &op->arena, out, fits, err));
+    RI_TRY(ri_attr_fit(attr, given, &op->values, out, fits, err));
     if (*fits || given->type != RI_STRING) {
         return 0;
     }
@@ -174,7 +174,7 @@ static int lookup_value(rille_op *op, const ri_attr *attr, const ri_value *given
         const char *name = name_of(given, &len);
         text = ri_bytes_value(RI_STRING, name, len);
     }
-    int rc = ri_attr_convert(attr, &text, false, &op->arena, out, &ignored);
+    int rc = ri_attr_convert(attr, &text, false, &op->values, out, &ignored);
     *fits = rc == 0;
     return rc == RILLE_NOMEM ? ri_fail_nomem(err) : 0;
 }
@@ -276,11 +276,11 @@ static int resolve_value(rille_op *op, ri_pattern *p, const ri_value *value, ril
     }
     if (p->attr != NULL) {
         bool fits = false;
-        RI_TRY(ri_attr_fit(p->attr, value, &op->arena, &p->v, &fits, err));
+        RI_TRY(ri_attr_fit(p->attr, value, &op->values, &p->v, &fits, err));
         p->nothing = p->nothing || !fits;
         return 0;
     }
-    RI_TRY(fit_bytes(value, &op->arena, &p->v, err));
+    RI_TRY(fit_bytes(value, &op->values, &p->v, err));
     return ri_may_name(value) ? ri_name_entity(op, p->db, value, false, &p->v_entity, err) : 0;
 }
 
@@ -372,6 +372,48 @@ static int resolve_new(rille_op *op, const ri_scope *scope, const ri_clause *cla
     op->patterns = p;
     *out = p;
     return 0;
+}
+
+/* Does some input, or the value of the database, say what a constant of the pattern is? */
+static bool may_change(const rille_op *op, const ri_pattern *p)
+{
+    bool changes = !op->sources[p->source].same;
+    for (uint16_t i = 0; i < p->term_count; i++) {
+        changes = changes || (p->terms[i].kind == RI_TERM_VAR && ri_term_const(p->scope, &p->terms[i]) != NULL);
+    }
+    return changes;
+}
+
+/* Bytes of inputs are gone when the next run begins, so only words can be compared. */
+static bool same_constants(const ri_pattern *a, const ri_pattern *b)
+{
+    return a->e == b->e && a->t == b->t && a->v_entity == b->v_entity &&
+           (!a->has[RI_POS_V] || (ri_type_is_word(a->v.type) && a->v.type == b->v.type && a->v.as.u == b->v.as.u));
+}
+
+bool ri_pattern_renew(rille_op *op, ri_pattern *p)
+{
+    p->db = op->sources[p->source].db;
+    if (!may_change(op, p)) {
+        return true;
+    }
+    ri_pattern fresh = {
+        .terms = p->terms, .term_count = p->term_count, .scope = p->scope, .db = p->db, .source = p->source
+    };
+    for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
+        fresh.var[pos] = RI_NO_VAR;
+    }
+    if (resolve(op, &fresh, p->scope, NULL) != 0 || fresh.attr != p->attr || fresh.nothing != p->nothing ||
+        fresh.v_is_ref != p->v_is_ref || memcmp(fresh.has, p->has, sizeof p->has) != 0 ||
+        memcmp(fresh.var, p->var, sizeof p->var) != 0) {
+        return false;
+    }
+    p->counted = p->counted && (p->assumed || (op->sources[p->source].same && same_constants(p, &fresh)));
+    p->e = fresh.e;
+    p->t = fresh.t;
+    p->v = fresh.v;
+    p->v_entity = fresh.v_entity;
+    return true;
 }
 
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err)

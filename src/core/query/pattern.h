@@ -53,6 +53,11 @@ ri_var ri_term_var(const ri_scope *scope, const ri_term *term);
 typedef struct ri_source {
     rille_db *db;          /* NULL: a relation */
     const ri_table *table; /* NULL: a database */
+    ri_schema *schema;     /* retained while the operation rests: that of its last run, and what counts were of: */
+    uint64_t t;
+    uint8_t commit[RI_HASH_SIZE];
+    bool committed; /* the commit says what is in it */
+    bool same;      /* this run asks the same value as the last one */
 } ri_source;
 
 /* The source that a pattern asks, as an index. RILLE_QUERY: it has none (the default of a rule, where the query has no
@@ -65,6 +70,13 @@ int ri_pattern_source(const rille_op *op, const ri_scope *scope, const ri_clause
 typedef struct ri_range ri_range;
 
 enum { RI_POS_E, RI_POS_A, RI_POS_V, RI_POS_T, RI_POS_ADDED, RI_POS_COUNT };
+
+/* Counts that the order of clauses goes by. */
+typedef struct ri_counts {
+    uint64_t attr;
+    uint64_t constants;
+    uint64_t range;
+} ri_counts;
 
 /* A pattern clause on a database, its constants resolved. */
 typedef struct ri_pattern {
@@ -83,6 +95,8 @@ typedef struct ri_pattern {
     bool v_is_ref;     /* v is surely a ref (ident or lookup ref) */
     bool nothing;      /* matches no datom at all */
     bool counted;
+    bool assumed;            /* the counts need not be looked up, whatever they are */
+    ri_counts planned;       /* what the plan was made for */
     uint64_t attr_count;     /* datoms of the attribute (of the database when it is unknown) */
     uint64_t const_count;    /* datoms that match the constants: exact, or a guess where no index tells */
     struct ri_range *range;  /* that predicates cut out; NULL: none (range.h) */
@@ -103,6 +117,9 @@ static inline bool ri_pattern_either(const ri_pattern *p)
 }
 /* RILLE_QUERY: it has no source, or more terms than a datom has parts. */
 int ri_pattern_resolve(rille_op *op, const ri_scope *scope, const ri_clause *clause, ri_pattern **out, rille_err *err);
+/* Resolves the constants again, where inputs have other values or the database is another one. False: a plan for the old
+ * ones is no plan for the new ones, or they cannot be resolved without reading. */
+bool ri_pattern_renew(rille_op *op, ri_pattern *pattern);
 /* The entity whose id a value is; 0: none. */
 uint64_t ri_entity_of(const ri_value *v);
 /* The same where names count: idents, and lookup refs given as tuples (which may have to read: RILLE_NEED). 0: it names

@@ -26,6 +26,7 @@ ri_stage *ri_none_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     ri_stage *stage = ri_stage_new(op, scope, sizeof *stage, input, "nothing matches");
     if (stage != NULL) {
         stage->work = none_work;
+        stage->renew = ri_stage_renew;
     }
     return stage;
 }
@@ -61,6 +62,7 @@ ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope)
     }
     self->stage.work = unit_work;
     self->stage.reset = unit_reset;
+    self->stage.renew = ri_stage_renew;
     return &self->stage;
 }
 
@@ -167,7 +169,7 @@ static int names_stage(const build *b, const ri_pattern *p, ri_matcher *m, ri_st
     if (count == 0 || p->nothing) {
         return 0;
     }
-    ri_stage *stage = ri_names_stage_new(b->op, b->in->scope, *last, p->db, specs, count);
+    ri_stage *stage = ri_names_stage_new(b->op, b->in->scope, *last, p, specs, count);
     if (stage == NULL) {
         return ri_fail_nomem(err);
     }

@@ -38,6 +38,7 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
     }
     if (is_point(p)) {
         p->const_count = p->attr_count = 1;
+        p->assumed = true;
         p->counted = true;
         return 0;
     }
@@ -90,6 +91,7 @@ static void assume_count(ri_pattern *p, const ri_varset *entities)
     if (!p->counted && !p->nothing && p->attr != NULL && !p->attr->many && !p->has[RI_POS_V] &&
         ri_varset_has(entities, p->var[RI_POS_E])) {
         p->const_count = p->attr_count = ASSUMED_COUNT;
+        p->assumed = true;
         p->counted = true;
     }
 }
@@ -170,6 +172,17 @@ int ri_plan_count(rille_op *op, rille_err *err)
     }
     op->uncounted = left;
     return need || left != NULL ? RILLE_NEED : 0;
+}
+
+int ri_plan_count_again(rille_op *op, rille_err *err)
+{
+    bool need = false;
+    for (ri_pattern *p = op->patterns; p != NULL; p = p->next) {
+        int rc = p->counted ? 0 : count_pattern(op, p, err);
+        need = need || rc == RILLE_NEED;
+        RI_TRY(rc == RILLE_NEED ? 0 : rc);
+    }
+    return need ? RILLE_NEED : 0;
 }
 
 /* ---- fan-outs ---- */

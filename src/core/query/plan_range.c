@@ -101,7 +101,7 @@ static int add_end(rille_op *op, ri_pattern *p, const ri_clause *clause, ri_rela
     if (range->clause_count == 0 || range->clauses[range->clause_count - 1] != clause) {
         range->clauses[range->clause_count++] = clause;
     }
-    return ri_cuts_narrow(&range->cuts, p->attr, relation, value, &op->arena, err);
+    return ri_cuts_narrow(&range->cuts, p->attr, relation, value, &op->values, err);
 }
 
 /* In a chain like 1 < ?a < ?b each argument is related to all others. */

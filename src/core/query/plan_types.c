@@ -145,7 +145,7 @@ static ri_types types_of_position(const ri_pattern *p, unsigned pos)
     }
 }
 
-static ri_types types_of_column(const ri_table *table, uint16_t col)
+ri_types ri_column_types(const ri_table *table, uint16_t col)
 {
     if (table->count == 0 || col >= table->col_count) {
         return 0;
@@ -174,7 +174,7 @@ static int walk_pattern(const walk *w, const ri_clause *clause, rille_err *err)
     }
     for (uint16_t i = 0; i < clause->term_count; i++) {
         if (clause->terms[i].kind == RI_TERM_VAR) {
-            add_place(w, clause->terms[i].var, p != NULL ? types_of_position(p, i) : types_of_column(table, i));
+            add_place(w, clause->terms[i].var, p != NULL ? types_of_position(p, i) : ri_column_types(table, i));
         }
     }
     return 0;
@@ -233,7 +233,8 @@ static void walk_inputs(const walk *w)
 {
     rille_op *op = w->op;
     for (uint16_t i = 0; i < op->in_col_count; i++) {
-        add_place(w, op->in_cols[i].var, types_of_column(op->in_cols[i].table, op->in_cols[i].col));
+        op->in_cols[i].types = ri_column_types(op->in_cols[i].table, op->in_cols[i].col);
+        add_place(w, op->in_cols[i].var, op->in_cols[i].types);
     }
     for (ri_var var = 0; var < op->scope.var_count; var++) {
         if (ri_varset_has(&op->scope.is_fixed, var)) {
@@ -283,11 +284,11 @@ static void close_classes(ri_var_info *vars, uint32_t count)
     }
 }
 
-static int form_fixed(rille_op *op, rille_err *err)
+int ri_plan_form_fixed(rille_op *op, rille_err *err)
 {
     for (ri_var var = 0; var < op->scope.var_count; var++) {
         if (ri_varset_has(&op->scope.is_fixed, var) && ri_var_one_form(op, &op->scope, var) &&
-            !ri_simplest(&op->fixed[var], &op->arena)) {
+            !ri_simplest(&op->fixed[var], &op->values)) {
             return ri_fail_nomem(err);
         }
     }
@@ -315,6 +316,6 @@ int ri_plan_types(rille_op *op, rille_err *err)
         RI_TRY(walk_body(&w, branch->body, branch->body_count, err));
     }
     close_classes(op->var_info, count);
-    RI_TRY(form_fixed(op, err));
+    RI_TRY(ri_plan_form_fixed(op, err));
     return ri_plan_failures(op, err);
 }

@@ -11,13 +11,14 @@
 
 typedef struct rille_op rille_op;
 
-typedef enum ri_input_kind { RI_INPUT_DB, RI_INPUT_TABLE, RI_INPUT_RULES } ri_input_kind;
-/* One input of :in. A scalar is a table of 1 row and 1 column, a list one of 1 column, a tuple one of 1 row; rows (Lua,
- * CSV) as a source or relation: a table. */
+typedef enum ri_input_kind { RI_INPUT_DB, RI_INPUT_TABLE, RI_INPUT_VALUE, RI_INPUT_RULES } ri_input_kind;
+/* One input of :in. A scalar is a value, or a table of 1 row and 1 column; a list is a table of 1 column, a tuple one of
+ * 1 row; rows (Lua, CSV) as a source or relation: a table. */
 typedef struct ri_input {
     ri_input_kind kind;
     rille_db *db;         /* borrowed until the op is made (which retains) */
     ri_table *table;      /* stays the caller's, must outlive the op */
+    ri_value value;       /* so do its bytes */
     const ri_form *rules; /* borrowed until the op is made */
     ri_text rules_text;   /* what they were read from, borrowed likewise */
 } ri_input;
@@ -44,6 +45,18 @@ typedef struct ri_op_options {
 int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
               rille_op **out, rille_err *err);
 void ri_op_release(rille_op *op);
+
+/* ---- running again (again.c) ---- */
+
+/* Ends a run, however far it came: gives back the inputs, the databases, the query and all nodes, and keeps the plan and
+ * its memory for another run. False: this operation cannot run again, release it. Nothing else may be done with one that
+ * rests but ri_op_again and release. */
+bool ri_op_rest(rille_op *op);
+/* Begins another run of an operation that rests, with the same query. *fits: it did; else, and after an error, release
+ * the operation and make a new one, which will say what is wrong. options: with the same meter (or none), which
+ * ri_meter_again has begun anew. Does not read storage. */
+void ri_op_again(rille_op *op, rille_query *query, const ri_input *inputs, size_t input_count,
+                 const ri_op_options *options, bool *fits);
 /* One step of at most about budget_us (0: no limit).
  * RILLE_ROWS: a batch of result rows is in ri_op_rows; RILLE_NEED: ri_op_io has wants; RILLE_AGAIN: the budget is used
  * up; RILLE_CALL: see ri_op_call; RILLE_DONE; or an error. */
@@ -70,6 +83,8 @@ void ri_op_cancel(rille_op *op); /* from any thread: the next step gives RILLE_C
  * hosts with functions step. */
 int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
                  ri_table *out, rille_err *err);
+/* Steps and fetches to the end, into a table as ri_query_run makes it. */
+int ri_op_collect(rille_op *op, ri_table *out, rille_err *err);
 /* The plan as text, a line an operator: clause, access path, estimated rows, actual rows once it ran. Appends. */
 int ri_op_explain(const rille_op *op, ri_buf *out);
 

@@ -41,6 +41,7 @@ struct ri_range {                                 /* of a pattern */
     unsigned end_count;
     uint64_t count; /* datoms between the cuts */
     bool counted;
+    bool planned_empty; /* what the plan was made for */
 };
 
 /* Finds the ranges of all patterns that the query can reach, and counts them. RILLE_NEED: call again. The types of

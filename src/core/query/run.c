@@ -7,6 +7,9 @@
  *   PLAN   build the chain (from memory alone)
  *   RUN    pull batches through :find
  *   ENDED  done, or failed: the same answer for ever
+ *
+ * An operation that runs again (again.c) has patterns and a plan: it counts only what may have changed, and renews the
+ * chain where the counts are much as they were.
  */
 #include "types.h"
 
@@ -23,6 +26,11 @@ static void drop_plan(rille_op *op)
     }
     op->stages = NULL;
     op->last = NULL;
+    ri_op_drop_tables(op);
+}
+
+void ri_op_drop_tables(rille_op *op)
+{
     for (size_t i = 0; i < op->table_count; i++) {
         ri_table_deinit(op->tables[i]);
         ri_free(op->tables[i]);
@@ -41,9 +49,12 @@ void ri_op_release(rille_op *op)
     ri_bytemap_deinit(&op->stub_sources);
     for (uint16_t i = 0; i < op->source_count; i++) {
         ri_db_release(op->sources[i].db);
+        ri_schema_release(op->sources[i].schema);
     }
     ri_query_release(op->query);
     ri_arena_deinit(&op->plan_arena);
+    ri_arena_deinit(&op->find_arena);
+    ri_arena_deinit(&op->values);
     ri_arena_deinit(&op->arena);
     ri_free(op);
 }
@@ -77,6 +88,8 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
     op->meter = op->options.meter != NULL ? op->options.meter : &op->meter_own;
     op->arena.meter = op->meter;
     op->plan_arena.meter = op->meter;
+    op->find_arena.meter = op->meter;
+    op->values.meter = op->meter;
     int rc = ri_inputs_bind(op, inputs, input_count, err);
     if (rc != 0) {
         int stopped = ri_meter_error(op->meter, err);
@@ -112,15 +125,28 @@ static int make_plan(rille_op *op, rille_err *err)
     RI_TRY(ri_plan_body(op, &in, &last, err));
     RI_TRY(ri_ruleset_plan(op, err));
     op->last = last;
+    ri_plan_note(op);
     return ri_find_new(op, &op->find, err);
+}
+
+/* Nothing that the new plan needs is in the old one. */
+static int plan(rille_op *op, rille_err *err)
+{
+    if (op->again && ri_plan_fits(op)) {
+        ri_plan_renew(op);
+        return ri_find_new(op, &op->find, err);
+    }
+    drop_plan(op);
+    ri_arena_reset(&op->plan_arena);
+    return make_plan(op, err);
 }
 
 static int step(rille_op *op, rille_err *err)
 {
     if (op->state == RI_OP_COUNT) {
         RI_TRY(ri_begin_unit(op, &op->begun, err));
-        RI_TRY(ri_plan_count(op, err));
-        RI_TRY(ri_plan_types(op, err));
+        RI_TRY(op->again ? ri_plan_count_again(op, err) : ri_plan_count(op, err));
+        RI_TRY(op->again ? 0 : ri_plan_types(op, err));
         op->state = RI_OP_RANGES;
     }
     if (op->state == RI_OP_RANGES) {
@@ -128,7 +154,7 @@ static int step(rille_op *op, rille_err *err)
         op->state = RI_OP_PLAN;
     }
     if (op->state == RI_OP_PLAN) {
-        RI_TRY(make_plan(op, err));
+        RI_TRY(plan(op, err));
         op->state = RI_OP_RUN;
     }
     return ri_find_next(op->find, err);
@@ -205,13 +231,10 @@ static int add_rows(const rille_op *op, ri_table *out, rille_err *err)
     return ri_table_add(out, cols, count, NULL, err);
 }
 
-int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
-                 ri_table *out, rille_err *err)
+int ri_op_collect(rille_op *op, ri_table *out, rille_err *err)
 {
     memset(out, 0, sizeof *out);
-    rille_op *op = NULL;
-    RI_TRY(ri_op_new(query, inputs, input_count, options, &op, err));
-    int rc = ri_table_init(out, query->find_count, false, err);
+    int rc = ri_table_init(out, op->query->find_count, false, err);
     while (rc == 0) {
         rc = ri_op_step(op, 0, err);
         if (rc == RILLE_NEED) {
@@ -225,11 +248,21 @@ int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count,
                          op->call.name);
         }
     }
-    ri_op_release(op);
     if (rc != RILLE_DONE) {
         ri_table_deinit(out);
         memset(out, 0, sizeof *out);
         return rc;
     }
     return 0;
+}
+
+int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count, const ri_op_options *options,
+                 ri_table *out, rille_err *err)
+{
+    rille_op *op = NULL;
+    memset(out, 0, sizeof *out);
+    RI_TRY(ri_op_new(query, inputs, input_count, options, &op, err));
+    int rc = ri_op_collect(op, out, err);
+    ri_op_release(op);
+    return rc;
 }

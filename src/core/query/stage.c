@@ -86,6 +86,11 @@ int ri_stage_carry(ri_stage *stage, const ri_batch *in, const uint32_t *sel, uin
     return 0;
 }
 
+void ri_stage_renew(ri_stage *stage)
+{
+    (void)stage;
+}
+
 void ri_stage_reset_chain(ri_stage *last)
 {
     for (ri_stage *stage = last; stage != NULL; stage = stage->input) {
@@ -279,6 +284,7 @@ ri_feed *ri_feed_new(rille_op *op, const ri_scope *scope, const ri_varset *vars)
     if (self != NULL) {
         self->stage.work = feed_work;
         self->stage.reset = feed_reset;
+        self->stage.renew = ri_stage_renew;
         ri_stage_set_carry(&self->stage, vars, vars, false);
     }
     return self;

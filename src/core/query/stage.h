@@ -16,7 +16,10 @@ struct ri_stage {
     int (*work)(ri_stage *stage, ri_batch **out, rille_err *err);
     void (*reset)(
         ri_stage *stage); /* forget what was in progress; keep what does not depend on the input. May be NULL */
-    void (*destroy)(ri_stage *stage); /* may be NULL */
+    void (*rest)(
+        ri_stage *stage); /* after reset, between two runs: gives back nodes and what was collected. May be NULL */
+    void (*renew)(ri_stage *stage); /* begins another run, where constants and databases may be others; NULL: cannot */
+    void (*destroy)(ri_stage *stage); /* also of a stage that rests; may be NULL */
     rille_op *op;
     ri_stage *input;
     ri_stage *older; /* of all stages */
@@ -60,6 +63,8 @@ static inline int ri_stage_pull(ri_stage *stage, ri_batch **out, rille_err *err)
 {
     return ri_stage_next(stage->input, out, err);
 }
+/* For stages that have nothing to renew. */
+void ri_stage_renew(ri_stage *stage);
 /* Resets a chain from its end to its start. */
 void ri_stage_reset_chain(ri_stage *last);
 /* Begins a unit of work unless *begun; whoever does the work sets *begun to false at its end. RILLE_AGAIN when the

@@ -76,9 +76,11 @@ uint64_t ri_whole_len(rille_op *op, const ri_value *v);
 /* The whole value of a stub of that database, in the arena. */
 int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, rille_err *err);
 /* Puts whole values in place of stubs in rows of a column, also inside of tuples (RILLE_NEED until all blobs are at
- * hand): *out is `in` itself or the copy. */
-int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
-              rille_err *err);
+ * hand): *out is `in` itself or the copy, whose arrays are in `lasting`. */
+int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_arena *lasting, ri_vec *copy,
+              const ri_vec **out, rille_err *err);
+/* What goes with the results changes with the constants: for another run. */
+void ri_results_renew(ri_results *results, const ri_scope *scope);
 
 /* ---- names (op_names.c) ---- */
 
@@ -98,7 +100,7 @@ static inline ri_var ri_hidden_var(const ri_scope *scope, unsigned pos)
 {
     return (ri_var)(scope->var_count + 1U + pos);
 }
-ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const rille_db *db,
+ri_stage *ri_names_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, const ri_pattern *pattern,
                              const ri_name_spec *specs, uint16_t spec_count);
 
 /* ---- not, or ---- */

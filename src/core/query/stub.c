@@ -26,7 +26,7 @@ int ri_note_stubs(rille_op *op, uint16_t source, const ri_vec *vec, uint32_t fro
         }
         if (added) {
             slot->value = source;
-            void *copy = ri_arena_copy(&op->arena, slot->key, RI_HASH_SIZE);
+            void *copy = ri_arena_copy(&op->values, slot->key, RI_HASH_SIZE);
             if (copy == NULL) { /* the slot must not keep what it borrowed */
                 ri_bytemap_deinit(&op->stub_sources);
                 return ri_fail_nomem(err);
@@ -160,15 +160,15 @@ static int ask_all(rille_op *op, const ri_vec *in, uint32_t rows, rille_err *err
     return need ? RILLE_NEED : 0;
 }
 
-int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_vec *copy, const ri_vec **out,
-              rille_err *err)
+int ri_unstub(rille_op *op, const ri_vec *in, uint32_t rows, ri_arena *arena, ri_arena *lasting, ri_vec *copy,
+              const ri_vec **out, rille_err *err)
 {
     *out = in;
     if (!lacks(op, in, rows)) {
         return 0;
     }
     RI_TRY(ask_all(op, in, rows, err));
-    if (copy->words == NULL && !ri_vec_init(copy, &op->plan_arena, RI_BATCH_ROWS)) {
+    if (copy->words == NULL && !ri_vec_init(copy, lasting, RI_BATCH_ROWS)) {
         return ri_fail_nomem(err);
     }
     for (uint32_t i = 0; i < rows; i++) {

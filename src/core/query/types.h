@@ -45,6 +45,10 @@ typedef struct ri_var_info {
 /* Finds the types of all variables, brings fixed ones into their form, and finds which rules can fail. Every pattern is
  * resolved. */
 int ri_plan_types(rille_op *op, rille_err *err);
+/* The types of the values of a column. */
+ri_types ri_column_types(const ri_table *table, uint16_t col);
+/* Brings fixed variables into their form. */
+int ri_plan_form_fixed(rille_op *op, rille_err *err);
 ri_types ri_var_types(const rille_op *op, const ri_scope *scope, ri_var var);
 bool ri_var_one_form(const rille_op *op, const ri_scope *scope, ri_var var);
 /* The same for a parameter of the rule that is called. */

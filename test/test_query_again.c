@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations that run again: whatever a prepared query was run for before, and however far those runs came, it answers
+ * as a new one. (The other tests run each of their queries again, too: test_query_world.h.)
+ */
+#include "rille/rille.h"
+
+#include "test_query_world.h"
+
+#define PEOPLE 60U
+
+static const char schema[] =
+    "[{:db/ident :u :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}"
+    " {:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/index true}"
+    " {:db/ident :d :db/valueType :db.type/double :db/cardinality :db.cardinality/one}"
+    " {:db/ident :s :db/valueType :db.type/string :db/cardinality :db.cardinality/many}"
+    " {:db/ident :r :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}"
+    " {:db/ident :k :db/valueType :db.type/keyword :db/cardinality :db.cardinality/one}]";
+
+/* In one transaction; each refers to one before it. */
+static void put_people(world *w, int at, unsigned from, unsigned to)
+{
+    static char text[65536];
+    size_t len = (size_t)snprintf(text, sizeof text, "[");
+    for (unsigned i = from; i < to; i++) {
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                "{:db/id \"e%u\" :u \"u%u\" :n %u :d %u.5 :s [\"s%u\" \"t%u\"] :k :k%u", i, i, i % 13,
+                                i % 7, i % 5, i % 3, i % 4);
+        len += (size_t)snprintf(text + len, sizeof text - len, i / 2 < from ? " :r [[:u \"u%u\"]]}" : " :r [\"e%u\"]}",
+                                i / 2 < from && from == 1 ? 0 : i / 2);
+    }
+    (void)snprintf(text + len, sizeof text - len, "]");
+    world_transact(w, at, text);
+}
+
+/* ---- any order of runs ---- */
+
+/* kinds of inputs after $: c, t and r as for world_add_table, else the kind of value that is likely */
+static const struct {
+    const char *text;
+    const char *kinds;
+} queries[] = {
+    { "[:find ?n . :in $ ?u :where [?e :u ?u] [?e :n ?n]]", "u" },
+    { "[:find ?u :in $ ?n :where [?e :n ?n] [?e :u ?u]]", "n" },
+    { "[:find ?u ?v :in $ ?a ?v :where [?e ?a ?v] [?e :u ?u]]", "kn" },
+    { "[:find ?u :in $ ?low ?high :where [?e :n ?n] [(>= ?n ?low)] [(< ?n ?high)] [?e :u ?u]]", "nn" },
+    { "[:find ?u ?n :in $ ?low :where [?e :u ?u] [?e :n ?n] [(> ?n ?low)] :order-by ?n ?u :limit 4]", "n" },
+    { "[:find (max ?n) (min ?n) :in $ ?low :where [?e :n ?n] [(> ?n ?low)]]", "n" },
+    { "[:find ?s (count ?e) (sum ?n) :in $ ?k :where [?e :s ?s] [?e :n ?n] [?e :k ?k]]", "k" },
+    { "[:find ?u ?o :in $ [?n ...] :where [?e :n ?n] [?e :u ?u] [?o :r ?e]]", "c" },
+    { "[:find ?u :in $ ?s :where [?e :u ?u] (not [?e :s ?s])]", "s" },
+    { "[:find ?u ?x :in $ ?s ?x :where [?e :u ?u] (or-join [?e ?s ?x] [?e :s ?s] [?e :n ?x])]", "sn" },
+    { "[:find ?u ?t :in $ ?x :where [?e :u ?u] [?e :n ?n] [(+ ?n ?x) ?t] [(str ?u ?x) ?z] [(< ?z \"u3\")]]", "n" },
+    { "[:find ?u ?g :in $ ?x :where [?e :u ?u] [(get-else $ ?e :d ?x) ?g]]", "d" },
+    { "[:find ?u :in $ ?e :where [?e :u ?u]]", "u" },
+    { "[:find ?u ?v :in $ ?r :where [?e :r ?r] [?e :u ?u] [?r :u ?v]]", "u" },
+    { "[:find ?a ?b :in $ ?k :where [?e :k ?k] [?f :k ?k] [?e :u ?a] [?f :u ?b] [?e :n ?n] [?f :n ?n]]", "k" },
+    { "[:find ?d ?x :in $ ?x :where [_ :d ?d] [(= ?d ?x)]]", "d" },
+    { "[:find ?x ?y :in $ [[?x ?y]] :where [?e :n ?x] [?e :u ?y]]", "r" },
+    { "[:find ?x ?u :in $ [?x ?y] :where [?e :n ?x] [?e :d ?y] [?e :u ?u]]", "t" },
+};
+#define QUERIES (sizeof queries / sizeof *queries)
+static const char *const values[] = { "\"u3\"",        "\"u40\"", "\"none\"", "0",      "5",      "12",
+                                      "1000000000000", "2.5",     "3.0",      "\"s1\"", "\"t2\"", ":k1",
+                                      ":k3",           ":n",      ":u",       ":s",     "\"k\"",  "[:u \"u7\"]",
+                                      "true",          "300.5",   "1024N",    "2.50M" };
+static const char *const words[] = { "\"u3\"", "\"u40\"", "\"none\"", "\"s1\"", "\"t2\"" };
+static const char *const longs[] = { "0", "5", "12", "-3", "1000000000000" };
+static const char *const doubles[] = { "2.5", "3.0", "300.5" };
+static const char *const keywords[] = { ":k1", ":k3", ":n", ":u", ":s" };
+static const char *const lists[] = { "[]", "[3]", "[3 4 5]", "[\"u1\" 4 2.0]", "[[:u \"u4\"] 3]", "[1 2 3 4 5 6 7 8]" };
+static const char *const relations[] = { "[]", "[[1 \"u1\"]]", "[[1 \"u1\"] [2 \"u2\"] [3 5]]",
+                                         "[[\"a\" \"b\"] [4 \"u4\"]]" };
+static const char *const tuples[] = { "[1 1.5]", "[2 2.5]", "[\"a\" 3]", "[[1 2] 4]" };
+#define PICK(rng, array) ((array)[test_random_below((rng), sizeof(array) / sizeof *(array))])
+
+typedef struct prepared {
+    rille_query *query;
+    rille_op *op; /* rests, or NULL */
+} prepared;
+
+static const char *pick_value(test_rng *rng, char kind)
+{
+    if (test_random_below(rng, 8) == 0) {
+        return PICK(rng, values);
+    }
+    return kind == 'n'   ? PICK(rng, longs)
+           : kind == 'd' ? PICK(rng, doubles)
+           : kind == 'k' ? PICK(rng, keywords)
+                         : PICK(rng, words);
+}
+
+static void add_inputs(world *w, test_rng *rng, size_t query)
+{
+    world_inputs_clear(w);
+    world_add_db(w, test_random_below(rng, 8) == 0 ? 2 : (int)test_random_below(rng, 2));
+    for (const char *kind = queries[query].kinds; *kind != '\0'; kind++) {
+        if (*kind == 'c' || *kind == 't' || *kind == 'r') {
+            world_add_table(w, *kind,
+                            *kind == 'c'   ? PICK(rng, lists)
+                            : *kind == 'r' ? PICK(rng, relations)
+                                           : PICK(rng, tuples));
+        } else {
+            world_add_table(w, 's', pick_value(rng, *kind));
+        }
+    }
+}
+
+/* The one that rests, if it fits, or a new one. */
+static int begin(world *w, prepared *p, rille_op **op, unsigned *again, rille_err *err)
+{
+    bool fits = false;
+    *op = p->op;
+    p->op = NULL;
+    if (*op != NULL) {
+        ri_op_again(*op, p->query, w->inputs, w->input_count, &w->options, &fits);
+        if (fits) {
+            (*again)++;
+            return 0;
+        }
+        ri_op_release(*op);
+        *op = NULL;
+    }
+    return ri_op_new(p->query, w->inputs, w->input_count, &w->options, op, err);
+}
+
+static void end(prepared *p, rille_op *op)
+{
+    if (op != NULL && p->op == NULL && ri_op_rest(op)) {
+        p->op = op;
+    } else {
+        ri_op_release(op);
+    }
+}
+
+/* At most so many steps; the answer as text, when it came to the end. */
+static int steps(rille_op *op, unsigned max, char **text, rille_err *err)
+{
+    ri_table table;
+    REQUIRE_RC(ri_table_init(&table, op->query->find_count, false, &test_err), 0);
+    int rc = 0;
+    while (rc == 0 && max-- > 0) {
+        rc = ri_op_step(op, 0, err);
+        if (rc == RILLE_NEED) {
+            rc = ri_io_fetch(ri_op_io(op), err);
+        } else if (rc == RILLE_ROWS) {
+            rc = world_collect(op, &table, err);
+        } else if (rc == RILLE_AGAIN) {
+            rc = 0;
+        }
+    }
+    *text = rc == RILLE_DONE ? world_text(&table, true) : NULL;
+    ri_table_deinit(&table);
+    return rc;
+}
+
+/* The whole answer of an operation against that of a new one. */
+static void compare(world *w, const char *query, int rc, const char *text, const rille_err *err)
+{
+    ri_table table;
+    rille_err expected_err = { 0 };
+    world_again_clear(w);
+    w->pause = PAUSE_NEVER;
+    int expected = world_run(w, query, &table, &expected_err);
+    world_again_clear(w);
+    CHECK_EQ_INT(rc == RILLE_DONE ? 0 : rc, expected);
+    if (expected != 0) {
+        CHECK_EQ_STR(err->message, expected_err.message);
+        return;
+    }
+    char *answer = world_text(&table, true);
+    if (text == NULL || strcmp(text, answer) != 0) {
+        (void)fprintf(stderr, "%s\n", query);
+        CHECK_EQ_STR(text != NULL ? text : "(no answer)", answer);
+    }
+    free(answer);
+    ri_table_deinit(&table);
+}
+
+static void run_one(world *w, test_rng *rng, prepared *all, unsigned *again)
+{
+    size_t i = test_random_below(rng, QUERIES);
+    rille_op *op = NULL;
+    rille_err err = { 0 };
+    char *text = NULL;
+    w->pause = test_random_below(rng, 2) == 0 ? PAUSE_RANDOM_UNITS : PAUSE_NEVER;
+    w->options.interrupt = w->pause == PAUSE_NEVER ? NULL : world_interrupt;
+    w->options.context = w;
+    add_inputs(w, rng, i);
+    int rc = begin(w, &all[i], &op, again, &err);
+    if (rc == 0 && test_random_below(rng, 4) == 0) { /* left alone somewhere, or cancelled */
+        (void)steps(op, (unsigned)test_random_below(rng, 6), &text, &err);
+        free(text);
+        if (test_random_below(rng, 2) == 0) {
+            ri_op_cancel(op);
+        }
+        end(&all[i], op);
+        return;
+    }
+    if (rc == 0 && test_random_below(rng, 4) == 0) { /* another run of it meanwhile */
+        rille_op *other = NULL;
+        char *other_text = NULL;
+        int first = steps(op, (unsigned)test_random_below(rng, 4), &text, &err);
+        if (first == 0) {
+            int other_rc = begin(w, &all[i], &other, again, &err);
+            other_rc = other_rc == 0 ? steps(other, UINT32_MAX, &other_text, &err) : other_rc;
+            compare(w, queries[i].text, other_rc, other_text, &err);
+            end(&all[i], other);
+            free(other_text);
+        }
+        free(text);
+        text = NULL;
+        ri_op_release(op);
+        return;
+    }
+    rc = rc == 0 ? steps(op, UINT32_MAX, &text, &err) : rc;
+    compare(w, queries[i].text, rc, text, &err);
+    end(&all[i], op);
+    free(text);
+}
+
+/* Three databases: two values of one, and one with another schema; they grow, and so does a schema. */
+TEST(again__answers_as_a_new_query)
+{
+    const char *rounds = getenv("RILLE_AGAIN_ROUNDS");
+    unsigned count = rounds != NULL ? (unsigned)atoi(rounds) : 3000;
+    world w;
+    prepared all[QUERIES] = { { NULL, NULL } };
+    unsigned again = 0;
+    test_rng rng = test_rng_new();
+    world_init(&w);
+    w.rng = test_rng_new();
+    for (int at = 0; at < 3; at++) {
+        world_open(&w, at, "");
+        world_transact(&w, at, at == 2 ? "[{:db/ident :other :db/valueType :db.type/long}]" : "[]");
+        world_transact(&w, at, schema);
+        world_transact(&w, at, "[{:u \"u0\"}]");
+        put_people(&w, at, 1, at == 1 ? 5 : PEOPLE);
+    }
+    world_flush(&w, 0);
+    ri_db_release(w.db[1]);
+    w.db[1] = ri_db_retain(w.db[0]);
+    for (size_t i = 0; i < QUERIES; i++) {
+        REQUIRE_RC(ri_query_parse(queries[i].text, strlen(queries[i].text), &all[i].query, &test_err), 0);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (i % 500 == 499) {
+            put_people(&w, 0, PEOPLE + i / 500 * 20, PEOPLE + i / 500 * 20 + 20);
+        }
+        if (i == count / 2) {
+            world_transact(&w, 0, "[{:db/ident :added :db/valueType :db.type/long} {:db/id :n :db/index false}]");
+        }
+        run_one(&w, &rng, all, &again);
+    }
+    CHECK(again > count / 4);
+    for (size_t i = 0; i < QUERIES; i++) {
+        ri_op_release(all[i].op);
+        ri_query_release(all[i].query);
+    }
+    world_deinit(&w);
+}
+
+/* ---- the plan ---- */
+
+/* The first pattern that the plan reads, of [?e :d ?x] [?e :n ?y]. */
+static const char *first_read(const rille_op *op)
+{
+    const ri_stage *stage = op->stages;
+    const ri_stage *first = NULL;
+    for (; stage != NULL; stage = stage->older) {
+        first = stage->clause != NULL ? stage : first;
+    }
+    return first->clause->terms[RI_POS_A].v.as.p[0] == 'd' ? ":d" : ":n";
+}
+
+TEST(again__plans_anew_when_counts_have_changed)
+{
+    static const char text[] = "[:find (count ?e) . :where [?e :d ?x] [?e :n ?y]]";
+    world w;
+    prepared p = { NULL, NULL };
+    unsigned again = 0;
+    world_init(&w);
+    world_open(&w, 0, "");
+    world_transact(&w, 0, schema);
+    world_transact(&w, 0, "[{:d 1.0 :n 1} {:d 2.0} {:n 1} {:n 2} {:n 3}]");
+    REQUIRE_RC(ri_query_parse(text, sizeof text - 1, &p.query, &test_err), 0);
+    static const unsigned more[] = { 0, 10, 40, 10, 200 };
+    for (unsigned i = 0; i < sizeof more / sizeof *more; i++) {
+        rille_op *op = NULL;
+        char *answer = NULL;
+        for (unsigned n = 0; n < more[i]; n++) {
+            world_transact(&w, 0, "[{:d 3.0}]");
+        }
+        world_inputs_clear(&w);
+        world_add_db(&w, 0);
+        REQUIRE_RC(begin(&w, &p, &op, &again, &test_err), 0);
+        CHECK_RC(steps(op, UINT32_MAX, &answer, &test_err), RILLE_DONE);
+        CHECK_EQ_STR(answer, "[1]");
+        CHECK_EQ_STR(first_read(op), i < 2 ? ":d" : ":n"); /* 12 datoms of :d are few enough, 52 are not */
+        free(answer);
+        end(&p, op);
+        CHECK(p.op != NULL);
+    }
+    CHECK_EQ_INT(again, 4);
+    ri_op_release(p.op);
+    ri_query_release(p.query);
+    world_deinit(&w);
+}
+
+/* ---- from C ---- */
+
+static world *the_world;
+
+/* Prepares, and runs for some values, one after the other. */
+static int run_often(const char *text, unsigned runs, bool count, long long *allocations)
+{
+    rille_query *query = NULL;
+    int rc = rille_prepare(text, strlen(text), &query, &test_err);
+    for (unsigned i = 0; rc == 0 && i < runs; i++) {
+        char uid[8];
+        (void)snprintf(uid, sizeof uid, "u%u", i % PEOPLE);
+        rille_value v = rille_string(uid);
+        rille_input in[] = { { .db = the_world->db[0] }, { .values = &v, .value_count = 1 } };
+        rille_result *result = NULL;
+        long long before = atomic_load(&test_state.allocations);
+        rc = rille_run(query, in, 2, &result, &test_err);
+        *allocations = atomic_load(&test_state.allocations) - before;
+        if (rc == 0 && count) {
+            CHECK_EQ_INT(rille_result_rows(result), 1);
+            CHECK_EQ_INT(rille_result_get(result, 0, 0).u.i, i % PEOPLE % 13);
+        }
+        rille_result_close(result);
+    }
+    rille_query_close(query);
+    return rc;
+}
+
+static const char point[] = "[:find ?n . :in $ ?u :where [?e :u ?u] [?e :n ?n]]";
+
+static int run_thrice(void)
+{
+    long long allocations;
+    return run_often(point, 3, false, &allocations);
+}
+
+TEST(again__needs_no_memory_for_another_run)
+{
+    long long allocations = 0;
+    world w;
+    world_init(&w);
+    the_world = &w;
+    world_open(&w, 0, "");
+    world_transact(&w, 0, schema);
+    world_transact(&w, 0, "[{:u \"u0\" :n 0}]");
+    put_people(&w, 0, 1, PEOPLE);
+    world_flush(&w, 0);
+    CHECK_RC(run_often(point, 2 * PEOPLE, false, &allocations), 0);
+    CHECK(allocations <= 6); /* the result */
+    TEST_FAULT_SWEEP(run_thrice());
+    world_deinit(&w);
+}
+
+TEST_MAIN(again__answers_as_a_new_query, again__plans_anew_when_counts_have_changed,
+          again__needs_no_memory_for_another_run)
