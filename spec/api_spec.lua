@@ -37,9 +37,9 @@ describe("the public surface", function()
       { conn, "db transact listen unlisten flush stats verify url close start_db start_verify" },
       { db, "q datoms seek_datoms index_range count as_of with basis schema entid ident close" },
       { db, "start_datoms start_seek_datoms start_index_range start_count start_as_of start_with start_entid" },
-      { conn:start_db(), "step rows wanted supply fetch cancel result run close" },
+      { conn:start_db(), "step rows wanted supply fetch poll cancel result run close" },
       { query, "run rows start explain text columns inputs close" },
-      { op, "step rows count wanted supply fetch cancel result run close" },
+      { op, "step rows count wanted supply fetch poll cancel result run close" },
       { result, "column columns rows to_table close" },
       { builder, "from where filter let with order_by limit offset keys inputs rules run rows explain text" },
     }

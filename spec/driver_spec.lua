@@ -74,12 +74,16 @@ describe("drivers", function()
     for _, kind in ipairs(support.kinds()) do
       local expected = everything(support.plain_url(kind))
       for _, wrap in ipairs { "", "deferred:" } do
-        local asked = { need = 0, again = 0 }
+        local asked = { need = 0, again = 0, polls = 0 }
         for _, how in ipairs { "fetch", "yield" } do
           rille.driver(function(op, state)
             asked[state] = asked[state] + 1
             if how == "yield" and math.random(2) == 1 and not is_plain_51 then coroutine.yield() end
-            if state == "need" then assert(op:fetch()) end
+            if state == "need" and math.random(2) == 1 then
+              while not op:poll() do asked.polls = asked.polls + 1 end
+            elseif state == "need" then
+              assert(op:fetch())
+            end
           end, { budget_us = 1 })
           core.pauses("random", wrap == "", 3)
           local url = wrap .. support.plain_url(kind)
@@ -89,6 +93,7 @@ describe("drivers", function()
           assert.same(expected, found)
         end
         assert.is_true(asked.need > 20 and asked.again > 0)
+        assert.equal(wrap ~= "", asked.polls > 0)
       end
     end
   end)

@@ -316,6 +316,128 @@ TEST(host__does_everything_by_itself)
     far_place.ops->close(far_place.self);
 }
 
-TEST_MAIN(start__gives_what_blocking_calls_give, start__is_left_closed_and_cancelled,
-          backend__of_the_program_holds_a_database, backend__that_lacks_a_function_is_refused,
-          host__does_everything_by_itself)
+/* ---- several at once ---- */
+
+/* A backend that answers after its wait was called twice: each call counts from when it was begun. */
+enum { BEGUN_MAX = 64 };
+static struct {
+    rille_backend inner;
+    uint64_t tick;
+    uint64_t calls;
+    uint64_t waits;
+    uint64_t begun[BEGUN_MAX];
+    uint64_t at[BEGUN_MAX];
+} slow;
+
+static bool slow_is_due(uint64_t call)
+{
+    size_t place = BEGUN_MAX;
+    slow.calls++;
+    for (size_t i = 0; i < BEGUN_MAX; i++) {
+        if (slow.begun[i] == call) {
+            if (slow.tick < slow.at[i] + 2) {
+                return false;
+            }
+            slow.begun[i] = 0;
+            return true;
+        }
+        place = slow.begun[i] == 0 ? i : place;
+    }
+    REQUIRE(place < BEGUN_MAX);
+    slow.begun[place] = call;
+    slow.at[place] = slow.tick;
+    return false;
+}
+
+static uint64_t hash_of(const void *bytes, size_t len, uint64_t seed)
+{
+    const uint8_t *p = bytes;
+    for (size_t i = 0; i < len; i++) {
+        seed = (seed ^ p[i]) * UINT64_C(1099511628211);
+    }
+    return seed | 1;
+}
+
+static int slow_get(void *self, rille_get *gets, size_t count, rille_err *err)
+{
+    uint64_t call = 3;
+    for (size_t i = 0; i < count; i++) {
+        call = hash_of(&gets[i].object, sizeof gets[i].object, call + gets[i].offset);
+    }
+    return slow_is_due(call) ? slow.inner.ops->get_many(self, gets, count, err) : RILLE_NEED;
+}
+
+static int slow_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err)
+{
+    return slow_is_due(5) ? slow.inner.ops->head_read(self, branch, known, out, err) : RILLE_NEED;
+}
+
+static int slow_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
+{
+    return slow_is_due(hash_of(swap->cell, swap->cell_len, 7)) ? slow.inner.ops->head_swap(self, swap, revision, err)
+                                                               : RILLE_NEED;
+}
+
+static void slow_wait(void *self, uint64_t timeout_ms)
+{
+    (void)self;
+    CHECK(timeout_ms > 0);
+    slow.tick++;
+    slow.waits++;
+}
+
+TEST(wait__is_for_several_operations_at_once)
+{
+    enum { COUNT = 6 };
+    rille_options options = { .create = true };
+    rille_conn *conn = NULL;
+    rille_steps *steps[COUNT];
+    REQUIRE_RC(own_open("slow", true, &slow.inner, &test_err), 0);
+    rille_backend_ops ops = *slow.inner.ops;
+    ops.get_many = slow_get;
+    ops.head_read = slow_read;
+    ops.head_swap = slow_swap;
+    ops.wait = slow_wait;
+    rille_backend backend = { &ops, slow.inner.self, RILLE_BACKEND_DEFERRED };
+    is_host = false;
+    REQUIRE_RC(rille_connect_backend(&backend, "slow", &options, &conn, &test_err), 0); /* blocking calls wait, too */
+    CHECK_RC(rille_transact(conn, schema, sizeof schema - 1, NULL, &test_err), 0);
+    CHECK(slow.waits > 0 && slow.calls < 4 * slow.waits + 4);
+    for (int i = 0; i < COUNT; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "[{:p/name \"%d\"}]", i);
+        REQUIRE_RC(i % 2 == 0 ? rille_start_transact(conn, text, strlen(text), &steps[i], &test_err)
+                              : rille_start_db(conn, &steps[i], &test_err),
+                   0);
+    }
+    int left = COUNT;
+    for (int turns = 0; left > 0 && turns < 1000; turns++) {
+        for (int i = 0; i < left; i++) {
+            int rc = rille_step(steps[i], 0, &test_err);
+            if (rc == RILLE_DONE || rc < 0) {
+                CHECK_RC(rc, RILLE_DONE);
+                rille_steps_close(steps[i]);
+                steps[i--] = steps[--left];
+            }
+        }
+        CHECK_RC(left > 0 ? rille_wait(steps, (size_t)left, 60000, &test_err) : 0, 0);
+    }
+    CHECK_EQ_INT(left, 0);
+    rille_db *db = NULL;
+    REQUIRE_RC(rille_conn_db(conn, &db, &test_err), 0);
+    CHECK(lookup(db, "0") != 0 && lookup(db, "2") != 0 && lookup(db, "4") != 0);
+    rille_db_release(db);
+    REQUIRE_RC(rille_start_db(conn, &steps[0], &test_err), 0);
+    CHECK_RC(rille_step(steps[0], 0, &test_err), RILLE_NEED);
+    CHECK_RC(rille_poll(steps[0], &test_err), RILLE_NEED);
+    CHECK_RC(rille_wait(steps, 1, 0, &test_err), RILLE_AGAIN);
+    rille_steps_close(steps[0]); /* with a call under way */
+    rille_close(conn);
+    REQUIRE_RC(own_open("slow", false, &backend, &test_err), 0);
+    CHECK_RC(backend.ops->drop(backend.self, &test_err), 0);
+    backend.ops->close(backend.self);
+}
+
+TEST_MAIN(wait__is_for_several_operations_at_once, start__gives_what_blocking_calls_give,
+          start__is_left_closed_and_cancelled, backend__of_the_program_holds_a_database,
+          backend__that_lacks_a_function_is_refused, host__does_everything_by_itself)

@@ -7,7 +7,8 @@
  * records, one per branch, which only change by compare-and-swap.
  *
  * ASYNCHRONOUS SHAPE. Every slot may return RILLE_NEED: "begun, not done yet; call again with the same arguments".
- * A backend that can answer at once never does. The slots of one handle are called by one thread at a time unless the
+ * A backend that can answer at once never does. Several calls may be under way at once, and one that was begun may never
+ * be asked for again: its operation was closed. A backend that holds many such answers drops the oldest. The slots of one handle are called by one thread at a time unless the
  * capability RILLE_BACKEND_THREADS is set.
  */
 #ifndef RILLE_BACKEND_H
@@ -96,7 +97,9 @@ typedef struct rille_backend_ops {
     /* RILLE_NOTFOUND if the branch has no head. RILLE_DONE, and no bytes, if it is still that of *known (may be NULL). */
     int (*head_read)(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err);
     /* 0, or RILLE_CONFLICT if the head is not the expected one: then nothing changed (puts may have been kept).
-     * `swap->expected` all zero: create; RILLE_CONFLICT if it exists. `revision` names the new state. */
+     * `swap->expected` all zero: create; RILLE_CONFLICT if it exists. `revision` names the new state.
+     * RILLE_UNKNOWN: it is not known whether the head changed, or still will (a lost reply). rille then asks for the same
+     * swap again, never for another one against the same revision, and finds out from the head who committed first. */
     int (*head_swap)(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
     int (*head_delete)(void *self, const char *branch, rille_err *err);
     /* Names of all heads, each 0-terminated, one after the other in a rille_alloc'ed block. */
@@ -109,6 +112,9 @@ typedef struct rille_backend_ops {
     void (*close)(void *self);
     /* Bytes in storage as far as the backend knows; 0: unknown. */
     uint64_t (*size_bytes)(void *self);
+    /* May be NULL: calls that were begun are asked for again at once. Returns when one of them may be answered, or after
+     * timeout_ms. May be called while another thread is in a slot. */
+    void (*wait)(void *self, uint64_t timeout_ms);
 } rille_backend_ops;
 
 /* A backend handle: ops and self, and what it can do. */

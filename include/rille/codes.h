@@ -46,12 +46,13 @@ enum rille_code {
     RILLE_CODES(X)
 #undef X
     /* outcomes */
-    RILLE_DONE = 1,    /* nothing (more) to deliver */
-    RILLE_NEED = 2,    /* storage must be read first: fetch it, then call again */
-    RILLE_AGAIN = 3,   /* the budget is exhausted: call again */
-    RILLE_ROWS = 4,    /* a batch of rows is ready */
-    RILLE_CALL = 5,    /* a host function must be called on a batch of rows, then call again */
-    RILLE_CONFLICT = 6 /* the branch head is no longer the expected one */
+    RILLE_DONE = 1,     /* nothing (more) to deliver */
+    RILLE_NEED = 2,     /* storage must be read first: fetch it, then call again */
+    RILLE_AGAIN = 3,    /* the budget is exhausted: call again */
+    RILLE_ROWS = 4,     /* a batch of rows is ready */
+    RILLE_CALL = 5,     /* a host function must be called on a batch of rows, then call again */
+    RILLE_CONFLICT = 6, /* the branch head is no longer the expected one */
+    RILLE_UNKNOWN = 7   /* of a backend: whether the head was swapped is not known */
 };
 
 #endif

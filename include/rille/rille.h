@@ -178,6 +178,10 @@ RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t 
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
 /* Reads everything that the last step needed, in one round; blocks. Does nothing if nothing is needed. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
+/* The same without waiting: begins to read, or takes what has come. 0: step it; RILLE_NEED: it is under way. */
+RILLE_API int rille_poll(rille_steps *steps, rille_err *err);
+/* Waits until one of several operations that need something can be stepped (0), or RILLE_AGAIN after timeout_ms. */
+RILLE_API int rille_wait(rille_steps *const *steps, size_t count, uint64_t timeout_ms, rille_err *err);
 /* From any thread: the next step returns RILLE_CANCELLED. A transaction whose swap of the head is under way may be committed
  * all the same. */
 RILLE_API void rille_steps_cancel(rille_steps *steps);

@@ -281,6 +281,12 @@ function Op:count() end
 ---@return string? code
 function Op:fetch() end
 
+---The same without blocking: begins to fetch, or takes what has come. false: it is still under way.
+---@return boolean? ready
+---@return string? message
+---@return string? code
+function Op:poll() end
+
 ---What the last step needs: each has op ("get", "put", "head_read", "head_swap", "list", "delete", "drop"), store (a
 ---URL), and what the op is about (docs/lua-api.md).
 ---@return table[]

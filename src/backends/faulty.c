@@ -151,7 +151,14 @@ static int faulty_head_swap(void *self, const rille_head_swap *swap, rille_revis
     if (fails_before(fault, &rc, err)) {
         return rc;
     }
+    if (fault == RI_FAULT_UNSENT) {
+        return RILLE_UNKNOWN;
+    }
     RI_TRY(f->inner.ops->head_swap(f->inner.self, swap, revision, err));
+    if (fault == RI_FAULT_LOST) {
+        *revision = (rille_revision){ { 0 } };
+        return RILLE_UNKNOWN;
+    }
     if (fault == RI_FAULT_AFTER) {
         *revision = (rille_revision){ { 0 } };
         return fail_planned(fault, err);
@@ -248,7 +255,8 @@ static const struct {
     ri_fault fault;
 } fault_names[] = { { "none", RI_FAULT_NONE },       { "io", RI_FAULT_IO },          { "full", RI_FAULT_FULL },
                     { "after", RI_FAULT_AFTER },     { "trunc", RI_FAULT_TRUNCATE }, { "flip", RI_FAULT_FLIP },
-                    { "missing", RI_FAULT_MISSING }, { "delay", RI_FAULT_DELAY } };
+                    { "missing", RI_FAULT_MISSING }, { "delay", RI_FAULT_DELAY },    { "lost", RI_FAULT_LOST },
+                    { "unsent", RI_FAULT_UNSENT } };
 
 static const struct {
     const char *name;

@@ -263,6 +263,19 @@ static int op_fetch(lua_State *L)
     return 1;
 }
 
+/* poll() --> true: all is there; false: it is under way */
+static int op_poll(lua_State *L)
+{
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
+    rille_err err;
+    int rc = ri_io_poll(rl_op_io(op), &err);
+    if (rc < 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, rc == 0);
+    return 1;
+}
+
 /* wanted() --> {{op = "get", store =, kind =, id =, offset =, length =}, ...} */
 static int op_wanted(lua_State *L)
 {
@@ -500,10 +513,10 @@ static int op_fail(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "fetch", op_fetch },         { "wanted", op_wanted },    { "supply", op_supply }, { "cancel", op_cancel },
-    { "count", op_count },         { "_explain", op_explain }, { "_step", op_step },    { "_run", op_run },
-    { "_call", op_call },          { "_args", op_args },       { "_give", op_give },    { "_next", rl_op_next },
-    { "_iterate", rl_op_iterate }, { "_fail", op_fail },       { NULL, NULL },
+    { "fetch", op_fetch },   { "poll", op_poll },           { "wanted", op_wanted },    { "supply", op_supply },
+    { "cancel", op_cancel }, { "count", op_count },         { "_explain", op_explain }, { "_step", op_step },
+    { "_run", op_run },      { "_call", op_call },          { "_args", op_args },       { "_give", op_give },
+    { "_next", rl_op_next }, { "_iterate", rl_op_iterate }, { "_fail", op_fail },       { NULL, NULL },
 };
 
 const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };

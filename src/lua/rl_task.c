@@ -102,6 +102,19 @@ static int task_fetch(lua_State *L)
     return 1;
 }
 
+/* poll() --> true: all is there; false: it is under way */
+static int task_poll(lua_State *L)
+{
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    rille_err err;
+    int rc = ri_task_poll(&t->task, &err);
+    if (rc < 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, rc == 0);
+    return 1;
+}
+
 static int task_cancel(lua_State *L)
 {
     rl_task *t = rl_check(L, 1, &rl_class_task);
@@ -128,7 +141,7 @@ static int task_supply(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "_run", task_run },      { "fetch", task_fetch },   { "wanted", task_wanted },
+    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll }, { "wanted", task_wanted },
     { "supply", task_supply }, { "cancel", task_cancel }, { NULL, NULL },
 };
 

@@ -208,8 +208,12 @@ static void read_swap(lua_State *L, ri_answer *out)
         out->rc = RILLE_CONFLICT;
         return;
     }
+    if (strcmp(text, "unknown") == 0) {
+        out->rc = RILLE_UNKNOWN;
+        return;
+    }
     if (!lua_istable(L, 3)) {
-        (void)wrong(L, "{revision =} or \"conflict\"");
+        (void)wrong(L, "{revision =}, \"conflict\" or \"unknown\"");
     }
     read_revision(L, REVISION, &out->head.revision);
 }

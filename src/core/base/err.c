@@ -140,6 +140,8 @@ const char *rille_code_name(int code)
         return "ROWS";
     case RILLE_CALL:
         return "CALL";
+    case RILLE_UNKNOWN:
+        return "UNKNOWN";
     case RILLE_CONFLICT:
         return "CONFLICT";
     default:

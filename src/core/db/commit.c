@@ -267,7 +267,10 @@ struct ri_commit {
     ri_seen from;
     ri_report report;
     bool planned;
+    bool is_unsure; /* a swap had an unknown outcome */
 };
+
+#define SWAP_TRIES_MAX 8
 
 static void commit_deinit(ri_commit *c)
 {
@@ -284,6 +287,37 @@ void ri_commit_release(ri_commit *c)
     }
 }
 
+/* The head is not what was expected: because of an earlier try of the same swap? Then it is done. */
+static int find_attempt(rille_conn *conn, const ri_block *block, rille_err *err)
+{
+    uint64_t t = 0;
+    int rc;
+    ri_io io = { 0 };
+    RI_TRY(ri_conn_refresh(conn, err));
+    rille_db *db = ri_conn_seen_db(conn);
+    RI_FETCHING(rc, &io, ri_db_attempt(db, block->attempt, &io, &t, err), err)
+    ri_io_deinit(&io);
+    ri_db_release(db);
+    return rc != 0 ? rc : t == block->t ? 0 : RILLE_CONFLICT;
+}
+
+/* A reply that was lost is no commit that was lost: the same swap is sent again, until the head says who was first. */
+static int swap_surely(rille_conn *conn, ri_commit *c, rille_err *err)
+{
+    int rc = ri_conn_swap(conn, &c->from, &c->plan, err);
+    for (int tries = 1; rc == RILLE_UNKNOWN && tries < SWAP_TRIES_MAX; tries++) {
+        c->is_unsure = true;
+        rc = ri_conn_swap(conn, &c->from, &c->plan, err);
+    }
+    if (rc == RILLE_CONFLICT && c->is_unsure) {
+        rc = find_attempt(conn, c->report.tx.block, err);
+    }
+    return rc != RILLE_UNKNOWN ? rc
+                               : ri_fail(err, RILLE_IO,
+                                         "the storage does not say whether the transaction was committed: read the "
+                                         "database before you repeat it");
+}
+
 /* The writer's lock is held. */
 static int plan_and_swap(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
 {
@@ -296,7 +330,7 @@ static int plan_and_swap(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *e
         RI_TRY(make_plan(conn, &c->plan, &c->from, &c->report.tx, err));
         c->planned = true;
     }
-    return ri_conn_swap(conn, &c->from, &c->plan, err);
+    return swap_surely(conn, c, err);
 }
 
 /* The swap is under way. The lock is let go, and so others may write behind what the cell shares with them. */

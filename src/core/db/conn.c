@@ -260,6 +260,8 @@ rille_db *ri_conn_seen_db(rille_conn *conn)
 
 /* ---- creating ---- */
 
+#define CREATE_TRIES_MAX 8
+
 /* The bootstrap transaction: the engine's own schema as datoms. */
 static int bootstrap_block(ri_block **out, rille_err *err)
 {
@@ -304,17 +306,39 @@ static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *e
     return rc;
 }
 
+/* Is the head that was read the one that was to be made? */
+static bool is_own_head(rille_conn *conn, const ri_buf *cell)
+{
+    ri_mutex_lock(&conn->state);
+    const ri_seen *seen = &conn->seen;
+    bool own = seen->cell != NULL && seen->cell_len >= cell->len && memcmp(seen->cell->bytes, cell->p, cell->len) == 0;
+    ri_mutex_unlock(&conn->state);
+    return own;
+}
+
 /* 0, or RILLE_CONFLICT when somebody else made it first. */
 static int create_head(rille_conn *conn, const ri_conn_options *options, rille_err *err)
 {
     ri_buf cell = { 0 };
     int rc = first_cell(options, &cell, err);
-    if (rc == 0) {
-        rille_head_swap swap = {
-            .branch = conn->branch, .cell = cell.p, .cell_len = cell.len, .durable = conn->durability != RI_DURABLE_NONE
-        };
-        rille_revision revision;
+    rille_head_swap swap = {
+        .branch = conn->branch, .cell = cell.p, .cell_len = cell.len, .durable = conn->durability != RI_DURABLE_NONE
+    };
+    rille_revision revision;
+    bool is_unsure = false;
+    for (int tries = 0; rc == 0 && tries < CREATE_TRIES_MAX; tries++) {
         rc = ri_store_head_swap(conn->store, &swap, NULL, &revision, err);
+        if (rc != RILLE_UNKNOWN) {
+            break;
+        }
+        is_unsure = true;
+        rc = tries + 1 < CREATE_TRIES_MAX
+                 ? 0
+                 : ri_fail(err, RILLE_IO, "the storage does not say whether the database was created: connect to it");
+    }
+    if (rc == RILLE_CONFLICT && is_unsure) {
+        rc = ri_conn_refresh(conn, err);
+        rc = rc == 0 && !is_own_head(conn, &cell) ? RILLE_CONFLICT : rc;
     }
     ri_buf_deinit(&cell);
     return rc;

@@ -117,6 +117,7 @@ static int swap(install *in, rille_err *err)
         p.writer = in->writer;
         rc = ri_conn_swap(in->conn, &from, &p, err);
         p.writer = NULL;
+        rc = rc == RILLE_UNKNOWN ? RILLE_CONFLICT : rc; /* see what came of it; it may be swapped twice */
     }
     ri_mutex_unlock(&in->conn->writer);
     ri_plan_deinit(&p);

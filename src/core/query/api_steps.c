@@ -298,6 +298,44 @@ int rille_fetch(rille_steps *steps, rille_err *err)
     return steps->op != NULL ? ri_io_fetch(ri_op_io(steps->op), err) : ri_task_fetch(&steps->task, err);
 }
 
+int rille_poll(rille_steps *steps, rille_err *err)
+{
+    NEED_GIVEN(steps, "the operation");
+    return steps->op != NULL ? ri_io_poll(ri_op_io(steps->op), err) : ri_task_poll(&steps->task, err);
+}
+
+/* The store that it waits for. */
+static ri_store *store_of(rille_steps *s)
+{
+    const ri_io *io = s->op != NULL ? ri_op_io(s->op) : &s->task.io;
+    return s->task.waits ? s->task.call.store : io->want_count > 0 ? io->wants[0].store : NULL;
+}
+
+#define WAIT_SLICE_MS 5 /* for each of several */
+
+int rille_wait(rille_steps *const *steps, size_t count, uint64_t timeout_ms, rille_err *err)
+{
+    uint64_t end_us = ri_clock_us() + (timeout_ms < UINT32_MAX ? timeout_ms * 1000 : (uint64_t)UINT32_MAX * 1000);
+    NEED_GIVEN(steps, "the array of operations");
+    for (size_t next = 0;; next++) {
+        for (size_t i = 0; i < count; i++) {
+            int rc = rille_poll(steps[i], err);
+            if (rc != RILLE_NEED) {
+                return rc;
+            }
+        }
+        uint64_t now_us = ri_clock_us();
+        if (count == 0 || now_us >= end_us) {
+            return RILLE_AGAIN;
+        }
+        uint64_t left_ms = (end_us - now_us + 999) / 1000;
+        ri_store *store = store_of(steps[next % count]);
+        if (store != NULL) {
+            ri_store_wait(store, count > 1 && left_ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : left_ms);
+        }
+    }
+}
+
 void rille_steps_cancel(rille_steps *steps)
 {
     if (steps != NULL && steps->op != NULL) {

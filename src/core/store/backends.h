@@ -26,7 +26,9 @@ typedef enum ri_fault {
     RI_FAULT_TRUNCATE, /* a read gives the first half */
     RI_FAULT_FLIP,     /* a read gives one flipped bit */
     RI_FAULT_MISSING,  /* a read gives RILLE_NOTFOUND */
-    RI_FAULT_DELAY     /* RILLE_NEED three times, then the answer */
+    RI_FAULT_DELAY,    /* RILLE_NEED three times, then the answer */
+    RI_FAULT_LOST,     /* a swap is done, then reported as RILLE_UNKNOWN */
+    RI_FAULT_UNSENT    /* a swap is not done, and reported as RILLE_UNKNOWN */
 } ri_fault;
 enum { RI_SLOT_GET = 1, RI_SLOT_PUT = 2, RI_SLOT_HEAD_READ = 4, RI_SLOT_HEAD_SWAP = 8, RI_SLOT_ALL = 15 };
 typedef struct ri_fault_plan {
@@ -40,7 +42,7 @@ typedef struct ri_fault_plan {
 /* `plan` stays the caller's, is read and counted on every call, and outlives the handle. */
 int ri_backend_faulty_wrap(const rille_backend *inner, ri_fault_plan *plan, rille_backend *out, rille_err *err);
 /* The same with a plan of its own, from text: FAULT/SLOT/AT such as "io/put/3". FAULT: io, full, after, trunc, flip,
- * missing, delay; SLOT: get, put, head_read, head_swap or
+ * missing, delay, lost, unsent; SLOT: get, put, head_read, head_swap or
  * all. Empty: no fault. */
 int ri_backend_faulty_wrap_text(const rille_backend *inner, const char *plan, size_t plan_len, rille_backend *out,
                                 rille_err *err);

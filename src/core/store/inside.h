@@ -42,9 +42,10 @@ static inline bool ri_store_has(const ri_store *store, uint32_t capability)
     return (store->backend.capabilities & capability) != 0;
 }
 
-/* A call of a slot, counted, locked where the backend needs it, asked until it no longer answers RILLE_NEED. Gives
- * answer->rc. */
-int ri_store_call_now(const ri_slot_call *call, ri_answer *answer);
+/* A call of a slot, counted, locked where the backend needs it. If it waits, it is asked until it no longer answers
+ * RILLE_NEED. Gives answer->rc; after RILLE_NEED the answer holds nothing. */
+int ri_store_call_now(const ri_slot_call *call, bool waits, ri_answer *answer);
+int ri_store_get_now(ri_store *store, rille_get *gets, size_t count, bool waits, rille_err *err);
 /* The same for a task: what was answered before, or RILLE_NEED. (task.c) */
 int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_err *err);
 /* Either, by what is running. */
@@ -83,6 +84,8 @@ void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want);
 /* read.c: objects[i] of wants[i] (all of this store, RI_IO_WANTS_MAX at most), references of the caller's. On failure
  * those that could be read are there, the others NULL, and the result is that of the first that failed. */
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err);
+/* The same without waiting: RILLE_NEED, and nothing was read yet. */
+int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err);
 /* The object in the stored bytes of a want. */
 int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
                          rille_err *err);

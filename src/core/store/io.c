@@ -191,11 +191,9 @@ static size_t take_batch(ri_io *io, ri_want *batch)
     return taken;
 }
 
-static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
+static int pin_batch(ri_io *io, const ri_want *batch, size_t count, ri_object **objects, int rc, rille_err *err)
 {
-    ri_object *objects[RI_IO_WANTS_MAX];
     io->fetch_count++;
-    int rc = ri_store_read_wants(batch[0].store, batch, count, objects, err);
     for (size_t i = 0; i < count; i++) {
         if (objects[i] != NULL) {
             uint8_t key[RI_KEY_SIZE];
@@ -205,6 +203,34 @@ static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err 
             ri_object_release(objects[i]);
         }
     }
+    return rc;
+}
+
+static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
+{
+    ri_object *objects[RI_IO_WANTS_MAX];
+    int rc = ri_store_read_wants(batch[0].store, batch, count, objects, err);
+    return pin_batch(io, batch, count, objects, rc, err);
+}
+
+int ri_io_poll(ri_io *io, rille_err *err)
+{
+    int rc = RILLE_OK;
+    ri_io_drop_supplied(io);
+    while (io->want_count > 0 && rc == RILLE_OK) {
+        ri_want batch[RI_IO_WANTS_MAX];
+        ri_object *objects[RI_IO_WANTS_MAX];
+        size_t count = take_batch(io, batch);
+        rc = ri_store_poll_wants(batch[0].store, batch, count, objects, err);
+        if (rc == RILLE_NEED) { /* the same ones come first the next time, too */
+            memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);
+            memcpy(io->wants, batch, count * sizeof *batch);
+            io->want_count += count;
+            return rc;
+        }
+        rc = pin_batch(io, batch, count, objects, rc, err);
+    }
+    io->want_count = 0;
     return rc;
 }
 

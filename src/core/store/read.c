@@ -319,7 +319,8 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_
     return rc;
 }
 
-int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool waits, ri_object **objects,
+                      rille_err *err)
 {
     rille_get gets[RI_IO_WANTS_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -327,7 +328,7 @@ int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_
         objects[i] = NULL;
     }
     errno = 0;
-    RI_TRY(ri_store_get_many(store, gets, count, err));
+    RI_TRY(ri_store_get_now(store, gets, count, waits, err));
     int errnum = errno;
     int rc = RILLE_OK;
     for (size_t i = 0; i < count; i++) {
@@ -341,6 +342,16 @@ int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_
         }
     }
     return rc;
+}
+
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+{
+    return read_wants(store, wants, count, true, objects, err);
+}
+
+int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+{
+    return read_wants(store, wants, count, false, objects, err);
 }
 
 int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,

@@ -287,14 +287,26 @@ static void drop_failed(rille_get *gets, size_t count, int rc)
     }
 }
 
-/* Asks a slot until it no longer answers RILLE_NEED. */
-static int ask(const ri_slot_call *call, ri_answer *answer)
+#define WAIT_MS 1000
+
+/* Asks a slot, and if it waits, until it no longer answers RILLE_NEED. */
+static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
 {
-    enter(call->store);
-    do {
+    const rille_backend *backend = &call->store->backend;
+    for (;;) {
+        enter(call->store);
         answer->rc = call_slot(call, answer);
-    } while (answer->rc == RILLE_NEED);
-    leave(call->store);
+        leave(call->store);
+        if (answer->rc != RILLE_NEED) {
+            break;
+        }
+        if (!waits) {
+            return RILLE_NEED;
+        }
+        if (backend->ops->wait != NULL) {
+            backend->ops->wait(backend->self, WAIT_MS);
+        }
+    }
     if (call->slot == RI_CALL_GET) {
         drop_failed(answer->gets, call->count, answer->rc);
     }
@@ -302,7 +314,14 @@ static int ask(const ri_slot_call *call, ri_answer *answer)
     return answer->rc;
 }
 
-int ri_store_call_now(const ri_slot_call *call, ri_answer *answer)
+void ri_store_wait(ri_store *store, uint64_t timeout_ms)
+{
+    if (store->backend.ops->wait != NULL) {
+        store->backend.ops->wait(store->backend.self, timeout_ms);
+    }
+}
+
+int ri_store_call_now(const ri_slot_call *call, bool waits, ri_answer *answer)
 {
     *answer = (ri_answer){ 0 };
     if (call->slot == RI_CALL_GET) {
@@ -314,7 +333,11 @@ int ri_store_call_now(const ri_slot_call *call, ri_answer *answer)
         memcpy(answer->gets, call->gets, call->count * sizeof *answer->gets);
         answer->count = call->count;
     }
-    return ask(call, answer);
+    int rc = ask(call, waits, answer);
+    if (rc == RILLE_NEED) {
+        ri_answer_deinit(answer);
+    }
+    return rc;
 }
 
 /* What the answer holds is the caller's. */
@@ -325,9 +348,20 @@ static int call_store(const ri_slot_call *call, ri_answer *answer, rille_err *er
     if (task != NULL) {
         return ri_task_call(task, call, answer, err);
     }
-    int rc = ask(call, answer);
+    int rc = ask(call, true, answer);
     if (rc < 0 && err != NULL) {
         *err = answer->err;
+    }
+    return rc;
+}
+
+int ri_store_get_now(ri_store *store, rille_get *gets, size_t count, bool waits, rille_err *err)
+{
+    ri_slot_call call = { .store = store, .slot = RI_CALL_GET, .gets = gets, .count = count };
+    ri_answer answer = { .gets = gets };
+    int rc = ask(&call, waits, &answer);
+    if (rc < 0 && err != NULL) {
+        *err = answer.err;
     }
     return rc;
 }
@@ -335,13 +369,9 @@ static int call_store(const ri_slot_call *call, ri_answer *answer, rille_err *er
 int ri_store_get_many(ri_store *store, rille_get *gets, size_t count, rille_err *err)
 {
     ri_slot_call call = { .store = store, .slot = RI_CALL_GET, .gets = gets, .count = count };
-    ri_answer answer = { .gets = gets };
+    ri_answer answer;
     if (ri_task_running() == NULL || !ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
-        int rc = ask(&call, &answer);
-        if (rc < 0 && err != NULL) {
-            *err = answer.err;
-        }
-        return rc;
+        return ri_store_get_now(store, gets, count, true, err);
     }
     int rc = call_store(&call, &answer, err);
     for (size_t i = 0; rc == RILLE_OK && i < count; i++) {

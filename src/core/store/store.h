@@ -115,6 +115,8 @@ void ri_io_unpin(ri_io *io);
 /* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. Afterwards no wants.
  */
 int ri_io_fetch(ri_io *io, rille_err *err);
+/* Begins to fetch, or takes what is there, without waiting: RILLE_NEED while something is under way. */
+int ri_io_poll(ri_io *io, rille_err *err);
 /* Repeats a call until what it needs is there: rc becomes the call's result, or that of a failed fetch. */
 #define RI_FETCHING(rc, io, call, err)      \
     while (((rc) = (call)) == RILLE_NEED) { \

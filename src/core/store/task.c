@@ -354,7 +354,7 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
             return wait_for(task, call, err);
         }
         ri_answer answer;
-        (void)ri_store_call_now(call, &answer);
+        (void)ri_store_call_now(call, true, &answer);
         answer.asked = asked;
         RI_TRY(keep_answer(task, &answer, err));
     }
@@ -375,19 +375,30 @@ size_t ri_task_wants(const ri_task *task)
     return task->io.want_count + (task->waits ? 1 : 0);
 }
 
+/* A failure of the call is the next run's. */
+static int get_answer(ri_task *task, bool waits, rille_err *err)
+{
+    ri_answer answer;
+    int rc = ri_store_call_now(&task->call, waits, &answer);
+    return rc == RILLE_NEED ? rc : ri_task_supply(task, &answer, err);
+}
+
 int ri_task_fetch(ri_task *task, rille_err *err)
 {
     RI_ASSERT(running != task);
-    ri_task *other = running;
-    running = NULL; /* this waits, whoever asks for it */
+    ri_task *outer = ri_task_enter(NULL); /* this waits, whoever asks for it */
     int rc = ri_io_fetch(&task->io, err);
-    if (rc == 0 && task->waits) {
-        ri_answer answer;
-        (void)ri_store_call_now(&task->call, &answer);
-        rc = ri_task_supply(task, &answer, err); /* a failure is the next run's */
-    }
-    running = other;
-    return rc;
+    rc = rc == 0 && task->waits ? get_answer(task, true, err) : rc;
+    return ri_task_leave(NULL, outer, rc, err);
+}
+
+int ri_task_poll(ri_task *task, rille_err *err)
+{
+    RI_ASSERT(running != task);
+    ri_task *outer = ri_task_enter(NULL);
+    int rc = ri_io_poll(&task->io, err);
+    int call_rc = (rc == 0 || rc == RILLE_NEED) && task->waits ? get_answer(task, false, err) : 0;
+    return ri_task_leave(NULL, outer, call_rc != 0 ? call_rc : rc, err);
 }
 
 int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)

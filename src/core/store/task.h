@@ -106,6 +106,10 @@ void ri_task_return(ri_task *outer);
 size_t ri_task_wants(const ri_task *task);
 /* Does what is wanted, blocking. */
 int ri_task_fetch(ri_task *task, rille_err *err);
+/* Begins it, or takes what is there, without waiting: RILLE_NEED while something is under way. */
+int ri_task_poll(ri_task *task, rille_err *err);
+/* Until something that was begun may be there, or after timeout_ms; at once where the backend cannot wait. */
+void ri_store_wait(ri_store *store, uint64_t timeout_ms);
 /* The answer of the call, for hosts that make it themselves. What it holds is the task's from now on. */
 int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err);
 void ri_answer_deinit(ri_answer *answer);
