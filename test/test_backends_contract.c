@@ -253,6 +253,25 @@ static void objects_are_listed_and_deleted(void)
     check_get(id_of(node_kind(), 7), 0, 0, RILLE_OK, "n");
 }
 
+static void objects_have_ages(void)
+{
+    rille_object_id ids[3] = { id_of(node_kind(), 1), id_of(RILLE_OBJECT_BLOB, 2), id_of(RILLE_OBJECT_BLOB, 3) };
+    int64_t ages_ms[3];
+    int rc;
+    check_put(ids[0], "n");
+    check_put(ids[1], "b");
+    if (db.ops->ages == NULL) { /* it does not know */
+        return;
+    }
+    bool known = strstr(now->name, "mem") != NULL || strstr(now->name, "file") != NULL;
+    rc = db.ops->ages(db.self, ids, 3, ages_ms, &test_err);
+    rc = rc == RILLE_NEED ? db.ops->ages(db.self, ids, 3, ages_ms, &test_err) : rc;
+    CHECK_RC(rc, RILLE_OK);
+    for (int i = 0; i < 3; i++) {
+        CHECK(known && i < 2 ? ages_ms[i] >= 0 && ages_ms[i] < 600000 : ages_ms[i] == -1);
+    }
+}
+
 static void heads_begin_append_and_replace(void)
 {
     rille_revision revision = { { 0 } };
@@ -558,6 +577,7 @@ CONTRACT(ranges_are_exact)
 CONTRACT(many_ranges_have_each_their_result)
 CONTRACT(large_and_empty_objects)
 CONTRACT(objects_are_listed_and_deleted)
+CONTRACT(objects_have_ages)
 CONTRACT(heads_begin_append_and_replace)
 CONTRACT(a_lost_race_changes_nothing)
 CONTRACT(a_revision_never_comes_again)
@@ -572,9 +592,10 @@ CONTRACT(no_memory_is_said_and_nothing_leaks)
 
 TEST_MAIN(contract__objects_read_as_they_were_put, contract__ranges_are_exact,
           contract__many_ranges_have_each_their_result, contract__large_and_empty_objects,
-          contract__objects_are_listed_and_deleted, contract__heads_begin_append_and_replace,
-          contract__a_lost_race_changes_nothing, contract__a_revision_never_comes_again,
-          contract__puts_come_with_the_head, contract__branches_are_apart_and_listed,
-          contract__kept_bytes_beyond_the_head_are_refused, contract__random_heads_agree_with_a_model,
-          contract__everything_is_there_after_opening_again, contract__two_handles_race,
-          contract__a_dropped_database_is_gone, contract__no_memory_is_said_and_nothing_leaks)
+          contract__objects_are_listed_and_deleted, contract__objects_have_ages,
+          contract__heads_begin_append_and_replace, contract__a_lost_race_changes_nothing,
+          contract__a_revision_never_comes_again, contract__puts_come_with_the_head,
+          contract__branches_are_apart_and_listed, contract__kept_bytes_beyond_the_head_are_refused,
+          contract__random_heads_agree_with_a_model, contract__everything_is_there_after_opening_again,
+          contract__two_handles_race, contract__a_dropped_database_is_gone,
+          contract__no_memory_is_said_and_nothing_leaks)

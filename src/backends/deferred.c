@@ -32,7 +32,8 @@ enum deferred_slot {
     SLOT_HEAD_LIST,
     SLOT_LIST,
     SLOT_DELETE,
-    SLOT_DROP
+    SLOT_DROP,
+    SLOT_AGES
 };
 
 static uint64_t hash_text(const char *text, uint64_t seed)
@@ -131,6 +132,20 @@ static int deferred_list(void *self, rille_object_kind kind, rille_object_id **i
                : RILLE_NEED;
 }
 
+static int deferred_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err)
+{
+    deferred *d = self;
+    uint64_t call = SLOT_AGES;
+    for (size_t i = 0; i < count; i++) {
+        call = hash_id(&ids[i], call);
+        ages_ms[i] = -1;
+    }
+    if (d->inner.ops->ages == NULL) {
+        return RILLE_OK;
+    }
+    return is_due(d, call) ? d->inner.ops->ages(d->inner.self, ids, count, ages_ms, err) : RILLE_NEED;
+}
+
 static int deferred_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
 {
     deferred *d = self;
@@ -169,6 +184,7 @@ static const rille_backend_ops deferred_ops = {
     .head_delete = deferred_head_delete,
     .head_list = deferred_head_list,
     .list = deferred_list,
+    .ages = deferred_ages,
     .delete_many = deferred_delete_many,
     .drop = deferred_drop,
     .close = deferred_close,

@@ -193,6 +193,20 @@ int ri_disk_remove(int dir, const char *path)
     return errnum;
 }
 
+int ri_disk_time(int dir, const char *path, int64_t *written_ms)
+{
+    const char *name;
+    int parent;
+    struct stat info;
+    int errnum = open_parent(dir, path, &name, &parent);
+    if (errnum == 0) {
+        errnum = fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    }
+    close_parent(dir, parent);
+    *written_ms = errnum == 0 ? (int64_t)info.st_mtime * 1000 + 999 : 0;
+    return errnum;
+}
+
 int ri_disk_rename(int dir, const char *from, const char *to)
 {
     return renameat(dir, from, dir, to) == 0 ? 0 : errno;

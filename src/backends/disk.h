@@ -35,7 +35,8 @@ int ri_disk_sync_dir(int dir, const char *path);
 bool ri_disk_is_own(int dir, const char *path); /* whether they reach the directory that the path's file is in */
 int ri_disk_mkdir(int dir, const char *path);   /* 0 also when it is there */
 int ri_disk_remove(int dir, const char *path);
-int ri_disk_rename(int dir, const char *from, const char *to); /* names in the directory itself */
+int ri_disk_time(int dir, const char *path, int64_t *written_ms); /* since 1970, UTC */
+int ri_disk_rename(int dir, const char *from, const char *to);    /* names in the directory itself */
 /* Removes the open directory durably, when it is empty and the path still leads to it. */
 int ri_disk_remove_dir(int dir, const char *path);
 /* Whether the path leads to the directory that is open. */

@@ -184,6 +184,15 @@ static int faulty_list(void *self, rille_object_kind kind, rille_object_id **ids
     return f->inner.ops->list(f->inner.self, kind, ids, count, err);
 }
 
+static int faulty_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err)
+{
+    faulty *f = self;
+    for (size_t i = 0; i < count; i++) {
+        ages_ms[i] = -1;
+    }
+    return f->inner.ops->ages == NULL ? RILLE_OK : f->inner.ops->ages(f->inner.self, ids, count, ages_ms, err);
+}
+
 static int faulty_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
 {
     faulty *f = self;
@@ -217,6 +226,7 @@ static const rille_backend_ops faulty_ops = {
     .head_delete = faulty_head_delete,
     .head_list = faulty_head_list,
     .list = faulty_list,
+    .ages = faulty_ages,
     .delete_many = faulty_delete_many,
     .drop = faulty_drop,
     .close = faulty_close,

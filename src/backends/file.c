@@ -158,6 +158,7 @@ static const rille_backend_ops file_ops = {
     .head_delete = ri_file_head_delete,
     .head_list = ri_file_head_list,
     .list = ri_file_list,
+    .ages = ri_file_ages,
     .delete_many = ri_file_delete_many,
     .drop = ri_file_drop,
     .close = file_close,

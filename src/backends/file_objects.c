@@ -387,6 +387,21 @@ int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size
     return RILLE_OK;
 }
 
+/* By the times of the files, and so by this machine's clock. */
+int ri_file_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err)
+{
+    const file_db *db = self;
+    int64_t now_ms = ri_clock_ms();
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        object_path path;
+        int64_t written_ms;
+        bool known = path_of(&ids[i], &path) && ri_disk_time(db->dir, path.text, &written_ms) == 0;
+        ages_ms[i] = !known ? -1 : written_ms < now_ms ? now_ms - written_ms : 0;
+    }
+    return RILLE_OK;
+}
+
 static void forget_fd(file_db *db, const rille_object_id *id)
 {
     ri_mutex_lock(&db->fds_lock);

@@ -108,6 +108,7 @@ int ri_file_get_many(void *self, rille_get *gets, size_t count, rille_err *err);
 /* When the place and the names of the heads that were seen are durable. */
 int ri_file_put_objects(file_db *db, const rille_put *puts, size_t count, rille_err *err);
 int ri_file_put_many(void *self, const rille_put *puts, size_t count, rille_err *err);
+int ri_file_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err);
 int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
 int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
 void ri_file_close_fds(file_db *db);

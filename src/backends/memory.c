@@ -21,6 +21,7 @@
 typedef struct memory_object {
     struct memory_object *next;
     rille_object_id id;
+    uint64_t put_us; /* ri_clock_us */
     size_t len;
     uint8_t bytes[];
 } memory_object;
@@ -115,6 +116,7 @@ static int put_object(memory_db *db, const rille_put *put, rille_err *err)
     }
     object->next = NULL;
     object->id = put->object;
+    object->put_us = ri_clock_us();
     object->len = put->len;
     if (put->len > 0) {
         memcpy(object->bytes, put->bytes, put->len);
@@ -210,6 +212,20 @@ static int memory_list(void *self, rille_object_kind kind, rille_object_id **ids
     int rc = list_objects(db, kind, ids, count, err);
     ri_mutex_unlock(&db->lock);
     return rc;
+}
+
+static int memory_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err)
+{
+    memory_db *db = self;
+    uint64_t now_us = ri_clock_us();
+    (void)err;
+    ri_mutex_lock(&db->lock);
+    for (size_t i = 0; i < count; i++) {
+        const memory_object *object = *find_object(db, &ids[i]);
+        ages_ms[i] = object == NULL ? -1 : (int64_t)((now_us - object->put_us) / 1000);
+    }
+    ri_mutex_unlock(&db->lock);
+    return RILLE_OK;
 }
 
 static int memory_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
@@ -489,6 +505,7 @@ static const rille_backend_ops memory_ops = {
     .head_delete = memory_head_delete,
     .head_list = memory_head_list,
     .list = memory_list,
+    .ages = memory_ages,
     .delete_many = memory_delete_many,
     .drop = memory_drop,
     .close = memory_close,
