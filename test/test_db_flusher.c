@@ -7,6 +7,7 @@
 
 #include "../src/core/db/conn_own.h"
 #include "../src/core/db/flush.h"
+#include "../src/core/store/task.h"
 
 #include <sys/wait.h>
 
@@ -72,6 +73,23 @@ static uint64_t check_all(const char *url, int count)
     ri_db_release(db);
     ri_conn_release(conn);
     return left;
+}
+
+/* Commits until one claims; gives how many datoms were not flushed then, and the next number of an entity. */
+static uint64_t commit_until_claim(rille_conn *conn, int *next)
+{
+    for (int i = 0; i < 200; i++) {
+        ri_report report;
+        REQUIRE_RC(try_commit(conn, *next, FACTS, &report, &test_err), 0);
+        bool claimed = report.tx.block->claims_flush;
+        uint64_t count = report.before->novelty.datom_count + report.tx.block->count;
+        *next += FACTS;
+        ri_report_deinit(&report);
+        if (claimed) {
+            return count;
+        }
+    }
+    return 0;
 }
 
 static uint64_t base_of(rille_conn *conn)
@@ -200,6 +218,64 @@ TEST(flusher__takes_short_steps)
     CHECK_RC(ri_database_drop("mem:steps", &test_err), 0);
 }
 
+/* A task waits for its own calls only: its commit flushes itself at the limit, and it ends what others began. */
+TEST(flusher__is_part_of_a_task)
+{
+    rille_conn *conn = open_with("deferred:mem:task", RI_FLUSH_AUTO);
+    transact(conn, schema_text);
+    int next = 0;
+    for (int i = 0; i < 30; i++) {
+        ri_task task = { 0 };
+        ri_tx *tx = NULL;
+        ri_report report = { 0 };
+        ri_arena arena = { 0 };
+        ri_form form;
+        ri_commit *kept = NULL;
+        ri_buf text = { 0 };
+        char item[60];
+        ri_buf_put_text(&text, "[");
+        for (int k = 0; k < FACTS; k++) {
+            (void)snprintf(item, sizeof item, "{:k %d :n \"t\"}", next++);
+            ri_buf_put_text(&text, item);
+        }
+        ri_buf_put_text(&text, "]");
+        REQUIRE_RC(ri_edn_read(&arena, (const char *)text.p, text.len, &form, &test_err), 0);
+        REQUIRE_RC(ri_conn_begin(conn, &tx, &test_err), 0);
+        REQUIRE_RC(ri_tx_fill_edn(tx, &form, &test_err), 0);
+        int rc = RILLE_NEED;
+        for (int steps = 0; rc == RILLE_NEED && steps < 500; steps++) {
+            ri_task *outer = ri_task_enter(&task);
+            rc = ri_conn_commit_step(conn, tx, &kept, &report, &test_err);
+            rc = ri_task_leave(&task, outer, rc, &test_err);
+            if (rc == RILLE_NEED) {
+                CHECK_RC(ri_task_fetch(&task, &test_err), 0);
+            }
+        }
+        REQUIRE_RC(rc, 0);
+        CHECK(!report.tx.block->claims_flush && report.after->novelty.datom_count <= LIMIT);
+        ri_report_deinit(&report);
+        ri_tx_release(tx);
+        ri_arena_deinit(&arena);
+        ri_buf_deinit(&text);
+        ri_task_deinit(&task);
+    }
+    (void)commit_until_claim(conn, &next);
+    ri_task task = { 0 };
+    int rc = RILLE_NEED;
+    for (int steps = 0; rc == RILLE_NEED && steps < 500; steps++) {
+        ri_task *outer = ri_task_enter(&task);
+        rc = ri_task_leave(&task, outer, ri_conn_flush(conn, &test_err), &test_err);
+        if (rc == RILLE_NEED) {
+            CHECK_RC(ri_task_fetch(&task, &test_err), 0);
+        }
+    }
+    CHECK_RC(rc, 0);
+    ri_task_deinit(&task);
+    ri_conn_release(conn);
+    CHECK_EQ_INT(check_all("deferred:mem:task", next), 0);
+    CHECK_RC(ri_database_drop("deferred:mem:task", &test_err), 0);
+}
+
 /* A commit on a value whose base was changed by a flush is no conflict. */
 TEST(flusher__does_not_make_a_transaction_begin_again)
 {
@@ -250,23 +326,6 @@ TEST(flusher__leaves_it_to_the_host)
 }
 
 /* ---- claims ---- */
-
-/* Commits until one claims; gives how many datoms were not flushed then, and the next number of an entity. */
-static uint64_t commit_until_claim(rille_conn *conn, int *next)
-{
-    for (int i = 0; i < 200; i++) {
-        ri_report report;
-        REQUIRE_RC(try_commit(conn, *next, FACTS, &report, &test_err), 0);
-        bool claimed = report.tx.block->claims_flush;
-        uint64_t count = report.before->novelty.datom_count + report.tx.block->count;
-        *next += FACTS;
-        ri_report_deinit(&report);
-        if (claimed) {
-            return count;
-        }
-    }
-    return 0;
-}
 
 /* A flush that fails fails no commit. Others leave it to who claimed until half a limit more was committed; also those
  * that open the head after a spill. Then one of them claims. */
@@ -413,12 +472,13 @@ TEST(flusher__stays_with_its_process)
 #endif
 
 #ifdef __SANITIZE_THREAD__
-TEST_MAIN(flusher__takes_short_steps, flusher__costs_a_commit_little, flusher__spreads_the_price_without_threads,
-          flusher__does_not_make_a_transaction_begin_again, flusher__leaves_it_to_the_host,
-          flusher__takes_over_what_is_not_done)
-#else
-TEST_MAIN(flusher__takes_short_steps, flusher__spreads_the_price_without_threads, flusher__costs_a_commit_little,
+TEST_MAIN(flusher__is_part_of_a_task, flusher__takes_short_steps, flusher__costs_a_commit_little,
           flusher__spreads_the_price_without_threads, flusher__does_not_make_a_transaction_begin_again,
-          flusher__is_not_left_to_nobody, flusher__leaves_it_to_the_host, flusher__takes_over_what_is_not_done,
-          flusher__survives_who_claims, flusher__is_shared_by_processes, flusher__stays_with_its_process)
+          flusher__leaves_it_to_the_host, flusher__takes_over_what_is_not_done)
+#else
+TEST_MAIN(flusher__is_part_of_a_task, flusher__takes_short_steps, flusher__spreads_the_price_without_threads,
+          flusher__costs_a_commit_little, flusher__spreads_the_price_without_threads,
+          flusher__does_not_make_a_transaction_begin_again, flusher__is_not_left_to_nobody,
+          flusher__leaves_it_to_the_host, flusher__takes_over_what_is_not_done, flusher__survives_who_claims,
+          flusher__is_shared_by_processes, flusher__stays_with_its_process)
 #endif

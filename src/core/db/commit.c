@@ -353,12 +353,10 @@ static int keep_commit(ri_commit *c, ri_commit **kept, rille_err *err)
 
 static void give_report(rille_conn *conn, const ri_tx *tx, ri_commit *c, ri_report *out)
 {
-    ri_task *outer = ri_task_enter(NULL); /* it is committed, whatever the flush has to wait for */
     if (c->report.tx.block->claims_flush && !c->plan.flushes) {
         ri_conn_begin_flush(conn, c->plan.after);
     }
     ri_conn_pay(conn, c->report.tx.block->count);
-    (void)ri_task_leave(NULL, outer, 0, NULL);
     *out = c->report;
     c->report = (ri_report){ 0 };
     out->before = ri_db_retain((rille_db *)ri_tx_db(tx));

@@ -20,7 +20,9 @@
  * steps, between which a process may fork.
  *
  * Without a thread, commits take the flush further, each by as many steps as its datoms owe: so many that it is done
- * when four tenths of a limit were committed, before the claim expires, if it is as long as the one before.
+ * when four tenths of a limit were committed, before the claim expires, if it is as long as the one before. A task whose
+ * storage answers later cannot do that: what it waits for is its own. So its commits claim nothing, and at the limit
+ * one flushes itself.
  */
 #include "conn_own.h"
 
@@ -42,9 +44,16 @@ uint64_t ri_conn_novelty_limit(const rille_conn *conn, const rille_db *db)
     return share < NOVELTY_MIN ? NOVELTY_MIN : share > NOVELTY_MAX ? NOVELTY_MAX : share;
 }
 
+/* May a commit take a flush further that it does not wait for? */
+static bool may_step(const rille_conn *conn)
+{
+    return ri_task_running() == NULL || (ri_store_capabilities(conn->store) & RILLE_BACKEND_DEFERRED) == 0;
+}
+
 uint64_t ri_conn_novelty_max(const rille_conn *conn, const rille_db *db)
 {
-    return 3 * ri_conn_novelty_limit(conn, db);
+    bool waits = conn->flush != RI_FLUSH_MANUAL && !may_step(conn);
+    return (waits ? 1 : 3) * ri_conn_novelty_limit(conn, db);
 }
 
 /* ---- a flush ---- */
@@ -160,7 +169,7 @@ static void advance(rille_conn *conn, uint64_t max)
 {
     ri_flusher *f = &conn->flusher;
     ri_mutex_lock(&f->lock);
-    bool may = max > 0 && is_busy(f) && !f->has_thread && f->run != NULL && !f->stepping;
+    bool may = max > 0 && may_step(conn) && is_busy(f) && !f->has_thread && f->run != NULL && !f->stepping;
     f->stepping = f->stepping || may;
     ri_mutex_unlock(&f->lock);
     if (!may) {
@@ -194,6 +203,8 @@ static void enter(rille_conn *conn)
         bool waits = f->has_thread || f->run == NULL || f->stepping;
         if (waits) {
             ri_cond_wait(&f->ended, &f->lock, UINT64_MAX);
+        } else if (!may_step(conn)) {
+            end_run(f); /* this one does its work, too */
         } else {
             ri_mutex_unlock(&f->lock);
             advance(conn, UINT64_MAX);
@@ -315,7 +326,8 @@ static bool is_claimed(const ri_novelty *novelty, uint64_t limit)
 bool ri_conn_flush_due(rille_conn *conn, const rille_db *db, size_t datoms)
 {
     uint64_t limit = ri_conn_novelty_limit(conn, db);
-    if (conn->flush == RI_FLUSH_MANUAL || db->novelty.datom_count + datoms < limit || is_claimed(&db->novelty, limit)) {
+    if (conn->flush == RI_FLUSH_MANUAL || !may_step(conn) || db->novelty.datom_count + datoms < limit ||
+        is_claimed(&db->novelty, limit)) {
         return false;
     }
     ri_mutex_lock(&conn->flusher.lock);
