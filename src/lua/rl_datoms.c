@@ -7,11 +7,11 @@
  */
 #include "rl_task.h"
 
+#include <stddef.h>
 #include <string.h>
 
 typedef struct scan {
     rille_db *db; /* retained */
-    ri_scan scan;
     ri_io io;
     ri_arena arena; /* values of the bounds */
     ri_run run;
@@ -23,6 +23,7 @@ typedef struct scan {
     ri_blob **blobs;   /* by row of the run; NULL: it is no long value */
     size_t read_bytes; /* by which the cache of nodes has grown */
     uint32_t attr_id;  /* whose name is upvalue 2 */
+    ri_scan scan;      /* at the end: its array of rows is not zeroed */
 } scan;
 
 static void drop_blobs(scan *s)
@@ -307,10 +308,11 @@ static ri_order check_order(lua_State *L)
 static scan *make_scan(lua_State *L, rl_box *box, ri_order order)
 {
     rille_db *db = rl_check(L, 1, &rl_class_db);
-    scan *s = ri_alloc_zero(sizeof *s);
+    scan *s = ri_alloc(sizeof *s);
     if (s == NULL) {
         (void)rl_error(L, "out of memory");
     }
+    memset(s, 0, offsetof(scan, scan.rows));
     s->db = ri_db_retain(db);
     ri_scan_init(&s->scan, s->db, order);
     box->handle = s;

@@ -56,16 +56,29 @@ void ri_scan_skip(ri_scan *scan, const ri_bound *from)
     }
 }
 
-/* The rest of the leaf up to `to`. */
+/* Is the row before `to`? */
+static bool is_inside(const ri_scan *scan, const ri_node *leaf, uint32_t row)
+{
+    ri_datom d;
+    ri_node_datom(leaf, row, &d);
+    return ri_datom_cmp_bound((ri_order)scan->order, &d, &scan->to) < 0;
+}
+
+/* The rest of the leaf up to `to`. Most ranges that are looked up have a row or none. */
 static void set_limit(ri_scan *scan)
 {
     const ri_node *leaf = ri_cursor_leaf(&scan->cursor);
-    scan->row = ri_cursor_row(&scan->cursor);
-    ri_datom last;
-    ri_node_datom(leaf, leaf->count - 1, &last);
-    bool all = ri_datom_cmp_bound((ri_order)scan->order, &last, &scan->to) < 0;
-    scan->limit = all ? leaf->count : ri_node_search(leaf, scan->row, &scan->to);
-    scan->leaf_after = all;
+    uint32_t row = ri_cursor_row(&scan->cursor);
+    scan->row = row;
+    scan->leaf_after = false;
+    if (!is_inside(scan, leaf, row)) {
+        scan->limit = row;
+    } else if (row + 1 < leaf->count && !is_inside(scan, leaf, row + 1)) {
+        scan->limit = row + 1;
+    } else {
+        scan->leaf_after = is_inside(scan, leaf, leaf->count - 1);
+        scan->limit = scan->leaf_after ? leaf->count : ri_node_search(leaf, row, &scan->to);
+    }
 }
 
 /* The cursor came to another leaf. */
