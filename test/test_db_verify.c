@@ -189,6 +189,42 @@ TEST(retired__tells_facts_apart_whose_hashes_are_equal)
     CHECK_RC(ri_database_drop("mem:retired", &test_err), 0);
 }
 
-TEST_MAIN(verify__finds_a_fact_that_the_log_does_not_know, verify__finds_a_fact_that_the_log_retracted,
-          verify__finds_retired_datoms_that_never_were, retired__is_what_was_asserted,
-          retired__does_not_depend_on_when_it_is_flushed, retired__tells_facts_apart_whose_hashes_are_equal)
+/* However small the cache is: with look-ups in other trees, most nodes would be read many times. */
+TEST(verify__reads_each_node_about_once)
+{
+    enum { ROUNDS = 24, ENTITIES = 1000 };
+    static char text[ENTITIES * 64];
+    rille_conn *conn = open_new("mem:once");
+    transact(conn, "[{:db/ident :n :db/valueType :db.type/string :db/unique :db.unique/identity}"
+                   " {:db/ident :s :db/valueType :db.type/string :db/index true}"
+                   " {:db/ident :r :db/valueType :db.type/ref}]");
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t len = (size_t)snprintf(text, sizeof text, "[");
+        for (unsigned i = 0; i < ENTITIES; i++) {
+            uint64_t word = ri_mix64(round * ENTITIES + i);
+            len += (size_t)snprintf(text + len, sizeof text - len, "{:n \"%u\" :s \"%08x\" :r %u}",
+                                    i + round % 20 * ENTITIES, (unsigned)word, 1048577 + (unsigned)(word % 5000));
+        }
+        (void)snprintf(text + len, sizeof text - len, "]");
+        transact(conn, text);
+    }
+    REQUIRE_RC(ri_conn_flush(conn, &test_err), 0);
+    ri_conn_release(conn);
+    ri_conn_options options = { .cache_bytes = 65536 };
+    REQUIRE_RC(ri_conn_open("mem:once", &options, &conn, &test_err), 0);
+    ri_store_stats before;
+    ri_store_stats after;
+    ri_verify_report report;
+    ri_store_read_stats(ri_conn_store(conn), &before);
+    CHECK_RC(ri_conn_verify(conn, &report, &test_err), 0);
+    ri_store_read_stats(ri_conn_store(conn), &after);
+    CHECK(report.nodes > 200);
+    CHECK(after.get_ranges - before.get_ranges <= report.nodes + report.nodes / 2);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:once", &test_err), 0);
+}
+
+TEST_MAIN(verify__reads_each_node_about_once, verify__finds_a_fact_that_the_log_does_not_know,
+          verify__finds_a_fact_that_the_log_retracted, verify__finds_retired_datoms_that_never_were,
+          retired__is_what_was_asserted, retired__does_not_depend_on_when_it_is_flushed,
+          retired__tells_facts_apart_whose_hashes_are_equal)

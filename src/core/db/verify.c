@@ -2,13 +2,17 @@
  *
  * Verification: everything that a branch's head reaches is read and checked, in four rounds.
  *
- *  1. every tree: addresses, order, counts, boundaries, canonical bytes (ri_tree_check)
- *  2. EAVT, AEVT, AVET and VAET hold the same facts: each datom of one is looked up in the others, and the numbers
- *     agree; the base's schema is what its facts say, and its counters are beyond all ids
+ *  1. every tree, in one walk each: addresses, order, counts, boundaries, canonical bytes (ri_tree_check), and what the
+ *     next rounds need of its datoms: numbers, and sums of hashes
+ *  2. EAVT, AEVT, AVET and VAET hold the same facts: their sums and numbers agree; the base's schema is what its facts
+ *     say, and its counters are beyond all ids
  *  3. the log: commit ids chain from the first transaction to the base's commit; what it asserts and does not retract
- *     are the facts of EAVT, which are looked up in it; what it retracts are the rows of RET, likewise
+ *     are the facts of EAVT; what it asserts at all are these and the rows of RET, and what it retracts are those
  *  4. the blobs of long values and retained bases are there, and so are the trees of those: each node once
  *  5. every pack is what its name says
+ * Where sums differ, datoms are looked up one by one to say which one is missing. Other datoms have the same sum but by an
+ * accident of 1 in 2^64. So each node is read about once, however small the cache is, but those of META twice.
+ *
  * The cell itself (frames and their blocks) was checked when the value was opened; commit ids of segments are
  * checked here.
  */
@@ -16,6 +20,8 @@
 #include "flush.h"
 #include "meta.h"
 #include "segment.h"
+
+#include "../base/hash.h"
 
 #include <string.h>
 
@@ -25,6 +31,15 @@ typedef struct verify {
     ri_io io;
     ri_node_set nodes; /* those that were checked */
 } verify;
+
+/* Of the fact and its transaction, with the secret of this process: nobody can choose datoms for their sum. */
+static uint64_t hash_with(const ri_datom *d, uint64_t t)
+{
+    bool word = ri_type_is_word(d->v.type);
+    uint64_t value = word ? d->v.as.u : ri_keyed_bytes(d->v.as.p, d->v.len, 0);
+    const uint64_t parts[] = { d->e, (uint64_t)d->a << 8 | d->v.type, value, t };
+    return ri_keyed_bytes(parts, sizeof parts, 1);
+}
 
 /* ---- walking a tree ---- */
 
@@ -76,11 +91,15 @@ static int expect_in(verify *v, ri_order order, const ri_datom *d, rille_err *er
 /* ---- round 2 ---- */
 
 typedef struct expected {
+    verify *v;
     uint64_t count[RI_NOVELTY_ORDERS];
-    uint64_t hash_sum; /* of all facts */
-    uint64_t e_max;    /* of users' entities, as subject or referred to */
-    uint64_t attr_max; /* of ids below them */
-    ri_block *schema;  /* facts that define it */
+    uint64_t sum[RI_NOVELTY_ORDERS];   /* of facts with their transactions, as EAVT has them */
+    uint64_t found[RI_NOVELTY_ORDERS]; /* the same, as the order itself has them */
+    ri_order order;                    /* that is being walked */
+    uint64_t hash_sum;                 /* of all facts */
+    uint64_t e_max;                    /* of users' entities, as subject or referred to */
+    uint64_t attr_max;                 /* of ids below them */
+    ri_block *schema;                  /* facts that define it */
 } expected;
 
 static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
@@ -119,9 +138,11 @@ static void note_id(expected *want, uint64_t id)
     }
 }
 
-static int visit_current(verify *v, const ri_datom *d, void *context, rille_err *err)
+static int visit_current(void *context, const ri_datom *d, rille_err *err)
 {
     expected *want = context;
+    verify *v = want->v;
+    uint64_t hash = hash_with(d, d->t);
     want->hash_sum += ri_datom_hash(RI_EAVT, d);
     note_id(want, d->e);
     if (d->v.type == RI_REF) {
@@ -134,15 +155,45 @@ static int visit_current(verify *v, const ri_datom *d, void *context, rille_err 
     for (int order = RI_EAVT; order <= RI_VAET; order++) {
         if (order <= RI_AEVT || (attr != NULL && ri_attr_in_order(attr, (ri_order)order))) {
             want->count[order]++;
-            if (order != RI_EAVT) {
-                RI_TRY(expect_in(v, (ri_order)order, d, err));
-            }
+            want->sum[order] += hash;
         }
     }
-    if (v->db->base->keep_history) {
-        RI_TRY(expect_in(v, RI_LOG, d, err));
+    int rc = check_long_value(v, d, err);
+    ri_io_clear(&v->io);
+    return rc;
+}
+
+static int visit_other(void *context, const ri_datom *d, rille_err *err)
+{
+    expected *want = context;
+    (void)err;
+    want->found[want->order] += hash_with(d, d->t);
+    return 0;
+}
+
+/* Looks up where a datom of EAVT should be: in the orders whose sums differ, or in the log. */
+static int visit_lookup(verify *v, const ri_datom *d, void *context, rille_err *err)
+{
+    const expected *want = context;
+    const ri_attr *attr = ri_schema_attr_by_id(v->db->schema, d->a);
+    for (int order = RI_AEVT; want != NULL && order <= RI_VAET; order++) {
+        bool belongs = order == RI_AEVT || (attr != NULL && ri_attr_in_order(attr, (ri_order)order));
+        if (belongs && want->sum[order] != want->found[order]) {
+            RI_TRY(expect_in(v, (ri_order)order, d, err));
+        }
     }
-    return check_long_value(v, d, err);
+    return want == NULL ? expect_in(v, RI_LOG, d, err) : 0;
+}
+
+/* The orders agree with EAVT, or which datom they lack. */
+static int check_sums(verify *v, expected *want, rille_err *err)
+{
+    for (int order = RI_AEVT; order <= RI_VAET; order++) {
+        if (want->sum[order] != want->found[order]) {
+            return walk(v, RI_EAVT, visit_lookup, want, err);
+        }
+    }
+    return 0;
 }
 
 static int check_counts(const ri_base *base, const expected *want, rille_err *err)
@@ -152,6 +203,10 @@ static int check_counts(const ri_base *base, const expected *want, rille_err *er
         if (count != want->count[order]) {
             return ri_fail(err, RILLE_CORRUPT, "%s contains %llu datoms, expected %llu", ri_order_name((ri_order)order),
                            (unsigned long long)count, (unsigned long long)want->count[order]);
+        }
+        if (order != RI_EAVT && want->sum[order] != want->found[order]) {
+            return ri_fail(err, RILLE_CORRUPT, "the datoms in %s are not those in eavt",
+                           ri_order_name((ri_order)order));
         }
     }
     if (want->e_max >= base->next_e || want->attr_max >= base->next_attr) {
@@ -192,24 +247,10 @@ static int check_schema(verify *v, const expected *want, rille_err *err)
     return rc;
 }
 
-/* *hash_sum: of the facts. */
-static int check_current(verify *v, uint64_t *hash_sum, rille_err *err)
-{
-    expected want = { .schema = ri_block_new() };
-    if (want.schema == NULL) {
-        return ri_fail_nomem(err);
-    }
-    int rc = walk(v, RI_EAVT, visit_current, &want, err);
-    rc = rc == 0 ? check_counts(v->db->base, &want, err) : rc;
-    rc = rc == 0 && v->db->base->t > 0 ? check_schema(v, &want, err) : rc;
-    ri_block_release(want.schema);
-    *hash_sum = want.hash_sum;
-    return rc;
-}
-
 /* ---- round 3 ---- */
 
 typedef struct log_state {
+    verify *v;
     ri_block *block;      /* the transaction being read */
     ri_block *parents;    /* its rows of other parents */
     ri_meta_walk commits; /* META's rows beside the log's transactions */
@@ -220,6 +261,10 @@ typedef struct log_state {
     uint64_t live;     /* assertions - retractions: must equal EAVT's count */
     uint64_t hash_sum; /* of their facts, likewise: no other facts have this sum but by an accident of 1 in 2^64 */
     uint64_t retractions;
+    uint64_t asserted; /* sums of facts with their transactions */
+    uint64_t retracted;
+    uint64_t retired_since; /* the same of the rows of RET: when they were asserted, when they were retracted */
+    uint64_t retired_until;
 } log_state;
 
 /* META and the log name the same other parents. */
@@ -272,9 +317,10 @@ static int close_transaction(verify *v, log_state *log, rille_err *err)
     return rc;
 }
 
-static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err)
+static int visit_log(void *context, const ri_datom *d, rille_err *err)
 {
     log_state *log = context;
+    verify *v = log->v;
     if (log->block != NULL && log->block->t != d->t) {
         RI_TRY(close_transaction(v, log, err));
         ri_io_clear(&v->io);
@@ -296,11 +342,21 @@ static int visit_log(verify *v, const ri_datom *d, void *context, rille_err *err
     log->live += d->added ? 1 : UINT64_MAX; /* -1 */
     log->hash_sum += d->added ? hash : 0 - hash;
     log->retractions += d->added ? 0 : 1;
+    *(d->added ? &log->asserted : &log->retracted) += hash_with(d, d->t);
+    return 0;
+}
+
+static int visit_retired(void *context, const ri_datom *d, rille_err *err)
+{
+    log_state *log = context;
+    (void)err;
+    log->retired_since += hash_with(d, d->t);
+    log->retired_until += hash_with(d, d->x);
     return 0;
 }
 
 /* A retired datom was asserted by its t and retracted by its x. */
-static int visit_retired(verify *v, const ri_datom *d, void *context, rille_err *err)
+static int look_up_retired(verify *v, const ri_datom *d, void *context, rille_err *err)
 {
     (void)context;
     ri_datom asserted = *d;
@@ -313,43 +369,28 @@ static int visit_retired(verify *v, const ri_datom *d, void *context, rille_err 
     return expect_in(v, RI_LOG, &retracted, err);
 }
 
-static int check_retired(verify *v, uint64_t retractions, rille_err *err)
+/* After the walks. */
+static int check_log(verify *v, const log_state *log, const expected *want, rille_err *err)
 {
-    uint64_t count = v->db->base->tree[RI_RET].count;
-    if (count != retractions) {
+    const ri_base *base = v->db->base;
+    bool same = log->asserted == want->sum[RI_EAVT] + log->retired_since && log->retracted == log->retired_until;
+    RI_TRY(same ? 0 : walk(v, RI_EAVT, visit_lookup, NULL, err));
+    if (base->t > 0 && memcmp(log->commit, base->commit, RI_HASH_SIZE) != 0) {
+        return ri_fail(err, RILLE_CORRUPT, "the log does not lead to the base's commit");
+    }
+    if (log->live != base->tree[RI_EAVT].count) {
+        return ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, but eavt contains %llu",
+                       (unsigned long long)log->live, (unsigned long long)base->tree[RI_EAVT].count);
+    }
+    if (log->hash_sum != want->hash_sum) {
+        return ri_fail(err, RILLE_CORRUPT, "the facts that the log leaves are not the facts in eavt");
+    }
+    if (base->tree[RI_RET].count != log->retractions) {
         return ri_fail(err, RILLE_CORRUPT, "the log retracts %llu facts, but ret contains %llu",
-                       (unsigned long long)retractions, (unsigned long long)count);
+                       (unsigned long long)log->retractions, (unsigned long long)base->tree[RI_RET].count);
     }
-    return walk(v, RI_RET, visit_retired, NULL, err);
-}
-
-static int check_log(verify *v, uint64_t hash_sum, rille_err *err)
-{
-    log_state log = { .parents = ri_block_new(), .rule = 1 };
-    if (log.parents == NULL) {
-        return ri_fail_nomem(err);
-    }
-    int rc = ri_meta_walk_start(&log.commits, v->db, RI_A_META_TX, 0, err);
-    rc = rc == 0 ? ri_meta_walk_start(&log.purged, v->db, RI_A_META_PURGED, 0, err) : rc;
-    rc = rc == 0 ? walk(v, RI_LOG, visit_log, &log, err) : rc;
-    if (rc == 0) {
-        rc = close_transaction(v, &log, err);
-    }
-    ri_meta_walk_deinit(&log.commits);
-    ri_meta_walk_deinit(&log.purged);
-    ri_block_release(log.block);
-    ri_block_release(log.parents);
-    if (rc == 0 && v->db->base->t > 0 && memcmp(log.commit, v->db->base->commit, RI_HASH_SIZE) != 0) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the log does not lead to the base's commit");
-    }
-    if (rc == 0 && log.live != v->db->base->tree[RI_EAVT].count) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the log leaves %llu facts, but eavt contains %llu",
-                     (unsigned long long)log.live, (unsigned long long)v->db->base->tree[RI_EAVT].count);
-    }
-    if (rc == 0 && log.hash_sum != hash_sum) {
-        rc = ri_fail(err, RILLE_CORRUPT, "the facts that the log leaves are not the facts in eavt");
-    }
-    return rc == 0 ? check_retired(v, log.retractions, err) : rc;
+    RI_TRY(same ? 0 : walk(v, RI_RET, look_up_retired, NULL, err));
+    return same ? 0 : ri_fail(err, RILLE_CORRUPT, "the log's facts are not those in eavt and ret");
 }
 
 /* ---- round 4 ---- */
@@ -419,25 +460,71 @@ static int check_attempts(verify *v, rille_err *err)
                          (unsigned long long)t_last);
 }
 
+/* ---- all rounds ---- */
+
+typedef struct walks {
+    expected want;
+    log_state log;
+} walks;
+
+static int walk_tree(verify *v, walks *w, ri_order order, rille_err *err)
+{
+    ri_check_report tree = { 0 };
+    bool is_log = order == RI_LOG || order == RI_RET;
+    ri_check_visit *visits[RI_ORDER_COUNT] = {
+        [RI_EAVT] = visit_current, [RI_AEVT] = visit_other, [RI_AVET] = visit_other,
+        [RI_VAET] = visit_other,   [RI_LOG] = visit_log,    [RI_RET] = visit_retired
+    };
+    ri_check_visit *visit = is_log && !v->db->base->keep_history ? NULL : visits[order];
+    w->want.order = order;
+    int rc = ri_tree_check_noting(v->db->store, &v->db->base->tree[order], &v->nodes, visit,
+                                  is_log ? (void *)&w->log : (void *)&w->want, &tree, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "%s", ri_order_name(order));
+        return rc;
+    }
+    v->report->nodes += tree.nodes;
+    v->report->datoms += tree.datoms;
+    v->report->bytes += tree.bytes;
+    return 0;
+}
+
+/* Rounds 1 to 3. META comes before the log, which reads it. */
+static int check_trees(verify *v, walks *w, rille_err *err)
+{
+    static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET, RI_META };
+    const ri_base *base = v->db->base;
+    w->want = (expected){ .v = v, .schema = ri_block_new() };
+    w->log = (log_state){ .v = v, .parents = ri_block_new(), .rule = 1 };
+    if (w->want.schema == NULL || w->log.parents == NULL) {
+        return ri_fail_nomem(err);
+    }
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        RI_TRY(walk_tree(v, w, orders[i], err));
+    }
+    if (base->keep_history) {
+        RI_TRY(ri_meta_walk_start(&w->log.commits, v->db, RI_A_META_TX, 0, err));
+        RI_TRY(ri_meta_walk_start(&w->log.purged, v->db, RI_A_META_PURGED, 0, err));
+    }
+    RI_TRY(walk_tree(v, w, RI_LOG, err));
+    RI_TRY(close_transaction(v, &w->log, err));
+    RI_TRY(walk_tree(v, w, RI_RET, err));
+    RI_TRY(check_sums(v, &w->want, err));
+    RI_TRY(check_counts(base, &w->want, err));
+    RI_TRY(base->t > 0 ? check_schema(v, &w->want, err) : 0);
+    return base->keep_history ? check_log(v, &w->log, &w->want, err) : 0;
+}
+
 static int check_db(verify *v, rille_err *err)
 {
-    const ri_base *base = v->db->base;
-    for (int order = 0; order < RI_ORDER_COUNT; order++) {
-        ri_check_report tree = { 0 };
-        int rc = ri_tree_check_noting(v->db->store, &base->tree[order], &v->nodes, &tree, err);
-        if (rc != 0) {
-            ri_err_prefix(err, "%s", ri_order_name((ri_order)order));
-            return rc;
-        }
-        v->report->nodes += tree.nodes;
-        v->report->datoms += tree.datoms;
-        v->report->bytes += tree.bytes;
-    }
-    uint64_t hash_sum = 0;
-    RI_TRY(check_current(v, &hash_sum, err));
-    if (base->keep_history) {
-        RI_TRY(check_log(v, hash_sum, err));
-    }
+    walks w = { .want = { .v = v } };
+    int rc = check_trees(v, &w, err);
+    ri_meta_walk_deinit(&w.log.commits);
+    ri_meta_walk_deinit(&w.log.purged);
+    ri_block_release(w.log.block);
+    ri_block_release(w.log.parents);
+    ri_block_release(w.want.schema);
+    RI_TRY(rc);
     RI_TRY(check_attempts(v, err));
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
         if (ri_block_commit_rule(b, NULL) == 0) {

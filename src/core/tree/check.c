@@ -27,6 +27,8 @@ typedef struct check {
     uint64_t seen;                                /* datoms */
     ri_check_report *report;
     ri_node_set *seen_nodes; /* NULL: nobody asks */
+    ri_check_visit *visit;   /* NULL: likewise */
+    void *context;
 } check;
 
 static int wrong(const check *c, const ri_noderef *ref, unsigned level, const char *what)
@@ -117,6 +119,9 @@ static int check_leaf(check *c, const ri_noderef *ref, const ri_node *leaf, cons
     c->seen += leaf->count;
     c->report->leaves++;
     c->report->datoms += leaf->count;
+    for (uint32_t i = 0; c->visit != NULL && i < leaf->count; i++) {
+        RI_TRY(c->visit(c->context, &rows[i], c->err));
+    }
     ri_arena_reset(&c->last_bytes);
     *c->last_rows = rows[leaf->count - 1];
     return ri_value_copy(&c->last_bytes, &rows[leaf->count - 1].v, &c->last_rows->v) ? RILLE_OK : ri_fail_nomem(c->err);
@@ -233,16 +238,19 @@ int ri_tree_check_unseen(ri_store *store, const ri_tree *tree, ri_node_set *seen
 
 /* ---- a whole tree ---- */
 
-static int check_tree(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_node_set *seen,
-                      ri_check_report *report, rille_err *err)
+static int check_tree(ri_store *store, const ri_tree *tree, const ri_limits *limits, check c, ri_check_report *report,
+                      rille_err *err)
 {
     *report = (ri_check_report){ 0 };
     if (tree->count == 0) {
         return RILLE_OK;
     }
     RI_TRY(ri_tree_check_height(tree, err));
-    check c = { .store = store, .order = (ri_order)tree->order, .limits = limits, .err = err, .report = report };
-    c.seen_nodes = seen;
+    c.store = store;
+    c.order = (ri_order)tree->order;
+    c.limits = limits;
+    c.err = err;
+    c.report = report;
     c.encoder = ri_encoder_new();
     c.rows = ri_alloc_array(RI_NODE_ROWS_MAX + 1, sizeof *c.rows);
     int rc;
@@ -267,16 +275,17 @@ static int check_tree(ri_store *store, const ri_tree *tree, const ri_limits *lim
 int ri_tree_check_limits(ri_store *store, const ri_tree *tree, const ri_limits *limits, ri_check_report *report,
                          rille_err *err)
 {
-    return check_tree(store, tree, limits, NULL, report, err);
+    return check_tree(store, tree, limits, (check){ .visit = NULL }, report, err);
 }
 
-int ri_tree_check_noting(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
-                         rille_err *err)
+int ri_tree_check_noting(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_visit *visit, void *context,
+                         ri_check_report *report, rille_err *err)
 {
-    return check_tree(store, tree, &ri_limits_standard, seen, report, err);
+    check c = { .seen_nodes = seen, .visit = visit, .context = context };
+    return check_tree(store, tree, &ri_limits_standard, c, report, err);
 }
 
 int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err)
 {
-    return check_tree(store, tree, &ri_limits_standard, NULL, report, err);
+    return check_tree(store, tree, &ri_limits_standard, (check){ .visit = NULL }, report, err);
 }
