@@ -9,6 +9,10 @@ local notations = require "spec.support.notations"
 local random_query = require "spec.support.random_query"
 
 local unpack = table.unpack or unpack
+local at_rest = support.at_rest
+local make_case, make_db = at_rest(random_query.case), at_rest(naive.db)
+local lenient, as_written = at_rest(naive.lenient), at_rest(naive.as_written)
+local check, serialise = at_rest(naive.check), at_rest(naive.serialise)
 local CASES = tonumber(os.getenv "RILLE_CASES") or support.stressed and 20 or 1000
 
 -- As the naive evaluator has it: tuples and keywords are marked, values that it does not know are text.
@@ -106,7 +110,7 @@ local function model_of(source, db, e_of)
   for _, row in ipairs(typed:to_table()) do
     types[row[1].text] = row[2].text:match "[^/]+$"
   end
-  return naive.db(rows, { types = types, idents = idents, attr_ids = idents,
+  return make_db(rows, { types = types, idents = idents, attr_ids = idents,
     refs = having "[?a :db/valueType :db.type/ref]", unique = having "[?a :db/unique _]" })
 end
 
@@ -122,7 +126,7 @@ local function add_names(case, engine, model, e_of)
 end
 
 local function run_case(seed)
-  local case = random_query.case(seed)
+  local case = make_case(seed)
   local rng = random_query.rng(seed + 7)
   local engine = { ["$r"] = case.relation, ["%"] = case.rules, ["?min"] = case.min }
   local model = { ["$r"] = naive.rel(case.relation), ["%"] = case.rules, ["?min"] = case.min }
@@ -133,7 +137,7 @@ local function run_case(seed)
   end
   local a, b = {}, {}
   for i, name in ipairs(case.inputs) do a[i], b[i] = engine[name], model[name] end
-  local fine, expected = pcall(naive.lenient, case.query, unpack(b))
+  local fine, expected = pcall(lenient, case.query, unpack(b))
   local fails -- as it is written: worked out when it is asked for
   support.in_all_ways(case.query, function(query, how)
     local value, message, code = rille.q(query, unpack(a))
@@ -144,17 +148,17 @@ local function run_case(seed)
       return
     end
     if value == nil then
-      if fails == nil then fails = not pcall(naive.as_written, case.query, unpack(b)) end
+      if fails == nil then fails = not pcall(as_written, case.query, unpack(b)) end
       assert(fails and (code == "TYPE" or code == "FUNCTION"), where .. ": " .. tostring(message))
       return
     end
     local rows = plain_rows(expected.kind, value)
-    local right, why = naive.check(expected, rows)
+    local right, why = check(expected, rows)
     if not right then
-      error(("%s\n  %s\n  expected\n%s"):format(where, why, naive.serialise(expected.rows)), 0)
+      error(("%s\n  %s\n  expected\n%s"):format(where, why, serialise(expected.rows)), 0)
     end
     if math.type and #rows == #expected.rows then -- where a double can be told from a long
-      assert.equal(naive.serialise(expected.rows, true), naive.serialise(rows, true), where)
+      assert.equal(serialise(expected.rows, true), serialise(rows, true), where)
     end
   end)
 end

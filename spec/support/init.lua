@@ -76,6 +76,21 @@ local pause = collectgarbage("setpause", 200)
 collectgarbage("setpause", pause)
 M.stressed = pause < 100
 
+local function go_on(fine, ...)
+  collectgarbage "restart"
+  if not fine then error((...), 0) end
+  return ...
+end
+
+---A function of Lua alone, during which a collector under stress rests: there is nothing of C's that it could collect.
+function M.at_rest(f)
+  if not M.stressed then return f end
+  return function(...)
+    collectgarbage "stop"
+    return go_on(pcall(f, ...))
+  end
+end
+
 ---How many to use of something: n, or a tenth of it under stress.
 function M.many_of(n)
   return M.stressed and math.floor(n / 10) or n
