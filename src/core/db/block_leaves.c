@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
+#define ROWS_EXPECTED_MAX 4096U /* room made at once for as many as the header claims */
 
 int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **kept, ri_buf *out, rille_err *err)
 {
@@ -85,6 +86,11 @@ int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_
 {
     uint64_t end = block->count + count;
     *skipped = 0;
+    uint64_t expected = count - (skip < count ? skip : count);
+    expected = expected < ROWS_EXPECTED_MAX ? expected : ROWS_EXPECTED_MAX;
+    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + (size_t)expected)) {
+        return ri_fail_nomem(err);
+    }
     while (block->count < end) {
         size_t len = (size_t)ri_read_varint_max(in, BLOCK_LEAF_BYTES_MAX);
         const uint8_t *bytes = ri_read_bytes(in, len);

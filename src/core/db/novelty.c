@@ -174,20 +174,35 @@ int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node 
 typedef struct range {
     const ri_set_cut *from;
     const ri_set_cut *to;
+    uint64_t e_min, e_max; /* outside of these a datom is outside of the range: most are, at first sight */
+    uint32_t a_min, a_max;
     size_t at;
     ri_set_key keys[2 * BETWEEN_MAX];
 } range;
+
+static void range_init(range *r, const ri_set_cut *from, const ri_set_cut *to)
+{
+    const ri_bound *low = from->bound;
+    const ri_bound *high = to->bound;
+    bool by_e = from->order == RI_EAVT;
+    bool by_a = from->order == RI_AEVT || from->order == RI_AVET;
+    r->from = from;
+    r->to = to;
+    r->e_min = by_e && low->parts > 0 ? low->d.e : 0;
+    r->e_max = by_e && high->parts > 0 ? high->d.e : UINT64_MAX;
+    r->a_min = by_a && low->parts > 0 ? low->d.a : 0;
+    r->a_max = by_a && high->parts > 0 ? high->d.a : UINT32_MAX;
+    r->at = BETWEEN_MAX;
+}
 
 /* False: too many. */
 static bool take_block(range *r, const ri_block *block)
 {
     ri_order order = (ri_order)r->from->order;
-    if (order == RI_EAVT && block->count > 0 && ri_set_after(r->to, &block->datoms[0])) {
-        return true;
-    }
     for (size_t i = block->count; i > 0; i--) {
         const ri_datom *d = &block->datoms[i - 1];
-        if (!ri_set_between(r->from, r->to, d) || !belongs(block, d, order)) {
+        bool may_be = d->e >= r->e_min && d->e <= r->e_max && d->a >= r->a_min && d->a <= r->a_max;
+        if (!may_be || !ri_set_between(r->from, r->to, d) || !belongs(block, d, order)) {
             continue;
         }
         if (r->at == 0) {
@@ -261,9 +276,7 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
         return 0;
     }
     range r;
-    r.from = from;
-    r.to = to;
-    r.at = BETWEEN_MAX;
+    range_init(&r, from, to);
     int rc = may_walk(novelty, order) ? put_together(novelty, &r, hold, err) : RILLE_DONE;
     *out = *hold;
     return rc == RILLE_DONE ? ri_novelty_set(novelty, order, out, err) : rc;

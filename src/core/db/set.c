@@ -117,17 +117,8 @@ static inline int cut_cmp(const ri_set_cut *cut, uint64_t prefix, const ri_datom
     return ri_datom_cmp_bound((ri_order)cut->order, d, cut->bound);
 }
 
-bool ri_set_after(const ri_set_cut *cut, const ri_datom *d)
-{
-    return cut_cmp(cut, ri_set_prefix((ri_order)cut->order, d), d) > 0;
-}
-
 bool ri_set_between(const ri_set_cut *from, const ri_set_cut *to, const ri_datom *d)
 {
-    if (from->order == RI_AVET &&
-        ((from->bound->parts > 0 && d->a < from->bound->d.a) || (to->bound->parts > 0 && d->a > to->bound->d.a))) {
-        return false; /* most datoms, without a look at their value */
-    }
     uint64_t prefix = ri_set_prefix((ri_order)from->order, d);
     return cut_cmp(from, prefix, d) > 0 && cut_cmp(to, prefix, d) < 0;
 }

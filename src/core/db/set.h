@@ -126,8 +126,7 @@ typedef struct ri_set_cut {
     bool exact; /* between them all components that the bound has are equal */
 } ri_set_cut;
 ri_set_cut ri_set_cut_of(ri_order order, const ri_bound *bound);
-/* Does a datom lie after a cut; between two? */
-bool ri_set_after(const ri_set_cut *cut, const ri_datom *d);
+/* Does a datom lie between two cuts? */
 bool ri_set_between(const ri_set_cut *from, const ri_set_cut *to, const ri_datom *d);
 /* The items of a set between two cuts as a set of their own; *out NULL: none. RILLE_DONE: there are more than `max` (at
  * most RI_SET_LEAF). */
