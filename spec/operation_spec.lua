@@ -334,6 +334,24 @@ describe("operations", function()
     rille.drop(url)
   end)
 
+  it("verify a level of all trees at once", function()
+    local url = support.plain_url "file"
+    local conn = assert(rille.create(url))
+    assert(conn:transact { support.attr("p/name", "string", support.identity), support.attr("p/age", "long") })
+    local data = {}
+    for i = 1, 15000 do data[i] = { ["p/name"] = "name " .. i, ["p/age"] = i } end
+    assert(conn:transact(data))
+    assert(conn:flush())
+    local expected = assert(conn:verify())
+    conn:close()
+    conn = assert(rille.connect("deferred:" .. url, { cache_bytes = 1 }))
+    local found, steps = finish(conn:start_verify(), function(report) return report end)
+    assert.same(expected, found)
+    assert.is_true(expected.nodes > 50 and steps < 20, steps .. " steps")
+    conn:close()
+    rille.drop(url)
+  end)
+
   it("take what a host reads by itself", function()
     local url = support.plain_url "file"
     local points = make(url)

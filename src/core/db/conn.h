@@ -90,5 +90,13 @@ typedef struct ri_verify_report {
     uint64_t branches, nodes, datoms, transactions, blobs, bytes;
 } ri_verify_report;
 int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err);
+/* The same in a task: RILLE_AGAIN after each branch and pack. */
+typedef struct ri_verify_state {
+    ri_verify_report report;
+    size_t next_branch;
+    size_t next_pack;
+    bool has_branches;
+} ri_verify_state; /* all zero at first */
+int ri_conn_verify_step(rille_conn *conn, ri_verify_state *state, rille_err *err);
 
 #endif

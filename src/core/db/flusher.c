@@ -169,7 +169,7 @@ static void advance(rille_conn *conn, uint64_t max)
 {
     ri_flusher *f = &conn->flusher;
     ri_mutex_lock(&f->lock);
-    bool may = max > 0 && may_step(conn) && is_busy(f) && !f->has_thread && f->run != NULL && !f->stepping;
+    bool may = max > 0 && is_busy(f) && may_step(conn) && !f->has_thread && f->run != NULL && !f->stepping;
     f->stepping = f->stepping || may;
     ri_mutex_unlock(&f->lock);
     if (!may) {

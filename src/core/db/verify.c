@@ -20,6 +20,7 @@
 #include "flush.h"
 #include "meta.h"
 #include "segment.h"
+#include "verify_ahead.h"
 
 #include "../base/hash.h"
 
@@ -540,7 +541,7 @@ static int check_db(verify *v, rille_err *err)
     return walk(v, RI_META, visit_meta, NULL, err);
 }
 
-static int verify_branch(ri_store *store, const char *branch, ri_verify_report *report, rille_err *err)
+int ri_verify_branch(ri_store *store, const char *branch, ri_verify_report *report, rille_err *err)
 {
     rille_head head = { 0 };
     rille_db *db = NULL;
@@ -548,6 +549,9 @@ static int verify_branch(ri_store *store, const char *branch, ri_verify_report *
     int rc = ri_store_head_read(store, branch, &head, err);
     if (rc == 0) {
         rc = ri_head_open(store, branch, head.bytes, head.len, &db, &valid_len, err);
+    }
+    if (rc == 0 && ri_task_running() != NULL) {
+        rc = ri_verify_ahead(db, err);
     }
     if (rc == 0) {
         verify v = { .db = db, .report = report };
@@ -560,26 +564,6 @@ static int verify_branch(ri_store *store, const char *branch, ri_verify_report *
     rille_free(head.bytes);
     if (rc < 0) {
         ri_err_prefix(err, "branch %s", branch);
-    }
-    return rc;
-}
-
-int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err)
-{
-    char *names = NULL;
-    size_t count = 0;
-    *out = (ri_verify_report){ 0 };
-    ri_store *store = ri_conn_store(conn);
-    int rc = ri_store_head_list(store, &names, &count, err);
-    const char *name = names;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = verify_branch(store, name, out, err);
-        name += strlen(name) + 1;
-    }
-    rille_free(names);
-    rc = rc == 0 ? ri_store_check_packs(store, err) : rc;
-    if (rc < 0) {
-        ri_err_prefix(err, "%s", ri_conn_url(conn));
     }
     return rc;
 }

@@ -68,6 +68,7 @@ struct rille_steps {
     ri_tx *filled; /* a transaction under way */
     ri_commit *kept;
     unsigned tries;
+    ri_verify_state verify;
     rille_conn *out_conn; /* results */
     rille_db *out_db;
     rille_commit out_commit;

@@ -75,8 +75,7 @@ static int run_flush(rille_steps *s, rille_err *err)
 
 static int run_verify(rille_steps *s, rille_err *err)
 {
-    ri_verify_report report;
-    return ri_conn_verify(s->conn, &report, err);
+    return ri_conn_verify_step(s->conn, &s->verify, err);
 }
 
 static int run_connect_backend(rille_steps *s, rille_err *err)

@@ -151,7 +151,7 @@ static int check_pack(ri_store *store, const uint8_t *id, rille_err *err)
                           ri_store_url(store), hex);
 }
 
-int ri_store_check_packs(ri_store *store, rille_err *err)
+int ri_store_check_packs(ri_store *store, size_t *next, rille_err *err)
 {
     rille_object_id *ids;
     size_t count;
@@ -160,9 +160,11 @@ int ri_store_check_packs(ri_store *store, rille_err *err)
     }
     RI_TRY(ri_store_list(store, RILLE_OBJECT_PACK, &ids, &count, err));
     int rc = RILLE_OK;
-    for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
-        rc = check_pack(store, ids[i].id, err);
+    while (*next < count && rc == RILLE_OK) {
+        rc = check_pack(store, ids[*next].id, err);
         rc = rc == RILLE_NOTFOUND ? RILLE_OK : rc; /* removed since */
+        *next += rc == RILLE_OK ? 1 : 0;
+        rc = rc == RILLE_OK && ri_task_running() != NULL ? RILLE_AGAIN : rc;
     }
     ri_free(ids);
     return rc;

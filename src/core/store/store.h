@@ -196,8 +196,9 @@ int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *
 int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
                   ri_io *io);
 
-/* Reads every pack as a whole: its hash is its name, its header and footer are good. RILLE_CORRUPT names it. */
-int ri_store_check_packs(ri_store *store, rille_err *err);
+/* Reads every pack as a whole: its hash is its name, its header and footer are good. RILLE_CORRUPT names it. *next: 0 at
+ * first; in a task, RILLE_AGAIN after each pack. */
+int ri_store_check_packs(ri_store *store, size_t *next, rille_err *err);
 
 /* ---- writing ---- */
 
