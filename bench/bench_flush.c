@@ -4,6 +4,7 @@
  * thread alone, so that what others do on the machine does not count.
  *
  *     bench_flush [frames [entities there before [url]]]
+ *     bench_flush limits [url]    what is stored, and the time, if flushes are due after fewer or more datoms
  *
  *   none     no flush: for comparison
  *   auto     flushes begin automatically
@@ -59,13 +60,13 @@ static void commit_units(rille_conn *conn, uint64_t first, uint64_t count)
     free(text);
 }
 
-static rille_conn *open_game(const char *url, ri_flush_mode mode, uint64_t before)
+static rille_conn *open_game(const char *url, ri_flush_mode mode, uint32_t limit, uint64_t before)
 {
     static const char schema[] = "[{:db/ident :unit/id :db/valueType :db.type/long :db/unique :db.unique/identity}"
                                  " {:db/ident :unit/x :db/valueType :db.type/long}]";
     rille_err err = { 0 };
     rille_conn *conn = NULL;
-    ri_conn_options options = { .create = true, .flush = mode };
+    ri_conn_options options = { .create = true, .flush = mode, .novelty_min = limit };
     must(ri_conn_open(url, &options, &conn, &err), &err);
     commit_text(conn, schema, sizeof schema - 1);
     for (uint64_t i = 0; i < before; i += 50000) {
@@ -110,14 +111,58 @@ static void play(const char *name, rille_conn *conn, ri_flush_mode mode, uint64_
 static void row(const char *name, const char *url, ri_flush_mode mode, uint64_t frames, uint64_t before)
 {
     rille_err err = { 0 };
-    rille_conn *conn = open_game(url, mode, before);
+    rille_conn *conn = open_game(url, mode, 0, before);
     play(name, conn, mode, frames);
     ri_conn_release(conn);
     must(ri_database_drop(url, &err), &err);
 }
 
+/* 4,000 transactions of 100 to 125 datoms: half of them new entities, half of them new values of old ones. */
+static void limit_row(const char *url, uint32_t limit)
+{
+    enum { COMMITS = 4000, UNITS = 25 };
+    rille_err err = { 0 };
+    rille_conn *conn = open_game(url, RI_FLUSH_SLICED, limit, 0);
+    uint64_t datoms = 0;
+    double start = thread_now();
+    for (uint64_t i = 0; i < COMMITS; i++) {
+        char text[4096];
+        size_t len = (size_t)snprintf(text, sizeof text, "[");
+        for (uint64_t k = 0; k < UNITS; k++) {
+            uint64_t fresh = i * UNITS + k;
+            len += (size_t)snprintf(text + len, sizeof text - len,
+                                    "{:unit/id %llu :unit/x %llu}{:unit/id %llu :unit/x %llu}",
+                                    (unsigned long long)fresh, (unsigned long long)(bench_random(fresh, 1) % 100000),
+                                    (unsigned long long)(1000000 + bench_random(fresh, 2) % 100000 / UNITS * UNITS + k),
+                                    (unsigned long long)(bench_random(fresh, 3) % 100000));
+        }
+        len += (size_t)snprintf(text + len, sizeof text - len, "]");
+        ri_report report;
+        must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
+        datoms += report.tx.block->count;
+        ri_report_deinit(&report);
+    }
+    double us = (thread_now() - start) * 1e6;
+    printf("%-8u %6.1f bytes a datom, %6.2f us\n", (unsigned)limit,
+           (double)ri_store_size_bytes(ri_conn_store(conn)) / (double)datoms, us / (double)datoms);
+    ri_conn_release(conn);
+    must(ri_database_drop(url, &err), &err);
+}
+
+static int limits(const char *url)
+{
+    bench_machine("flush: limits");
+    for (uint32_t limit = 4096; limit <= 131072; limit *= 2) {
+        limit_row(url, limit);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "limits") == 0) {
+        return limits(argc > 2 ? argv[2] : "mem:bench_flush");
+    }
     uint64_t frames = argc > 1 ? strtoull(argv[1], NULL, 10) : FRAMES;
     uint64_t before = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     const char *url = argc > 3 ? argv[3] : "mem:bench_flush";
