@@ -48,6 +48,23 @@ static int far_swap(void *self, const rille_head_swap *swap, rille_revision *rev
     return RILLE_NEED;
 }
 
+/* What is no outcome of a want is refused, and changes nothing. */
+static void supply_wrong(rille_steps *steps, size_t i, const rille_want *want)
+{
+    size_t wants = rille_steps_wants(steps);
+    for (int rc = RILLE_OK; rc <= RILLE_UNKNOWN + 1; rc++) {
+        bool swaps = want->op == RILLE_WANT_HEAD_SWAP && (rc == RILLE_CONFLICT || rc == RILLE_UNKNOWN);
+        bool unchanged = want->op == RILLE_WANT_HEAD_READ && want->known != NULL && rc == RILLE_DONE;
+        bool empty = want->op != RILLE_WANT_GET && want->op != RILLE_WANT_HEAD_READ && want->op != RILLE_WANT_LIST &&
+                     want->op != RILLE_WANT_HEAD_LIST;
+        rille_outcome outcome = { .rc = rc, .len = 5, .count = 3 };
+        if (!swaps && !unchanged && !(empty && rc == RILLE_OK)) {
+            CHECK_RC(rille_supply(steps, i, &outcome, &test_err), RILLE_MISUSE);
+            CHECK_EQ_INT(rille_steps_wants(steps), wants);
+        }
+    }
+}
+
 /* Does one want by the place that the far backend stands for. */
 static void do_want(rille_steps *steps, size_t i)
 {
@@ -60,6 +77,7 @@ static void do_want(rille_steps *steps, size_t i)
     const rille_backend_ops *ops = far_place.ops;
     REQUIRE_RC(rille_steps_want(steps, i, &want, &test_err), 0);
     CHECK_EQ_STR(want.store, "far");
+    supply_wrong(steps, i, &want);
     switch (want.op) {
     case RILLE_WANT_GET:
         get = (rille_get){ .object = want.object, .offset = want.offset, .len = want.len };
@@ -94,6 +112,12 @@ static void do_want(rille_steps *steps, size_t i)
         outcome.rc = RILLE_UNSUPPORTED;
         break;
     }
+    bool lists = want.op == RILLE_WANT_LIST || want.op == RILLE_WANT_HEAD_LIST;
+    if (!lists) { /* what the want does not speak of is not looked at */
+        outcome.names = "surplus";
+        outcome.count = 1;
+    }
+    outcome.bytes = outcome.bytes != NULL ? outcome.bytes : "surplus";
     CHECK_RC(rille_supply(steps, i, &outcome, &test_err), 0);
     rille_free(head.bytes);
     rille_free(get.bytes);

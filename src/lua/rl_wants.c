@@ -182,18 +182,20 @@ static int wrong(lua_State *L, const char *expected)
     return rl_error(L, "supply: expected %s, got %s%s", expected, RL_GOT(L, 3));
 }
 
-static void read_head(lua_State *L, ri_answer *out)
+static void read_head(lua_State *L, const ri_slot_call *call, ri_answer *out)
 {
     if (lua_isnil(L, 3)) {
         out->rc = ri_fail(&out->err, RILLE_NOTFOUND, "the branch has no head");
         return;
     }
-    if (lua_type(L, 3) == LUA_TSTRING && strcmp(lua_tostring(L, 3), "unchanged") == 0) {
+    bool may_be_unchanged = call->known != NULL;
+    if (may_be_unchanged && lua_type(L, 3) == LUA_TSTRING && strcmp(lua_tostring(L, 3), "unchanged") == 0) {
         out->rc = RILLE_DONE;
         return;
     }
     if (!lua_istable(L, 3)) {
-        (void)wrong(L, "{bytes =, revision =}, \"unchanged\" or nil");
+        (void)wrong(L, may_be_unchanged ? "{bytes =, revision =}, \"unchanged\" or nil"
+                                        : "{bytes =, revision =} or nil (no revision is known)");
     }
     read_revision(L, REVISION, &out->head.revision);
     if (lua_type(L, BYTES) != LUA_TSTRING || !take_bytes(L, BYTES, &out->head.bytes, &out->head.len)) {
@@ -262,7 +264,10 @@ static void read_list(lua_State *L, const ri_slot_call *call, ri_answer *out)
     }
     size_t len;
     out->names = ids ? NULL : (char *)ri_buf_take(&names, &len);
-    if (!good) {
+    ri_buf_deinit(&names); /* of which nothing is left but after a failure */
+    if (out->ids == NULL && out->names == NULL) {
+        out->rc = ri_fail_nomem(&out->err);
+    } else if (!good) {
         ri_answer_deinit(out);
         (void)wrong(L, "an array of ids or names");
     }
@@ -274,7 +279,7 @@ static void read_outcome(lua_State *L, const ri_slot_call *call, ri_answer *out)
     size_t len;
     switch (call->slot) {
     case RI_CALL_HEAD_READ:
-        read_head(L, out);
+        read_head(L, call, out);
         return;
     case RI_CALL_HEAD_SWAP:
         read_swap(L, out);

@@ -433,61 +433,116 @@ int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, ri
     return 0;
 }
 
+/* Is it an outcome of that call, whatever the host means by it? */
+static bool is_outcome(const ri_slot_call *call, const rille_outcome *out)
+{
+    if (out->rc != 0) {
+        bool unchanged = call->slot == RI_CALL_HEAD_READ && out->rc == RILLE_DONE && call->known != NULL;
+        bool swapped = call->slot == RI_CALL_HEAD_SWAP && (out->rc == RILLE_CONFLICT || out->rc == RILLE_UNKNOWN);
+        return out->rc < 0 || unchanged || swapped;
+    }
+    return call->slot == RI_CALL_HEAD_READ || call->slot == RI_CALL_GET ? out->bytes != NULL
+           : call->slot == RI_CALL_LIST                                 ? out->count == 0 || out->ids != NULL
+           : call->slot == RI_CALL_HEAD_LIST                            ? out->count == 0 || out->names != NULL
+                                                                        : true;
+}
+
 static bool copy_block(void *place, const void *bytes, size_t len)
 {
-    void *copy = bytes == NULL ? NULL : ri_alloc(len + 1);
-    if (copy != NULL) {
+    void *copy = ri_alloc(len + 1);
+    if (copy != NULL && len > 0) {
         memcpy(copy, bytes, len);
     }
     memcpy(place, &copy, sizeof copy);
-    return bytes == NULL || copy != NULL;
+    return copy != NULL;
 }
 
+static bool copy_names(const rille_outcome *from, ri_answer *to)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < from->count; i++) {
+        len += strlen(from->names + len) + 1;
+    }
+    to->count = from->count;
+    return copy_block(&to->names, from->names, len);
+}
+
+static bool copy_get(const ri_slot_call *call, const rille_outcome *from, ri_answer *to)
+{
+    to->gets = ri_alloc_zero(sizeof *to->gets);
+    if (to->gets == NULL) {
+        return false;
+    }
+    to->count = 1;
+    to->gets[0] = call->gets[0];
+    to->gets[0].bytes_len = from->len;
+    return copy_block(&to->gets[0].bytes, from->bytes, from->len);
+}
+
+/* What the call gives, and nothing else that the host may have filled in. */
 static bool copy_outcome(const ri_slot_call *call, const rille_outcome *from, ri_answer *to)
 {
-    size_t names_len = 0;
-    for (size_t i = 0; from->names != NULL && i < from->count; i++) {
-        names_len += strlen(from->names + names_len) + 1;
-    }
     to->rc = from->rc;
-    to->count = from->count;
-    to->head.revision = from->revision;
-    bool good = copy_block(&to->names, from->names, names_len) &&
-                copy_block(&to->ids, from->ids, from->count * sizeof *from->ids);
-    if (good && call->slot == RI_CALL_GET && from->rc == 0) {
-        to->gets = ri_alloc_zero(sizeof *to->gets);
-        to->count = 1;
-        if (to->gets == NULL) {
-            return false;
-        }
-        to->gets[0] = call->gets[0];
-        to->gets[0].bytes_len = from->len;
-        return copy_block(&to->gets[0].bytes, from->bytes, from->len);
+    if (from->rc != 0) {
+        return true;
     }
-    to->head.len = from->len;
-    return good && copy_block(&to->head.bytes, from->bytes, from->len);
+    switch (call->slot) {
+    case RI_CALL_GET:
+        return copy_get(call, from, to);
+    case RI_CALL_HEAD_READ:
+        to->head.revision = from->revision;
+        to->head.len = from->len;
+        return copy_block(&to->head.bytes, from->bytes, from->len);
+    case RI_CALL_HEAD_SWAP:
+        to->head.revision = from->revision;
+        return true;
+    case RI_CALL_HEAD_LIST:
+        return copy_names(from, to);
+    case RI_CALL_LIST:
+        to->count = from->count;
+        return copy_block(&to->ids, from->ids, from->count * sizeof *from->ids);
+    case RI_CALL_PUT:
+    case RI_CALL_HEAD_DELETE:
+    case RI_CALL_DELETE:
+    case RI_CALL_DROP:
+        return true;
+    }
+    return true;
+}
+
+/* Of a node or blob. A failure of an operation is its next step's. */
+static int supply_range(rille_steps *steps, size_t index, const rille_outcome *outcome, const char *message,
+                        rille_err *err)
+{
+    bool is_query = steps->op != NULL;
+    ri_io *io = is_query ? ri_op_io(steps->op) : &steps->task.io;
+    if (outcome->rc == 0) {
+        return ri_io_supply(io, index, outcome->bytes, outcome->len, err);
+    }
+    (void)ri_fail(is_query ? err : &steps->task.failure, outcome->rc, "%s", message);
+    return is_query ? outcome->rc : 0;
 }
 
 int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome, rille_err *err)
 {
+    static const ri_slot_call range = { .slot = RI_CALL_GET };
     NEED_GIVEN(steps, "the operation");
     NEED_GIVEN(outcome, "the outcome");
-    ri_io *io = steps->op != NULL ? ri_op_io(steps->op) : &steps->task.io;
     const char *message = outcome->message != NULL ? outcome->message : "the host could not get what is wanted";
     if (index >= rille_steps_wants(steps)) {
         return ri_fail(err, RILLE_MISUSE, "%s: there are only %zu wants", __func__, rille_steps_wants(steps));
     }
-    if (index < io->want_count && outcome->rc == 0) {
-        return ri_io_supply(io, index, outcome->bytes, outcome->len, err);
+    bool is_range = index < io_of(steps)->want_count;
+    const ri_slot_call *call = is_range ? &range : &steps->task.call;
+    if (!is_outcome(call, outcome)) {
+        return ri_fail(err, RILLE_MISUSE, "%s: code %d, or what comes with it, is not an outcome of want %zu", __func__,
+                       outcome->rc, index);
     }
-    if (index < io->want_count) {
-        return ri_fail(steps->op != NULL ? err : &steps->task.failure, outcome->rc, "%s", message) < 0 &&
-                       steps->op != NULL
-                   ? outcome->rc
-                   : 0;
+    if (is_range) {
+        return supply_range(steps, index, outcome, message, err);
     }
     ri_answer answer = { 0 };
-    if (!copy_outcome(&steps->task.call, outcome, &answer)) {
+    if (!copy_outcome(call, outcome, &answer)) {
         ri_answer_deinit(&answer);
         return ri_fail_nomem(err);
     }
