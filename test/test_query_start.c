@@ -269,6 +269,49 @@ TEST(start__is_left_closed_and_cancelled)
     rille_close(conn);
 }
 
+/* A commit in steps, while the n-th allocation fails. `insists`: goes on after a fetch that failed. */
+static int transact_without_memory(rille_conn *conn, bool insists, long long n)
+{
+    rille_steps *steps;
+    REQUIRE_RC(rille_start_transact(conn, "[{:p/age 7}]", 12, &steps, &test_err), 0);
+    (void)test_fault_begin(n, true);
+    int rc = RILLE_NEED;
+    for (int i = 0; i < 100 && (rc == RILLE_NEED || rc == RILLE_AGAIN); i++) {
+        rc = rille_step(steps, 0, &test_err);
+        int fetched = rc == RILLE_NEED ? rille_fetch(steps, &test_err) : 0;
+        rc = fetched != 0 && !insists ? fetched : rc;
+    }
+    rille_steps_close(steps);
+    atomic_store(&test_state.fail_from, -1);
+    return rc;
+}
+
+TEST(start__commits_once_or_not_at_all_when_memory_is_short)
+{
+    static const char *const urls[] = { "mem:", "deferred:mem:" };
+    for (int i = 0; i < 4; i++) {
+        rille_conn *conn = connect_in_steps(urls[i / 2], RILLE_DONE, true);
+        REQUIRE(conn != NULL);
+        transact(conn, schema, RILLE_DONE);
+        rille_db *db = NULL;
+        REQUIRE_RC(rille_conn_db(conn, &db, &test_err), 0);
+        uint64_t tx = rille_db_tx(db);
+        rille_db_release(db);
+        bool failed = true;
+        for (long long n = 0; failed; n++) {
+            int rc = transact_without_memory(conn, i % 2 == 1, n);
+            failed = atomic_load(&test_state.faults) > 0;
+            CHECK(rc == RILLE_DONE || (failed && rc == RILLE_NOMEM));
+            tx += rc == RILLE_DONE ? 1 : 0;
+            REQUIRE_RC(rille_conn_db(conn, &db, &test_err), 0);
+            CHECK_EQ_INT(rille_db_tx(db), tx);
+            tx = rille_db_tx(db);
+            rille_db_release(db);
+        }
+        rille_close(conn);
+    }
+}
+
 TEST(backend__of_the_program_holds_a_database)
 {
     rille_backend backend;
@@ -463,5 +506,6 @@ TEST(wait__is_for_several_operations_at_once)
 }
 
 TEST_MAIN(wait__is_for_several_operations_at_once, start__gives_what_blocking_calls_give,
-          start__is_left_closed_and_cancelled, backend__of_the_program_holds_a_database,
-          backend__that_lacks_a_function_is_refused, host__does_everything_by_itself)
+          start__is_left_closed_and_cancelled, start__commits_once_or_not_at_all_when_memory_is_short,
+          backend__of_the_program_holds_a_database, backend__that_lacks_a_function_is_refused,
+          host__does_everything_by_itself)

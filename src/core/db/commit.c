@@ -340,6 +340,7 @@ static int keep_commit(ri_commit *c, ri_commit **kept, rille_err *err)
     ri_commit *copy = own == NULL ? NULL : ri_alloc(sizeof *copy);
     if (copy == NULL) {
         ri_cell_release(own);
+        ri_task_withdraw(ri_task_running()); /* or it would be swapped, and then committed again */
         return ri_fail_nomem(err);
     }
     ri_cell_release(c->plan.cell);

@@ -69,12 +69,17 @@ void ri_task_keep(ri_task *task)
     task->has_random = false;
 }
 
+void ri_task_withdraw(ri_task *task)
+{
+    ri_arena_deinit(&task->memory);
+    task->waits = false;
+    task->lacks = false;
+}
+
 void ri_task_forget(ri_task *task)
 {
     ri_task_keep(task);
-    task->waits = false;
-    task->lacks = false;
-    ri_arena_deinit(&task->memory);
+    ri_task_withdraw(task);
     ri_io_clear(&task->io);
     while (task->held_count > 0) {
         ri_store_release(task->held[--task->held_count]);
@@ -216,16 +221,18 @@ static bool copy_answer(const ri_answer *from, ri_answer *to)
     return good;
 }
 
-/* Takes what the answer holds. */
-static int keep_answer(ri_task *task, ri_answer *answer, rille_err *err)
+/* Room for an answer comes before the call: what was done must not be lost for want of memory. */
+static int make_room(ri_task *task, rille_err *err)
 {
-    if (!RI_GROW(&task->answers, &task->answer_cap, task->answer_count + 1)) {
-        ri_answer_deinit(answer);
-        return ri_fail_nomem(err);
-    }
+    return RI_GROW(&task->answers, &task->answer_cap, task->answer_count + 1) ? 0 : ri_fail_nomem(err);
+}
+
+/* Takes what the answer holds. */
+static void keep_answer(ri_task *task, ri_answer *answer)
+{
+    RI_ASSERT(task->answer_count < task->answer_cap);
     task->answers[task->answer_count++] = *answer;
     *answer = (ri_answer){ 0 };
-    return 0;
 }
 
 static const rille_put *copy_puts(ri_arena *arena, const rille_put *puts, size_t count)
@@ -350,13 +357,14 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
         drop_answers(task, task->answer_next);
     }
     if (task->answer_next == task->answer_count) {
+        RI_TRY(make_room(task, err));
         if (is_far(task, call->store)) {
             return wait_for(task, call, err);
         }
         ri_answer answer;
         (void)ri_store_call_now(call, true, &answer);
         answer.asked = asked;
-        RI_TRY(keep_answer(task, &answer, err));
+        keep_answer(task, &answer);
     }
     const ri_answer *answer = &task->answers[task->answer_next++];
     if (!copy_answer(answer, out)) {
@@ -410,5 +418,6 @@ int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
     answer->asked = hash_call(&task->call);
     task->waits = false;
     ri_arena_deinit(&task->memory);
-    return keep_answer(task, answer, err);
+    keep_answer(task, answer);
+    return 0;
 }

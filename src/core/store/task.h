@@ -85,6 +85,8 @@ void ri_task_deinit(ri_task *task);
 void ri_task_forget(ri_task *task);
 /* While it waits for a call: a piece ends before that call, and the next one begins with its answer. */
 void ri_task_keep(ri_task *task);
+/* The call that a run waits for is not made after all, and the run may fail. */
+void ri_task_withdraw(ri_task *task);
 /* From any thread: every later step gives RILLE_CANCELLED. */
 void ri_task_cancel(ri_task *task);
 
