@@ -152,4 +152,31 @@ describe("drivers", function()
     assert.equal(broken, rille.driver(nil))
     assert(conn:db())
   end)
+
+  it("may be removed while operations are under way, which then block", function()
+    local url = "deferred:" .. support.plain_url "mem"
+    local expected = everything(url)
+    local asked
+    local function run(last)
+      asked = 0
+      rille.driver(function(op, state)
+        asked = asked + 1
+        if asked == last then
+          rille.driver(nil)
+        elseif state == "need" then
+          assert(op:fetch())
+        end
+      end)
+      core.pauses("each", "each")
+      local found = everything(url)
+      rille.driver(nil)
+      support.pause()
+      return found
+    end
+    assert.same(expected, run(nil))
+    local total = asked
+    for last = 1, total, math.max(1, math.floor(total / (support.stressed and 3 or 30))) do
+      assert.same(expected, run(last), "at " .. last)
+    end
+  end)
 end)

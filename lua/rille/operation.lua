@@ -156,13 +156,19 @@ local ACROSS = "the driver yielded, but this Lua cannot yield here. Lua 5.1 cann
   .. "for: move the call out of pcall, read rows with start_datoms or rille.q, or use LuaJIT or Lua 5.2. No Lua can "
   .. "yield inside a metamethod or a callback of C, such as that of table.sort: make the call before it"
 
+-- true; or false, message, code: there is no driver any more, and fetching in its place failed.
 local function ask(op, state)
+  if not driver then
+    if state ~= "need" then return true end
+    local fine, message, code = op:fetch()
+    return fine or false, message, code
+  end
   if is_yieldable() then
     driver(op, state)
-    return
+    return true
   end
   local fine, why = pcall(driver, op, state) -- a yield is an error here anyway
-  if fine then return end
+  if fine then return true end
   if type(why) == "string" and why:find "attempt to yield" then
     local co, is_main = coroutine.running()
     raise((co == nil or is_main) and OUTSIDE or ACROSS)
@@ -171,6 +177,7 @@ local function ask(op, state)
 end
 
 ---The driver's part: op needs storage, or its budget is used up.
+---@type fun(op: rille.Op, state: string): boolean, string?, string?
 M.ask = ask
 
 ---The budget of a step, or nil where there is no driver.
@@ -190,7 +197,11 @@ function M.drive(op)
       op:close()
       return nil, message, code
     end
-    ask(op, state)
+    state, message, code = ask(op, state)
+    if not state then
+      op:close()
+      return nil, message, code
+    end
   end
 end
 
@@ -200,11 +211,11 @@ local function next_rows(op)
     local state, message = op:step(budget_us)
     if state == "rows" then return op:rows() end
     if state == "done" then return nil end
+    if state then state, message = ask(op, state) end
     if not state then
       op:close()
       raise(message)
     end
-    ask(op, state)
   end
 end
 

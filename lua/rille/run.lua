@@ -167,8 +167,8 @@ local run = compat.interpreted(function(op)
     local budget_us = operation.budget()
     local ok, value, code = run_op(op, budget_us)
     while ok == "again" or ok == "need" do
-      if budget_us then operation.ask(op, ok) end
-      ok, value, code = run_op(op, budget_us)
+      if budget_us then ok, value, code = operation.ask(op, ok) end
+      if ok then ok, value, code = run_op(op, budget_us) end
     end
     if ok == "call" then
       local fine
@@ -208,7 +208,7 @@ local next_row = compat.interpreted(function(op)
       op:close()
       return nil
     elseif budget_us and (state == "need" or state == "again") then
-      operation.ask(op, state)
+      state, message = operation.ask(op, state)
     elseif state == "need" then
       state, message = op:fetch()
     elseif state == "call" then
@@ -244,7 +244,7 @@ function query_methods:explain(...)
     local budget_us = operation.budget()
     state, message, code = step_op(op, budget_us or SLICE_US)
     if budget_us and (state == "need" or state == "again") then
-      operation.ask(op, state)
+      state, message, code = operation.ask(op, state)
     elseif state == "need" then
       state, message, code = op:fetch()
     elseif state == "call" then
