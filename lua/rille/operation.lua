@@ -81,13 +81,16 @@ local function plan_of(op)
   return plan
 end
 
----Goes on for about so many microseconds. nil or 0: until something happens.
----@param _ number?
+---Goes on until something happens. Only queries use the budget.
+---@param budget number?
 ---@return "rows"|"need"|"again"|"done"|nil state
 ---@return string? message
 ---@return string? code
-function methods:step(_)
+function methods:step(budget)
   local plan = plan_of(self)
+  if budget ~= nil and type(budget) ~= "number" then
+    raise("step: expected a budget in microseconds, got " .. check.kind(budget))
+  end
   local results = plan.results
   if not results then return plan.step(self, plan) end
   if results[1] == nil and results.n == 3 then return nil, results[2], results[3] end
@@ -97,7 +100,8 @@ end
 ---Iterates over the rows of the last "rows" step.
 function methods:rows()
   local plan = plan_of(self)
-  if not plan.iterate then raise "rows: the operation has no rows (use result)" end
+  if plan.step ~= step_rows then raise "rows: the operation has no rows (use result)" end
+  if not plan.iterate then raise "rows: the operation has no rows yet (step until it says \"rows\")" end
   return plan.iterate
 end
 
@@ -110,6 +114,9 @@ end
 
 ---Runs to the end, fetching by itself, and gives the result.
 function methods:run()
+  if plan_of(self).step == step_rows then
+    raise "run: the operation gives rows, which run would lose: step it, and read op:rows() after each \"rows\""
+  end
   local state
   repeat
     state = self:step()
@@ -152,9 +159,11 @@ end
 
 local OUTSIDE = "the driver yielded, but this code does not run in a coroutine: run the script in one "
   .. "(coroutine.wrap), or remove the driver with rille.driver(nil)"
-local ACROSS = "the driver yielded, but this Lua cannot yield here. Lua 5.1 cannot yield inside pcall and iterators of "
-  .. "for: move the call out of pcall, read rows with start_datoms or rille.q, or use LuaJIT or Lua 5.2. No Lua can "
-  .. "yield inside a metamethod or a callback of C, such as that of table.sort: make the call before it"
+local ACROSS = "the driver yielded, but this Lua cannot yield here. "
+  .. (_VERSION == "Lua 5.1" and not compat.is_jit
+      and "Lua 5.1 cannot yield inside pcall and iterators of for: move the call out of pcall, read rows with "
+        .. "start_datoms or rille.q, or use LuaJIT or Lua 5.2. " or "")
+  .. "No Lua can yield inside a callback of C, such as the function passed to table.sort: make the call before it"
 
 -- true; or false, message, code: there is no driver any more, and fetching in its place failed.
 local function ask(op, state)

@@ -285,16 +285,16 @@ static int op_wanted(lua_State *L)
     return 1;
 }
 
-/* supply(i, bytes) --> true: hands in what number i of wanted() asked for */
+/* supply(i, bytes, message, code) --> true: hands in what number i of wanted() asked for; the next step fails with a failure */
 static int op_supply(lua_State *L)
 {
     size_t len;
-    if (lua_type(L, 4) != LUA_TSTRING) {
+    if (lua_isnoneornil(L, 4)) {
         (void)rl_check_text(L, 3, "supply: a string of bytes", &len);
     }
     rl_supply_prepare(L);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
-    return rl_supply(L, rl_op_io(op), NULL);
+    return rl_supply(L, rl_op_io(op), NULL, &op->failure);
 }
 
 static int op_cancel(lua_State *L)

@@ -42,7 +42,7 @@ typedef struct rl_op {
     uint32_t boxed_runs; /* so many runs in a box come next (rl_run.c) */
     uint32_t called;     /* rows of the pending call that have their result */
     size_t read_bytes;   /* by which the caches of the databases have grown since it was last noted */
-    rille_err failure;   /* of a Lua function, said again by every step; code 0: none */
+    rille_err failure;   /* of a Lua function or of the host, said again by every step; code 0: none */
 } rl_op;
 
 /* The code of a failure, with its message in *err: that of the meter when it is the cause. */

@@ -137,7 +137,7 @@ static int task_supply(lua_State *L)
 {
     rl_supply_prepare(L);
     rl_task *t = rl_check_free(L, 1, &rl_class_task);
-    return rl_supply(L, &t->task.io, &t->task);
+    return rl_supply(L, &t->task.io, &t->task, &t->task.failure);
 }
 
 static const luaL_Reg methods[] = {

@@ -35,6 +35,6 @@ void rl_push_wants(lua_State *L, const ri_io *io, const ri_slot_call *call);
 /* supply(i, outcome, message, code). prepare does what may allocate, and comes before the handle is taken out of its
  * box. task NULL: only io wants. Gives the number of results. */
 void rl_supply_prepare(lua_State *L);
-int rl_supply(lua_State *L, ri_io *io, ri_task *task);
+int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure);
 
 #endif

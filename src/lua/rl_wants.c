@@ -328,13 +328,26 @@ static int code_of(const char *name)
     return RILLE_IO;
 }
 
+/* nil, message, code: the host failed to get it. A nil alone is an outcome of some calls. */
+static bool read_failure(lua_State *L, rille_err *out)
+{
+    if (!lua_isnil(L, 3) || lua_isnil(L, 4)) {
+        return false;
+    }
+    if (lua_type(L, 4) != LUA_TSTRING) {
+        (void)rl_error(L, "supply: after nil, expected the message of the failure, got %s%s", RL_GOT(L, 4));
+    }
+    const char *code = lua_type(L, 5) == LUA_TSTRING ? lua_tostring(L, 5) : "IO";
+    (void)ri_fail(out, code_of(code), "%s", lua_tostring(L, 4));
+    return true;
+}
+
 static int supply_call(lua_State *L, ri_task *task)
 {
     ri_answer answer = { 0 };
     rille_err err;
-    if (lua_isnil(L, 3) && lua_type(L, 4) == LUA_TSTRING) {
-        const char *code = lua_type(L, 5) == LUA_TSTRING ? lua_tostring(L, 5) : "IO";
-        answer.rc = ri_fail(&answer.err, code_of(code), "%s", lua_tostring(L, 4));
+    if (read_failure(L, &answer.err)) {
+        answer.rc = answer.err.code;
     } else {
         read_outcome(L, &task->call, &answer);
     }
@@ -345,7 +358,15 @@ static int supply_call(lua_State *L, ri_task *task)
     return 1;
 }
 
-int rl_supply(lua_State *L, ri_io *io, ri_task *task)
+static int wrong_index(lua_State *L, size_t wants)
+{
+    return wants == 0
+               ? rl_error(L, "supply: this operation wants nothing now: step it, and supply each entry of wanted() "
+                             "once")
+               : rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
+}
+
+int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure)
 {
     int64_t i = 0;
     size_t len;
@@ -353,21 +374,16 @@ int rl_supply(lua_State *L, ri_io *io, ri_task *task)
     bool is_number = rl_read_int64(L, rl_state_of(L), 2, &i);
     size_t wants = io->want_count + (task != NULL && task->waits ? 1 : 0);
     if (!is_number || i < 1 || (uint64_t)i > wants) {
-        return wants == 0 ? rl_error(L, "supply: this operation wants nothing now, so wanted() is empty")
-                          : rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
+        return wrong_index(L, wants);
     }
     if ((uint64_t)i > io->want_count) {
         return supply_call(L, task);
     }
-    if (lua_isnil(L, 3) && lua_type(L, 4) == LUA_TSTRING) { /* a node that could not be read */
-        (void)ri_fail(task != NULL ? &task->failure : &err,
-                      code_of(lua_type(L, 5) == LUA_TSTRING ? lua_tostring(L, 5) : "IO"), "%s", lua_tostring(L, 4));
-        lua_pushboolean(L, 1);
-        return task != NULL ? 1 : rl_fail(L, &err);
-    }
-    const char *bytes = rl_check_text(L, 3, "supply: a string of bytes", &len);
-    if (ri_io_supply(io, (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
-        return rl_fail(L, &err);
+    if (!read_failure(L, failure)) {
+        const char *bytes = rl_check_text(L, 3, "supply: a string of bytes", &len);
+        if (ri_io_supply(io, (size_t)i - 1, (const uint8_t *)bytes, len, &err) != 0) {
+            return rl_fail(L, &err);
+        }
     }
     lua_pushboolean(L, 1);
     return 1;
