@@ -383,6 +383,37 @@ TEST(host__does_everything_by_itself)
     far_place.ops->close(far_place.self);
 }
 
+/* Queries, too, fail in the step after the failure was supplied, and in each later one. */
+TEST(host__cannot_get_what_a_query_needs)
+{
+    static const char text[] = "[:find ?e ?a ?v :where [?e ?a ?v]]";
+    rille_options options = { .create = true };
+    rille_outcome failure = { .rc = RILLE_PERMISSION, .message = "no cable" };
+    rille_conn *conn = NULL;
+    rille_db *db = NULL;
+    rille_query *query = NULL;
+    rille_steps *steps = NULL;
+    REQUIRE_RC(rille_connect("deferred:mem:no-cable", &options, &conn, &test_err), 0);
+    CHECK_RC(rille_flush(conn, &test_err), 0);
+    rille_close(conn);
+    REQUIRE_RC(rille_connect("deferred:mem:no-cable", NULL, &conn, &test_err), 0);
+    REQUIRE_RC(rille_conn_db(conn, &db, &test_err), 0);
+    REQUIRE_RC(rille_prepare(text, strlen(text), &query, &test_err), 0);
+    REQUIRE_RC(rille_start(query, &(rille_input){ .db = db }, 1, &steps, &test_err), 0);
+    CHECK_RC(rille_step(steps, 0, &test_err), RILLE_NEED);
+    CHECK_RC(rille_supply(steps, rille_steps_wants(steps), &failure, &test_err), RILLE_MISUSE);
+    CHECK_RC(rille_supply(steps, 0, &failure, &test_err), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RC(rille_step(steps, 0, &test_err), RILLE_PERMISSION);
+        CHECK(strstr(test_err.message, "no cable") != NULL);
+    }
+    rille_steps_close(steps);
+    rille_query_close(query);
+    rille_db_release(db);
+    rille_close(conn);
+    CHECK_RC(rille_drop("deferred:mem:no-cable", &test_err), 0);
+}
+
 /* ---- several at once ---- */
 
 /* A backend that answers after its wait was called twice: each call counts from when it was begun. */
@@ -508,4 +539,4 @@ TEST(wait__is_for_several_operations_at_once)
 TEST_MAIN(wait__is_for_several_operations_at_once, start__gives_what_blocking_calls_give,
           start__is_left_closed_and_cancelled, start__commits_once_or_not_at_all_when_memory_is_short,
           backend__of_the_program_holds_a_database, backend__that_lacks_a_function_is_refused,
-          host__does_everything_by_itself)
+          host__does_everything_by_itself, host__cannot_get_what_a_query_needs)

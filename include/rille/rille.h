@@ -94,12 +94,12 @@ typedef struct rille_options {
  * RILLE_NOTFOUND, RILLE_EXISTS, RILLE_SYNTAX (the URL), RILLE_PERMISSION, RILLE_FOREIGN, RILLE_FORMAT, RILLE_CORRUPT,
  * RILLE_IO. */
 RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
-/* Waits for a flush that this connection has begun. */
 /* The same over a backend of the program's own (backend.h). It is closed with the last connection and database value, or
  * at once if this fails with a code other than RILLE_MISUSE. `name` stands for the URL in messages; it must not have
  * secrets. */
 RILLE_API int rille_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,
                                     rille_conn **out, rille_err *err);
+/* Waits for a flush that this connection has begun. */
 RILLE_API void rille_close(rille_conn *conn);
 /* Drops a whole database. RILLE_NOTFOUND. */
 RILLE_API int rille_drop(const char *url, rille_err *err);
@@ -173,8 +173,9 @@ RILLE_API void rille_result_close(rille_result *result);
 /* Begins a query that is run in steps. The databases and the query are retained; values and rules are copied. */
 RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t input_count, rille_steps **out,
                           rille_err *err);
-/* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED
- * (storage must be read: rille_fetch), RILLE_AGAIN (the budget is exhausted), RILLE_DONE, or an error. */
+/* One step of at most about budget_us microseconds (0: no limit; only queries use it): RILLE_ROWS (a batch of rows is
+ * ready), RILLE_NEED (storage is needed: rille_fetch), RILLE_AGAIN (the budget is exhausted, or a transaction begins
+ * again), RILLE_DONE, or an error. */
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
 /* Reads everything that the last step needed, in one round; blocks. Does nothing if nothing is needed. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);
@@ -202,8 +203,8 @@ RILLE_API int rille_start_verify(rille_conn *conn, rille_steps **out, rille_err 
 RILLE_API int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *err);
 RILLE_API int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **out, rille_err *err);
 RILLE_API int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **out, rille_err *err);
-/* Results, NULL or 0 before RILLE_DONE. Close and release them as those of the functions that block. The database of a
- * transaction is the value after it. */
+/* Results, NULL or 0 before RILLE_DONE. Each call returns a separate reference: close or release every one. The database
+ * of a transaction is the value after it. */
 RILLE_API rille_conn *rille_steps_conn(rille_steps *steps);
 RILLE_API rille_db *rille_steps_db(rille_steps *steps);
 RILLE_API rille_commit rille_steps_commit(const rille_steps *steps);
@@ -238,7 +239,7 @@ typedef struct rille_want {
 RILLE_API size_t rille_steps_wants(const rille_steps *steps);
 RILLE_API int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, rille_err *err);
 /* The outcome of a want; what it points to is copied. rc: what the slot of a backend would return (backend.h); after a
- * failure `message` says why. */
+ * failure `message` says why, and the next step fails with it. */
 typedef struct rille_outcome {
     int rc;
     const char *message;

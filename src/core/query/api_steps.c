@@ -284,6 +284,12 @@ int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
     if (steps->op == NULL) {
         return step_task(steps, err);
     }
+    if (steps->task.failure.code != 0) { /* of the host, which supplied it */
+        if (err != NULL) {
+            *err = steps->task.failure;
+        }
+        return steps->task.failure.code;
+    }
     int rc = ri_op_step(steps->op, budget_us, err);
     return rc != RILLE_CALL
                ? rc
@@ -397,7 +403,8 @@ int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, ri
     *out = (rille_want){ 0 };
     NEED_GIVEN(steps, "the operation");
     if (index >= rille_steps_wants(steps)) {
-        return ri_fail(err, RILLE_MISUSE, "%s: there are only %zu wants", __func__, rille_steps_wants(steps));
+        return ri_fail(err, RILLE_MISUSE, "%s: index %zu, but the last step needs %zu outcomes, numbered from 0",
+                       __func__, index, rille_steps_wants(steps));
     }
     const ri_io *io = io_of(steps);
     if (index < io->want_count) {
@@ -510,17 +517,16 @@ static bool copy_outcome(const ri_slot_call *call, const rille_outcome *from, ri
     return true;
 }
 
-/* Of a node or blob. A failure of an operation is its next step's. */
+/* Of a node or blob. A failure is the next step's. */
 static int supply_range(rille_steps *steps, size_t index, const rille_outcome *outcome, const char *message,
                         rille_err *err)
 {
-    bool is_query = steps->op != NULL;
-    ri_io *io = is_query ? ri_op_io(steps->op) : &steps->task.io;
+    ri_io *io = steps->op != NULL ? ri_op_io(steps->op) : &steps->task.io;
     if (outcome->rc == 0) {
         return ri_io_supply(io, index, outcome->bytes, outcome->len, err);
     }
-    (void)ri_fail(is_query ? err : &steps->task.failure, outcome->rc, "%s", message);
-    return is_query ? outcome->rc : 0;
+    (void)ri_fail(&steps->task.failure, outcome->rc, "%s", message);
+    return 0;
 }
 
 int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome, rille_err *err)
@@ -530,7 +536,8 @@ int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome,
     NEED_GIVEN(outcome, "the outcome");
     const char *message = outcome->message != NULL ? outcome->message : "the host could not get what is wanted";
     if (index >= rille_steps_wants(steps)) {
-        return ri_fail(err, RILLE_MISUSE, "%s: there are only %zu wants", __func__, rille_steps_wants(steps));
+        return ri_fail(err, RILLE_MISUSE, "%s: index %zu, but the last step needs %zu outcomes, numbered from 0",
+                       __func__, index, rille_steps_wants(steps));
     }
     bool is_range = index < io_of(steps)->want_count;
     const ri_slot_call *call = is_range ? &range : &steps->task.call;
