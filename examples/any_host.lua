@@ -3,11 +3,14 @@
 -- One script, several hosts: the script below is straight-line Lua. A driver decides what happens while it waits for
 -- storage, so the same lines run in a command, in a server that serves other requests meanwhile, and in a game.
 --
---     rille run examples/any_host.lua HOST [URL]      HOST: blocking, scheduler, game, random
+--     rille run examples/any_host.lua [HOST [URL]]    HOST: blocking, scheduler (the default), game, random
+--
+-- Without a URL, the storage answers later, as over a network. With file:DIR or mem:NAME it answers at once, and the
+-- scripts hardly ever wait.
 
 local rille = require "rille"
 
-local host, url = (...) or "scheduler", select(2, ...) or "mem:any-host"
+local host, url = (...) or "scheduler", select(2, ...) or "deferred:mem:any-host"
 local SCRIPTS, TOWNS = 100, 10 -- ten shops in the same town share a database, and get into each other's way
 
 -- ---- the script: a shop takes an order, and looks at what it had before ----
