@@ -80,6 +80,8 @@ struct ri_writer {
     size_t pending_count;
     size_t pending_cap;
     ri_buf pending_bytes;
+    rille_put *puts; /* list_puts */
+    size_t put_cap;
     uint64_t put_bytes;
 };
 
@@ -116,6 +118,7 @@ void ri_writer_release(ri_writer *writer)
     ri_free(writer->branches);
     ri_free(writer->branch_children);
     ri_free(writer->pending);
+    ri_free(writer->puts);
     ri_free(writer);
 }
 
@@ -178,18 +181,18 @@ void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref)
 
 /* ---- rows and blobs ---- */
 
-static rille_put *new_puts(const ri_writer *writer, size_t extra, rille_err *err)
+/* The pending objects, in writer->puts, with room for `extra` more. The array stays: the second run of a swap, which asks
+ * for its answer, needs no memory. */
+static int list_puts(ri_writer *writer, size_t extra, rille_err *err)
 {
-    rille_put *puts = ri_alloc_array(writer->pending_count + extra + 1, sizeof *puts);
-    if (puts == NULL) {
-        (void)ri_fail_nomem(err);
-        return NULL;
+    if (!RI_GROW(&writer->puts, &writer->put_cap, writer->pending_count + extra + 1)) {
+        return ri_fail_nomem(err);
     }
     for (size_t i = 0; i < writer->pending_count; i++) {
         const pending_object *object = &writer->pending[i];
-        puts[i] = (rille_put){ object->object, writer->pending_bytes.p + object->offset, object->len };
+        writer->puts[i] = (rille_put){ object->object, writer->pending_bytes.p + object->offset, object->len };
     }
-    return puts;
+    return 0;
 }
 
 static void forget_pending(ri_writer *writer)
@@ -204,12 +207,8 @@ static void forget_pending(ri_writer *writer)
 
 static int put_pending(ri_writer *writer, rille_err *err)
 {
-    rille_put *puts = new_puts(writer, 0, err);
-    if (puts == NULL) {
-        return RILLE_NOMEM;
-    }
-    int rc = ri_store_put_many(writer->store, puts, writer->pending_count, err);
-    ri_free(puts);
+    RI_TRY(list_puts(writer, 0, err));
+    int rc = ri_store_put_many(writer->store, writer->puts, writer->pending_count, err);
     if (rc == RILLE_OK) {
         forget_pending(writer);
     }
@@ -554,10 +553,8 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
         return ri_store_swap_head(store, swap, revision, err);
     }
     RI_TRY(ri_writer_seal(writer, err));
-    rille_put *puts = new_puts(writer, swap->put_count + 1, err);
-    if (puts == NULL) {
-        return RILLE_NOMEM;
-    }
+    RI_TRY(list_puts(writer, swap->put_count + 1, err));
+    rille_put *puts = writer->puts;
     rille_head_swap whole = *swap;
     whole.put_count = writer->pending_count;
     if (writer->pack_pending) {
@@ -568,7 +565,6 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
     }
     whole.puts = puts;
     int rc = ri_store_swap_head(store, &whole, revision, err);
-    ri_free(puts);
     if (rc == RILLE_OK) { /* a lost race keeps all for the next attempt */
         forget_pack(writer);
         forget_pending(writer);
