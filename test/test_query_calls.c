@@ -2,22 +2,13 @@
  *
  * Public C functions as a careless program calls them: NULL for each pointer in turn, indexes out of range, lengths that
  * are none, calls in the wrong order, inputs that do not fit. Each gives a code (or nil), none ends the program.
- * tools/check_headers checks that the table has every function that the library exports.
+ * tools/check_headers checks that the tables (also of test_query_calls_steps.c) have every function that the library exports.
  */
 #include "test_query_calls.h"
 
 #include <limits.h>
 
 /* ---- NULL for each pointer in turn ---- */
-
-#define ALL UINT_MAX /* every pointer is NULL */
-#define GIVE(i, pointer) (null == (i) || null == ALL ? NULL : (pointer))
-
-/* An output is untouched when its address is NULL, else NULL after a failure. */
-static void check_out(const void *out, bool given, int rc)
-{
-    CHECK(!given ? out == JUNK : rc == 0 || out == NULL);
-}
 
 static int try_connect(world *w, unsigned null, rille_err *err)
 {
@@ -270,12 +261,7 @@ static int try_scalars(world *w, unsigned null, rille_err *err)
     return 0;
 }
 
-static const struct attempt {
-    const char *names;
-    int (*call)(world *w, unsigned null, rille_err *err);
-    unsigned pointer_count; /* those that must be given, from 1 */
-    int expected;           /* if one of them is NULL */
-} attempts[] = {
+static const attempt attempts[] = {
     { "rille_connect", try_connect, 2, RILLE_MISUSE },
     { "rille_drop", try_drop, 1, RILLE_MISUSE },
     { "rille_transact", try_transact, 2, RILLE_MISUSE },
@@ -306,31 +292,11 @@ static const struct attempt {
     { "rille_code_name rille_code_meaning rille_version rille_long rille_double", try_scalars, 0, 0 },
 };
 
-static void check_attempt(world *w, const struct attempt *attempt, unsigned null)
-{
-    int expected = null == 0 ? 0 : attempt->expected;
-    rille_err err = { 0 };
-    int rc = attempt->call(w, null, &err);
-    if (rc != expected || (rc != 0 && (err.code != rc || strstr(err.message, attempt->names) == NULL))) {
-        test_failed_at(__FILE__, __LINE__);
-        (void)fprintf(stderr, "%s with pointer %d NULL gave %s (%s)\n", attempt->names, (int)null, rille_code_name(rc),
-                      err.message);
-    }
-    CHECK_EQ_INT(attempt->call(w, null, NULL), expected); /* no rille_err is wanted */
-}
-
 TEST(calls__say_which_pointer_is_null)
 {
     world w;
     world_init(&w, "mem:");
-    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
-        for (unsigned null = 0; null <= attempts[i].pointer_count; null++) {
-            check_attempt(&w, &attempts[i], null);
-        }
-        if (attempts[i].pointer_count > 0) {
-            check_attempt(&w, &attempts[i], ALL);
-        }
-    }
+    check_attempts(&w, attempts, sizeof attempts / sizeof *attempts);
     world_deinit(&w);
 }
 

@@ -10,6 +10,8 @@
 #include "rille/backend.h"
 #include "rille/rille.h"
 
+#include <limits.h>
+
 typedef struct world {
     rille_conn *conn;
     rille_db *db;
@@ -54,5 +56,48 @@ static inline void world_deinit(world *w)
 
 static char junk; /* where outputs point before a call */
 #define JUNK ((void *)&junk)
+
+/* ---- NULL for each pointer in turn ---- */
+
+#define ALL UINT_MAX /* every pointer is NULL */
+#define GIVE(i, pointer) (null == (i) || null == ALL ? NULL : (pointer))
+
+/* An output is untouched when its address is NULL, else NULL after a failure. */
+static inline void check_out(const void *out, bool given, int rc)
+{
+    CHECK(!given ? out == JUNK : rc == 0 || out == NULL);
+}
+
+typedef struct attempt {
+    const char *names;
+    int (*call)(world *w, unsigned null, rille_err *err);
+    unsigned pointer_count; /* those that must be given, from 1 */
+    int expected;           /* if one of them is NULL */
+} attempt;
+
+static inline void check_attempt(world *w, const attempt *a, unsigned null)
+{
+    int expected = null == 0 ? 0 : a->expected;
+    rille_err err = { 0 };
+    int rc = a->call(w, null, &err);
+    if (rc != expected || (rc != 0 && (err.code != rc || strstr(err.message, a->names) == NULL))) {
+        test_failed_at(__FILE__, __LINE__);
+        (void)fprintf(stderr, "%s with pointer %d NULL gave %s (%s)\n", a->names, (int)null, rille_code_name(rc),
+                      err.message);
+    }
+    CHECK_EQ_INT(a->call(w, null, NULL), expected); /* no rille_err is wanted */
+}
+
+static inline void check_attempts(world *w, const attempt *attempts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned null = 0; null <= attempts[i].pointer_count; null++) {
+            check_attempt(w, &attempts[i], null);
+        }
+        if (attempts[i].pointer_count > 0) {
+            check_attempt(w, &attempts[i], ALL);
+        }
+    }
+}
 
 #endif

@@ -445,7 +445,9 @@ int ri_conn_open_backend(const rille_backend *backend, const char *name, const r
     *out = NULL;
     int rc = conn_new(options, &conn, err);
     if (rc != 0) {
-        backend->ops->close(backend->self);
+        if (rc != RILLE_MISUSE) {
+            backend->ops->close(backend->self);
+        }
         return rc;
     }
     rc = ri_store_open_backend(backend, name, options->cache_bytes, &conn->store, err);

@@ -148,21 +148,24 @@ int rille_start_connect_backend(const rille_backend *backend, const char *name, 
         return rc;
     }
     s->options = ri_api_options(options);
+    RI_TRY(with_branch(s, out, err)); /* RILLE_MISUSE: the backend stays open */
     rc = ri_store_open_backend(&known, name != NULL ? name : "backend", s->options.cache_bytes, &s->store, err);
     if (rc != 0) {
         rille_steps_close(s);
-        return rc;
+        *out = NULL;
     }
-    return with_branch(s, out, err);
+    return rc;
 }
 
 static int start_conn(const char *function, rille_conn *conn, int (*run)(rille_steps *, rille_err *), rille_steps **out,
                       rille_err *err)
 {
+    if (out != NULL) {
+        *out = NULL;
+    }
     if (out == NULL || conn == NULL) {
         return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function, out == NULL ? "out" : "the connection");
     }
-    *out = NULL;
     return start(conn, NULL, run, out, err);
 }
 
@@ -322,6 +325,9 @@ int rille_wait(rille_steps *const *steps, size_t count, uint64_t timeout_ms, ril
 {
     uint64_t end_us = ri_clock_us() + (timeout_ms < UINT32_MAX ? timeout_ms * 1000 : (uint64_t)UINT32_MAX * 1000);
     NEED_GIVEN(steps, "the array of operations");
+    for (size_t i = 0; i < count; i++) {
+        NEED_GIVEN(steps[i], "an operation");
+    }
     for (size_t next = 0;; next++) {
         for (size_t i = 0; i < count; i++) {
             int rc = rille_poll(steps[i], err);
