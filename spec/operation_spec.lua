@@ -337,6 +337,31 @@ describe("operations", function()
     rille.drop(url)
   end)
 
+  it("flush the value that they began with, while others commit", function()
+    for _, url in ipairs { "mem:", "deferred:mem:" } do
+      url = url .. "flush" .. #url
+      local conn = assert(rille.create(url, { flush = "manual" }))
+      assert(conn:transact { support.attr("p/name", "string", support.identity) })
+      local data = {}
+      for i = 1, support.many_of(3000) do data[i] = { ["p/name"] = "name " .. i } end
+      assert(conn:transact(data))
+      local op, steps, state = conn:start_flush(), 0
+      repeat
+        steps, state = steps + 1, assert(op:step())
+        if state == "need" then assert(op:fetch()) end
+        assert(conn:transact { { ["p/name"] = "beside " .. steps } })
+      until state == "done" or steps == 500
+      assert.equal("done", state)
+      assert.is_true(op:result())
+      assert.is_true(steps > 3, steps .. " steps") -- no step does all of it
+      local found = assert(conn:db():q "[:find (count ?e) . :where [?e :p/name _]]")
+      assert.equal(#data + steps, found)
+      assert(conn:verify())
+      conn:close()
+      rille.drop(url)
+    end
+  end)
+
   it("verify a level of all trees at once", function()
     local url = support.plain_url "file"
     local conn = assert(rille.create(url))

@@ -18,6 +18,7 @@
 ---@field null userdata stands for nil in data
 ---@field edn rille.edn
 ---@field query rille.query
+---@field driver fun(f: (fun(op: rille.Op, state: "need"|"again"))?, options: {budget_us: number?}?): function?
 ---@field kw fun(text: string): rille.Value a keyword; the colon may be left out
 ---@field sym fun(text: string): rille.Value
 ---@field uuid fun(text: string?): rille.Value without text: a random one
@@ -99,6 +100,25 @@ function Conn:stats() end
 ---@return string? code "CORRUPT"
 function Conn:verify() end
 
+---Begins to commit transaction data. The operation's result is the report. It begins again by itself when another
+---writer was first. When it is closed or cancelled while the head is being swapped, it may have committed.
+---@param tx_data table|string not changed until the operation has ended
+---@param options? {meta: table?}
+---@return rille.Op op
+function Conn:start_transact(tx_data, options) end
+
+---Begins to read the branch head. The operation's result is the newest database value.
+---@return rille.Op op
+function Conn:start_db() end
+
+---Begins a flush. The operation's result is true.
+---@return rille.Op op
+function Conn:start_flush() end
+
+---Begins a verification. The operation's result is what was checked.
+---@return rille.Op op
+function Conn:start_verify() end
+
 ---Where the database is stored, without what may be a secret.
 ---@return string
 function Conn:url() end
@@ -162,6 +182,46 @@ function Db:with(tx_data) end
 ---@return string? message
 ---@return string? code "NOTFOUND"
 function Db:as_of(point) end
+
+---Begins to read datoms, as datoms does: after each "rows" step, `for e, a, v, tx, added in op:rows()`.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function Db:start_datoms(index, ...) end
+
+---Begins to read the datoms of an index from the given components to its end.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function Db:start_seek_datoms(index, ...) end
+
+---Begins to read a range of values of an attribute.
+---@param attr string
+---@param from any?
+---@param to any?
+---@return rille.Op op
+function Db:start_index_range(attr, from, to) end
+
+---Begins to count datoms. The operation's result is the number.
+---@param index "eavt"|"aevt"|"avet"|"vaet"
+---@param ... any
+---@return rille.Op op
+function Db:start_count(index, ...) end
+
+---Begins a look at what transacting the data would give. The operation's result is a report.
+---@param tx_data table|string not changed until the operation has ended
+---@return rille.Op op
+function Db:start_with(tx_data) end
+
+---Begins to read a value of the past: the operation's result.
+---@param point any a transaction id, an instant, or a commit id
+---@return rille.Op op
+function Db:start_as_of(point) end
+
+---Begins to look an entity up. The operation's result is its id.
+---@param entity any an ident or a lookup ref
+---@return rille.Op op
+function Db:start_entid(entity) end
 
 ---@return {t: integer, instant: rille.Value, commit: string, branch: string}
 function Db:basis() end

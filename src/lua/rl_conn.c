@@ -184,6 +184,11 @@ static int conn_tostring(lua_State *L)
     return 1;
 }
 
+static void release_flush(void *run)
+{
+    ri_flush_run_release(run);
+}
+
 static int conn_flush(lua_State *L)
 {
     rl_task *task = rl_take_task(L);
@@ -191,7 +196,15 @@ static int conn_flush(lua_State *L)
     rille_err err;
     ri_task *outer;
     rl_task_enter(task, &outer);
-    int rc = ri_conn_flush(conn, &err);
+    int rc;
+    if (task == NULL) {
+        rc = ri_conn_flush(conn, &err);
+    } else {
+        ri_flush_run *run = task->kept;
+        rc = ri_conn_flush_step(conn, &run, &err);
+        task->kept = run;
+        task->release = release_flush;
+    }
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }

@@ -72,6 +72,11 @@ int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_repo
 int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err);
 /* Folds the tail into the trees now. Waits for a flush of this connection that is under way. */
 int ri_conn_flush(rille_conn *conn, rille_err *err);
+/* The same in a task: RILLE_AGAIN after each part, and while another flush of this connection is under way. It flushes
+ * the value that it began with, whatever is committed meanwhile. *run: NULL at first. */
+typedef struct ri_flush_run ri_flush_run;
+int ri_conn_flush_step(rille_conn *conn, ri_flush_run **run, rille_err *err);
+void ri_flush_run_release(ri_flush_run *run);
 
 /* The value as of t (a transaction id), or the newest one not after an instant; or of a commit. RILLE_NOTFOUND when it
  * lies before the first. */

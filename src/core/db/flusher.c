@@ -64,6 +64,7 @@ typedef struct ri_flush_run {
     ri_flush *flush; /* NULL: it is built */
     ri_base *base;
     bool stored;
+    bool is_whole; /* a part of it lacked something: it is run as one piece (task.h) */
 } flush_run;
 
 static void run_release(flush_run *run)
@@ -254,6 +255,54 @@ int ri_conn_flush(rille_conn *conn, rille_err *err)
     run_release(run);
     ri_db_release(db);
     leave(conn);
+    return rc;
+}
+
+void ri_flush_run_release(ri_flush_run *run)
+{
+    run_release(run);
+}
+
+/* The flush of this connection that is under way, if any, goes on. */
+static bool is_other_under_way(rille_conn *conn)
+{
+    enum { STEPS = 64 };
+    advance(conn, STEPS);
+    ri_mutex_lock(&conn->flusher.lock);
+    bool busy = is_busy(&conn->flusher);
+    ri_mutex_unlock(&conn->flusher.lock);
+    return busy;
+}
+
+static int begin_run(rille_conn *conn, flush_run **run, rille_err *err)
+{
+    RI_TRY(ri_conn_refresh(conn, err));
+    rille_db *db = ri_conn_seen_db(conn);
+    int rc = ri_conn_refuse_tag(db, err);
+    if (rc == 0 && db->novelty.last != NULL) {
+        rc = run_new(db, run, err);
+        rc = rc == 0 ? RILLE_AGAIN : rc;
+    }
+    ri_db_release(db);
+    return rc;
+}
+
+int ri_conn_flush_step(rille_conn *conn, ri_flush_run **kept, rille_err *err)
+{
+    const ri_task *task = ri_task_running();
+    flush_run *run = *kept;
+    if (run == NULL) {
+        return is_other_under_way(conn) ? RILLE_AGAIN : begin_run(conn, kept, err);
+    }
+    if (!run->is_whole && may_step(conn)) {
+        int rc = run_step(conn, run, err);
+        run->is_whole = task != NULL && task->lacks;
+        return rc;
+    }
+    flush_run *whole;
+    RI_TRY(run_new(run->db, &whole, err));
+    int rc = run_to_end(conn, whole, err);
+    run_release(whole);
     return rc;
 }
 

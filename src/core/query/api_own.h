@@ -69,6 +69,7 @@ struct rille_steps {
     ri_commit *kept;
     unsigned tries;
     ri_verify_state verify;
+    ri_flush_run *flush;
     rille_conn *out_conn; /* results */
     rille_db *out_db;
     rille_commit out_commit;

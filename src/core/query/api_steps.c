@@ -70,7 +70,7 @@ static int run_transact(rille_steps *s, rille_err *err)
 
 static int run_flush(rille_steps *s, rille_err *err)
 {
-    return ri_conn_flush(s->conn, err);
+    return ri_conn_flush_step(s->conn, &s->flush, err);
 }
 
 static int run_verify(rille_steps *s, rille_err *err)
@@ -362,6 +362,7 @@ void rille_steps_close(rille_steps *steps)
         ri_api_run_end(steps->query_run);
         ri_commit_release(steps->kept);
         ri_tx_release(steps->filled);
+        ri_flush_run_release(steps->flush);
         ri_arena_deinit(&steps->arena);
         ri_conn_release(steps->out_conn);
         ri_db_release(steps->out_db);
