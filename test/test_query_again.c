@@ -260,6 +260,67 @@ TEST(again__answers_as_a_new_query)
     world_deinit(&w);
 }
 
+/* ---- constants ---- */
+
+/* A text that is so long that datoms hold a stub of it. */
+static const char *long_text(char fill)
+{
+    static char text[RI_VALUE_INLINE_MAX + 200];
+    memset(text, fill, sizeof text - 1);
+    return text;
+}
+
+/* Each query has such a text, and runs again and again on one value of the database, one after the other. */
+TEST(again__reads_long_constants_again)
+{
+    static const char *const forms[] = {
+        "[:find ?n . :where [?e :s \"%s\"] [?e :n ?n]]",
+        "[:find ?n . :where [?e :n ?n] [?e ?a \"%s\"]]",
+        "[:find ?n . :where [?e :k :k] [?e :n ?n] [?e :s \"%s\"]]",
+        "[:find ?n . :where [?e :n ?n] (or [?e :s \"%s\"] [?e :u \"none\"])]",
+        "[:find ?n . :where [?e :n ?n] (not (not [?e :s \"%s\"]))]",
+        "[:find ?n . :where [?e :n ?n] [?e :s ?s] [(= ?s \"%s\")]]",
+    };
+    enum { FORMS = sizeof forms / sizeof *forms, TEXTS = 3 };
+    static char text[2 * RI_VALUE_INLINE_MAX];
+    prepared all[FORMS][TEXTS] = { { { NULL, NULL } } };
+    world w;
+    unsigned again = 0;
+    world_init(&w);
+    world_open(&w, 0, "");
+    world_transact(&w, 0, schema);
+    for (int i = 0; i < TEXTS; i++) {
+        (void)snprintf(text, sizeof text, "[{:n %d :k :k :s [\"%s\" \"short\"]}]", i, long_text((char)('a' + i)));
+        world_transact(&w, 0, text);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < FORMS * TEXTS; i++) {
+            prepared *p = &all[i / TEXTS][i % TEXTS];
+            rille_op *op = NULL;
+            char *answer = NULL;
+            char expected[8];
+            (void)snprintf(text, sizeof text, forms[i / TEXTS], long_text((char)('a' + i % TEXTS)));
+            if (p->query == NULL) {
+                REQUIRE_RC(ri_query_parse(text, strlen(text), &p->query, &test_err), 0);
+            }
+            world_inputs_clear(&w);
+            world_add_db(&w, 0);
+            REQUIRE_RC(begin(&w, p, &op, &again, &test_err), 0);
+            CHECK_RC(steps(op, UINT32_MAX, &answer, &test_err), RILLE_DONE);
+            (void)snprintf(expected, sizeof expected, "[%d]", i % TEXTS);
+            CHECK_EQ_STR(answer, expected);
+            free(answer);
+            end(p, op);
+        }
+    }
+    CHECK(again > 0);
+    for (int i = 0; i < FORMS * TEXTS; i++) {
+        ri_op_release(all[i / TEXTS][i % TEXTS].op);
+        ri_query_release(all[i / TEXTS][i % TEXTS].query);
+    }
+    world_deinit(&w);
+}
+
 /* ---- the plan ---- */
 
 /* The first pattern that the plan reads, of [?e :d ?x] [?e :n ?y]. */
@@ -363,5 +424,5 @@ TEST(again__needs_no_memory_for_another_run)
     world_deinit(&w);
 }
 
-TEST_MAIN(again__answers_as_a_new_query, again__plans_anew_when_counts_have_changed,
+TEST_MAIN(again__reads_long_constants_again, again__answers_as_a_new_query, again__plans_anew_when_counts_have_changed,
           again__needs_no_memory_for_another_run)

@@ -374,10 +374,11 @@ static int resolve_new(rille_op *op, const ri_scope *scope, const ri_clause *cla
     return 0;
 }
 
-/* Does some input, or the value of the database, say what a constant of the pattern is? */
+/* Does some input, or the value of the database, say what a constant of the pattern is? The stub of a long text goes with
+ * the run, too. */
 static bool may_change(const rille_op *op, const ri_pattern *p)
 {
-    bool changes = !op->sources[p->source].same;
+    bool changes = !op->sources[p->source].same || (p->has[RI_POS_V] && ri_type_is_stub(p->v.type));
     for (uint16_t i = 0; i < p->term_count; i++) {
         changes = changes || (p->terms[i].kind == RI_TERM_VAR && ri_term_const(p->scope, &p->terms[i]) != NULL);
     }
