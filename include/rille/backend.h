@@ -112,8 +112,8 @@ typedef struct rille_backend_ops {
     void (*close)(void *self);
     /* Bytes in storage as far as the backend knows; 0: unknown. */
     uint64_t (*size_bytes)(void *self);
-    /* May be NULL: not known. How many milliseconds ago each object was first written, by the storage's clock; -1: it is
-     * not there, or its age is not known. Collection leaves alone what is young. Returns 0. */
+    /* May be NULL: not known. How many milliseconds ago each object was first written, by the storage's clock; -1: it
+     * does not exist, or its age is not known. Collection leaves young objects alone. Returns 0. */
     int (*ages)(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err);
     /* May be NULL: calls that were begun are asked for again at once. Returns when one of them may be answered, or after
      * timeout_ms. May be called while another thread is in a slot. */

@@ -549,7 +549,7 @@ int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome,
     bool is_range = index < io_of(steps)->want_count;
     const ri_slot_call *call = is_range ? &range : &steps->task.call;
     if (!is_outcome(call, outcome)) {
-        return ri_fail(err, RILLE_MISUSE, "%s: code %d, or what comes with it, is not an outcome of want %zu", __func__,
+        return ri_fail(err, RILLE_MISUSE, "%s: code %d, or what comes with it, does not answer want %zu", __func__,
                        outcome->rc, index);
     }
     if (is_range) {
