@@ -154,7 +154,7 @@ local function is_yieldable()
   if isyieldable then return isyieldable() end
   local co, is_main = coroutine.running()
   if co == nil or is_main then return false end
-  return _VERSION ~= "Lua 5.1" or compat.is_jit or is_yieldable_51()
+  return _VERSION == "Lua 5.1" and (compat.is_jit or is_yieldable_51())
 end
 
 local OUTSIDE = "the driver yielded, but this code does not run in a coroutine: run the script in one "
@@ -176,7 +176,7 @@ local function ask(op, state)
     driver(op, state)
     return true
   end
-  local fine, why = pcall(driver, op, state) -- a yield is an error here anyway
+  local fine, why = pcall(driver, op, state) -- Lua 5.2 yields across it, where it can; elsewhere a yield is an error
   if fine then return true end
   if type(why) == "string" and why:find "attempt to yield" then
     local co, is_main = coroutine.running()
