@@ -196,6 +196,7 @@ describe("a finalizer that goes on with what is being read", function()
       local came = during(function() return (db:datoms("aevt", "a/s")) end, scan, go_on)
       assert.is_true(came > 0 and good > 0)
     until refused > 0 or passes == 100
+    assert.equal(200 * passes, #ballast)
     assert.is_true(refused > 0)
     conn:close()
   end)
