@@ -5,6 +5,8 @@
 #ifndef RILLE_BENCH_H
 #define RILLE_BENCH_H
 
+#include "rille/rille_err.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,22 @@ static inline double bench_now(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Processor time of this thread alone, so that what others do on the machine does not count. */
+static inline double bench_thread_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline void bench_must(int rc, const rille_err *err)
+{
+    if (rc != 0) {
+        (void)fprintf(stderr, "%s: %s\n", rille_code_name(rc), err->message);
+        exit(1);
+    }
 }
 
 typedef struct bench_series {

@@ -20,26 +20,11 @@
 #define LIMIT 65536U
 #define FRAME_NS 16666667L
 
-static void must(int rc, const rille_err *err)
-{
-    if (rc != 0) {
-        (void)fprintf(stderr, "%s: %s\n", rille_code_name(rc), err->message);
-        exit(1);
-    }
-}
-
-static double thread_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void commit_text(rille_conn *conn, const char *text, size_t len)
 {
     rille_err err = { 0 };
     ri_report report;
-    must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
+    bench_must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
     ri_report_deinit(&report);
 }
 
@@ -67,12 +52,12 @@ static rille_conn *open_game(const char *url, ri_flush_mode mode, uint32_t limit
     rille_err err = { 0 };
     rille_conn *conn = NULL;
     ri_conn_options options = { .create = true, .flush = mode, .novelty_min = limit };
-    must(ri_conn_open(url, &options, &conn, &err), &err);
+    bench_must(ri_conn_open(url, &options, &conn, &err), &err);
     commit_text(conn, schema, sizeof schema - 1);
     for (uint64_t i = 0; i < before; i += 50000) {
         commit_units(conn, 1000000000 + i, 50000);
     }
-    must(ri_conn_flush(conn, &err), &err);
+    bench_must(ri_conn_flush(conn, &err), &err);
     return conn;
 }
 
@@ -88,14 +73,14 @@ static void play(const char *name, rille_conn *conn, ri_flush_mode mode, uint64_
     (void)clock_gettime(CLOCK_MONOTONIC, &next);
     double begin = bench_now();
     for (uint64_t frame = 0; frame < frames; frame++) {
-        double start = thread_now();
+        double start = bench_thread_now();
         commit_units(conn, frame * FACTS_A_FRAME, FACTS_A_FRAME);
         pending += 2 * FACTS_A_FRAME + 1;
         if (mode == RI_FLUSH_MANUAL && flush && pending >= LIMIT) {
-            must(ri_conn_flush(conn, &err), &err);
+            bench_must(ri_conn_flush(conn, &err), &err);
             pending = 0;
         }
-        bench_add(&series, (thread_now() - start) * 1e3);
+        bench_add(&series, (bench_thread_now() - start) * 1e3);
         next.tv_nsec += FRAME_NS;
         next.tv_sec += next.tv_nsec / 1000000000L;
         next.tv_nsec %= 1000000000L;
@@ -114,7 +99,7 @@ static void row(const char *name, const char *url, ri_flush_mode mode, uint64_t 
     rille_conn *conn = open_game(url, mode, 0, before);
     play(name, conn, mode, frames);
     ri_conn_release(conn);
-    must(ri_database_drop(url, &err), &err);
+    bench_must(ri_database_drop(url, &err), &err);
 }
 
 /* 4,000 transactions of 100 to 125 datoms: half of them new entities, half of them new values of old ones. */
@@ -124,7 +109,7 @@ static void limit_row(const char *url, uint32_t limit)
     rille_err err = { 0 };
     rille_conn *conn = open_game(url, RI_FLUSH_SLICED, limit, 0);
     uint64_t datoms = 0;
-    double start = thread_now();
+    double start = bench_thread_now();
     for (uint64_t i = 0; i < COMMITS; i++) {
         char text[4096];
         size_t len = (size_t)snprintf(text, sizeof text, "[");
@@ -138,15 +123,15 @@ static void limit_row(const char *url, uint32_t limit)
         }
         len += (size_t)snprintf(text + len, sizeof text - len, "]");
         ri_report report;
-        must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
+        bench_must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
         datoms += report.tx.block->count;
         ri_report_deinit(&report);
     }
-    double us = (thread_now() - start) * 1e6;
+    double us = (bench_thread_now() - start) * 1e6;
     printf("%-8u %6.1f bytes a datom, %6.2f us\n", (unsigned)limit,
            (double)ri_store_size_bytes(ri_conn_store(conn)) / (double)datoms, us / (double)datoms);
     ri_conn_release(conn);
-    must(ri_database_drop(url, &err), &err);
+    bench_must(ri_database_drop(url, &err), &err);
 }
 
 static int limits(const char *url)

@@ -18,14 +18,6 @@
 #define EDGES 280000U
 #define ITEMS 20000U
 
-static void must(int rc, const rille_err *err)
-{
-    if (rc != 0) {
-        (void)fprintf(stderr, "%s: %s\n", rille_code_name(rc), err->message);
-        exit(1);
-    }
-}
-
 typedef struct text {
     char *p;
     size_t len;
@@ -51,9 +43,9 @@ static rille_conn *open_empty(const char *schema)
     rille_err err = { 0 };
     rille_conn *conn = NULL;
     ri_conn_options options = { .create = true, .no_history = true };
-    must(ri_conn_open("mem:", &options, &conn, &err), &err);
+    bench_must(ri_conn_open("mem:", &options, &conn, &err), &err);
     ri_report report;
-    must(ri_conn_transact_edn(conn, schema, strlen(schema), &report, &err), &err);
+    bench_must(ri_conn_transact_edn(conn, schema, strlen(schema), &report, &err), &err);
     ri_report_deinit(&report);
     return conn;
 }
@@ -63,7 +55,7 @@ static void transact(rille_conn *conn, text *t)
     rille_err err = { 0 };
     ri_report report;
     put(t, "]");
-    must(ri_conn_transact_edn(conn, t->p, t->len, &report, &err), &err);
+    bench_must(ri_conn_transact_edn(conn, t->p, t->len, &report, &err), &err);
     ri_report_deinit(&report);
     t->len = 0;
     put(t, "[");
@@ -75,8 +67,8 @@ static rille_db *finish(rille_conn *conn, text *t)
     rille_db *db = NULL;
     transact(conn, t);
     free(t->p);
-    must(ri_conn_flush(conn, &err), &err);
-    must(ri_conn_db(conn, &db, &err), &err);
+    bench_must(ri_conn_flush(conn, &err), &err);
+    bench_must(ri_conn_db(conn, &db, &err), &err);
     ri_conn_release(conn);
     return db;
 }
@@ -149,7 +141,7 @@ static result run_once(rille_query *query, const ri_input *inputs, size_t count)
     rille_err err = { 0 };
     rille_op *op = NULL;
     result r = { 0, 0 };
-    must(ri_op_new(query, inputs, count, NULL, &op, &err), &err);
+    bench_must(ri_op_new(query, inputs, count, NULL, &op, &err), &err);
     for (;;) {
         int rc = ri_op_step(op, 0, &err);
         if (rc == RILLE_ROWS) {
@@ -162,11 +154,11 @@ static result run_once(rille_query *query, const ri_input *inputs, size_t count)
             }
             r.rows += rows;
         } else if (rc == RILLE_NEED) {
-            must(ri_io_fetch(ri_op_io(op), &err), &err);
+            bench_must(ri_io_fetch(ri_op_io(op), &err), &err);
         } else if (rc == RILLE_DONE) {
             break;
         } else {
-            must(rc, &err);
+            bench_must(rc, &err);
         }
     }
     if (getenv("RILLE_EXPLAIN") != NULL) {
@@ -198,7 +190,7 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
     if (wanted != NULL && strstr(name, wanted) == NULL) {
         return;
     }
-    must(ri_query_parse(query_text, strlen(query_text), &query, &err), &err);
+    bench_must(ri_query_parse(query_text, strlen(query_text), &query, &err), &err);
     result r = run_once(query, inputs, count);
     runs = runs_wanted != 0 ? runs_wanted : runs;
     for (unsigned i = 0; i < runs && getenv("RILLE_EXPLAIN") == NULL; i++) {
@@ -288,7 +280,7 @@ static void bench_rules(void)
         rille_err err = { 0 };
         ri_arena arena = { 0 };
         ri_form rules;
-        must(ri_edn_read(&arena, forms[i], strlen(forms[i]), &rules, &err), &err);
+        bench_must(ri_edn_read(&arena, forms[i], strlen(forms[i]), &rules, &err), &err);
         ri_input in[] = { { .kind = RI_INPUT_DB, .db = db }, { .kind = RI_INPUT_RULES, .rules = &rules } };
         bench(names[i], "[:find ?b :in $ % :where [?a :pkg 64000] (needs ?a ?b)]", in, 2, 10);
         bench(back[i], "[:find ?a :in $ % :where [?b :pkg 100] (needs ?a ?b)]", in, 2, 10);

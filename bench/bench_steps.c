@@ -19,21 +19,6 @@ static const char *wanted;
 static uint32_t row_count = ROWS;
 static uint64_t budget_us = BUDGET_US;
 
-static void must(int rc, const rille_err *err)
-{
-    if (rc != 0) {
-        (void)fprintf(stderr, "%s: %s\n", rille_code_name(rc), err->message);
-        exit(1);
-    }
-}
-
-static double thread_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* ---- the database ---- */
 
 #define ATTR(name, type, more) "{:db/ident " name " :db/valueType :db.type/" type more "}"
@@ -42,7 +27,7 @@ static void transact(rille_conn *conn, const char *text, size_t len)
 {
     rille_err err = { 0 };
     ri_report report;
-    must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
+    bench_must(ri_conn_transact_edn(conn, text, len, &report, &err), &err);
     ri_report_deinit(&report);
 }
 
@@ -57,7 +42,7 @@ static rille_db *make_rows(void)
     ri_conn_options options = { .create = true, .no_history = true };
     size_t cap = (size_t)CHUNK * 200;
     char *text = malloc(cap);
-    must(text == NULL ? RILLE_NOMEM : ri_conn_open("mem:", &options, &conn, &err), &err);
+    bench_must(text == NULL ? RILLE_NOMEM : ri_conn_open("mem:", &options, &conn, &err), &err);
     transact(conn, schema, strlen(schema));
     for (uint32_t from = 0; from < row_count; from += CHUNK) {
         size_t len = 0;
@@ -76,8 +61,8 @@ static rille_db *make_rows(void)
         transact(conn, text, len);
     }
     free(text);
-    must(ri_conn_flush(conn, &err), &err);
-    must(ri_conn_db(conn, &db, &err), &err);
+    bench_must(ri_conn_flush(conn, &err), &err);
+    bench_must(ri_conn_db(conn, &db, &err), &err);
     ri_conn_release(conn);
     return db;
 }
@@ -95,9 +80,9 @@ typedef struct tally {
 
 static int timed_step(rille_op *op, tally *t, rille_err *err)
 {
-    double start = thread_now();
+    double start = bench_thread_now();
     int rc = ri_op_step(op, budget_us, err);
-    double took = thread_now() - start;
+    double took = bench_thread_now() - start;
     t->longest = took > t->longest ? took : t->longest;
     t->total += took;
     t->over += took * 1e6 > (double)budget_us + 1000;
@@ -131,14 +116,14 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
     if (wanted != NULL && strstr(name, wanted) == NULL) {
         return;
     }
-    must(ri_query_parse(query_text, strlen(query_text), &query, &err), &err);
-    double start = thread_now();
-    must(ri_op_new(query, inputs, count, &options, &op, &err), &err);
-    double made = thread_now() - start;
+    bench_must(ri_query_parse(query_text, strlen(query_text), &query, &err), &err);
+    double start = bench_thread_now();
+    bench_must(ri_op_new(query, inputs, count, &options, &op, &err), &err);
+    double made = bench_thread_now() - start;
     while (rc != RILLE_DONE) {
         rc = timed_step(op, &t, &err);
         if (rc == RILLE_NEED) {
-            must(ri_io_fetch(ri_op_io(op), &err), &err);
+            bench_must(ri_io_fetch(ri_op_io(op), &err), &err);
         } else if (rc == RILLE_CALL) {
             answer(ri_op_call(op));
         } else if (rc == RILLE_ROWS) {
@@ -146,7 +131,7 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
             (void)ri_op_rows(op, &rows);
             t.rows += rows;
         } else if (rc < 0) {
-            must(rc, &err);
+            bench_must(rc, &err);
         }
     }
     if (getenv("RILLE_EXPLAIN") != NULL) {
@@ -227,7 +212,7 @@ static void bench_rules(rille_db *db)
         ri_arena arena = { 0 };
         ri_form rules;
         const char *form = forms[i / 2];
-        must(ri_edn_read(&arena, form, strlen(form), &rules, &err), &err);
+        bench_must(ri_edn_read(&arena, form, strlen(form), &rules, &err), &err);
         ri_input in[] = { { .kind = RI_INPUT_DB, .db = db }, { .kind = RI_INPUT_RULES, .rules = &rules } };
         bench(names[i], queries[i], in, 2);
         ri_arena_deinit(&arena);
@@ -238,7 +223,7 @@ static void fill(ri_table *table, bool lookups)
 {
     rille_err err = { 0 };
     ri_value ident = ri_bytes_value(RI_KEYWORD, "id", 2);
-    must(ri_table_init(table, lookups ? 1 : 2, false, &err), &err);
+    bench_must(ri_table_init(table, lookups ? 1 : 2, false, &err), &err);
     for (uint32_t i = 0; i < row_count; i++) {
         char text[32];
         ri_buf buf = { 0 };
@@ -250,7 +235,7 @@ static void fill(ri_table *table, bool lookups)
             ri_value_write(&buf, &number);
             row[0] = ri_bytes_value(RI_TUPLE, buf.p, buf.len);
         }
-        must(ri_table_add_row(table, row, NULL, &err), &err);
+        bench_must(ri_table_add_row(table, row, NULL, &err), &err);
         ri_buf_deinit(&buf);
     }
 }

@@ -352,16 +352,23 @@ TEST(flusher__takes_over_what_is_not_done)
 
 #ifndef __SANITIZE_THREAD__ /* which does not follow forks */
 
+/* In a directory, with the schema and nothing else. */
+static void make_database(const test_dir *dir, char *url, size_t size)
+{
+    (void)snprintf(url, size, "file:%s/db", dir->path);
+    rille_conn *conn = open_with(url, RI_FLUSH_AUTO);
+    transact(conn, schema_text);
+    ri_conn_release(conn);
+}
+
 /* Whoever commits, and however little, there is never more than a flush behind: closing waits for it. */
 TEST(flusher__is_not_left_to_nobody)
 {
     enum { PROGRAMS = 60 };
     test_dir dir = test_dir_new();
     char url[300];
-    (void)snprintf(url, sizeof url, "file:%s/db", dir.path);
-    rille_conn *conn = open_with(url, RI_FLUSH_AUTO);
-    transact(conn, schema_text);
-    ri_conn_release(conn);
+    make_database(&dir, url, sizeof url);
+    rille_conn *conn;
     for (int i = 0; i < PROGRAMS; i++) {
         conn = open_with(url, RI_FLUSH_AUTO);
         rille_db *db = ri_conn_seen_db(conn);
@@ -380,10 +387,8 @@ TEST(flusher__survives_who_claims)
     enum { ROUNDS = 40 };
     test_dir dir = test_dir_new();
     char url[300];
-    (void)snprintf(url, sizeof url, "file:%s/db", dir.path);
-    rille_conn *conn = open_with(url, RI_FLUSH_AUTO);
-    transact(conn, schema_text);
-    ri_conn_release(conn);
+    make_database(&dir, url, sizeof url);
+    rille_conn *conn;
     for (int i = 0; i < ROUNDS; i++) {
         pid_t child = fork();
         if (child == 0) {
