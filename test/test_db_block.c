@@ -81,6 +81,49 @@ TEST(block__has_values_of_the_types_of_their_attributes)
     CHECK_RC(ri_database_drop("mem:block", &test_err), 0);
 }
 
+/* docs/format.md, written a second time. Texts of every length, so that they end everywhere in what is hashed at once. */
+static void digests(uint32_t len_min, uint32_t len_max)
+{
+    enum { COUNT = 300 };
+    static uint8_t text[2 * 4096];
+    ri_datom datoms[COUNT];
+    ri_buf stream = { 0 };
+    memset(text, 'x', sizeof text);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ri_datom *d = &datoms[i];
+        *d = (ri_datom){ .e = RI_EID_USER + i, .a = i % 3, .added = i % 5 != 0, .v = ri_long(-(int64_t)i) };
+        if (i % 4 != 3) {
+            d->v = ri_bytes_value(RI_STRING, text, len_min + i % (len_max - len_min + 1));
+        }
+        ri_buf_put_u64(&stream, d->e);
+        ri_buf_put_u32(&stream, d->a);
+        ri_buf_put_u8(&stream, d->added);
+        ri_value_write(&stream, &d->v);
+    }
+    uint8_t expected[RI_HASH_SIZE];
+    uint8_t found[RI_HASH_SIZE];
+    ri_blake2b(expected, stream.p, stream.len);
+    ri_block *block = ri_block_new();
+    REQUIRE(block != NULL);
+    block->datoms = datoms;
+    block->count = COUNT;
+    ri_block_digest(block, found);
+    CHECK(memcmp(found, expected, sizeof found) == 0);
+    ri_block_release(block);
+    ri_buf_deinit(&stream);
+}
+
+TEST(block__digest_is_of_the_documented_bytes)
+{
+    for (uint32_t len = 0; len <= RI_VALUE_INLINE_MAX; len++) {
+        digests(len, len);
+        digests(len / 2, len);
+    }
+    for (uint32_t len = 4000; len <= 4200; len++) { /* more than a datom can have */
+        digests(len, len);
+    }
+}
+
 /* Nobody may make a reader walk for ever: a limit that the datoms' number gives ends it. */
 TEST(gather__ends_where_more_branches_cannot_be)
 {
@@ -100,4 +143,4 @@ TEST(gather__ends_where_more_branches_cannot_be)
 }
 
 TEST_MAIN(block__needs_an_id_of_a_transaction_and_datoms, block__has_values_of_the_types_of_their_attributes,
-          gather__ends_where_more_branches_cannot_be)
+          block__digest_is_of_the_documented_bytes, gather__ends_where_more_branches_cannot_be)

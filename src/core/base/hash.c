@@ -31,11 +31,19 @@ uint64_t ri_hash64(const void *bytes, size_t len, uint64_t seed)
 ri_secret_numbers ri_secret;
 static ri_mutex secret_lock = RI_MUTEX_INIT;
 
+/* libsodium finds out what the processor can do. Until then, or if it fails, BLAKE2b gives the same and takes longer. */
+static void start_sodium(void)
+{
+    int started = sodium_init();
+    (void)started;
+}
+
 /* The multipliers are odd. */
 void ri_secret_make(void)
 {
     ri_mutex_lock(&secret_lock);
     if (atomic_load_explicit(&ri_secret.made, memory_order_relaxed) == 0) {
+        start_sodium();
         ri_random_bytes(ri_secret.k, sizeof ri_secret.k);
         ri_secret.k[1] |= 1;
         ri_secret.k[3] |= 1;
@@ -75,6 +83,7 @@ uint64_t ri_keyed_bytes(const void *bytes, size_t len, uint64_t seed)
 
 void ri_blake2b(uint8_t out[RI_HASH_SIZE], const void *bytes, size_t len)
 {
+    (void)ri_secret_get();
     (void)crypto_generichash(out, RI_HASH_SIZE, bytes, len, NULL, 0);
 }
 
@@ -82,6 +91,7 @@ _Static_assert(sizeof(ri_blake2b_state) >= sizeof(crypto_generichash_state), "me
 
 void ri_blake2b_init(ri_blake2b_state *state)
 {
+    (void)ri_secret_get();
     (void)crypto_generichash_init((crypto_generichash_state *)(void *)state, NULL, 0, RI_HASH_SIZE);
 }
 

@@ -152,13 +152,17 @@ uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
     return block->merged;
 }
 
+#define DIGEST_CHUNK 4096U
+#define DIGEST_DATOM_MAX 40U /* of a datom but its bytes */
+
+/* In large pieces: what one costs besides its bytes is more than hashing a datom. */
 static void hash_datoms(const ri_block *block, ri_blake2b_state *state)
 {
-    uint8_t chunk[512];
+    uint8_t chunk[DIGEST_CHUNK];
     size_t used = 0;
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
-        if (used > sizeof chunk - 40) {
+        if (used + DIGEST_DATOM_MAX + d->v.len > sizeof chunk) {
             ri_blake2b_update(state, chunk, used);
             used = 0;
         }
@@ -172,9 +176,14 @@ static void hash_datoms(const ri_block *block, ri_blake2b_state *state)
             used += 8;
         } else {
             used += ri_put_varint(chunk + used, d->v.len);
-            ri_blake2b_update(state, chunk, used);
-            used = 0;
-            ri_blake2b_update(state, d->v.as.p, d->v.len);
+            if (d->v.len > sizeof chunk - DIGEST_DATOM_MAX) {
+                ri_blake2b_update(state, chunk, used);
+                used = 0;
+                ri_blake2b_update(state, d->v.as.p, d->v.len);
+            } else if (d->v.len > 0) {
+                memcpy(chunk + used, d->v.as.p, d->v.len);
+                used += d->v.len;
+            }
         }
     }
     ri_blake2b_update(state, chunk, used);
