@@ -134,7 +134,7 @@ TEST(gather__ends_where_more_branches_cannot_be)
     REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
     REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
     ri_noderef nothing = { 0 };
-    CHECK_RC(ri_tree_gather(db->store, &nothing, 0, writer, &io, &test_err), RILLE_CORRUPT);
+    CHECK_RC(ri_tree_gather(db->store, &nothing, 1, 0, writer, &io, &test_err), RILLE_CORRUPT);
     ri_io_deinit(&io);
     ri_writer_release(writer);
     ri_db_release(db);

@@ -560,8 +560,60 @@ TEST(head__passes_over_what_the_base_holds)
     close_and_drop(conn, "mem:beside");
 }
 
-TEST_MAIN(segment__gives_back_what_it_got, segment__leaves_out_what_is_known, segment__keeps_the_memory_of_each_block,
-          segment__stands_hostile_bytes, segment__copes_without_memory, attempts__keep_the_last_ones,
-          attempts__are_found_wherever_they_lie, attempts__are_verified, merge__keeps_all_parents,
-          merge__is_corrupt_when_the_log_lacks_a_parent, purge__leaves_a_log_that_verifies,
+/* ---- hints ---- */
+
+static int read_hints(const char *hints, size_t len, ri_base **out)
+{
+    static const uint8_t id[16] = { 1 };
+    ri_base *base;
+    ri_buf body = { 0 };
+    REQUIRE_RC(ri_base_new_empty(id, true, false, &base, &test_err), 0);
+    base->region_count = 1;
+    base->regions[0].len = 200;
+    ri_base_write(base, false, &body);
+    body.len--; /* "no hints" */
+    ri_buf_put(&body, hints, len);
+    int rc = ri_base_read(body.p, body.len, out, NULL);
+    ri_buf_deinit(&body);
+    ri_base_release(base);
+    return rc;
+}
+
+TEST(hints__unknown_ones_are_passed_over)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int rc;
+        uint64_t upper_len;
+    } cases[] = {
+        { "\0", 1, 0, 0 },
+        { "\1\1\1\x7f", 4, 0, 127 },
+        { "\3\0\3abc\1\2\xc8\1\x7\0", 12, 0, 200 },
+        { "\1\2\1\x7f", 4, 0, 0 },
+        { "\1\1\1\0", 4, RILLE_CORRUPT, 0 },
+        { "\1\1\0", 3, RILLE_CORRUPT, 0 },
+        { "\1\1\2\1\0", 5, RILLE_CORRUPT, 0 },
+        { "\1\1\2\xc9\1", 5, RILLE_CORRUPT, 0 }, /* more than the region */
+        { "\1\1\2\xff", 4, RILLE_CORRUPT, 0 },
+        { "\2\1\1\x7f", 4, RILLE_CORRUPT, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ri_base *base = NULL;
+        CHECK_RC(read_hints(cases[i].bytes, cases[i].len, &base), cases[i].rc);
+        CHECK_EQ_INT(base == NULL ? 0 : base->upper_len, cases[i].upper_len);
+        ri_base *copy = NULL;
+        if (base != NULL) {
+            CHECK_RC(ri_base_copy(base, NULL, 0, &copy, &test_err), 0);
+            CHECK_EQ_INT(copy->upper_len, base->upper_len);
+        }
+        ri_base_release(copy);
+        ri_base_release(base);
+    }
+}
+
+TEST_MAIN(hints__unknown_ones_are_passed_over, segment__gives_back_what_it_got, segment__leaves_out_what_is_known,
+          segment__keeps_the_memory_of_each_block, segment__stands_hostile_bytes, segment__copes_without_memory,
+          attempts__keep_the_last_ones, attempts__are_found_wherever_they_lie, attempts__are_verified,
+          merge__keeps_all_parents, merge__is_corrupt_when_the_log_lacks_a_parent, purge__leaves_a_log_that_verifies,
           purge__without_its_marks_is_corrupt, tag__takes_no_commit, head__passes_over_what_the_base_holds)

@@ -216,6 +216,7 @@ static inline int test_write_tree(ri_store *store, uint64_t seed, size_t leaf_co
 {
     ri_writer *writer;
     uint8_t pack[RI_HASH_SIZE];
+    uint64_t upper_len;
     *root = (ri_noderef){ 0 };
     RI_TRY(ri_writer_new(store, &writer, err));
     ri_noderef *leaves = ri_alloc_array(leaf_count, sizeof *leaves);
@@ -227,7 +228,7 @@ static inline int test_write_tree(ri_store *store, uint64_t seed, size_t leaf_co
     rc = rc == RILLE_OK ? ri_writer_seal(writer, err) : rc;
     if (rc == RILLE_OK) {
         ri_writer_resolve(writer, root);
-        ri_writer_branch_region(writer, pack, region_offset, region_len);
+        ri_writer_branch_region(writer, pack, region_offset, region_len, &upper_len);
         rc = test_set_head(store, "main", "head", 4, writer, err);
     }
     ri_free(leaves);

@@ -98,6 +98,52 @@ TEST(writer__stores_equal_nodes_once)
     test_dir_remove(dir.path);
 }
 
+/* Two leaves below two branches below a root, with that root and its second branch put first; another root of level 1. */
+TEST(writer__puts_the_upper_levels_last)
+{
+    test_dir dir = test_dir_fast();
+    ri_store *store = open_store(test_join("file:", dir.path, "/db").text, 0);
+    ri_writer *writer = new_writer(store);
+    ri_noderef leaves[3];
+    ri_noderef below[2];
+    ri_noderef upper[2];
+    uint8_t pack[RI_HASH_SIZE];
+    uint64_t offset;
+    uint64_t len;
+    uint64_t upper_len;
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_RC(test_put_leaf(writer, i, 100, &leaves[i], &test_err), RILLE_OK);
+    }
+    CHECK_RC(test_put_branch(writer, 1, &leaves[2], 1, &upper[0], &test_err), RILLE_OK);
+    CHECK_RC(test_put_branch(writer, 1, &leaves[0], 1, &below[0], &test_err), RILLE_OK);
+    ri_buf second = test_node_bytes(1, &leaves[1], 1, 0, 0);
+    ri_blake2b(below[1].addr, second.p, second.len);
+    CHECK_RC(test_put_branch(writer, 2, below, 2, &upper[1], &test_err), RILLE_OK);
+    CHECK_RC(test_put_branch(writer, 1, &leaves[1], 1, &below[1], &test_err), RILLE_OK);
+    CHECK_RC(ri_writer_seal(writer, &test_err), RILLE_OK);
+    ri_writer_branch_region(writer, pack, &offset, &len, &upper_len);
+    for (unsigned i = 0; i < 2; i++) {
+        ri_writer_resolve(writer, &below[i]);
+        ri_writer_resolve(writer, &upper[i]);
+        CHECK(below[i].offset + below[i].len <= offset + len - upper_len);
+    }
+    CHECK_EQ_INT(below[0].offset, offset);
+    CHECK_EQ_INT(upper[0].offset, offset + len - upper_len);
+    CHECK_EQ_INT(upper[1].offset, upper[0].offset + upper[0].len);
+    CHECK_EQ_INT(upper[0].len + upper[1].len, upper_len);
+    CHECK_RC(test_set_head(store, "main", "x", 1, writer, &test_err), RILLE_OK);
+    ri_io io = { 0 };
+    test_node *root;
+    CHECK_RC(test_get(store, &upper[1], &io, &root, &test_err), RILLE_OK);
+    CHECK_EQ_INT(root->children[1].offset, below[1].offset); /* placed before it */
+    ri_object_release(&root->object);
+    ri_io_deinit(&io);
+    ri_buf_deinit(&second);
+    ri_writer_release(writer);
+    ri_store_release(store);
+    test_dir_remove(dir.path);
+}
+
 TEST(writer__without_nodes_writes_the_head_alone)
 {
     test_dir dir = test_dir_fast();
@@ -106,10 +152,12 @@ TEST(writer__without_nodes_writes_the_head_alone)
     uint8_t pack[RI_HASH_SIZE];
     uint64_t offset;
     uint64_t len;
+    uint64_t upper_len;
     CHECK_RC(ri_writer_seal(writer, &test_err), RILLE_OK);
     CHECK_RC(ri_writer_seal(writer, &test_err), RILLE_OK);
-    ri_writer_branch_region(writer, pack, &offset, &len);
+    ri_writer_branch_region(writer, pack, &offset, &len, &upper_len);
     CHECK_EQ_INT(len, 0);
+    CHECK_EQ_INT(upper_len, 0);
     CHECK_RC(test_set_head(store, "main", "x", 1, writer, &test_err), RILLE_OK);
     ri_store_stats stats;
     ri_store_read_stats(store, &stats);
@@ -323,7 +371,7 @@ TEST(writer__copes_without_memory)
 
 TEST_MAIN(writer__round_trips_a_tree_through_rows, writer__round_trips_a_tree_through_a_pack,
           writer__gives_the_same_pack_for_the_same_nodes, writer__stores_equal_nodes_once,
-          writer__without_nodes_writes_the_head_alone, writer__takes_blobs_after_the_seal_but_no_nodes,
-          writer__keeps_everything_when_the_race_is_lost, writer__fills_several_packs,
-          writer__puts_many_blobs_in_batches, writer__refuses_what_is_too_long, writer__stops_after_a_failure,
-          writer__copes_without_memory)
+          writer__puts_the_upper_levels_last, writer__without_nodes_writes_the_head_alone,
+          writer__takes_blobs_after_the_seal_but_no_nodes, writer__keeps_everything_when_the_race_is_lost,
+          writer__fills_several_packs, writer__puts_many_blobs_in_batches, writer__refuses_what_is_too_long,
+          writer__stops_after_a_failure, writer__copes_without_memory)

@@ -228,6 +228,8 @@ def named_damage(first):
         ("in-cell", lambda n, data: data[:1] + b"\x0d" + data[2:] if n == "base" else data, "base: flags 13"),
         ("in-cell", lambda n, data: b"\3" + data[1:] if n == "base" else data, "base: version 3"),
         ("version-1", lambda n, data: data[:1] + b"\5" + data[2:] if n == "base" else data, "base: flags 5"),
+        ("trees", lambda n, data: data[:-8] + b"\1\1\1\5" if n == "base" else data, "base: 5 bytes of upper levels"),
+        ("trees", lambda n, data: data[:-8] + b"\1\1\2\5\0" if n == "base" else data, "base: upper levels"),
         ("mixed", lambda n, data: data[:2] + b"\1" + data[3:] if n == "packed" else data, "segment"),
     ]
 

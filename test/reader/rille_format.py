@@ -382,8 +382,25 @@ class Database:
         for pack, offset, size in base.regions:
             require(1 <= pack <= len(base.packs) and store.packs[base.packs[pack - 1]][2:] == (offset, size),
                     "base: a branch region that pack %d does not have", pack)
+        self.check_upper(base)
         named = {root[3][0] for root in base.trees} | {pack for pack, _, _ in base.regions}
         require(named - {0} == set(range(1, len(base.packs) + 1)), "base: packs that neither roots nor regions name")
+
+    def check_upper(self, base):
+        """Hint 1: the end of the first region has the roots and the branches above branches that the pack has."""
+        for data in (data for key, data in base.hints if key == 1):
+            read = Bytes(data, "base: upper levels")
+            size = read.varint()
+            read.end()
+            require(base.regions and 0 < size <= base.regions[0][2], "base: %d bytes of upper levels", size)
+            pack, offset, whole = base.regions[0]
+            start, rows = offset + whole - size, self.store.packs[base.packs[pack - 1]][1]
+            upper = {key: at for key, at, _ in rows if start <= at < offset + whole}
+            require(min(upper.values()) == start, "base: the upper levels begin inside a branch")
+            roots = {root for height, _, root, _ in base.trees if height > 1}
+            require(roots <= set(upper), "base: a root is not with the upper levels")
+            above = {key for key, at, _ in rows if at >= offset and self.store.node(key).level > 1}
+            require(above | roots == set(upper), "base: the upper levels are not the roots and the branches above branches")
 
     def logged_transactions(self):
         out = []

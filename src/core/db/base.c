@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { FLAG_HISTORY = 1, FLAG_READ = 2, FLAG_TAG = 4 };
+enum { HINT_UPPER = 1 };
 
 #define REGIONS_MAX 2U
 #define PACKS_MAX (RI_ORDER_COUNT + REGIONS_MAX)
@@ -114,6 +115,17 @@ static void write_blob_addr(const uint8_t addr[RI_HASH_SIZE], ri_buf *out)
     ri_buf_put(out, addr, is_there ? RI_HASH_SIZE : 0);
 }
 
+static void write_hints(const ri_base *base, ri_buf *out)
+{
+    uint8_t upper[RI_VARINT_SIZE_MAX];
+    size_t len = base->upper_len == 0 ? 0 : ri_put_varint(upper, base->upper_len);
+    ri_buf_put_varint(out, len > 0 ? 1 : 0);
+    if (len > 0) {
+        ri_buf_put_varint(out, HINT_UPPER);
+        ri_buf_put_block(out, upper, len);
+    }
+}
+
 void ri_base_write(const ri_base *base, bool retained, ri_buf *out)
 {
     uint8_t packs[PACKS_MAX][RI_HASH_SIZE];
@@ -162,7 +174,7 @@ void ri_base_write(const ri_base *base, bool retained, ri_buf *out)
     } else {
         write_blob_addr(base->attempts_addr, out);
     }
-    ri_buf_put_varint(out, 0); /* hints */
+    write_hints(base, out);
 }
 
 /* ---- reading ---- */
@@ -247,6 +259,13 @@ static int read_schema(ri_reader *in, ri_base *base, rille_err *err)
     return 0;
 }
 
+static bool read_upper(const uint8_t *bytes, size_t len, ri_base *base)
+{
+    ri_reader in = ri_reader_of(bytes, len);
+    base->upper_len = base->region_count == 0 ? 0 : ri_read_varint_max(&in, base->regions[0].len);
+    return base->upper_len > 0 && !in.bad && ri_reader_left(&in) == 0;
+}
+
 /* What format 2 has behind the schema. */
 static void read_additions(ri_reader *in, ri_base *base)
 {
@@ -257,8 +276,12 @@ static void read_additions(ri_reader *in, ri_base *base)
     in->bad = has_attempts > 1 || in->bad;
     uint64_t hints = ri_read_varint_max(in, ri_reader_left(in));
     for (uint64_t i = 0; i < hints && !in->bad; i++) {
-        (void)ri_read_varint(in);
-        (void)ri_read_bytes(in, (size_t)ri_read_varint_max(in, ri_reader_left(in)));
+        uint64_t key = ri_read_varint(in);
+        size_t len = (size_t)ri_read_varint_max(in, ri_reader_left(in));
+        const uint8_t *bytes = ri_read_bytes(in, len);
+        if (key == HINT_UPPER && bytes != NULL) {
+            in->bad = !read_upper(bytes, len, base);
+        }
     }
 }
 

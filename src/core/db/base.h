@@ -13,7 +13,8 @@
  *   number of segments; each: address (32 bytes), last t, kind (0 TX1 frames, 1 segment.h),
  *   schema: u8 0 and a block of bytes (at most RI_SCHEMA_INLINE_MAX), or u8 1 and the address of a blob (32 bytes),
  *   attempts: u8 0, or u8 1 and the address of a blob (32 bytes; segment.h),
- *   number of hints; each: key, a block of bytes. None has a meaning yet; readers pass over hints that they do not know.
+ *   number of hints; each: key, a block of bytes. 1: how much of the first branch region, at its end, holds the upper
+ *     levels of all trees (roots, and branches above branches). Readers pass over hints that they do not know.
  * Format 1 has neither epoch nor attempts nor hints, and no other kind of segments than 0.
  */
 #ifndef RI_BASE_H
@@ -47,6 +48,7 @@ typedef struct ri_base {
         uint64_t len;
     } regions[2];
     uint32_t region_count;
+    uint64_t upper_len; /* of regions[0], at its end: the upper levels of all trees; 0: not known to be there */
     struct ri_segment { /* spilled transaction blocks since t, oldest first */
         uint8_t addr[RI_HASH_SIZE];
         uint64_t t_last;

@@ -82,23 +82,47 @@ static size_t tail_start(const uint8_t *cell, size_t len)
     return pos;
 }
 
-/* Branches lie together: a read or two bring them all, and a point query then needs its leaves only. RILLE_NEED, or 0:
- * without them it works, too. */
-static int warm(const rille_db *db)
+#define REGION_BYTES_MAX ((uint64_t)4 << 20) /* where the upper levels are not known: all of it, or nothing */
+
+/* RILLE_NEED, or 0: without what it reads it works, too. */
+static int warm_region(const rille_db *db, const struct ri_region *region, uint64_t len)
 {
+    ri_io io = { 0 };
+    int rc = 0;
+    if (len > 0 && len <= region->len && len <= REGION_BYTES_MAX) {
+        uint64_t offset = region->offset + region->len - len;
+        RI_FETCHING(rc, &io, ri_store_warm(db->store, region->pack, offset, len, ri_node_decode, &io), NULL)
+    }
+    ri_io_deinit(&io);
+    return rc == RILLE_NEED ? rc : 0;
+}
+
+/* Branches lie together. Where they are few, a read or two bring them all, and a point query then needs its leaves only.
+ * Where they are many, one read brings the upper levels, and it needs a branch and a leaf for each tree. */
+static int warm_all(const rille_db *db)
+{
+    const ri_base *base = db->base;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < base->region_count; i++) {
+        sum += base->regions[i].len;
+    }
+    if (base->upper_len > 0 && sum > ri_branches_gathered_max(db->store)) {
+        return warm_region(db, &base->regions[0], base->upper_len);
+    }
     int need = 0;
-    for (uint32_t i = 0; i < db->base->region_count; i++) {
-        const struct ri_region *region = &db->base->regions[i];
-        ri_io io = { 0 };
-        int rc = 0;
-        if (region->len > 0 && region->len <= RI_REGION_BYTES_MAX) {
-            RI_FETCHING(rc, &io,
-                        ri_store_warm(db->store, region->pack, region->offset, region->len, ri_node_decode, &io), NULL)
-        }
-        need = rc == RILLE_NEED ? rc : need;
-        ri_io_deinit(&io);
+    for (uint32_t i = 0; i < base->region_count; i++) {
+        int rc = warm_region(db, &base->regions[i], base->regions[i].len);
+        need = rc == 0 ? need : rc;
     }
     return need;
+}
+
+/* Of what another process flushed, the upper levels; most of what is below them is as it was. */
+static int warm_new(const rille_db *known, const rille_db *db)
+{
+    const struct ri_region *upper = &db->base->regions[0];
+    bool is_new = memcmp(upper->pack, known->base->regions[0].pack, RI_HASH_SIZE) != 0;
+    return is_new ? warm_region(db, upper, db->base->upper_len) : 0;
 }
 
 static int keep_cell(ri_seen *out, const rille_head *head, size_t len, rille_err *err)
@@ -113,7 +137,7 @@ static int see_all(rille_conn *conn, const rille_head *head, ri_seen *out, rille
 {
     size_t valid_len = 0;
     RI_TRY(ri_head_open(conn->store, conn->branch, head->bytes, head->len, &out->db, &valid_len, err));
-    RI_TRY(warm(out->db));
+    RI_TRY(warm_all(out->db));
     out->tail_at = tail_start(head->bytes, valid_len);
     return keep_cell(out, head, valid_len, err);
 }
@@ -142,6 +166,7 @@ static int see_base(rille_conn *conn, const rille_db *known, const rille_head *h
         return see_all(conn, head, out, err);
     }
     RI_TRY(rc);
+    RI_TRY(warm_new(known, out->db));
     out->tail_at = tail_start(head->bytes, valid_len);
     return keep_cell(out, head, valid_len, err);
 }

@@ -181,10 +181,12 @@ static int write_attempts(flush *f, rille_err *err)
     return rc;
 }
 
-/* ---- branches in one place ---- */
+/* ---- branches in one place ----
+ *
+ * The upper levels of all trees are in the newest pack always: those that this flush did not write are few, and stored
+ * once more. All other branches are so where that costs little. */
 
 #define BRANCH_BYTES_A_LEAF 48U /* stored: an address, a separator, a locator */
-#define REGION_BYTES_FREE (128U * 1024U)
 
 /* More than the branches of all trees: one has RI_BRANCH_MIN children, but for a tree's right edge. */
 static uint64_t branches_max(const flush *f)
@@ -196,23 +198,23 @@ static uint64_t branches_max(const flush *f)
     return sum;
 }
 
-/* Worth it when it adds little to what this flush writes anyway: the branches of all trees then come with one read. */
+/* Worth it when they are few and it adds little to what this flush writes anyway: they then come with one read. */
 static bool worth_gathering(const flush *f)
 {
     uint64_t bytes = 0;
     for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
         bytes += f->base->tree[o].count / 1024 * BRANCH_BYTES_A_LEAF;
     }
-    bool packs = (ri_store_capabilities(f->db->store) & RILLE_BACKEND_ROWS) == 0;
-    return packs && bytes < RI_REGION_BYTES_MAX &&
-           (bytes < REGION_BYTES_FREE || bytes < ri_writer_bytes(f->writer) / 2);
+    uint64_t max = ri_branches_gathered_max(f->db->store);
+    return bytes < max && (bytes < max / 2 || bytes < ri_writer_bytes(f->writer) / 2);
 }
 
 static int gather_branch(flush *f, const ri_noderef *ref, rille_err *err)
 {
     ri_io io = { 0 };
     int rc;
-    RI_FETCHING(rc, &io, ri_tree_gather(f->db->store, ref, branches_max(f), f->writer, &io, err), err)
+    unsigned level_min = f->gathers ? 1 : 2;
+    RI_FETCHING(rc, &io, ri_tree_gather(f->db->store, ref, level_min, branches_max(f), f->writer, &io, err), err)
     ri_io_deinit(&io);
     return rc;
 }
@@ -222,11 +224,11 @@ static int gather_branches(flush *f, ri_order order, rille_err *err)
 {
     (void)order;
     ri_noderef ref;
-    f->gathers = f->gathers || worth_gathering(f);
-    if (!f->gathers) {
+    if ((ri_store_capabilities(f->db->store) & RILLE_BACKEND_ROWS) != 0) {
         return 0;
     }
-    if (ri_writer_next_kept(f->writer, &f->kept, &ref)) {
+    f->gathers = f->at++ == 0 ? worth_gathering(f) : f->gathers;
+    if (ri_writer_next_kept(f->writer, f->gathers ? 1 : 2, &f->kept, &ref)) {
         RI_TRY(gather_branch(f, &ref, err));
         return RILLE_AGAIN;
     }
@@ -246,7 +248,7 @@ static void set_regions(flush *f, bool gathered)
     ri_base *base = f->base;
     const ri_base *old = f->db->base;
     struct ri_region *here = &base->regions[0];
-    ri_writer_branch_region(f->writer, here->pack, &here->offset, &here->len);
+    ri_writer_branch_region(f->writer, here->pack, &here->offset, &here->len, &base->upper_len);
     base->region_count = here->len > 0 ? 1 : 0;
     if (!gathered && old->region_count > 0) {
         base->regions[base->region_count++] = old->regions[old->region_count - 1];

@@ -26,8 +26,13 @@ int ri_flush_step(ri_flush *flush, rille_err *err);
 ri_base *ri_flush_take_base(ri_flush *flush);
 void ri_flush_release(ri_flush *flush);
 
-/* An opener reads the branch region of the newest flush in one go when it is not larger than this. */
-#define RI_REGION_BYTES_MAX (4U * 1024U * 1024U)
+/* Where the branches of all trees take no more than this, flushes keep them together, and an opener reads them in one go;
+ * otherwise it reads the upper levels. */
+static inline uint64_t ri_branches_gathered_max(const ri_store *store)
+{
+    uint64_t share = ri_store_cache_bytes_max(store) / 256;
+    return share < 256U * 1024U ? share : 256U * 1024U;
+}
 
 /* META keys. A commit: the first 8 bytes of its id, e = t. A transaction: be64(t), the commit id
  * and those of the other parents, e = t. A base:

@@ -173,6 +173,11 @@ void ri_store_release(ri_store *store)
     ri_free(store);
 }
 
+size_t ri_store_cache_bytes_max(const ri_store *store)
+{
+    return store->cache_bytes_max;
+}
+
 const char *ri_store_url(const ri_store *store)
 {
     return store->url;

@@ -106,16 +106,14 @@ typedef struct ri_io {
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
 
 void ri_io_deinit(ri_io *io);
-/* Drops wants and pins. */
-void ri_io_clear(ri_io *io);
+void ri_io_clear(ri_io *io); /* drops wants and pins */
 /* Drops the pins alone: what was not used yet may have to be asked for again. */
 void ri_io_unpin(ri_io *io);
 #define RI_IO_PIN_BYTES \
     ((size_t)16 * 1024 * 1024) /* an operation unpins between two steps of work when it holds more */
-/* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. Afterwards no wants.
- */
+/* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. */
 int ri_io_fetch(ri_io *io, rille_err *err);
-/* Begins to fetch, or takes what is there, without waiting: RILLE_NEED while something is under way. */
+/* The same without waiting: RILLE_NEED while something is under way. */
 int ri_io_poll(ri_io *io, rille_err *err);
 /* Repeats a call until what it needs is there: rc becomes the call's result, or that of a failed fetch. */
 #define RI_FETCHING(rc, io, call, err)      \
@@ -140,7 +138,6 @@ typedef struct ri_store_options {
 } ri_store_options;
 
 #define RI_CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
-
 /* Opens the store a URL names (docs/lua-api.md): mem: file: lmdb: and the wrappers deferred:URL (answers only when
  * asked again) and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN,
  * RILLE_UNSUPPORTED. */
@@ -155,6 +152,7 @@ bool ri_backend_is_whole(const rille_backend *backend);
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
                           rille_err *err);
 ri_store *ri_store_retain(ri_store *store);
+size_t ri_store_cache_bytes_max(const ri_store *store);
 void ri_store_release(ri_store *store);
 const char *ri_store_url(const ri_store *store);
 uint32_t ri_store_capabilities(const ri_store *store);
@@ -213,20 +211,22 @@ void ri_writer_release(ri_writer *writer);
 int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, size_t len, const ri_noderef *children,
                        size_t child_count, ri_noderef *out, rille_err *err);
 int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err);
-/* Walks the branches below those written so far that are kept from before: written branches name them, the writer does
- * not hold them. Start with a zero cursor; false at the end. Packs only. */
+/* Walks the branches of level_min (1 or more) and above, below those written so far, that are kept from before: written
+ * branches name them, the writer does not hold them. Start with a zero cursor; false at the end. Packs only. */
 typedef struct ri_kept_cursor {
     size_t branch;
     size_t child;
 } ri_kept_cursor;
-bool ri_writer_next_kept(const ri_writer *writer, ri_kept_cursor *at, ri_noderef *out);
+bool ri_writer_next_kept(const ri_writer *writer, unsigned level_min, ri_kept_cursor *at, ri_noderef *out);
 /* Finishes packs. After it only resolve, and blobs may still be put (for base records that name locators). */
 int ri_writer_seal(ri_writer *writer, rille_err *err);
 /* Puts what it still holds, so that little is left to be written with the head. After the seal. */
 int ri_writer_store(ri_writer *writer, rille_err *err);
 void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref);
-/* The region of the last pack that holds all branches (len 0: none). */
-void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len);
+/* The region of the last pack that holds all branches (len 0: none), and how much of it, at its end, the upper levels
+ * take: branches above branches, and those that no other one names, which are roots. */
+void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len,
+                             uint64_t *upper_len);
 /* Bytes to be stored so far. */
 uint64_t ri_writer_bytes(const ri_writer *writer);
 

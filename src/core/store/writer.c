@@ -3,87 +3,20 @@
  * Collects the nodes and blobs of one commit.
  *
  * Packs: leaves are appended to the open pack as they come; a pack that reached its target is put at once. Branches
- * wait, because their locator blocks name places that are known only later; the seal appends them, in the order they
- * came (children before parents), as one region at the end of the last pack. Rows: every node is an object of its own,
- * put in batches. The last pack, the last rows and the last blobs go with the head.
+ * wait, because their locator blocks name places that are known only later; the seal appends them, children before
+ * parents, as one region at the end of the last pack: first those right above leaves, then the upper levels, which are
+ * the roots and all branches above branches. Rows: every node is an object of its own, put in batches. The last pack,
+ * the last rows and the last blobs go with the head.
  *
  * (N1) A node is in `nodes` once; `pack` is the ordinal of its pack, ids of packs up to pack_count are known.
  * (N2) After the seal no branch waits and the open pack is closed.
  * (N3) Once a call failed, the writer only fails.
  */
-#include "../base/map.h"
 #include "../base/mem.h"
-#include "inside.h"
+#include "writer_own.h"
 
 /* Pending rows and blobs beyond this are put without waiting for the head. */
 #define PENDING_BYTES_MAX ((size_t)8 << 20)
-
-typedef struct written_node {
-    uint8_t addr[RI_HASH_SIZE];
-    uint64_t offset;
-    uint32_t len; /* 0: a branch that waits */
-    uint32_t pack;
-    uint64_t next; /* number + 1 of the next node with the same first 8 bytes */
-} written_node;
-
-typedef struct waiting_branch {
-    size_t node;
-    size_t bytes; /* offset of the stored bytes in branch_bytes */
-    size_t stored_len;
-    size_t raw_len;
-    size_t children; /* first in branch_children */
-    size_t child_count;
-    unsigned level;
-    uint8_t codec;
-} waiting_branch;
-
-typedef struct pending_object {
-    rille_object_id object;
-    size_t offset; /* in pending_bytes */
-    size_t len;
-} pending_object;
-
-/* One thread at a time. */
-struct ri_writer {
-    ri_store *store;
-    ri_packer packer;
-    int failed_rc;
-    bool rows;
-    bool sealed;
-
-    written_node *nodes;
-    size_t node_count;
-    size_t node_cap;
-    ri_map64 by_addr; /* first 8 bytes -> number of the newest node with them */
-
-    ri_buf pack;            /* the open pack; after the seal the last one, if any */
-    size_t pack_first_node; /* rows of the open pack are among the nodes from here on */
-    size_t pack_node_count;
-    struct pack_id {
-        uint8_t id[RI_HASH_SIZE];
-    } * packs;
-    size_t pack_count;
-    size_t pack_cap;
-    bool pack_pending; /* the last pack is to go with the head */
-    uint64_t branch_offset;
-    uint64_t branch_len;
-
-    waiting_branch *branches;
-    size_t branch_count;
-    size_t branch_cap;
-    ri_noderef *branch_children;
-    size_t branch_child_count;
-    size_t branch_child_cap;
-    ri_buf branch_bytes;
-
-    pending_object *pending;
-    size_t pending_count;
-    size_t pending_cap;
-    ri_buf pending_bytes;
-    rille_put *puts; /* list_puts */
-    size_t put_cap;
-    uint64_t put_bytes;
-};
 
 int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
 {
@@ -138,11 +71,11 @@ static int check_open(const ri_writer *writer, rille_err *err)
 
 /* ---- what was written ---- */
 
-static written_node *find_node(const ri_writer *writer, const uint8_t addr[RI_HASH_SIZE])
+ri_written_node *ri_writer_find(const ri_writer *writer, const uint8_t addr[RI_HASH_SIZE])
 {
     const uint64_t *head = ri_map64_get(&writer->by_addr, ri_load_u64(addr));
     for (uint64_t number = head == NULL ? 0 : *head; number != 0;) {
-        written_node *node = &writer->nodes[number - 1];
+        ri_written_node *node = &writer->nodes[number - 1];
         if (memcmp(node->addr, addr, RI_HASH_SIZE) == 0) {
             return node;
         }
@@ -159,8 +92,8 @@ static int add_node(ri_writer *writer, const uint8_t addr[RI_HASH_SIZE], uint64_
         (head = ri_map64_put(&writer->by_addr, ri_load_u64(addr), &added)) == NULL) {
         return ri_fail_nomem(err);
     }
-    written_node *node = &writer->nodes[writer->node_count++];
-    *node = (written_node){ .offset = offset, .len = len, .pack = (uint32_t)writer->pack_count, .next = *head };
+    ri_written_node *node = &writer->nodes[writer->node_count++];
+    *node = (ri_written_node){ .offset = offset, .len = len, .pack = (uint32_t)writer->pack_count, .next = *head };
     memcpy(node->addr, addr, RI_HASH_SIZE);
     *head = writer->node_count;
     return RILLE_OK;
@@ -171,7 +104,7 @@ void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref)
     if (writer->rows) {
         return;
     }
-    const written_node *node = find_node(writer, ref->addr);
+    const ri_written_node *node = ri_writer_find(writer, ref->addr);
     if (node != NULL && node->len > 0 && node->pack < writer->pack_count) {
         memcpy(ref->pack, writer->packs[node->pack].id, RI_HASH_SIZE);
         ref->offset = node->offset;
@@ -189,7 +122,7 @@ static int list_puts(ri_writer *writer, size_t extra, rille_err *err)
         return ri_fail_nomem(err);
     }
     for (size_t i = 0; i < writer->pending_count; i++) {
-        const pending_object *object = &writer->pending[i];
+        const ri_pending_object *object = &writer->pending[i];
         writer->puts[i] = (rille_put){ object->object, writer->pending_bytes.p + object->offset, object->len };
     }
     return 0;
@@ -221,7 +154,7 @@ static int add_pending(ri_writer *writer, rille_object_kind kind, const uint8_t 
     if (!RI_GROW(&writer->pending, &writer->pending_cap, writer->pending_count + 1)) {
         return ri_fail_nomem(err);
     }
-    pending_object *object = &writer->pending[writer->pending_count];
+    ri_pending_object *object = &writer->pending[writer->pending_count];
     object->object.kind = (uint8_t)kind;
     object->offset = writer->pending_bytes.len;
     memcpy(object->object.id, id, RI_HASH_SIZE);
@@ -241,7 +174,7 @@ static void fill_pack_rows(const ri_writer *writer, ri_pack_row *rows)
 {
     size_t count = 0;
     for (size_t i = writer->pack_first_node; i < writer->node_count; i++) {
-        const written_node *node = &writer->nodes[i];
+        const ri_written_node *node = &writer->nodes[i];
         if (node->pack == writer->pack_count && node->len > 0) {
             memcpy(rows[count].addr, node->addr, RI_HASH_SIZE);
             rows[count].offset = node->offset;
@@ -324,15 +257,15 @@ static int add_branch(ri_writer *writer, const ri_entry *entry, unsigned level, 
         !RI_GROW(&writer->branch_children, &writer->branch_child_cap, writer->branch_child_count + child_count)) {
         return ri_fail_nomem(err);
     }
-    waiting_branch *branch = &writer->branches[writer->branch_count];
-    *branch = (waiting_branch){ .node = writer->node_count,
-                                .bytes = writer->branch_bytes.len,
-                                .stored_len = entry->stored_len,
-                                .raw_len = entry->raw_len,
-                                .children = writer->branch_child_count,
-                                .child_count = child_count,
-                                .level = level,
-                                .codec = entry->codec };
+    ri_waiting_branch *branch = &writer->branches[writer->branch_count];
+    *branch = (ri_waiting_branch){ .node = writer->node_count,
+                                   .bytes = writer->branch_bytes.len,
+                                   .stored_len = entry->stored_len,
+                                   .raw_len = entry->raw_len,
+                                   .children = writer->branch_child_count,
+                                   .child_count = child_count,
+                                   .level = level,
+                                   .codec = entry->codec };
     ri_buf_put(&writer->branch_bytes, entry->stored, entry->stored_len);
     if (writer->branch_bytes.failed) {
         return ri_fail_nomem(err);
@@ -340,7 +273,7 @@ static int add_branch(ri_writer *writer, const ri_entry *entry, unsigned level, 
     if (child_count > 0) {
         memcpy(writer->branch_children + writer->branch_child_count, children, child_count * sizeof *children);
     }
-    RI_TRY(add_node(writer, addr, 0, 0, err));
+    RI_TRY(add_node(writer, addr, writer->branch_count, 0, err));
     writer->branch_child_count += child_count;
     writer->branch_count++;
     return RILLE_OK;
@@ -375,7 +308,7 @@ int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, 
     }
     uint8_t addr[RI_HASH_SIZE];
     ri_blake2b(addr, bytes, len);
-    if (find_node(writer, addr) == NULL) {
+    if (ri_writer_find(writer, addr) == NULL) {
         int rc = write_node(writer, level, bytes, len, children, child_count, addr, err);
         if (rc != RILLE_OK) {
             return failed(writer, rc);
@@ -386,13 +319,13 @@ int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, 
     return RILLE_OK;
 }
 
-bool ri_writer_next_kept(const ri_writer *writer, ri_kept_cursor *at, ri_noderef *out)
+bool ri_writer_next_kept(const ri_writer *writer, unsigned level_min, ri_kept_cursor *at, ri_noderef *out)
 {
     for (; at->branch < writer->branch_count; at->branch++, at->child = 0) {
-        const waiting_branch *branch = &writer->branches[at->branch];
-        while (branch->level > 1 && at->child < branch->child_count) {
+        const ri_waiting_branch *branch = &writer->branches[at->branch];
+        while (branch->level > level_min && at->child < branch->child_count) {
             const ri_noderef *child = &writer->branch_children[branch->children + at->child++];
-            if (find_node(writer, child->addr) == NULL) {
+            if (ri_writer_find(writer, child->addr) == NULL) {
                 *out = *child;
                 return true;
             }
@@ -423,63 +356,14 @@ int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint
 
 /* ---- the seal ---- */
 
-/* Locators of children that this writer wrote: zero pack for those of the pack that is open. */
-static void locate_children(const ri_writer *writer, ri_noderef *children, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const written_node *node = find_node(writer, children[i].addr);
-        if (node == NULL || node->len == 0) {
-            continue;
-        }
-        children[i].offset = node->offset;
-        children[i].len = node->len;
-        memset(children[i].pack, 0, RI_HASH_SIZE);
-        if (node->pack < writer->pack_count) {
-            memcpy(children[i].pack, writer->packs[node->pack].id, RI_HASH_SIZE);
-        }
-    }
-}
-
-static int place_branch(ri_writer *writer, const waiting_branch *branch, ri_buf *locators, rille_err *err)
-{
-    ri_noderef *children = writer->branch_children + branch->children;
-    ri_entry entry = { .codec = branch->codec, .stored_len = branch->stored_len, .raw_len = branch->raw_len };
-    ri_buf_clear(locators);
-    locate_children(writer, children, branch->child_count);
-    ri_locators_put(locators, children, branch->child_count);
-    if (locators->failed) {
-        return ri_fail_nomem(err);
-    }
-    entry.locators_len = locators->len;
-    uint64_t offset = writer->pack.len;
-    ri_entry_put_header(&writer->pack, &entry);
-    ri_buf_put(&writer->pack, writer->branch_bytes.p + branch->bytes, branch->stored_len);
-    ri_buf_put(&writer->pack, locators->p, locators->len);
-    if (writer->pack.failed) {
-        return ri_fail_nomem(err);
-    }
-    written_node *node = &writer->nodes[branch->node];
-    node->offset = offset;
-    node->len = (uint32_t)(writer->pack.len - offset);
-    node->pack = (uint32_t)writer->pack_count;
-    writer->pack_node_count++;
-    return RILLE_OK;
-}
-
 static int seal_packs(ri_writer *writer, rille_err *err)
 {
-    ri_buf locators = { 0 };
     int rc = RILLE_OK;
     if (writer->branch_count > 0) {
         rc = reach_pack(writer, writer->branch_bytes.len + writer->branch_child_count * 8, err);
-        writer->branch_offset = writer->pack.len;
         writer->pack_first_node = 0; /* waiting branches have small numbers */
-        for (size_t i = 0; i < writer->branch_count && rc == RILLE_OK; i++) {
-            rc = place_branch(writer, &writer->branches[i], &locators, err);
-        }
-        writer->branch_len = writer->pack.len - writer->branch_offset;
+        rc = rc == RILLE_OK ? ri_writer_place_branches(writer, err) : rc;
     }
-    ri_buf_deinit(&locators);
     if (rc == RILLE_OK && writer->pack_node_count > 0) {
         rc = close_pack(writer, err);
         writer->pack_pending = rc == RILLE_OK;
@@ -523,15 +407,16 @@ int ri_writer_store(ri_writer *writer, rille_err *err)
     return writer->pending_count > 0 ? put_pending(writer, err) : RILLE_OK;
 }
 
-void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len)
+void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len,
+                             uint64_t *upper_len)
 {
     memset(pack, 0, RI_HASH_SIZE);
-    *offset = 0;
-    *len = 0;
+    *offset = *len = *upper_len = 0;
     if (writer->sealed && writer->branch_len > 0) {
         memcpy(pack, writer->packs[writer->pack_count - 1].id, RI_HASH_SIZE);
         *offset = writer->branch_offset;
         *len = writer->branch_len;
+        *upper_len = writer->upper_len;
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Gathering a tree's branches in the pack that is being written, so that one read brings them all (DESIGN 6: one round
- * trip a level, and the levels above the leaves in one). Addresses do not change: the branches are merely stored once
- * more, beside each other.
+ * Gathering a tree's branches, or its upper levels, in the pack that is being written, so that one read brings them all
+ * (DESIGN 6: one round trip a level, and the levels above the leaves in one). Addresses do not change: the branches are
+ * merely stored once more, beside each other.
  *
  * Cost: a read of every branch that is not in the cache, and their bytes again; the caller decides when that is cheap
  * enough.
@@ -14,6 +14,7 @@ typedef struct gatherer {
     ri_writer *writer;
     ri_io *io;
     rille_err *err;
+    unsigned level_min;
     uint64_t left; /* how many branches may still follow: hostile bytes can name one node very often */
 } gatherer;
 
@@ -30,7 +31,7 @@ static int gather(gatherer *g, const ri_noderef *ref, unsigned level_max)
     bool level_good = node->level >= 1 && node->level <= level_max;
     int rc = level_good ? 0 : ri_fail(g->err, RILLE_CORRUPT, "a branch is on the wrong level");
     bool needs = false;
-    for (uint32_t i = 0; rc >= 0 && node->level > 1 && i < node->count; i++) {
+    for (uint32_t i = 0; rc >= 0 && node->level > g->level_min && i < node->count; i++) {
         rc = gather(g, &node->children[i], node->level - 1U);
         needs = needs || rc == RILLE_NEED; /* go on: all that is missing is asked for at once */
     }
@@ -44,9 +45,9 @@ static int gather(gatherer *g, const ri_noderef *ref, unsigned level_max)
     return rc;
 }
 
-int ri_tree_gather(ri_store *store, const ri_noderef *ref, uint64_t branches_max, ri_writer *writer, ri_io *io,
-                   rille_err *err)
+int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_min, uint64_t branches_max, ri_writer *writer,
+                   ri_io *io, rille_err *err)
 {
-    gatherer g = { store, writer, io, err, branches_max };
+    gatherer g = { store, writer, io, err, level_min, branches_max };
     return gather(&g, ref, RI_TREE_HEIGHT_MAX);
 }

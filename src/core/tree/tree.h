@@ -66,10 +66,10 @@ void ri_merge_release(ri_merge *merge);
  * io. */
 int ri_merge_step(ri_merge *merge, ri_io *io, ri_tree *out, rille_err *err);
 
-/* Puts a branch and all branches below it into the writer once more, so that they lie together in its pack (gather.c).
- * branches_max: more of them cannot be (RILLE_CORRUPT). May return RILLE_NEED. */
-int ri_tree_gather(ri_store *store, const ri_noderef *ref, uint64_t branches_max, ri_writer *writer, ri_io *io,
-                   rille_err *err);
+/* Puts a branch and all branches below it, down to level_min (1 or more), into the writer once more, so that they lie
+ * together in its pack (gather.c). branches_max: more of them cannot be (RILLE_CORRUPT). May return RILLE_NEED. */
+int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_min, uint64_t branches_max, ri_writer *writer,
+                   ri_io *io, rille_err *err);
 
 /* ---- cursor (cursor.c) ---- */
 
