@@ -4,85 +4,8 @@
  * first was killed at any point. Whatever is in storage then, the database is there with all that was acknowledged, or
  * it is not there as none is promised; in both cases it can be opened to write, and dropped.
  */
-#include "../src/core/db/conn.h"
 #if defined(__linux__)
-#include "test_power.h"
-
-static const char *scheme = "file:";
-
-static test_text url_of(const char *root)
-{
-    return test_join(scheme, root, "/db");
-}
-
-static int transact(rille_conn *conn, const char *text)
-{
-    ri_report report;
-    int rc = ri_conn_transact_edn(conn, text, strlen(text), &report, &test_err);
-    if (rc == 0) {
-        ri_report_deinit(&report);
-    }
-    return rc;
-}
-
-static int open_conn(const char *root, bool create, rille_conn **out)
-{
-    ri_conn_options options = { .create = create };
-    return ri_conn_open(url_of(root).text, &options, out, &test_err);
-}
-
-static const char schema_text[] = "[{:db/ident :n/key :db/valueType :db.type/long :db/unique :db.unique/value}"
-                                  " {:db/ident :n/text :db/valueType :db.type/string"
-                                  "  :db/cardinality :db.cardinality/many}]";
-
-/* A commit of one key with `count` texts of `width` characters. */
-static int commit_key(rille_conn *conn, uint64_t key, unsigned count, unsigned width)
-{
-    static char text[64 * 1024];
-    test_rng rng = { key };
-    int len = snprintf(text, sizeof text, "[{:n/key %llu :n/text [", (unsigned long long)key);
-    for (unsigned i = 0; i < count; i++) {
-        text[len++] = '"';
-        for (unsigned j = 0; j < width; j++) {
-            text[len++] = (char)('a' + test_random_below(&rng, 26));
-        }
-        text[len++] = '"';
-        text[len++] = ' ';
-    }
-    (void)snprintf(text + len, sizeof text - (size_t)len, "]}]");
-    return transact(conn, text);
-}
-
-static bool has_key(rille_db *db, uint64_t key)
-{
-    const ri_attr *attr = ri_schema_attr(db->schema, "n/key", 5);
-    ri_value v = ri_long((int64_t)key);
-    ri_io io = { 0 };
-    uint64_t e = 0;
-    int rc = attr == NULL ? 0 : ri_db_lookup(db, attr, &v, &io, &e, &test_err);
-    ri_io_deinit(&io);
-    return rc == 0 && e != 0;
-}
-
-/* The first key that is not there. */
-static uint64_t next_key(rille_conn *conn)
-{
-    uint64_t key = 1;
-    rille_db *db = ri_conn_seen_db(conn);
-    while (has_key(db, key)) {
-        key++;
-    }
-    ri_db_release(db);
-    return key;
-}
-
-static bool has_schema(rille_conn *conn)
-{
-    rille_db *db = ri_conn_seen_db(conn);
-    bool found = ri_schema_attr(db->schema, "n/key", 5) != NULL;
-    ri_db_release(db);
-    return found;
-}
+#include "test_power_db.h"
 
 /* What is promised at a point of the record: phase + PHASES * keys. */
 typedef enum phase {
@@ -263,80 +186,18 @@ static void go_on(const char *root, unsigned way, uint64_t mark)
     ri_conn_release(conn);
 }
 
-/* ---- all states of one ---- */
-
-enum { WAYS = 4 };
-
-typedef struct trial {
-    test_dir base;
-    test_text first;
-    test_text second;
-    test_text state;
-    unsigned looks;
-    test_power power;
-} trial;
-
-static void trial_init(trial *t, size_t states_max)
-{
-    t->base = test_dir_fast();
-    t->first = test_join(t->base.path, "/first", "");
-    t->second = test_join(t->base.path, "/second", "");
-    t->state = test_join(t->base.path, "/state", "");
-    t->looks = 0;
-    t->power = test_power_new(states_max, t->state.text);
-    t->power.check = check_state;
-    t->power.context = &t->looks;
-    REQUIRE(mkdir(t->first.text, 0755) == 0);
-}
-
-static void trial_deinit(trial *t, const char *what)
-{
-    test_power_free(&t->power, what);
-    test_dir_remove(t->base.path);
-}
-
 static void fail_everywhere(const char *what, void (*history)(const char *root), size_t states_max)
 {
-    trial t;
-    trial_init(&t, states_max);
-    test_power_begin(t.first.text);
-    history(t.first.text);
-    test_power_stop();
-    for (size_t point = 0; point <= power.count; point++) {
-        test_power_look(&t.power, point);
-    }
-    trial_deinit(&t, what);
+    unsigned looks = 0;
+    power_story story = { .what = what, .history = history, .check = check_state, .context = &looks };
+    power_fail_everywhere(&story, states_max);
 }
 
-/* The first process is killed at each point, or each `step`-th; the second goes on in one way by turns. With
- * RILLE_CRASH_STATES: at each point, in all ways. */
 static void kill_everywhere(const char *what, void (*history)(const char *root), size_t states_max, size_t step)
 {
-    trial t;
-    bool all_ways = getenv("RILLE_CRASH_STATES") != NULL;
-    trial_init(&t, states_max);
-    test_power_begin(t.first.text);
-    history(t.first.text);
-    test_power_stop();
-    size_t all = power.count;
-    power_op *record = malloc(all * sizeof *record);
-    REQUIRE(record != NULL);
-    memcpy(record, power.ops, all * sizeof *record);
-    for (size_t point = 0; point <= all; point += all_ways ? 1 : step) {
-        for (unsigned way = 0; way < (all_ways ? WAYS : 1U); way++) {
-            memcpy(power.ops, record, point * sizeof *record);
-            REQUIRE(mkdir(t.second.text, 0755) == 0);
-            test_power_resume(point, t.second.text);
-            go_on(t.second.text, all_ways ? way : (unsigned)(point / step) % WAYS, test_power_marked(point, MAKING));
-            test_power_stop();
-            for (size_t at = point + 1; at <= power.count; at++) {
-                test_power_look(&t.power, at);
-            }
-            test_dir_remove(t.second.text);
-        }
-    }
-    free(record);
-    trial_deinit(&t, what);
+    unsigned looks = 0;
+    power_story story = { what, history, go_on, 4, check_state, &looks, MAKING };
+    power_kill_everywhere(&story, states_max, step);
 }
 
 TEST(power__a_history_of_commits_loses_nothing)

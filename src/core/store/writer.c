@@ -31,6 +31,8 @@ int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
     writer->store = ri_store_retain(store);
     writer->rows = ri_store_has(store, RILLE_BACKEND_ROWS);
     writer->packer.plain = ri_store_has(store, RILLE_BACKEND_PLAIN);
+    writer->pack_bytes_max = RI_PACK_BYTES_TARGET;
+    writer->pending_bytes_max = PENDING_BYTES_MAX;
     *out = writer;
     return RILLE_OK;
 }
@@ -165,7 +167,7 @@ static int add_pending(ri_writer *writer, rille_object_kind kind, const uint8_t 
     }
     object->len = writer->pending_bytes.len - object->offset;
     writer->pending_count++;
-    return writer->pending_bytes.len < PENDING_BYTES_MAX ? RILLE_OK : put_pending(writer, err);
+    return writer->pending_bytes.len < writer->pending_bytes_max ? RILLE_OK : put_pending(writer, err);
 }
 
 /* ---- packs ---- */
@@ -228,7 +230,7 @@ static int put_pack(ri_writer *writer, rille_err *err)
 static int reach_pack(ri_writer *writer, size_t more, rille_err *err)
 {
     size_t rows_len = (writer->pack_node_count + 1) * RI_PACK_ROW_SIZE + RI_PACK_TRAILER_SIZE;
-    if (writer->pack_node_count > 0 && writer->pack.len + rows_len + more > RI_PACK_BYTES_TARGET) {
+    if (writer->pack_node_count > 0 && writer->pack.len + rows_len + more > writer->pack_bytes_max) {
         RI_TRY(put_pack(writer, err));
     }
     if (writer->pack.len == 0) {

@@ -41,6 +41,8 @@ struct ri_writer {
     int failed_rc;
     bool rows;
     bool sealed;
+    size_t pack_bytes_max; /* with more than one node; tests make both smaller */
+    size_t pending_bytes_max;
 
     ri_written_node *nodes;
     size_t node_count;
