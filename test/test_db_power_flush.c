@@ -278,7 +278,7 @@ static void kill_in(const char *name, size_t states_max, size_t step)
 
 TEST(power__a_flush_beside_commits_loses_nothing_in_files)
 {
-    fail_in("file:", 4);
+    fail_in("file:", 3);
 }
 
 TEST(power__a_flush_beside_commits_loses_nothing_in_lmdb)
@@ -288,12 +288,12 @@ TEST(power__a_flush_beside_commits_loses_nothing_in_lmdb)
 
 TEST(power__another_process_goes_on_with_a_flush_in_files)
 {
-    kill_in("file:", 1, 97);
+    kill_in("file:", 1, 151);
 }
 
 TEST(power__another_process_goes_on_with_a_flush_in_lmdb)
 {
-    kill_in("lmdb:", 1, 499);
+    kill_in("lmdb:", 1, 701);
 }
 
 TEST_MAIN(power__a_flush_beside_commits_loses_nothing_in_files, power__a_flush_beside_commits_loses_nothing_in_lmdb,

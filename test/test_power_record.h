@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -42,6 +43,8 @@ static struct {
     bool recording;
     bool full; /* the next sync of a file fails, and from there on no file can be made */
     bool no_files;
+    atomic_ulong passes;  /* before and after each call that changes something or opens a file */
+    unsigned long killed; /* at which of them this process dies; 0: at none */
     size_t count;
     int inode_count;
     bool is_dir[POWER_INODES_MAX];
@@ -49,6 +52,15 @@ static struct {
     ino_t ino[POWER_INODES_MAX];
     power_op *ops;
 } power;
+
+/* ---- dying ---- */
+
+static inline void power_pass(void)
+{
+    if (atomic_fetch_add(&power.passes, 1) + 1 == power.killed) {
+        (void)raise(SIGKILL);
+    }
+}
 
 /* ---- recording ---- */
 
@@ -180,7 +192,9 @@ static inline int power_open(int dir, const char *path, int flags, unsigned mode
         errno = ENOSPC;
         return -1;
     }
+    power_pass();
     int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
+    power_pass();
     if (fd >= 0 && fresh) {
         power_note_create(dir, path);
     }
@@ -213,7 +227,9 @@ int open(const char *path, int flags, ...)
 
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
+    power_pass();
     ssize_t n = (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, offset);
+    power_pass();
     if (n > 0) {
         power_note_write(fd, bytes, (size_t)n, (uint64_t)offset);
     }
@@ -223,7 +239,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     off_t at = lseek(fd, 0, SEEK_CUR);
+    power_pass();
     ssize_t n = (ssize_t)syscall(SYS_writev, fd, parts, count);
+    power_pass();
     size_t left = n > 0 ? (size_t)n : 0;
     for (int i = 0; i < count && left > 0; i++) {
         size_t len = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -236,7 +254,9 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 int ftruncate(int fd, off_t len)
 {
+    power_pass();
     int rc = (int)syscall(SYS_ftruncate, fd, len);
+    power_pass();
     int inode = rc == 0 ? power_of_fd(fd) : -1;
     if (inode >= 0) {
         power_op *op = power_add(POWER_RESIZE);
@@ -254,12 +274,14 @@ int fdatasync(int fd)
         errno = ENOSPC;
         return -1;
     }
+    power_pass();
     power_note_sync(fd);
     return 0; /* the real one has nothing to do with the record */
 }
 
 int fsync(int fd)
 {
+    power_pass();
     power_note_sync(fd);
     return 0;
 }
@@ -272,7 +294,9 @@ int renameat(int old_dir, const char *old_name, int new_dir, const char *new_nam
     int from = power_parent(old_dir, old_name, name);
     int to = power_parent(new_dir, new_name, other);
     bool found = fstatat(old_dir, old_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+    power_pass();
     int rc = (int)syscall(SYS_renameat, old_dir, old_name, new_dir, new_name);
+    power_pass();
     if (rc == 0 && power.recording && found && to >= 0) {
         if (from != to) {
             abort(); /* renames stay in their directory */
@@ -290,7 +314,9 @@ int unlinkat(int dir, const char *path, int flags)
 {
     char name[POWER_NAME_MAX];
     int parent = power_parent(dir, path, name);
+    power_pass();
     int rc = (int)syscall(SYS_unlinkat, dir, path, flags);
+    power_pass();
     if (rc == 0 && parent >= 0) {
         power_op *op = power_add(POWER_REMOVE);
         op->dir = parent;
@@ -306,7 +332,9 @@ int rmdir(const char *path)
 
 int mkdirat(int dir, const char *path, mode_t mode)
 {
+    power_pass();
     int rc = (int)syscall(SYS_mkdirat, dir, path, mode);
+    power_pass();
     if (rc == 0 && power.recording) {
         power_note_create(dir, path);
     }
