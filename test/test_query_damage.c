@@ -8,222 +8,14 @@
  *
  * RILLE_DAMAGE_ROUNDS: how many databases of each tree and kind of damage (6).
  */
-#include "harness.h"
-
-#include "../src/core/db/conn.h"
-#include "../src/core/db/head.h"
-#include "../src/core/tree/chunk.h"
+#include "test_query_damage.h"
 #include "rille/rille.h"
 
 #include <unistd.h>
 
-enum { ROWS_MAX = 3000, LEAF = 7, FANOUT = 3, NODES_MAX = 1000, LEVELS_MAX = 12, ALARM_S = 120 };
-
-typedef enum damage {
-    NO_DAMAGE,
-    SWAP_ROWS,   /* within a leaf */
-    SWAP_NODES,  /* two of a level: what refers to them */
-    REPEAT_NODE, /* one in place of another */
-    SEPARATOR,   /* another one's */
-    COUNT,       /* of datoms */
-    ATTRIBUTE,   /* of a row, or of a leaf */
-    TYPE,        /* of a value */
-    TRANSACTION, /* of a row */
-    DAMAGE_KINDS
-} damage;
+enum { ENTITIES = 60, ALARM_S = 120 };
 
 static const char url[] = "mem:query_damage";
-
-/* ---- a tree, to be written as it is not allowed ---- */
-
-typedef struct tree_level {
-    uint32_t count;
-    ri_datom separators[NODES_MAX];
-    uint64_t datoms[NODES_MAX];
-    ri_noderef refs[NODES_MAX];
-} tree_level;
-
-typedef struct maker {
-    ri_order order;
-    ri_datom rows[ROWS_MAX];
-    uint32_t row_count;
-    ri_arena bytes;
-    ri_writer *writer;
-    ri_encoder *encoder;
-    test_rng *rng;
-} maker;
-
-static uint32_t below(maker *m, uint32_t n)
-{
-    return (uint32_t)test_random_below(m->rng, n);
-}
-
-static void read_rows(maker *m, const rille_db *db)
-{
-    ri_cursor cursor;
-    ri_io io = { 0 };
-    ri_bound start = ri_bound_all(false);
-    ri_cursor_init(&cursor, db->store, &db->base->tree[m->order]);
-    m->row_count = 0;
-    int rc = ri_cursor_seek(&cursor, &start, &io, &test_err);
-    for (; rc == 0; rc = ri_cursor_next(&cursor, &io, &test_err)) {
-        REQUIRE(m->row_count < ROWS_MAX);
-        ri_datom *d = &m->rows[m->row_count++];
-        ri_node_datom(ri_cursor_leaf(&cursor), ri_cursor_row(&cursor), d);
-        REQUIRE(ri_value_copy(&m->bytes, &d->v, &d->v));
-    }
-    CHECK_RC(rc, RILLE_DONE);
-    ri_cursor_deinit(&cursor);
-    ri_io_deinit(&io);
-}
-
-static void damage_leaf(maker *m, damage kind, ri_datom *rows, uint32_t n)
-{
-    uint32_t i = below(m, n);
-    if (kind == SWAP_ROWS && n > 1) {
-        uint32_t j = (i + 1 + below(m, n - 1)) % n;
-        ri_datom other = rows[i];
-        rows[i] = rows[j];
-        rows[j] = other;
-    }
-    if (kind == ATTRIBUTE) {
-        bool all = below(m, 2) == 0;
-        uint32_t a = below(m, 3) == 0 ? 999U : RI_EID_ATTR + below(m, 6);
-        for (uint32_t row = 0; row < n; row++) {
-            rows[row].a = all || row == i ? a : rows[row].a;
-        }
-    }
-    if (kind == TYPE && m->order != RI_VAET) {
-        static const char text[] = "zz";
-        bool all = below(m, 2) == 0;
-        ri_value v = below(m, 2) == 0 ? ri_long(5) : ri_bytes_value(RI_STRING, text, 2);
-        for (uint32_t row = 0; row < n; row++) {
-            rows[row].v = all || row == i ? v : rows[row].v;
-        }
-    }
-    if (kind == TRANSACTION) {
-        rows[i].t = RI_TX_BASE + below(m, 1000);
-    }
-}
-
-static void damage_level(maker *m, damage kind, tree_level *level)
-{
-    uint32_t i = below(m, level->count);
-    uint32_t j = level->count > 1 ? (i + 1 + below(m, level->count - 1)) % level->count : i;
-    ri_noderef ref = level->refs[i];
-    uint64_t datoms = level->datoms[i];
-    if (kind == SWAP_NODES || kind == REPEAT_NODE) {
-        level->refs[i] = level->refs[j];
-        level->datoms[i] = level->datoms[j];
-        level->refs[j] = kind == SWAP_NODES ? ref : level->refs[j];
-        level->datoms[j] = kind == SWAP_NODES ? datoms : level->datoms[j];
-    }
-    if (kind == SEPARATOR) {
-        level->separators[i] = below(m, 2) == 0 ? level->separators[j] : m->rows[below(m, m->row_count)];
-    }
-    if (kind == COUNT) {
-        level->datoms[i] += below(m, 2) == 0 ? 1 : UINT64_MAX;
-    }
-}
-
-/* Are the rows that a node is made of such as the encoder takes? */
-static void put_node(maker *m, unsigned level, const ri_datom *rows, uint32_t n, const uint64_t *datoms,
-                     const ri_noderef *refs, ri_noderef *out)
-{
-    ri_buf bytes = { 0 };
-    uint8_t addrs[FANOUT * RI_HASH_SIZE];
-    for (uint32_t i = 0; level > 0 && i < n; i++) {
-        memcpy(addrs + (size_t)i * RI_HASH_SIZE, refs[i].addr, RI_HASH_SIZE);
-    }
-    REQUIRE_RC(ri_node_encode(m->encoder, m->order, level, rows, n, level > 0 ? datoms : NULL, level > 0 ? addrs : NULL,
-                              &bytes, &test_err),
-               0);
-    REQUIRE_RC(ri_writer_put_node(m->writer, level, bytes.p, bytes.len, refs, level > 0 ? n : 0, out, &test_err), 0);
-    ri_buf_deinit(&bytes);
-}
-
-static void make_leaves(maker *m, damage kind, tree_level *level)
-{
-    uint32_t count = (m->row_count + LEAF - 1) / LEAF;
-    uint32_t bad = below(m, count);
-    REQUIRE(count <= NODES_MAX);
-    level->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        ri_datom rows[LEAF];
-        uint32_t n = i + 1 < count ? LEAF : m->row_count - i * LEAF;
-        memcpy(rows, m->rows + i * LEAF, n * sizeof *rows);
-        level->separators[i] =
-            i == 0 ? ri_separator_zero(m->order) : ri_separator(m->order, &m->rows[i * LEAF - 1], &rows[0]);
-        level->datoms[i] = n;
-        if (i == bad) {
-            damage_leaf(m, kind, rows, n);
-        }
-        put_node(m, 0, rows, n, NULL, NULL, &level->refs[i]);
-    }
-}
-
-static void make_branches(maker *m, unsigned number, const tree_level *from, tree_level *to)
-{
-    to->count = 0;
-    for (uint32_t i = 0; i < from->count; i += FANOUT) {
-        uint32_t n = from->count - i < FANOUT ? from->count - i : FANOUT;
-        uint32_t at = to->count++;
-        to->separators[at] = from->separators[i];
-        to->datoms[at] = 0;
-        for (uint32_t k = 0; k < n; k++) {
-            to->datoms[at] += from->datoms[i + k];
-        }
-        put_node(m, number, from->separators + i, n, from->datoms + i, from->refs + i, &to->refs[at]);
-    }
-}
-
-static ri_tree make_tree(maker *m, damage kind)
-{
-    static tree_level levels[2];
-    unsigned height = 1;
-    unsigned bad = 1 + below(m, 4); /* the branches of which level are damaged */
-    tree_level *level = &levels[0];
-    make_leaves(m, kind, level);
-    while (level->count > 1) {
-        tree_level *next = level == &levels[0] ? &levels[1] : &levels[0];
-        if (height == bad || (level->count <= FANOUT && height < bad)) {
-            damage_level(m, kind, level);
-            bad = UINT32_MAX;
-        }
-        make_branches(m, height, level, next);
-        level = next;
-        height++;
-    }
-    ri_tree tree = { .root = level->refs[0], .count = level->datoms[0], .order = (uint8_t)m->order };
-    tree.height = (uint8_t)height;
-    return tree;
-}
-
-/* Branch `name`: the database's head with another tree in it. */
-static void make_branch(maker *m, rille_conn *conn, rille_db *db, damage kind, const char *name)
-{
-    ri_store *store = ri_conn_store(conn);
-    ri_buf body = { 0 };
-    ri_buf cell = { 0 };
-    rille_head old;
-    rille_revision revision;
-    rille_err none = { 0 };
-    REQUIRE_RC(ri_writer_new(store, &m->writer, &test_err), 0);
-    read_rows(m, db);
-    ri_tree before = db->base->tree[m->order];
-    db->base->tree[m->order] = make_tree(m, kind);
-    REQUIRE_RC(ri_writer_seal(m->writer, &test_err), 0);
-    ri_base_write(db->base, false, &body);
-    ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
-    db->base->tree[m->order] = before;
-    (void)ri_store_head_read(store, name, &old, &none);
-    rille_head_swap swap = { .branch = name, .expected = old.revision, .cell = cell.p, .cell_len = cell.len };
-    REQUIRE_RC(ri_store_head_swap(store, &swap, m->writer, &revision, &test_err), 0);
-    rille_free(old.bytes);
-    ri_writer_release(m->writer);
-    ri_buf_deinit(&body);
-    ri_buf_deinit(&cell);
-}
 
 /* ---- what is asked ---- */
 
@@ -365,6 +157,29 @@ static int transact(rille_conn *conn, const char *text)
     return rc;
 }
 
+/* A form for each entity, with its number in all three places. */
+static void transact_all(rille_conn *conn, const char *form)
+{
+    char text[8192];
+    int len = snprintf(text, sizeof text, "[");
+    for (int i = 0; i < ENTITIES; i++) {
+        len += snprintf(text + len, sizeof text - (size_t)len, form, i, i, i * 7 % ENTITIES);
+    }
+    (void)snprintf(text + len, sizeof text - (size_t)len, "]");
+    int rc = transact(conn, text);
+    CHECK(rc != RILLE_INTERNAL && rc != RILLE_NOMEM);
+}
+
+/* Changes of every leaf of the current trees, so that a flush reads all their rows; and facts that end twice. */
+static void change_everything(rille_conn *conn)
+{
+    transact_all(conn, "{:n/long %d :n/text \"w%d\" :n/ref [:n/long %d]} ");
+    for (int i = 0; i < 3; i++) {
+        transact_all(conn, i == 1 ? "[:db/add [:n/long %d] :n/double %d.5] ; %d\n"
+                                  : "[:db/retract [:n/long %d] :n/double %d.5] ; %d\n");
+    }
+}
+
 static void check_writes(rille_conn *conn, bool exact)
 {
     static const char *const texts[] = {
@@ -379,6 +194,7 @@ static void check_writes(rille_conn *conn, bool exact)
         /* A lookup may miss what lies elsewhere. */
         CHECK(rc != RILLE_INTERNAL && rc != RILLE_NOMEM);
     }
+    change_everything(conn);
     int rc = ri_conn_flush(conn, &test_err);
     CHECK(allowed(rc, exact));
     if (!allowed(rc, exact)) {
@@ -402,6 +218,7 @@ static void check_past(rille_db *db, bool exact)
     }
 }
 
+/* row NULL: queries only. */
 static void check_all(const char *branch, const rille_db *intact, ri_order order, const ri_datom *row, bool exact)
 {
     rille_conn *conn = NULL;
@@ -415,10 +232,12 @@ static void check_all(const char *branch, const rille_db *intact, ri_order order
     REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
     (void)alarm(ALARM_S);
     check_queries(db, exact);
-    check_order(db, order, row, exact);
-    check_diff(db, intact, order, exact);
-    check_past(db, exact);
-    check_writes(conn, exact);
+    if (row != NULL) {
+        check_order(db, order, row, exact);
+        check_diff(db, intact, order, exact);
+        check_past(db, exact);
+        check_writes(conn, exact);
+    }
     (void)alarm(0);
     ri_db_release(db);
     ri_conn_release(conn);
@@ -436,7 +255,7 @@ static void fill(rille_conn *conn)
                               " {:db/ident :n/ref :db/valueType :db.type/ref}"
                               " {:db/ident :n/double :db/valueType :db.type/double}]"),
                0);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < ENTITIES; i++) {
         (void)snprintf(text, sizeof text,
                        "[{:db/id \"x\" :n/long %d :n/text \"t%d\" :n/tags [\"t%d\" \"t%d\" \"u%d\"] :n/double %d.5}"
                        " %s%d%s]",
@@ -444,7 +263,7 @@ static void fill(rille_conn *conn)
                        i == 0 ? "\n" : "]]");
         REQUIRE_RC(transact(conn, text), 0);
     }
-    for (int i = 0; i < 60; i += 5) {
+    for (int i = 0; i < ENTITIES; i += 5) {
         (void)snprintf(text, sizeof text, "[[:db/retract [:n/long %d] :n/tags \"u%d\"] {:n/long %d :n/text \"t%d\"}]",
                        i, i, i, i + 1);
         REQUIRE_RC(transact(conn, text), 0);
@@ -452,44 +271,80 @@ static void fill(rille_conn *conn)
     REQUIRE_RC(ri_conn_flush(conn, &test_err), 0);
 }
 
-static void damage_all(damage from, damage to, unsigned rounds_default)
+typedef struct scene {
+    rille_conn *conn;
+    rille_db *db;
+    test_rng rng;
+    unsigned made;
+} scene;
+
+static maker the_maker;
+
+static void open_scene(scene *s)
 {
-    static maker m;
-    rille_conn *conn = NULL;
-    rille_db *db = NULL;
     ri_conn_options options = { .create = true };
-    test_rng rng = test_rng_new();
-    const char *env = getenv("RILLE_DAMAGE_ROUNDS");
-    unsigned long rounds = env != NULL ? strtoul(env, NULL, 10) : rounds_default;
-    char branch[32];
-    unsigned made = 0;
-    REQUIRE_RC(ri_conn_open(url, &options, &conn, &test_err), 0);
-    fill(conn);
-    REQUIRE_RC(ri_conn_db(conn, &db, &test_err), 0);
+    *s = (scene){ .rng = test_rng_new() };
+    REQUIRE_RC(ri_conn_open(url, &options, &s->conn, &test_err), 0);
+    fill(s->conn);
+    REQUIRE_RC(ri_conn_db(s->conn, &s->db, &test_err), 0);
     for (size_t i = 0; i < QUERY_COUNT; i++) {
-        right[i] = ask(db, queries[i].text);
+        right[i] = ask(s->db, queries[i].text);
         CHECK_RC(right[i].rc, 0);
         CHECK(right[i].rows > 0);
     }
-    m.rng = &rng;
-    m.encoder = ri_encoder_new();
+    the_maker = (maker){ .rng = &s->rng, .encoder = ri_encoder_new() };
+}
+
+static void close_scene(scene *s)
+{
+    printf("  %u databases\n", s->made);
+    ri_encoder_free(the_maker.encoder);
+    ri_db_release(s->db);
+    ri_conn_release(s->conn);
+    CHECK_RC(ri_database_drop(url, &test_err), 0);
+}
+
+static void damage_one(scene *s, unsigned order, damage kind, bool queries_only)
+{
+    maker *m = &the_maker;
+    char branch[32];
+    m->order = (ri_order)order;
+    (void)snprintf(branch, sizeof branch, "b%u", s->made++);
+    make_branch(m, s->conn, s->db, kind, branch);
+    bool exact = kind < ATTRIBUTE || kind > TRANSACTION;
+    check_all(branch, s->db, m->order, queries_only ? NULL : &m->rows[below(m, m->row_count)], exact);
+    ri_arena_deinit(&m->bytes);
+}
+
+static void damage_all(damage from, damage to, unsigned rounds_default)
+{
+    scene s;
+    const char *env = getenv("RILLE_DAMAGE_ROUNDS");
+    unsigned long rounds = env != NULL ? strtoul(env, NULL, 10) : rounds_default;
+    open_scene(&s);
     for (unsigned order = 0; order < RI_ORDER_COUNT; order++) {
         for (unsigned kind = from; kind <= to; kind++) {
             for (unsigned long round = 0; round < rounds; round++) {
-                m.order = (ri_order)order;
-                (void)snprintf(branch, sizeof branch, "b%u", made++);
-                make_branch(&m, conn, db, (damage)kind, branch);
-                bool exact = kind < ATTRIBUTE;
-                check_all(branch, db, m.order, &m.rows[below(&m, m.row_count)], exact);
-                ri_arena_deinit(&m.bytes);
+                damage_one(&s, order, (damage)kind, false);
             }
         }
     }
-    printf("  %u databases\n", made);
-    ri_encoder_free(m.encoder);
-    ri_db_release(db);
-    ri_conn_release(conn);
-    CHECK_RC(ri_database_drop(url, &test_err), 0);
+    close_scene(&s);
+}
+
+/* At each node of a level. */
+static void damage_each(damage kind, unsigned level)
+{
+    scene s;
+    open_scene(&s);
+    the_maker.level = level;
+    for (unsigned order = 0; order < RI_ORDER_COUNT; order++) {
+        the_maker.at = 0;
+        do {
+            damage_one(&s, order, kind, the_maker.at % 6 != 0);
+        } while (++the_maker.at < the_maker.at_count);
+    }
+    close_scene(&s);
 }
 
 TEST(damage__small_trees_without_damage_give_right_answers)
@@ -507,5 +362,18 @@ TEST(damage__to_datoms_ends_every_call)
     damage_all(ATTRIBUTE, TRANSACTION, 6);
 }
 
+TEST(damage__that_leads_back_ends_every_call)
+{
+    damage_each(LEADS_BACK, 1);
+    damage_each(LEADS_BACK, 2);
+}
+
+TEST(damage__that_points_ahead_ends_every_call)
+{
+    damage_each(POINTS_AHEAD, 1);
+    damage_each(POINTS_AHEAD, 2);
+}
+
 TEST_MAIN(damage__small_trees_without_damage_give_right_answers, damage__to_the_order_is_found_or_harmless,
-          damage__to_datoms_ends_every_call)
+          damage__to_datoms_ends_every_call, damage__that_leads_back_ends_every_call,
+          damage__that_points_ahead_ends_every_call)
