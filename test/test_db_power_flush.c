@@ -159,7 +159,10 @@ static bool step_run(flush_run *run)
         run->base = ri_flush_take_base(run->flush);
         ri_flush_release(run->flush);
         run->flush = NULL;
-        REQUIRE_RC(ri_writer_store(run->writer, &test_err), 0);
+        do {
+            rc = ri_writer_store(run->writer, &test_err);
+        } while (rc == RILLE_AGAIN);
+        REQUIRE_RC(rc, 0);
     }
     return true;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "../src/core/store/backends.h"
 #include "../src/core/store/pack.h"
+#include "../src/core/store/task.h"
+#include "../src/core/store/writer_own.h"
 #include "test_store_support.h"
 
 static ri_store *open_store(const char *url, size_t cache_bytes)
@@ -95,6 +97,76 @@ TEST(writer__stores_equal_nodes_once)
         ri_writer_release(writer);
         ri_store_release(store);
     }
+    test_dir_remove(dir.path);
+}
+
+/* Runs a put in a task until it is done; returns how often it had to wait. */
+static int put_full(ri_writer *writer, ri_task *task)
+{
+    int waits = 0;
+    int rc = RILLE_AGAIN;
+    while (rc == RILLE_AGAIN || rc == RILLE_NEED) {
+        ri_task *outer = ri_task_enter(task);
+        rc = ri_task_leave(task, outer, ri_writer_put_full(writer, &test_err), &test_err);
+        if (rc == RILLE_NEED) {
+            waits++;
+            REQUIRE_RC(ri_task_fetch(task, &test_err), RILLE_OK);
+        } else {
+            ri_task_forget(task);
+        }
+    }
+    CHECK_RC(rc, RILLE_OK);
+    return waits;
+}
+
+/* What is full in a task is put between two steps of work: none of them ends with RILLE_NEED. `asks`: is it put there? */
+static void write_much(const char *url, size_t count, bool asks, int waits_min)
+{
+    enum { PAYLOAD = 4000, FULL = 65536 };
+    ri_store *store = open_store(url, 0);
+    ri_writer *writer = new_writer(store);
+    ri_noderef leaves[60];
+    ri_noderef root;
+    ri_task task = { 0 };
+    int waits = 0;
+    REQUIRE(count <= 60);
+    writer->pack_bytes_max = writer->pending_bytes_max = FULL;
+    for (size_t i = 0; i < count; i++) {
+        ri_task *outer = ri_task_enter(&task);
+        CHECK_RC(test_put_leaf(writer, 2 * i + 1, PAYLOAD, &leaves[i], &test_err), RILLE_OK);
+        CHECK_RC(ri_task_leave(&task, outer, 0, &test_err), RILLE_OK);
+        waits += asks ? put_full(writer, &task) : 0;
+    }
+    CHECK_RC(test_put_branch(writer, 1, leaves, count, &root, &test_err), RILLE_OK);
+    CHECK(waits >= waits_min);
+    CHECK_RC(test_set_head(store, "main", "x", 1, writer, &test_err), RILLE_OK);
+    ri_store_stats stats;
+    ri_store_read_stats(store, &stats);
+    CHECK_EQ_INT(stats.put_bytes, ri_writer_bytes(writer));
+    ri_io io = { 0 };
+    for (size_t i = 0; i < count; i += count - 1) {
+        test_node *leaf;
+        ri_writer_resolve(writer, &leaves[i]);
+        CHECK_RC(test_get(store, &leaves[i], &io, &leaf, &test_err), RILLE_OK);
+        ri_object_release(leaf == NULL ? NULL : &leaf->object);
+    }
+    ri_io_deinit(&io);
+    size_t pack = 0;
+    CHECK_RC(ri_store_check_packs(store, &pack, &test_err), RILLE_OK);
+    ri_task_deinit(&task);
+    ri_writer_release(writer);
+    CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);
+    ri_store_release(store);
+}
+
+TEST(writer__waits_only_between_steps)
+{
+    test_dir dir = test_dir_fast();
+    test_text file = test_join("deferred:file:", dir.path, "/db");
+    write_much(file.text, 60, true, 3); /* so many packs are full */
+    write_much(file.text, 60, false, 0);
+    write_much("deferred:mem:full", 60, true, 3);
+    write_much("deferred:mem:full", 60, false, 0);
     test_dir_remove(dir.path);
 }
 
@@ -369,9 +441,10 @@ TEST(writer__copes_without_memory)
     test_dir_remove(dir.path);
 }
 
-TEST_MAIN(writer__round_trips_a_tree_through_rows, writer__round_trips_a_tree_through_a_pack,
-          writer__gives_the_same_pack_for_the_same_nodes, writer__stores_equal_nodes_once,
-          writer__puts_the_upper_levels_last, writer__without_nodes_writes_the_head_alone,
-          writer__takes_blobs_after_the_seal_but_no_nodes, writer__keeps_everything_when_the_race_is_lost,
-          writer__fills_several_packs, writer__puts_many_blobs_in_batches, writer__refuses_what_is_too_long,
-          writer__stops_after_a_failure, writer__copes_without_memory)
+TEST_MAIN(writer__waits_only_between_steps, writer__round_trips_a_tree_through_rows,
+          writer__round_trips_a_tree_through_a_pack, writer__gives_the_same_pack_for_the_same_nodes,
+          writer__stores_equal_nodes_once, writer__puts_the_upper_levels_last,
+          writer__without_nodes_writes_the_head_alone, writer__takes_blobs_after_the_seal_but_no_nodes,
+          writer__keeps_everything_when_the_race_is_lost, writer__fills_several_packs,
+          writer__puts_many_blobs_in_batches, writer__refuses_what_is_too_long, writer__stops_after_a_failure,
+          writer__copes_without_memory)

@@ -4,7 +4,9 @@
  * datoms, merged; on equal keys the block is newer), then merge them (tree.h). LOG takes all blocks in order, RET the
  * retired datoms with the transaction that had added them, META the look-ups (flush_history.c).
  *
- * A flush is a list of jobs, each of which a step takes further by a portion: PORTION datoms, or a leaf written.
+ * A flush is a list of jobs, each of which a step takes further by a portion: PORTION datoms, or a leaf written. In a task
+ * (task.h), a step that lacks a node ends with RILLE_NEED and leaves the flush as it was, but for a merge, which begins
+ * anew: it asks for nearly all that it reads before it writes anything.
  */
 #include "flush.h"
 
@@ -55,6 +57,9 @@ static int merge_step(flush *f, ri_order order, rille_err *err)
     }
     int rc;
     RI_FETCHING(rc, &f->io, ri_merge_step(f->merge, &f->io, &f->base->tree[order], err), err)
+    if (rc == RILLE_AGAIN) {
+        RI_TRY(ri_io_keep(&f->io, err)); /* for the next ones */
+    }
     return rc;
 }
 
@@ -62,7 +67,7 @@ static int merge_step(flush *f, ri_order order, rille_err *err)
 static int merge(flush *f, ri_order order, rille_err *err)
 {
     int rc = merge_step(f, order, err);
-    if (rc != RILLE_AGAIN) {
+    if (rc == 0) {
         ri_flush_clear(f);
         ri_io_clear(&f->io);
     }
@@ -158,26 +163,29 @@ static int write_schema(flush *f, rille_err *err)
     return rc;
 }
 
-static int write_attempts(flush *f, rille_err *err)
+static int read_attempts(flush *f, ri_order order, rille_err *err)
 {
-    ri_blob *old = NULL;
+    (void)order;
     ri_io io = { 0 };
-    ri_buf bytes = { 0 };
     int rc = 0;
     if (!ri_addr_is_zero(f->db->base->attempts_addr)) {
-        RI_FETCHING(rc, &io, ri_store_get_blob(f->db->store, f->db->base->attempts_addr, &io, &old, err), err)
+        RI_FETCHING(rc, &io, ri_store_get_blob(f->db->store, f->db->base->attempts_addr, &io, &f->attempts, err), err)
     }
-    if (rc == 0) {
-        rc = ri_attempts_write(old == NULL ? NULL : old->bytes, old == NULL ? 0 : old->len, f->blocks, f->block_count,
+    ri_io_deinit(&io);
+    return rc;
+}
+
+static int write_attempts(flush *f, rille_err *err)
+{
+    const ri_blob *old = f->attempts;
+    ri_buf bytes = { 0 };
+    int rc = ri_attempts_write(old == NULL ? NULL : old->bytes, old == NULL ? 0 : old->len, f->blocks, f->block_count,
                                &bytes, err);
-    }
     if (rc == 0 && bytes.len > 1) { /* more than their number, which is 0 */
         rc = bytes.failed ? ri_fail_nomem(err)
                           : ri_writer_put_blob(f->writer, bytes.p, bytes.len, f->base->attempts_addr, err);
     }
     ri_buf_deinit(&bytes);
-    ri_object_release(old == NULL ? NULL : &old->object);
-    ri_io_deinit(&io);
     return rc;
 }
 
@@ -228,8 +236,10 @@ static int gather_branches(flush *f, ri_order order, rille_err *err)
         return 0;
     }
     f->gathers = f->at++ == 0 ? worth_gathering(f) : f->gathers;
-    if (ri_writer_next_kept(f->writer, f->gathers ? 1 : 2, &f->kept, &ref)) {
+    ri_kept_cursor next = f->kept;
+    if (ri_writer_next_kept(f->writer, f->gathers ? 1 : 2, &next, &ref)) {
         RI_TRY(gather_branch(f, &ref, err));
+        f->kept = next;
         return RILLE_AGAIN;
     }
     for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
@@ -302,6 +312,7 @@ static const struct {
     { ri_flush_sort, RI_META, true },
     { merge, RI_META, true },
     { gather_branches, RI_EAVT, false },
+    { read_attempts, RI_EAVT, false },
     { finish, RI_EAVT, false },
 };
 enum { JOBS = sizeof jobs / sizeof *jobs };
@@ -346,6 +357,7 @@ void ri_flush_release(ri_flush *f)
         ri_flush_clear(f);
         ri_map64_deinit(&f->retracted);
         ri_io_deinit(&f->io);
+        ri_object_release(f->attempts == NULL ? NULL : &f->attempts->object);
         ri_free(f->blocks);
         ri_arena_deinit(&f->arena);
         ri_base_release(f->base);
@@ -357,6 +369,7 @@ void ri_flush_release(ri_flush *f)
 int ri_flush_step(ri_flush *f, rille_err *err)
 {
     f->steps++;
+    RI_TRY(ri_writer_put_full(f->writer, err));
     int rc = jobs[f->job].run(f, jobs[f->job].order, err);
     if (rc != 0) {
         return rc;

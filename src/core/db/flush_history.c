@@ -157,9 +157,8 @@ int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err)
     return f->at < f->block_count ? RILLE_AGAIN : 0;
 }
 
-static int retire(ri_flush *f, const ri_datom *d, const ri_datom *before, rille_err *err)
+static int retire(ri_flush *f, const ri_datom *d, const ri_datom *before, ri_datom *out, rille_err *err)
 {
-    ri_datom *out = &f->made[f->made_count++];
     *out = *d;
     out->x = d->t;
     out->added = true;
@@ -182,13 +181,22 @@ int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
             return ri_fail_nomem(err);
         }
     }
-    size_t end = f->made_count + LOOKUPS_MAX;
-    for (; f->at < f->change_count && f->made_count < end; f->at++) {
-        const ri_datom *d = f->changes[f->at].d;
+    size_t at = f->at;
+    size_t count = f->made_count;
+    bool needs = false;
+    for (size_t end = count + LOOKUPS_MAX; at < f->change_count && count < end; at++) {
+        const ri_datom *d = f->changes[at].d;
         if (!d->added) {
-            RI_TRY(retire(f, d, f->at > 0 ? f->changes[f->at - 1].d : NULL, err));
+            int rc = retire(f, d, at > 0 ? f->changes[at - 1].d : NULL, &f->made[count++], err);
+            needs = needs || rc == RILLE_NEED; /* go on: all that is missing is asked for at once */
+            RI_TRY(rc == RILLE_NEED ? 0 : rc);
         }
     }
+    if (needs) {
+        return RILLE_NEED;
+    }
+    f->at = at;
+    f->made_count = count;
     if (f->at < f->change_count) {
         return RILLE_AGAIN;
     }

@@ -47,8 +47,8 @@ struct ri_flush {
     ri_change_sort sort;
     ri_merge *merge;
     ri_kept_cursor kept;
-    unsigned gathered_orders;
     bool gathers;
+    ri_blob *attempts; /* of the old base */
 };
 
 /* Blocks from f->at on with about a portion of datoms, at least one: the index behind them. */

@@ -64,7 +64,6 @@ typedef struct ri_flush_run {
     ri_flush *flush; /* NULL: it is built */
     ri_base *base;
     bool stored;
-    bool is_whole; /* a part of it lacked something: it is run as one piece (task.h) */
 } flush_run;
 
 static void run_release(flush_run *run)
@@ -110,7 +109,7 @@ static int run_step(rille_conn *conn, flush_run *run, rille_err *err)
         return RILLE_AGAIN;
     }
     if (!run->stored) {
-        RI_TRY(ri_writer_store(run->writer, err));
+        RI_TRY(ri_writer_store(run->writer, err)); /* a part of it at a time */
         run->stored = true;
         return RILLE_AGAIN;
     }
@@ -195,17 +194,26 @@ static void advance(rille_conn *conn, uint64_t max)
     ri_mutex_unlock(&f->lock);
 }
 
+/* A task cannot take it further. The lock is held. */
+static void give_up(rille_conn *conn)
+{
+    ri_flusher *f = &conn->flusher;
+    if (is_busy(f) && !f->has_thread && f->run != NULL && !f->stepping && !may_step(conn)) {
+        end_run(f);
+    }
+}
+
 /* Waits for the flush before, or ends it, and begins one. */
 static void enter(rille_conn *conn)
 {
     ri_flusher *f = &conn->flusher;
     ri_mutex_lock(&f->lock);
+    give_up(conn); /* this one does its work, too */
     while (is_busy(f)) {
         bool waits = f->has_thread || f->run == NULL || f->stepping;
         if (waits) {
             ri_cond_wait(&f->ended, &f->lock, UINT64_MAX);
-        } else if (!may_step(conn)) {
-            end_run(f); /* this one does its work, too */
+            give_up(conn);
         } else {
             ri_mutex_unlock(&f->lock);
             advance(conn, UINT64_MAX);
@@ -233,6 +241,9 @@ void ri_flusher_deinit(rille_conn *conn)
 {
     ri_flusher *f = &conn->flusher;
     advance(conn, UINT64_MAX);
+    ri_mutex_lock(&f->lock);
+    give_up(conn);
+    ri_mutex_unlock(&f->lock);
     set_busy(f); /* joins */
     ri_cond_deinit(&f->ended);
     ri_mutex_deinit(&f->lock);
@@ -263,12 +274,13 @@ void ri_flush_run_release(ri_flush_run *run)
     run_release(run);
 }
 
-/* The flush of this connection that is under way, if any, goes on. */
+/* The flush of this connection that is under way, if any, goes on; or it is given up, where this one does its work. */
 static bool is_other_under_way(rille_conn *conn)
 {
     enum { STEPS = 64 };
     advance(conn, STEPS);
     ri_mutex_lock(&conn->flusher.lock);
+    give_up(conn);
     bool busy = is_busy(&conn->flusher);
     ri_mutex_unlock(&conn->flusher.lock);
     return busy;
@@ -289,21 +301,10 @@ static int begin_run(rille_conn *conn, flush_run **run, rille_err *err)
 
 int ri_conn_flush_step(rille_conn *conn, ri_flush_run **kept, rille_err *err)
 {
-    const ri_task *task = ri_task_running();
-    flush_run *run = *kept;
-    if (run == NULL) {
-        return is_other_under_way(conn) ? RILLE_AGAIN : begin_run(conn, kept, err);
+    if (*kept != NULL) {
+        return run_step(conn, *kept, err);
     }
-    if (!run->is_whole && may_step(conn)) {
-        int rc = run_step(conn, run, err);
-        run->is_whole = task != NULL && task->lacks;
-        return rc;
-    }
-    flush_run *whole;
-    RI_TRY(run_new(run->db, &whole, err));
-    int rc = run_to_end(conn, whole, err);
-    run_release(whole);
-    return rc;
+    return is_other_under_way(conn) ? RILLE_AGAIN : begin_run(conn, kept, err);
 }
 
 /* ---- beside commits ---- */

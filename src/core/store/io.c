@@ -94,13 +94,11 @@ static bool grow_pins(ri_io *io)
     return true;
 }
 
-int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err)
+static int pin_as(ri_io *io, const uint8_t own[RI_KEY_SIZE], ri_object *object, rille_err *err)
 {
     if ((io->pin_count + 1) * 4 > io->pin_cap * 3 && !grow_pins(io)) {
         return ri_fail_nomem(err);
     }
-    uint8_t own[RI_KEY_SIZE];
-    pin_key(own, store, key);
     struct ri_pin *pin = find_pin(io->pins, io->pin_cap, own);
     if (pin->object == NULL) {
         memcpy(pin->addr, own, RI_KEY_SIZE);
@@ -110,6 +108,13 @@ int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], 
         io->pin_bytes += object->mem_bytes;
     }
     return RILLE_OK;
+}
+
+int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err)
+{
+    uint8_t own[RI_KEY_SIZE];
+    pin_key(own, store, key);
+    return pin_as(io, own, object, err);
 }
 
 void ri_io_drop_supplied(ri_io *io)
@@ -165,6 +170,18 @@ void ri_io_clear(ri_io *io)
     ri_io_unpin(io);
     io->want_count = 0;
     io->supplied_count = 0;
+}
+
+int ri_io_keep(ri_io *io, rille_err *err)
+{
+    ri_task *task = ri_task_running();
+    ri_io *from = task == NULL ? io : &task->io;
+    for (size_t i = 0; from != io && i < from->pin_cap; i++) {
+        if (from->pins[i].object != NULL) {
+            RI_TRY(pin_as(io, from->pins[i].addr, from->pins[i].object, err));
+        }
+    }
+    return RILLE_OK;
 }
 
 void ri_io_deinit(ri_io *io)

@@ -360,7 +360,11 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
     uint8_t key[RI_KEY_SIZE];
     ri_object_key(key, ref->addr, decode);
     *out = NULL;
+    const ri_io *own = io;
     io = ri_io_of_task(io);
+    if (own != io && (*out = ri_io_pinned(own, store, key)) != NULL) {
+        return RILLE_OK;
+    }
     if (io != NULL && io->defer != NULL && !ri_addr_is_zero(ref->addr)) {
         if ((*out = ri_io_pinned(io, store, key)) != NULL) {
             return RILLE_OK;
@@ -402,9 +406,12 @@ int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decod
         return RILLE_OK;
     }
     uint8_t key[RI_KEY_SIZE];
-    io = ri_io_of_task(io);
     ri_object_key(key, ref->addr, decode);
     ri_object *object = ri_cache_get(store->cache, key);
+    if (object == NULL) {
+        object = ri_io_pinned(io, store, key);
+    }
+    io = ri_io_of_task(io);
     if (object == NULL) {
         object = ri_io_pinned(io, store, key);
     }

@@ -106,15 +106,14 @@ typedef struct ri_io {
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
 
 void ri_io_deinit(ri_io *io);
-void ri_io_clear(ri_io *io); /* drops wants and pins */
-/* Drops the pins alone: what was not used yet may have to be asked for again. */
-void ri_io_unpin(ri_io *io);
-#define RI_IO_PIN_BYTES \
-    ((size_t)16 * 1024 * 1024) /* an operation unpins between two steps of work when it holds more */
-/* Fetches all wants, blocking (asks a deferred backend until it answers), decodes and pins them. */
+void ri_io_clear(ri_io *io);               /* drops wants and pins */
+void ri_io_unpin(ri_io *io);               /* drops pins: what was not used yet may have to be asked for again */
+#define RI_IO_PIN_BYTES ((size_t)16 << 20) /* an operation unpins between two steps of work when it holds more */
+/* Fetches all wants, decodes and pins them: blocking, or without waiting (RILLE_NEED while something is under way). */
 int ri_io_fetch(ri_io *io, rille_err *err);
-/* The same without waiting: RILLE_NEED while something is under way. */
 int ri_io_poll(ri_io *io, rille_err *err);
+/* What the running task, if there is one, has pinned is pinned in this io, too, beyond the task's piece. */
+int ri_io_keep(ri_io *io, rille_err *err);
 /* Repeats a call until what it needs is there: rc becomes the call's result, or that of a failed fetch. */
 #define RI_FETCHING(rc, io, call, err)      \
     while (((rc) = (call)) == RILLE_NEED) { \
@@ -220,15 +219,16 @@ typedef struct ri_kept_cursor {
 bool ri_writer_next_kept(const ri_writer *writer, unsigned level_min, ri_kept_cursor *at, ri_noderef *out);
 /* Finishes packs. After it only resolve, and blobs may still be put (for base records that name locators). */
 int ri_writer_seal(ri_writer *writer, rille_err *err);
-/* Puts what it still holds, so that little is left to be written with the head. After the seal. */
+/* In a task, what is full waits for this call between two steps of work. Puts one thing; RILLE_AGAIN: ask once more. */
+int ri_writer_put_full(ri_writer *writer, rille_err *err);
+/* Puts what it still holds, so that little is left to be written with the head. After the seal. RILLE_AGAIN, too. */
 int ri_writer_store(ri_writer *writer, rille_err *err);
 void ri_writer_resolve(const ri_writer *writer, ri_noderef *ref);
 /* The region of the last pack that holds all branches (len 0: none), and how much of it, at its end, the upper levels
  * take: branches above branches, and those that no other one names, which are roots. */
 void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE], uint64_t *offset, uint64_t *len,
                              uint64_t *upper_len);
-/* Bytes to be stored so far. */
-uint64_t ri_writer_bytes(const ri_writer *writer);
+uint64_t ri_writer_bytes(const ri_writer *writer); /* to be stored so far */
 
 /* ---- heads ---- */
 

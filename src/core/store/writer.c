@@ -13,6 +13,7 @@
  * (N3) Once a call failed, the writer only fails.
  */
 #include "../base/mem.h"
+#include "task.h"
 #include "writer_own.h"
 
 /* Pending rows and blobs beyond this are put without waiting for the head. */
@@ -48,6 +49,10 @@ void ri_writer_release(ri_writer *writer)
     ri_buf_deinit(&writer->pack);
     ri_buf_deinit(&writer->branch_bytes);
     ri_buf_deinit(&writer->pending_bytes);
+    while (writer->full_count > 0) {
+        ri_buf_deinit(&writer->full[--writer->full_count].bytes);
+    }
+    ri_free(writer->full);
     ri_free(writer->nodes);
     ri_free(writer->packs);
     ri_free(writer->branches);
@@ -167,7 +172,8 @@ static int add_pending(ri_writer *writer, rille_object_kind kind, const uint8_t 
     }
     object->len = writer->pending_bytes.len - object->offset;
     writer->pending_count++;
-    return writer->pending_bytes.len < writer->pending_bytes_max ? RILLE_OK : put_pending(writer, err);
+    bool waits = writer->pending_bytes.len < writer->pending_bytes_max || ri_task_running() != NULL;
+    return waits ? RILLE_OK : put_pending(writer, err);
 }
 
 /* ---- packs ---- */
@@ -214,15 +220,57 @@ static rille_put last_pack(const ri_writer *writer)
     return put;
 }
 
+/* The pack that was closed last is still to be put. */
+static int keep_pack(ri_writer *writer, rille_err *err)
+{
+    if (!RI_GROW(&writer->full, &writer->full_cap, writer->full_count + 1)) {
+        return ri_fail_nomem(err);
+    }
+    struct ri_full_pack *full = &writer->full[writer->full_count++];
+    *full = (struct ri_full_pack){ .bytes = writer->pack };
+    memcpy(full->id, writer->packs[writer->pack_count - 1].id, RI_HASH_SIZE);
+    writer->pack = (ri_buf){ 0 };
+    return RILLE_OK;
+}
+
 /* Closes the open pack and puts it, so that the next can be begun. */
 static int put_pack(ri_writer *writer, rille_err *err)
 {
     RI_TRY(close_pack(writer, err));
-    rille_put put = last_pack(writer);
-    RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
-    writer->put_bytes += writer->pack.len;
+    if (ri_task_running() != NULL) {
+        RI_TRY(keep_pack(writer, err));
+    } else {
+        rille_put put = last_pack(writer);
+        RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
+        writer->put_bytes += writer->pack.len;
+    }
     writer->pack_first_node = writer->node_count;
     ri_buf_clear(&writer->pack);
+    return RILLE_OK;
+}
+
+static rille_put full_pack(const struct ri_full_pack *full)
+{
+    rille_put put = { { .kind = RILLE_OBJECT_PACK }, full->bytes.p, full->bytes.len };
+    memcpy(put.object.id, full->id, RI_HASH_SIZE);
+    return put;
+}
+
+int ri_writer_put_full(ri_writer *writer, rille_err *err)
+{
+    if (writer->full_count > 0) {
+        struct ri_full_pack *last = &writer->full[writer->full_count - 1];
+        rille_put put = full_pack(last);
+        RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
+        writer->put_bytes += last->bytes.len;
+        ri_buf_deinit(&last->bytes);
+        writer->full_count--;
+        return RILLE_AGAIN;
+    }
+    if (writer->pending_bytes.len >= writer->pending_bytes_max) {
+        RI_TRY(put_pending(writer, err));
+        return RILLE_AGAIN;
+    }
     return RILLE_OK;
 }
 
@@ -390,9 +438,14 @@ int ri_writer_seal(ri_writer *writer, rille_err *err)
     return RILLE_OK;
 }
 
-/* The last pack needs nothing more than to be put. */
+/* All packs were put. */
 static void forget_pack(ri_writer *writer)
 {
+    while (writer->full_count > 0) {
+        ri_buf *full = &writer->full[--writer->full_count].bytes;
+        writer->put_bytes += full->len;
+        ri_buf_deinit(full);
+    }
     writer->put_bytes += writer->pack_pending ? writer->pack.len : 0;
     writer->pack_pending = false;
     ri_buf_deinit(&writer->pack);
@@ -401,10 +454,12 @@ static void forget_pack(ri_writer *writer)
 int ri_writer_store(ri_writer *writer, rille_err *err)
 {
     RI_TRY(ri_writer_seal(writer, err));
+    RI_TRY(ri_writer_put_full(writer, err));
     if (writer->pack_pending) {
         rille_put put = last_pack(writer);
         RI_TRY(ri_store_put_many(writer->store, &put, 1, err));
         forget_pack(writer);
+        return RILLE_AGAIN;
     }
     return writer->pending_count > 0 ? put_pending(writer, err) : RILLE_OK;
 }
@@ -424,7 +479,11 @@ void ri_writer_branch_region(const ri_writer *writer, uint8_t pack[RI_HASH_SIZE]
 
 uint64_t ri_writer_bytes(const ri_writer *writer)
 {
-    return writer->put_bytes + writer->pack.len + writer->branch_bytes.len + writer->pending_bytes.len;
+    uint64_t full_bytes = 0;
+    for (size_t i = 0; i < writer->full_count; i++) {
+        full_bytes += writer->full[i].bytes.len;
+    }
+    return writer->put_bytes + full_bytes + writer->pack.len + writer->branch_bytes.len + writer->pending_bytes.len;
 }
 
 /* ---- with the head ---- */
@@ -440,10 +499,13 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
         return ri_store_swap_head(store, swap, revision, err);
     }
     RI_TRY(ri_writer_seal(writer, err));
-    RI_TRY(list_puts(writer, swap->put_count + 1, err));
+    RI_TRY(list_puts(writer, swap->put_count + writer->full_count + 1, err));
     rille_put *puts = writer->puts;
     rille_head_swap whole = *swap;
     whole.put_count = writer->pending_count;
+    for (size_t i = 0; i < writer->full_count; i++) {
+        puts[whole.put_count++] = full_pack(&writer->full[i]);
+    }
     if (writer->pack_pending) {
         puts[whole.put_count++] = last_pack(writer);
     }

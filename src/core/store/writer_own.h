@@ -58,6 +58,12 @@ struct ri_writer {
     size_t pack_count;
     size_t pack_cap;
     bool pack_pending; /* the last pack is to go with the head */
+    struct ri_full_pack {
+        uint8_t id[RI_HASH_SIZE];
+        ri_buf bytes;
+    } * full; /* closed in a task, still to be put */
+    size_t full_count;
+    size_t full_cap;
     uint64_t branch_offset;
     uint64_t branch_len;
     uint64_t upper_len;
