@@ -196,15 +196,33 @@ static void check_value(world *w, rille_conn *conn)
     ri_conn_release(fresh);
 }
 
+static void open_world(world *w)
+{
+    for (int i = 0; i < WRITERS; i++) {
+        w->writers[i] = open_new(w->url);
+    }
+    transact(w->writers[0], "[{:db/ident :n :db/valueType :db.type/string}"
+                            " {:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]");
+    w->reader = open_new(w->url);
+}
+
+static void close_world(world *w)
+{
+    ri_verify_report report;
+    CHECK_RC(ri_conn_verify(w->reader, &report, &test_err), 0);
+    check_value(w, w->reader);
+    drop_pending(w);
+    ri_conn_release(w->reader);
+    for (int i = 0; i < WRITERS; i++) {
+        ri_conn_release(w->writers[i]);
+    }
+    CHECK_RC(ri_database_drop(w->url, &test_err), 0);
+}
+
 static void run(const char *url, uint64_t seed, int steps)
 {
     world w = { .url = url, .random = seed };
-    for (int i = 0; i < WRITERS; i++) {
-        w.writers[i] = open_new(url);
-    }
-    transact(w.writers[0], "[{:db/ident :n :db/valueType :db.type/string}"
-                           " {:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}]");
-    w.reader = open_new(url);
+    open_world(&w);
     for (int i = 0; i < steps; i++) {
         uint64_t what = below(&w, 100);
         go_on(&w, below(&w, 8));
@@ -220,16 +238,98 @@ static void run(const char *url, uint64_t seed, int steps)
             check_value(&w, below(&w, 3) == 0 ? w.writers[below(&w, WRITERS)] : w.reader);
         }
     }
-    ri_verify_report report;
-    CHECK_RC(ri_conn_verify(w.reader, &report, &test_err), 0);
-    check_value(&w, w.reader);
+    close_world(&w);
     CHECK(w.installed > 2 && w.shared > 0);
-    drop_pending(&w);
-    ri_conn_release(w.reader);
-    for (int i = 0; i < WRITERS; i++) {
-        ri_conn_release(w.writers[i]);
+}
+
+/* ---- at each point ---- */
+
+typedef enum happening {
+    SMALL_COMMIT,
+    LARGE_COMMIT, /* it spills */
+    NEW_ATTRIBUTE,
+    OTHER_FLUSH,   /* by another connection, as a whole */
+    OTHER_INSTALL, /* one that has begun later is installed before */
+    REFRESH,       /* of a reader that did not follow for some time */
+    DEATH,         /* of the flush, and another one begins anew */
+    HAPPENINGS
+} happening;
+
+static void install_another(world *w)
+{
+    struct pending mine = w->pending;
+    w->pending = (struct pending){ 0 };
+    begin_flush(w);
+    end_flush(w);
+    w->pending = mine;
+}
+
+static void happen(world *w, happening what)
+{
+    char text[80];
+    switch (what) {
+    case SMALL_COMMIT:
+        commit(w, 3);
+        break;
+    case LARGE_COMMIT:
+        commit(w, 400);
+        break;
+    case NEW_ATTRIBUTE:
+        (void)snprintf(text, sizeof text, "[{:db/ident :at/a%d :db/valueType :db.type/long}]", w->committed++);
+        transact(w->writers[0], text);
+        break;
+    case OTHER_FLUSH:
+        CHECK_RC(ri_conn_flush(w->writers[below(w, WRITERS)], &test_err), 0);
+        break;
+    case OTHER_INSTALL:
+        install_another(w);
+        break;
+    case REFRESH:
+        check_value(w, w->reader);
+        break;
+    case DEATH:
+        drop_pending(w);
+        begin_flush(w);
+        break;
+    case HAPPENINGS:
+        break;
     }
-    CHECK_RC(ri_database_drop(url, &test_err), 0);
+}
+
+/* After each number of steps of a flush something happens, and something more before it is installed. */
+static void interrupt_everywhere(const char *url, int first)
+{
+    enum { STEPS_MAX = 1000 };
+    world w = { .url = url, .random = test_seed() };
+    unsigned points = 0;
+    open_world(&w);
+    for (int what = first; what < HAPPENINGS; what++) {
+        bool is_done = false;
+        for (uint64_t at = 0; !is_done && at < STEPS_MAX; at++, points++) {
+            commit(&w, 5);
+            begin_flush(&w);
+            go_on(&w, at);
+            is_done = w.pending.flush == NULL;
+            happen(&w, (happening)what);
+            go_on(&w, UINT64_MAX);
+            happen(&w, at % 2 == 0 ? SMALL_COMMIT : (happening)(at / 2 % DEATH));
+            end_flush(&w);
+            if (at % 3 == (uint64_t)what % 3) {
+                check_value(&w, w.writers[at % WRITERS]);
+            }
+        }
+        CHECK(is_done);
+        check_value(&w, w.reader);
+    }
+    printf("  %s: %u points\n", url, points);
+    CHECK(points > 20U * (unsigned)(HAPPENINGS - first));
+    close_world(&w);
+}
+
+TEST(beside__a_flush_is_interrupted_at_each_point)
+{
+    interrupt_everywhere("mem:points", 0);
+    interrupt_everywhere("deferred:mem:points", DEATH);
 }
 
 TEST(beside__a_flush_loses_nothing)
@@ -455,4 +555,5 @@ TEST(beside__a_reader_survives_without_memory)
 }
 
 TEST_MAIN(beside__survives_without_memory, beside__a_reader_survives_without_memory, beside__losers_leave_no_segments,
-          beside__a_flush_loses_nothing, beside__another_history_is_opened_anew, beside__a_reader_reads_what_is_new)
+          beside__a_flush_loses_nothing, beside__a_flush_is_interrupted_at_each_point,
+          beside__another_history_is_opened_anew, beside__a_reader_reads_what_is_new)
