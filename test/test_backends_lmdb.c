@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "../src/core/store/backends.h"
 #include "test_store_support.h"
+#include "test_threads.h"
 
 #if RILLE_WITH_LMDB
 #include <errno.h>
 #include <lmdb.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -427,22 +427,22 @@ TEST(lmdb__reads_while_the_map_grows)
     uint64_t offset;
     uint64_t len;
     atomic_bool stop;
-    pthread_t threads[READERS];
+    test_thread threads[READERS];
     reader_args args[READERS];
     ri_store_options options = { .create = true, .cache_bytes = 1 };
     REQUIRE_RC(ri_store_open(test_join("lmdb:", dir.path, "/db").text, &options, &store, &test_err), RILLE_OK);
     REQUIRE_RC(test_write_tree(store, 1, 20, 2001, &root, &offset, &len, &test_err), RILLE_OK);
-    atomic_init(&stop, false);
+    atomic_init(&stop, TEST_HAS_THREADS == 0);
     for (size_t i = 0; i < READERS; i++) {
         args[i] = (reader_args){ .store = store, .root = &root, .stop = &stop };
-        REQUIRE(pthread_create(&threads[i], NULL, read_on, &args[i]) == 0);
+        REQUIRE(test_thread_start(&threads[i], read_on, &args[i]));
     }
     for (uint64_t i = 0; i < 6; i++) {
         CHECK_RC(test_write_tree(store, 1001 + 1000 * i, 100, 60001, &other, &offset, &len, &test_err), RILLE_OK);
     }
     atomic_store(&stop, true);
     for (size_t i = 0; i < READERS; i++) {
-        (void)pthread_join(threads[i], NULL);
+        test_thread_join(&threads[i]);
         CHECK_RC(args[i].rc, RILLE_OK);
     }
     ri_store_release(store);

@@ -6,12 +6,12 @@
 #include "../src/core/base/bytes.h"
 #include "../src/core/store/backends.h"
 #include "test_store_support.h"
+#include "test_threads.h"
 
 #if RILLE_WITH_LMDB && defined(__linux__)
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -520,18 +520,18 @@ static void *ask_for_the_size(void *argument)
 TEST(lmdb_env__tells_its_size_while_the_map_grows)
 {
     test_dir dir = test_dir_fast();
-    pthread_t thread;
+    test_thread thread;
     size_args args = { .shrank = false };
     REQUIRE_RC(open_lmdb(test_join(dir.path, "/db", "").text, true, &args.store), RILLE_OK);
-    atomic_init(&args.stop, false);
-    REQUIRE(pthread_create(&thread, NULL, ask_for_the_size, &args) == 0);
+    atomic_init(&args.stop, TEST_HAS_THREADS == 0);
+    REQUIRE(test_thread_start(&thread, ask_for_the_size, &args));
     slow_down(true);
     for (uint64_t i = 0; i < 4; i++) {
         CHECK_RC(write_much(args.store, i), RILLE_OK);
     }
     slow_down(false);
     atomic_store(&args.stop, true);
-    (void)pthread_join(thread, NULL);
+    test_thread_join(&thread);
     CHECK(!args.shrank);
     ri_store_release(args.store);
     test_dir_remove(dir.path);

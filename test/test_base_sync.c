@@ -2,6 +2,7 @@
 #include "../src/core/base/sync.h"
 
 #include "harness.h"
+#include "test_threads.h"
 
 enum { THREAD_COUNT = 4, ROUNDS = 20000 };
 
@@ -38,17 +39,17 @@ TEST(sync__counts_and_locks_hold_between_threads)
     shared s = { .guarded = 0 };
     ri_mutex_init(&s.lock);
     ri_refs_init(&s.refs);
-    pthread_t threads[THREAD_COUNT];
+    test_thread threads[THREAD_COUNT];
     for (int i = 0; i < THREAD_COUNT; i++) {
         ri_refs_take(&s.refs);
-        REQUIRE(pthread_create(&threads[i], NULL, work, &s) == 0);
+        REQUIRE(test_thread_start(&threads[i], work, &s));
     }
     if (ri_refs_drop(&s.refs)) {
         (void)atomic_fetch_add(&s.last_count, 1);
         s.payload += 1000;
     }
     for (int i = 0; i < THREAD_COUNT; i++) {
-        REQUIRE(pthread_join(threads[i], NULL) == 0);
+        test_thread_join(&threads[i]);
     }
     CHECK_EQ_INT(s.guarded, THREAD_COUNT * ROUNDS);
     CHECK_EQ_INT(atomic_load(&s.last_count), 1);

@@ -5,11 +5,10 @@
  * in all four orders, in random ranges, as views and as rows, with and without a base.
  */
 #include "test_data_values.h"
+#include "test_threads.h"
 #include "test_tree_store.h"
 
 #include "../src/core/db/head.h"
-
-#include <pthread.h>
 
 #define FACTS_MAX 2000U
 #define VALUES 6U
@@ -600,12 +599,12 @@ TEST(novelty__threads_share_sets_and_views)
         ri_novelty_add(&all->values[i], block, all->schema);
         ri_block_release(block);
     }
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     for (unsigned i = 0; i < THREADS; i++) {
-        REQUIRE(pthread_create(&threads[i], NULL, read_values, all) == 0);
+        REQUIRE(test_thread_start(&threads[i], read_values, all));
     }
     for (unsigned i = 0; i < THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
+        test_thread_join(&threads[i]);
     }
     CHECK_EQ_INT(atomic_load(&all->failures), 0);
     for (unsigned i = 0; i < PUSHES; i++) {

@@ -4,10 +4,9 @@
  * by the suite.
  */
 #include "harness.h"
+#include "test_threads.h"
 
 #include "../src/core/db/conn.h"
-
-#include <pthread.h>
 
 enum { WRITERS = 3, COMMITS = 40, READERS = 2 };
 
@@ -104,7 +103,7 @@ TEST(threads__share_a_connection)
                                  " {:db/ident :n/left :db/valueType :db.type/long}"
                                  " {:db/ident :n/right :db/valueType :db.type/long}]";
     shared all = { NULL, 0, 0 };
-    pthread_t threads[WRITERS + READERS];
+    test_thread threads[WRITERS + READERS];
     worker workers[WRITERS + READERS];
     ri_conn_options options = { .create = true, .novelty_min = 60 }; /* flushes begin by themselves */
     ri_report report;
@@ -114,10 +113,10 @@ TEST(threads__share_a_connection)
     ri_report_deinit(&report);
     for (int i = 0; i < WRITERS + READERS; i++) {
         workers[i] = (worker){ &all, i };
-        REQUIRE(pthread_create(&threads[i], NULL, i < WRITERS ? write_some : read_some, &workers[i]) == 0);
+        REQUIRE(test_thread_start(&threads[i], i < WRITERS ? write_some : read_some, &workers[i]));
     }
     for (int i = 0; i < WRITERS + READERS; i++) {
-        REQUIRE(pthread_join(threads[i], NULL) == 0);
+        test_thread_join(&threads[i]);
     }
     CHECK_EQ_INT(atomic_load(&all.failures), 0);
     rille_db *db = NULL;

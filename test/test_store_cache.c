@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "../src/core/store/cache.h"
 #include "test_store_support.h"
-
-#include <pthread.h>
+#include "test_threads.h"
 
 typedef struct thing {
     ri_object object;
@@ -220,13 +219,13 @@ static void *use_cache(void *argument)
 
 TEST(cache__is_used_by_many_threads)
 {
-    pthread_t threads[4];
+    test_thread threads[4];
     ri_cache *cache = new_cache(1 << 20);
     for (size_t i = 0; i < 4; i++) {
-        REQUIRE(pthread_create(&threads[i], NULL, use_cache, cache) == 0);
+        REQUIRE(test_thread_start(&threads[i], use_cache, cache));
     }
     for (size_t i = 0; i < 4; i++) {
-        (void)pthread_join(threads[i], NULL);
+        test_thread_join(&threads[i]);
     }
     uint64_t hits;
     uint64_t misses;

@@ -6,8 +6,7 @@
 #include "../src/core/store/pack.h"
 #include "../src/core/store/packs.h"
 #include "test_store_support.h"
-
-#include <pthread.h>
+#include "test_threads.h"
 
 #define LEAVES 20
 #define PAYLOAD 200
@@ -498,15 +497,15 @@ static void *read_in_thread(void *argument)
 static void read_by_threads(const fixture *f, const char *prefix, size_t cache_bytes)
 {
     enum { THREADS = 4 };
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     reader_args args[THREADS];
     ri_store *store = open_store(test_join(prefix, f->url.text, "").text, false, cache_bytes);
     for (size_t i = 0; i < THREADS; i++) {
         args[i] = (reader_args){ store, f, RILLE_OK };
-        REQUIRE(pthread_create(&threads[i], NULL, read_in_thread, &args[i]) == 0);
+        REQUIRE(test_thread_start(&threads[i], read_in_thread, &args[i]));
     }
     for (size_t i = 0; i < THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
+        test_thread_join(&threads[i]);
         CHECK_RC(args[i].rc, RILLE_OK);
     }
     ri_store_release(store);

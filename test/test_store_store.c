@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "../src/core/store/backends.h"
 #include "test_store_support.h"
-
-#include <pthread.h>
+#include "test_threads.h"
 
 TEST(store__opens_by_url)
 {
@@ -178,7 +177,7 @@ static void *commit_in_thread(void *argument)
 
 static void commit_by_threads(const char *url)
 {
-    pthread_t threads[THREADS];
+    test_thread threads[THREADS];
     writer_args args[THREADS];
     ri_store *store;
     rille_head head;
@@ -188,10 +187,10 @@ static void commit_by_threads(const char *url)
     CHECK_RC(test_set_head(store, "main", zero, 8, NULL, &test_err), RILLE_OK);
     for (size_t i = 0; i < THREADS; i++) {
         args[i] = (writer_args){ .store = store };
-        REQUIRE(pthread_create(&threads[i], NULL, commit_in_thread, &args[i]) == 0);
+        REQUIRE(test_thread_start(&threads[i], commit_in_thread, &args[i]));
     }
     for (size_t i = 0; i < THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
+        test_thread_join(&threads[i]);
         CHECK_RC(args[i].rc, RILLE_OK);
     }
     REQUIRE_RC(ri_store_head_read(store, "main", &head, &test_err), RILLE_OK);
