@@ -303,6 +303,31 @@ local function outcome(report, message, code)
   return code .. "\n" .. plain(message)
 end
 
+-- An operation, driven to its end: the outcome of the ordinary call.
+local function finish(op, message, code)
+  if op == nil then return outcome(nil, message, code) end
+  for _ = 1, 1e6 do
+    local state, why, which = op:step(1)
+    if state == "need" then assert(op:fetch()) end
+    if state == nil then return outcome(nil, why, which) end
+    if state == "done" then
+      local report = op:result()
+      op:close()
+      return outcome(report)
+    end
+  end
+  error "the operation does not end"
+end
+
+-- All of a database but instants, which the clock gives.
+local function content(db)
+  local all = {}
+  for e, a, v, tx in db:datoms "eavt" do
+    all[#all + 1] = edn.encode { e, a, a == "db/txInstant" and "instant" or v, tx }
+  end
+  return table.concat(all, "\n")
+end
+
 describe("a transaction as Lua data and as EDN text", function()
   local conn
 
@@ -347,6 +372,47 @@ describe("a transaction as Lua data and as EDN text", function()
       assert.is_true(done > cases / 10)
     end
     assert(conn:verify())
+  end)
+
+  it("does the same in steps, in both notations, on every storage", function()
+    local seed = support.seed()
+    local conns, done = { conn }, 0
+    for i, wrap in ipairs { "", "deferred:", "deferred:" } do
+      conns[i + 1] = assert(rille.create(wrap .. support.plain_url(i == 3 and "file" or "mem")))
+      assert(conns[i + 1]:transact(schema()))
+    end
+    local function everywhere(data)
+      return outcome(conns[1]:transact(data.edn)), {
+        ["as a table"] = outcome(conns[2]:transact(data.lua)),
+        ["text in steps"] = finish(conns[3]:start_transact(data.edn)),
+        ["a table in steps"] = finish(conns[4]:start_transact(data.lua)),
+      }
+    end
+    local ids = {}
+    for i = 1, 5 do
+      local text = ('[{:db/id "x" :k "%s" :one/long %d}]'):format(("abcde"):sub(i, i), i)
+      local expected = everywhere(node(edn.decode(text), text))
+      ids[i] = tonumber(expected:match "x=(%d+)")
+    end
+    for case = 1, support.many_of(500) do
+      local data = Gen.new(ids):transaction()
+      local where = ("seed %d, case %d: %s"):format(seed, case, data.edn)
+      local db = conns[3]:db()
+      assert.equal(outcome(db:with(data.edn)), finish(db:start_with(data.lua)), where)
+      local expected, others = everywhere(data)
+      for how, found in pairs(others) do assert.equal(expected, found, how .. ", " .. where) end
+      if expected:find "^done" then done = done + 1 end
+      if case % 100 == 0 then
+        if case % 200 == 0 then assert(conns[4]:flush()) end
+        local all = content(conns[1]:db())
+        for i = 2, 4 do assert.is_true(content(conns[i]:db()) == all, where .. ", connection " .. i) end
+      end
+    end
+    assert.is_true(support.stressed or done > 50)
+    for i = 2, 4 do
+      assert(conns[i]:verify())
+      conns[i]:close()
+    end
   end)
 
   it("takes every datom as it was read", function()
