@@ -306,6 +306,63 @@ describe("operations", function()
     end
   end)
 
+  local function people(count, from)
+    local data, text = {}, {}
+    for i = 1, count do
+      data[i] = { ["p/name"] = "new" .. (from + i), ["p/age"] = i }
+      text[i] = ('{:p/name "new%d" :p/age %d}'):format(from + i, i)
+    end
+    return data, "[" .. table.concat(text, "\n") .. "]"
+  end
+
+  it("pause within a transaction, in both notations, and give what it gives at once", function()
+    local url = support.plain_url "mem"
+    make(url)
+    local conn = assert(rille.connect(url))
+    local data, text = people(support.many_of(300), 0)
+    local function sizes(report) return { #report.tx_data, report.tempids } end
+    local expected = sizes(assert(conn:db():with(data)))
+    for _, tx in ipairs { data, text } do
+      core.pauses "each"
+      local found, steps = finish(conn:db():start_with(tx), sizes)
+      assert.same(expected, found)
+      assert.is_true(steps > #data / 16)
+      local before = #ages(url)
+      _, steps = finish(conn:start_transact(tx), sizes)
+      support.pause()
+      assert.is_true(steps > #data / 16)
+      assert.equal(#data, #ages(url) - before)
+      assert(conn:transact "[[:db.fn/retractEntity [:p/name \"new1\"]] [:db/retractEntity [:p/name \"new2\"]]]")
+      assert(conn:verify())
+      local list = {}
+      for i = 3, #data do list[#list + 1] = { "db/retractEntity", { "p/name", "new" .. i } } end
+      assert(conn:transact(list))
+    end
+  end)
+
+  it("keep what was read when the program changes its data meanwhile", function()
+    local url = support.plain_url "mem"
+    make(url)
+    local conn = assert(rille.connect(url))
+    for at = 1, 40, 13 do
+      local data = people(40, 1000 * at)
+      core.pauses "each"
+      finish(conn:start_transact(data), tostring, function(_, step)
+        if step ~= at then return end
+        for i in ipairs(data) do data[i] = { ["p/name"] = ("changed %d %d"):format(at, i), ["p/age"] = 0 } end
+        collectgarbage()
+      end)
+      support.pause()
+    end
+    local changed = 0
+    for _, name in ipairs(assert(conn:db():q "[:find [?n ...] :where [_ :p/name ?n]]")) do
+      changed = changed + (name:find "^changed %d+ %d+$" and 1 or 0)
+      assert.is_truthy(name:find "^n%l*%d+$" or name:find "^changed " or #name >= 4000, name:sub(1, 20))
+    end
+    assert.is_true(changed > 0 and changed < 160)
+    assert(conn:verify())
+  end)
+
   it("do not change anything when a transaction is wrong", function()
     local url = support.plain_url "file"
     make(url)

@@ -28,8 +28,8 @@ local function fail(plan, message, code)
   return nil, message, code
 end
 
-local function step_call(op, plan)
-  local out = pack(run_in_task(op, plan.f, unpack(plan, 1, plan.n)))
+local function step_call(op, plan, budget)
+  local out = pack(run_in_task(op, budget, plan.f, unpack(plan, 1, plan.n)))
   if out[1] ~= "done" then return out[1] end
   if out[2] == nil and out.n > 2 then
     if plan.hint then out[3] = plan.hint(out[3], out[4]) end
@@ -40,14 +40,14 @@ local function step_call(op, plan)
   return "done"
 end
 
-local function step_rows(op, plan)
+local function step_rows(op, plan, budget)
   if not plan.scan then
-    local state, iterate, message, code, scan = run_in_task(op, plan.f, unpack(plan, 1, plan.n))
+    local state, iterate, message, code, scan = run_in_task(op, budget, plan.f, unpack(plan, 1, plan.n))
     if state ~= "done" then return state end
     if not iterate then return fail(plan, message, code) end
     plan.iterate, plan.scan = iterate, scan
   end
-  local state, more, message, code = run_in_task(op, scan_batch, plan.scan)
+  local state, more, message, code = run_in_task(op, budget, scan_batch, plan.scan)
   if state ~= "done" then return state end
   if more == nil then return fail(plan, message, code) end
   if more then return "rows" end
@@ -81,18 +81,15 @@ local function plan_of(op)
   return plan
 end
 
----Goes on until something happens. Only queries use the budget.
+---Goes on until something happens, or the budget is used up.
 ---@param budget number?
 ---@return "rows"|"need"|"again"|"done"|nil state
 ---@return string? message
 ---@return string? code
 function methods:step(budget)
   local plan = plan_of(self)
-  if budget ~= nil and type(budget) ~= "number" then
-    raise("step: expected a budget in microseconds, got " .. check.kind(budget))
-  end
   local results = plan.results
-  if not results then return plan.step(self, plan) end
+  if not results then return plan.step(self, plan, budget) end
   if results[1] == nil and results.n == 3 then return nil, results[2], results[3] end
   return "done"
 end

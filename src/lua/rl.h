@@ -223,9 +223,6 @@ int rl_db_count(lua_State *L);
 extern const rl_class rl_class_commit;
 void rl_tx_register(lua_State *L);
 
-/* Fills a transaction from the list at `index`, and from the map at `meta_index` (0: none) for the transaction itself.
- * Raw access only. Strings are borrowed: both stay on the stack until the transaction ends. scratch: for the call. */
-int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rille_err *err);
 int rl_conn_transact(lua_State *L);
 int rl_db_with(lua_State *L);
 

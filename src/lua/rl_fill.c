@@ -13,7 +13,7 @@
  * borrowed from Lua, whose tables stay on the stack until the commit is over. Strings are not checked here: what they
  * must be depends on the attribute. Cost: a lua_next and 48 bytes of form an attribute, some 20 ns.
  */
-#include "rl.h"
+#include "rl_tx.h"
 
 #include <math.h>
 #include <string.h>
@@ -354,21 +354,30 @@ static int read_item(fill *f, int index, ri_form *out)
     return has_first(f, index) ? read_operation(f, index, out) : read_map(f, index, 1, false, out);
 }
 
-static int fill_list(fill *f, ri_tx_filler *to, int index)
+static int check_list(fill *f, int index, size_t *count)
+{
+    if (rl_array(f->L, index, NULL, count, RILLE_TX_SYNTAX, f->err) == 0) {
+        return 0;
+    }
+    if (*count == 0) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX,
+                       "transaction data must be a list of entity maps and operations: wrap a single map in a list");
+    }
+    ri_err_prefix(f->err, "transaction data");
+    return RILLE_TX_SYNTAX;
+}
+
+/* RILLE_NEED: paused behind item `done->items`. */
+static int fill_list(fill *f, ri_tx_filler *to, int index, rl_filled *done)
 {
     lua_State *L = f->L;
-    size_t count;
-    if (rl_array(L, index, NULL, &count, RILLE_TX_SYNTAX, f->err) != 0) {
-        if (count == 0) {
-            return ri_fail(
-                f->err, RILLE_TX_SYNTAX,
-                "transaction data must be a list of entity maps and operations: wrap a single map in a list");
-        }
-        ri_err_prefix(f->err, "transaction data");
-        return RILLE_TX_SYNTAX;
-    }
     int item = lua_gettop(L) + 1;
-    for (size_t i = 1; i <= count; i++) {
+    if (!done->has_count) {
+        RI_TRY(check_list(f, index, &done->count));
+        done->has_count = true;
+    }
+    while (done->items < done->count) {
+        size_t i = ++done->items;
         ri_form form;
         lua_rawgeti(L, index, (int)i);
         ri_arena_reset(f->arena);
@@ -378,6 +387,9 @@ static int fill_list(fill *f, ri_tx_filler *to, int index)
         if (rc != 0) {
             ri_err_prefix(f->err, "transaction data, item %zu", i);
             return rc;
+        }
+        if (done->task != NULL && ri_task_spend(done->task, ri_tx_fill_work(to->tx))) {
+            return RILLE_NEED;
         }
     }
     return 0;
@@ -395,14 +407,15 @@ static int fill_meta(fill *f, ri_tx_filler *to, int index)
     return rc;
 }
 
-int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rille_err *err)
+int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rl_filled *done, rille_err *err)
 {
     fill f = { .L = L, .state = rl_state_of(L), .err = err, .arena = scratch };
     ri_tx_filler to;
     ri_tx_filler_init(&to, tx, true, err);
+    to.copies = done->task != NULL;
     int top = lua_gettop(L);
     luaL_checkstack(L, 20, "not enough memory for transaction data");
-    int rc = index == 0 ? 0 : fill_list(&f, &to, index);
+    int rc = index == 0 ? 0 : fill_list(&f, &to, index, done);
     rc = rc == 0 && meta_index != 0 ? fill_meta(&f, &to, meta_index) : rc;
     lua_settop(L, top);
     return rc;

@@ -219,9 +219,8 @@ static int push_outcome(lua_State *L, int rc, const rille_err *err)
     return 1;
 }
 
-/* Microseconds at 2; none, nil and 0: no limit. What is left of a spent budget is less than that, and must not be
- * taken for no limit. */
-static uint64_t check_budget(lua_State *L)
+/* What is left of a spent budget is less than a microsecond, and must not be taken for no limit. */
+uint64_t rl_check_budget(lua_State *L)
 {
     if (lua_isnoneornil(L, 2)) {
         return 0;
@@ -241,7 +240,7 @@ static uint64_t check_budget(lua_State *L)
 /* _step(budget_us) --> "rows", "need", "again", "call", "done" */
 static int op_step(lua_State *L)
 {
-    uint64_t budget_us = check_budget(L);
+    uint64_t budget_us = rl_check_budget(L);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     int rc = rl_op_step(op, budget_us, &err);
@@ -376,7 +375,7 @@ static int advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
 static int op_run(lua_State *L)
 {
     lua_settop(L, 2);
-    uint64_t budget_us = check_budget(L);
+    uint64_t budget_us = rl_check_budget(L);
     bool fetches = budget_us == 0;
     rl_box *box = rl_box_push(L, &rl_class_result);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);

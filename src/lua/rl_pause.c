@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * For tests: queries of this Lua state pause where a test wants them to. Units of work are interrupted, and reads have
+ * For tests: queries and operations of this Lua state pause where a test wants them to. Units of work are interrupted, and reads have
  * to wait as if the store were far away. What a query answers must not depend on it.
  */
 #include "rl_op.h"
@@ -51,6 +51,10 @@ void rl_pause_reads(rl_state *state, rl_op *op)
 
 void rl_pause_task(rl_state *state, rl_task *t)
 {
+    if (state->pauses.units != RL_PAUSE_NEVER) {
+        t->task.interrupt = interrupt;
+        t->task.interrupt_context = state;
+    }
     if (state->pauses.reads != RL_PAUSE_NEVER) {
         t->task.io.defer = defer;
         t->task.io.defer_context = state;

@@ -54,13 +54,16 @@ static int call_in_task(lua_State *L, rl_task *t)
     return rc;
 }
 
-/* _run(f, ...) --> "need", "again"; or "done" and what f gave */
+/* _run(budget_us, f, ...) --> "need", "again"; or "done" and what f gave */
 static int task_run(lua_State *L)
 {
+    uint64_t budget_us = rl_check_budget(L);
     rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    lua_remove(L, 2);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     rl_box *box = rl_hold(L, 1, &rl_class_task);
     t->state = 0;
+    ri_task_set_budget(&t->task, budget_us);
     int failed = call_in_task(L, t);
     int state = t->state;
     rl_let_go(box);
@@ -82,10 +85,6 @@ int rl_task_leave(rl_task *t, ri_task *outer, int rc, rille_err *err)
     rc = ri_task_leave(t == NULL ? NULL : &t->task, outer, rc, err);
     if (t != NULL) {
         t->state = rc == RILLE_NEED || rc == RILLE_AGAIN ? rc : 0;
-    }
-    if (rc == RILLE_AGAIN) {
-        ri_task_forget(&t->task);
-        (void)ri_fail(err, rc, "the budget is exhausted");
     }
     return rc;
 }

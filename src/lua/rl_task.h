@@ -24,6 +24,9 @@ rl_task *rl_take_task(lua_State *L);
 void rl_task_enter(rl_task *t, ri_task **outer);
 int rl_task_leave(rl_task *t, ri_task *outer, int rc, rille_err *err);
 
+/* Microseconds at 2; none, nil and 0: no limit. (rl_op.c) */
+uint64_t rl_check_budget(lua_State *L);
+
 extern const rl_class rl_class_task;
 void rl_task_functions(lua_State *L);
 void rl_scan_functions(lua_State *L); /* rl_datoms.c */

@@ -7,6 +7,7 @@
  * so that any error of Lua frees it. The box is used again for the next transaction: a userdata with a finalizer costs
  * about as much as a small transaction.
  */
+#include "rl_tx.h"
 #include "rl_task.h"
 
 #include <string.h>
@@ -17,9 +18,23 @@ typedef struct commit {
     ri_arena scratch; /* while it is filled */
     ri_report report;
     bool has_report;
-    ri_commit *kept; /* its swap of the head is under way */
+    ri_commit *kept; /* it was filled, and paused, or its swap of the head is under way */
     unsigned tries;
+    ri_edn_reader reader; /* of EDN text, in a task; likewise the next ones */
+    ri_form form;
+    bool has_form;
+    size_t edn_items; /* that are filled */
+    rl_filled filled;
 } commit;
+
+/* The transaction is filled again from the same data. */
+static void drop_tx(commit *c)
+{
+    ri_tx_release(c->tx);
+    c->tx = NULL;
+    c->edn_items = 0;
+    c->filled = (rl_filled){ 0 };
+}
 
 static void clear_commit(commit *c)
 {
@@ -28,6 +43,7 @@ static void clear_commit(commit *c)
     }
     ri_commit_release(c->kept);
     ri_tx_release(c->tx);
+    ri_edn_deinit(&c->reader);
     ri_arena_deinit(&c->edn);
     ri_arena_deinit(&c->scratch);
     *c = (commit){ .tries = c->tries };
@@ -56,12 +72,19 @@ typedef struct source {
 
 static int fill_from(lua_State *L, const source *from, commit *c, rille_err *err)
 {
+    rl_filled filled = { 0 };
     if (from->form != NULL) {
         RI_TRY(ri_tx_fill_edn(c->tx, from->form, err));
     }
-    int rc = rl_tx_fill(L, from->index, from->meta_index, &c->scratch, c->tx, err);
+    int rc = rl_tx_fill(L, from->index, from->meta_index, &c->scratch, c->tx, &filled, err);
     ri_arena_deinit(&c->scratch);
     return rc;
+}
+
+static int not_data(lua_State *L, rille_err *err)
+{
+    return ri_fail(err, RILLE_MISUSE, "transaction data must be a list of maps and operations, or EDN text, got %s%s",
+                   RL_GOT(L, 2));
 }
 
 /* Data at 2 (text or table), meta at 3. */
@@ -77,11 +100,66 @@ static int read_source(lua_State *L, commit *c, ri_form *form, source *out, rill
         return 0;
     }
     if (!lua_istable(L, 2)) {
-        return ri_fail(err, RILLE_MISUSE,
-                       "transaction data must be a list of maps and operations, or EDN text, got %s%s", RL_GOT(L, 2));
+        return not_data(L, err);
     }
     out->index = 2;
     return 0;
+}
+
+/* ---- filling in a task ---- */
+
+#define EDN_PORTION 8192U
+#define EDN_WORK ((size_t)4 * EDN_PORTION)
+
+/* The text at 2, which every run is given. RILLE_NEED: paused. */
+static int read_text(lua_State *L, commit *c, ri_task *task, rille_err *err)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, 2, &len);
+    if (c->reader.text == NULL) {
+        ri_edn_init(&c->reader, &c->edn, text, len, false);
+        c->reader.portion = EDN_PORTION;
+    }
+    while (!c->has_form) {
+        int rc = ri_edn_read_on(&c->reader, &c->form, err);
+        c->has_form = rc == 0;
+        if (rc < 0) {
+            return rc;
+        }
+        if (ri_task_spend(task, EDN_WORK)) {
+            return RILLE_NEED;
+        }
+    }
+    return 0;
+}
+
+static int fill_text(commit *c, ri_task *task, rille_err *err)
+{
+    int rc = RILLE_AGAIN;
+    while (rc == RILLE_AGAIN) {
+        rc = ri_tx_fill_edn_step(c->tx, &c->form, &c->edn_items, err);
+        if (rc == RILLE_AGAIN && ri_task_spend(task, ri_tx_fill_work(c->tx))) {
+            return RILLE_NEED;
+        }
+    }
+    return rc;
+}
+
+/* Begins or goes on. A table is read item by item: what was read is not read again, unless the transaction begins again.
+ */
+static int fill_in_task(lua_State *L, commit *c, ri_task *task, rille_err *err)
+{
+    bool is_text = lua_type(L, 2) == LUA_TSTRING;
+    c->filled.task = task;
+    RI_TRY(is_text ? fill_text(c, task, err) : 0);
+    int rc = rl_tx_fill(L, is_text ? 0 : 2, lua_istable(L, 3) ? 3 : 0, &c->scratch, c->tx, &c->filled, err);
+    ri_arena_deinit(&c->scratch);
+    return rc;
+}
+
+static int check_data(lua_State *L, commit *c, ri_task *task, rille_err *err)
+{
+    return lua_type(L, 2) == LUA_TSTRING ? read_text(L, c, task, err) : lua_istable(L, 2) ? 0 : not_data(L, err);
 }
 
 static commit *push_commit(lua_State *L)
@@ -306,22 +384,48 @@ static commit *task_commit(lua_State *L, rl_task *task)
     return task->kept;
 }
 
+static int begin_in_task(rille_conn *conn, commit *c, ri_task *task, rille_err *err)
+{
+    RI_TRY(ri_conn_begin(conn, &c->tx, err));
+    if (task->lacks) {
+        drop_tx(c);
+        return RILLE_NEED;
+    }
+    return 0;
+}
+
+/* Fills the transaction, which is Lua's part: outside of the task, but in its time. */
+static int fill_some(lua_State *L, rille_conn *conn, commit *c, ri_task *task, rille_err *err)
+{
+    ri_task *outer = ri_task_enter(NULL);
+    int rc = check_data(L, c, task, err);
+    (void)ri_task_leave(NULL, outer, 0, NULL);
+    if (rc == 0 && c->tx == NULL) {
+        rc = begin_in_task(conn, c, task, err);
+    }
+    if (rc == 0) {
+        outer = ri_task_enter(NULL);
+        rc = fill_in_task(L, c, task, err);
+        (void)ri_task_leave(NULL, outer, 0, NULL);
+    }
+    return rc;
+}
+
 /* One run of a commit in a task. A conflict ends a piece: the next one begins anew. */
 static int commit_in_task(lua_State *L, rille_conn *conn, commit *c, rille_err *err)
 {
-    source from;
-    ri_form form;
+    ri_task *task = ri_task_running();
+    ri_task_insist(ri_commit_looks(c->tries));
     if (c->kept == NULL) {
-        clear_commit(c);
-        RI_TRY(ri_conn_begin(conn, &c->tx, err));
-        ri_task *outer = ri_task_enter(NULL); /* Lua's part */
-        int rc = read_source(L, c, &form, &from, err);
-        rc = rc == 0 ? fill_from(L, &from, c, err) : rc;
-        RI_TRY(ri_task_leave(NULL, outer, rc, err));
+        RI_TRY(fill_some(L, conn, c, task, err));
     }
     int rc = ri_conn_commit_step(conn, c->tx, &c->kept, &c->report, err);
     c->has_report = rc == 0;
-    return rc != RILLE_CONFLICT ? rc : ++c->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(conn, err);
+    if (rc != RILLE_CONFLICT) {
+        return rc;
+    }
+    drop_tx(c);
+    return ++c->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(conn, err);
 }
 
 static int transact_in_task(lua_State *L, rl_task *task)
@@ -372,11 +476,48 @@ int rl_conn_transact(lua_State *L)
     return finish(L, c, false, rc, &err);
 }
 
+static int with_some(lua_State *L, rille_db *db, commit *c, rille_err *err)
+{
+    ri_task *task = ri_task_running();
+    ri_task *outer = ri_task_enter(NULL);
+    int rc = check_data(L, c, task, err);
+    if (rc == 0 && c->tx == NULL) {
+        rc = ri_tx_new(db, &c->tx, err);
+    }
+    if (rc == 0) {
+        rc = fill_in_task(L, c, task, err);
+    }
+    (void)ri_task_leave(NULL, outer, 0, NULL);
+    RI_TRY(rc);
+    rc = ri_db_with(c->tx, &c->report, err);
+    c->has_report = rc == 0;
+    return rc;
+}
+
+static int with_in_task(lua_State *L, rl_task *task)
+{
+    commit *c = task_commit(L, task);
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    rille_err err;
+    ri_task *outer;
+    rl_task_enter(task, &outer);
+    int rc = with_some(L, box->handle, c, &err);
+    rc = rl_task_leave(task, outer, rc, &err);
+    rl_let_go(box);
+    if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
+        return rl_fail(L, &err);
+    }
+    return push_outcome(L, c, true, rc, &err);
+}
+
 /* _with(data) --> report; nothing is stored */
 int rl_db_with(lua_State *L)
 {
     rl_task *task = rl_take_task(L);
     lua_settop(L, 3);
+    if (task != NULL) {
+        return with_in_task(L, task);
+    }
     commit *c = push_commit(L);
     rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_err err;
@@ -390,12 +531,8 @@ int rl_db_with(lua_State *L)
         rc = fill_from(L, &from, c, &err);
     }
     if (rc == 0) {
-        ri_task *outer;
-        rl_task_enter(task, &outer);
         rc = ri_db_with(c->tx, &c->report, &err);
-        bool made = rc == 0;
-        rc = rl_task_leave(task, outer, rc, &err);
-        c->has_report = made;
+        c->has_report = rc == 0;
     }
     return finish(L, c, true, rc, &err);
 }

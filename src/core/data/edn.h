@@ -43,8 +43,12 @@ typedef struct ri_edn_reader {
     size_t len;
     size_t pos;
     ri_arena *arena;
-    bool borrow; /* the text outlives the forms */
+    bool borrow;    /* the text outlives the forms */
+    size_t portion; /* of the text that is read at once, in bytes; 0: all of it */
     /* private */
+    bool has_one; /* ri_edn_read_on has it */
+    uint32_t frame;
+    uint32_t depth;
     ri_form *stack;
     size_t stack_count;
     size_t stack_cap;
@@ -54,10 +58,12 @@ typedef struct ri_edn_reader {
 
 void ri_edn_init(ri_edn_reader *reader, ri_arena *arena, const char *text, size_t len, bool borrow);
 void ri_edn_deinit(ri_edn_reader *reader);
-/* The next form, or RILLE_DONE at the end of the text. Comments, #_ and commas are skipped. RILLE_SYNTAX names
- * line:column; RILLE_LIMIT for nesting over RI_EDN_DEPTH_MAX. */
+/* The next form, or RILLE_DONE at the end of the text; RILLE_AGAIN after a portion of it. Comments, #_ and commas are
+ * skipped. RILLE_SYNTAX names line:column; RILLE_LIMIT for nesting over RI_EDN_DEPTH_MAX. */
 int ri_edn_next(ri_edn_reader *reader, ri_form *out, rille_err *err);
-/* Exactly one form. */
+/* Exactly one form of all the text; *out is the same in each call. RILLE_AGAIN after each portion. */
+int ri_edn_read_on(ri_edn_reader *reader, ri_form *out, rille_err *err);
+/* The same at once. */
 int ri_edn_read(ri_arena *arena, const char *text, size_t len, ri_form *out, rille_err *err);
 
 /* line and column (from 1, in bytes) of an offset */

@@ -16,6 +16,7 @@ typedef struct ri_edn_state {
     ri_edn_reader *reader;
     const uint8_t *start; /* of the text */
     const uint8_t *end;
+    const uint8_t *stop; /* of the portion at hand */
     rille_err *err;
     int rc;
     uint32_t frame; /* the innermost open collection: its place on the stack */

@@ -13,7 +13,7 @@
  * Invariants:
  * (N1) s->frame is the innermost marker's place, or NO_FRAME; s->depth counts the markers, at most RI_EDN_DEPTH_MAX.
  * (N2) The C stack does not grow with the nesting of the text.
- * (N3) Between two calls the stack is empty.
+ * (N3) Between two calls the stack is empty, except after a portion: then the reader has s->frame and s->depth.
  *
  * Cost: O(bytes); an allocation from the arena for each collection, and for each text that is not borrowed.
  */
@@ -27,7 +27,7 @@
 
 void ri_edn_init(ri_edn_reader *reader, ri_arena *arena, const char *text, size_t len, bool borrow)
 {
-    *reader = (ri_edn_reader){ .text = text, .len = len, .arena = arena, .borrow = borrow };
+    *reader = (ri_edn_reader){ .text = text, .len = len, .arena = arena, .borrow = borrow, .frame = NO_FRAME };
 }
 
 void ri_edn_deinit(ri_edn_reader *reader)
@@ -371,10 +371,14 @@ static bool deliver(ri_edn_state *s, bool *whole)
     }
 }
 
-/* The next form, into the bottom of the stack; *done at the end of the text. */
+/* The next form, into the bottom of the stack; *done at the end of the text. s->rc RILLE_AGAIN: only a part of it. */
 static const uint8_t *read_form(ri_edn_state *s, const uint8_t *p, bool *done)
 {
     for (bool whole = false; !whole;) {
+        if (p > s->stop) {
+            s->rc = RILLE_AGAIN;
+            return p;
+        }
         p = skip_blank(p, s->end);
         if (p == s->end) {
             *done = s->frame == NO_FRAME;
@@ -412,14 +416,25 @@ int ri_edn_next(ri_edn_reader *reader, ri_form *out, rille_err *err)
                        RI_EDN_TEXT_MAX);
     }
     const uint8_t *start = (const uint8_t *)(reader->text == NULL ? "" : reader->text);
-    ri_edn_state s = { reader, start, start + reader->len, err, 0, NO_FRAME, 0 };
+    const uint8_t *end = start + reader->len;
     const uint8_t *p = start + reader->pos;
+    const uint8_t *stop =
+        reader->portion > 0 && reader->portion < reader->len - reader->pos ? p + reader->portion : end;
+    ri_edn_state s = { reader, start, end, stop, err, 0, reader->frame, reader->depth };
     if (reader->pos == 0 && reader->len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) {
         p += 3;
     }
     bool done = false;
     p = read_form(&s, p, &done);
+    if (p != NULL && s.rc == RILLE_AGAIN) {
+        reader->pos = (size_t)(p - start);
+        reader->frame = s.frame;
+        reader->depth = s.depth;
+        return RILLE_AGAIN;
+    }
     reader->stack_count = 0;
+    reader->frame = NO_FRAME;
+    reader->depth = 0;
     if (p == NULL) {
         return s.rc;
     }
@@ -431,26 +446,32 @@ int ri_edn_next(ri_edn_reader *reader, ri_form *out, rille_err *err)
     return 0;
 }
 
+int ri_edn_read_on(ri_edn_reader *reader, ri_form *out, rille_err *err)
+{
+    if (!reader->has_one) {
+        int rc = ri_edn_next(reader, out, err);
+        if (rc == RILLE_DONE) {
+            return ri_fail(err, RILLE_SYNTAX, "1:1: the text is empty, expected a value");
+        }
+        RI_TRY(rc);
+        reader->has_one = true;
+    }
+    ri_form more;
+    int rc = ri_edn_next(reader, &more, err);
+    if (rc == 0) {
+        unsigned line;
+        unsigned column;
+        ri_edn_position(reader->text, reader->len, more.offset, &line, &column);
+        rc = ri_fail(err, RILLE_SYNTAX, "%u:%u: unexpected second value, expected the end of the text", line, column);
+    }
+    return rc == RILLE_DONE ? 0 : rc;
+}
+
 int ri_edn_read(ri_arena *arena, const char *text, size_t len, ri_form *out, rille_err *err)
 {
     ri_edn_reader reader;
     ri_edn_init(&reader, arena, text, len, false);
-    int rc = ri_edn_next(&reader, out, err);
-    if (rc == RILLE_DONE) {
-        rc = ri_fail(err, RILLE_SYNTAX, "1:1: the text is empty, expected a value");
-    }
-    if (rc == 0) {
-        ri_form more;
-        rc = ri_edn_next(&reader, &more, err);
-        if (rc == 0) {
-            unsigned line;
-            unsigned column;
-            ri_edn_position(text, len, more.offset, &line, &column);
-            rc = ri_fail(err, RILLE_SYNTAX, "%u:%u: unexpected second value, expected the end of the text", line,
-                         column);
-        }
-        rc = rc == RILLE_DONE ? 0 : rc;
-    }
+    int rc = ri_edn_read_on(&reader, out, err);
     if (rc != 0) {
         *out = (ri_form){ .u.v = ri_nil() };
     }

@@ -156,12 +156,12 @@ uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
 #define DIGEST_DATOM_MAX 40U /* of a datom but its bytes */
 
 /* In large pieces: what one costs besides its bytes is more than hashing a datom. */
-static void hash_datoms(const ri_block *block, ri_blake2b_state *state)
+static void hash_datoms(const ri_datom *datoms, size_t count, ri_blake2b_state *state)
 {
     uint8_t chunk[DIGEST_CHUNK];
     size_t used = 0;
-    for (size_t i = 0; i < block->count; i++) {
-        const ri_datom *d = &block->datoms[i];
+    for (size_t i = 0; i < count; i++) {
+        const ri_datom *d = &datoms[i];
         if (used + DIGEST_DATOM_MAX + d->v.len > sizeof chunk) {
             ri_blake2b_update(state, chunk, used);
             used = 0;
@@ -193,7 +193,29 @@ void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE])
 {
     ri_blake2b_state state;
     ri_blake2b_init(&state);
-    hash_datoms(block, &state);
+    hash_datoms(block->datoms, block->count, &state);
+    ri_blake2b_final(&state, out);
+}
+
+void ri_digest_begin(ri_digest *digest)
+{
+    ri_blake2b_state state;
+    ri_blake2b_init(&state);
+    memcpy(digest->state, &state, sizeof state);
+}
+
+void ri_digest_add(ri_digest *digest, const ri_block *block, size_t from, size_t to)
+{
+    ri_blake2b_state state;
+    memcpy(&state, digest->state, sizeof state);
+    hash_datoms(block->datoms + from, to - from, &state);
+    memcpy(digest->state, &state, sizeof state);
+}
+
+void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE])
+{
+    ri_blake2b_state state;
+    memcpy(&state, digest->state, sizeof state);
     ri_blake2b_final(&state, out);
 }
 
@@ -219,20 +241,25 @@ static void commit_id(const ri_block *block, const uint8_t *digest, uint8_t out[
     if (digest != NULL) {
         ri_blake2b_update(&state, digest, RI_HASH_SIZE);
     } else {
-        hash_datoms(block, &state);
+        hash_datoms(block->datoms, block->count, &state);
     }
     ri_blake2b_final(&state, out);
+}
+
+void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE])
+{
+    block->has_parent = parent != NULL;
+    if (parent != NULL) {
+        memcpy(block->parent, parent, RI_HASH_SIZE);
+    }
+    commit_id(block, digest, block->commit);
 }
 
 void ri_block_chain(ri_block *block, const uint8_t *parent)
 {
     uint8_t digest[RI_HASH_SIZE];
-    block->has_parent = parent != NULL;
-    if (parent != NULL) {
-        memcpy(block->parent, parent, RI_HASH_SIZE);
-    }
     ri_block_digest(block, digest);
-    commit_id(block, digest, block->commit);
+    ri_block_chain_by(block, parent, digest);
 }
 
 static bool is_commit_1(const ri_block *block)
@@ -397,10 +424,8 @@ int ri_frame_next(const uint8_t *cell, size_t len, size_t *pos, ri_frame_kind *k
 
 enum { FLAG_CLAIM = 1 };
 
-int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err)
+static void write_header(const ri_block *block, ri_buf *out)
 {
-    (void)ri_buf_reserve(out, SMALL_FRAME);
-    size_t start = begin_frame(out);
     ri_buf_put_u64(out, block->t);
     ri_buf_put_u8(out, block->claims_flush ? FLAG_CLAIM : 0);
     ri_buf_put_u64(out, block->attempt);
@@ -408,13 +433,41 @@ int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err
     ri_buf_put(out, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
     ri_buf_put(out, block->commit, RI_HASH_SIZE);
     ri_buf_put_varint(out, block->count);
-    RI_TRY(ri_block_write_leaves(block->datoms, block->count, encoder, out, err));
-    size_t len = out->len - start;
+}
+
+int ri_block_write_step(ri_block_writer *writer, const ri_block *block, ri_encoder **encoder, ri_buf *out,
+                        rille_err *err)
+{
+    if (writer->start == 0) {
+        (void)ri_buf_reserve(out, SMALL_FRAME);
+        writer->start = begin_frame(out);
+        write_header(block, out);
+    }
+    size_t left = block->count - writer->at;
+    size_t rows = left < RI_BLOCK_ROWS ? left : RI_BLOCK_ROWS;
+    RI_TRY(rows > 0 ? ri_block_write_leaf(block->datoms + writer->at, rows, encoder, out, err) : 0);
+    writer->at += rows;
+    if (rows < left) {
+        return RILLE_AGAIN;
+    }
+    size_t len = out->len - writer->start;
     if (len > UINT32_MAX) {
         return ri_fail(err, RILLE_LIMIT, "the transaction is too large: %zu bytes (split it into several)", len);
     }
-    end_frame(out, RI_FRAME_TX, start);
+    end_frame(out, RI_FRAME_TX, writer->start);
     return out->failed ? ri_fail_nomem(err) : 0;
+}
+
+int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err)
+{
+    ri_block_writer writer = { 0 };
+    ri_encoder *own = NULL;
+    int rc;
+    do {
+        rc = ri_block_write_step(&writer, block, encoder != NULL ? encoder : &own, out, err);
+    } while (rc == RILLE_AGAIN);
+    ri_encoder_free(own);
+    return rc;
 }
 
 int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err)

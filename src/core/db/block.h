@@ -86,19 +86,35 @@ int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_e
 /* Sets the parent (NULL: the first transaction) and computes block->commit. */
 void ri_block_chain(ri_block *block, const uint8_t *parent);
 void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
+/* The same from a digest that was made in parts. */
+void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE]);
+/* A digest in parts: of datoms [from, to), which follow each other. */
+typedef struct ri_digest {
+    uint8_t state[sizeof(ri_blake2b_state)]; /* as bytes, which may lie anywhere */
+} ri_digest;
+void ri_digest_begin(ri_digest *digest);
+void ri_digest_add(ri_digest *digest, const ri_block *block, size_t from, size_t to);
+void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE]);
 /* By the rule of which format block->commit is its commit id; 0: of none. digest NULL: that of its datoms. */
 unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *digest);
 /* Appends the frame. *encoder is used, and made before the first use; NULL: one of its own. */
 int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err);
+/* The same in steps of a leaf: RILLE_AGAIN until it is written. */
+typedef struct ri_block_writer {
+    size_t at;    /* datoms that are written */
+    size_t start; /* of the body; 0: nothing is written */
+} ri_block_writer;
+int ri_block_write_step(ri_block_writer *writer, const ri_block *block, ri_encoder **encoder, ri_buf *out,
+                        rille_err *err);
 /* Decodes the body of a frame that follows the commit `parent` (NULL: none), and checks the commit id against it. prev
  * is NULL. */
 int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uint8_t *parent, ri_block **out,
                   rille_err *err);
 /* The t of a frame's body, and where its commit id begins. False: it is too short. */
 bool ri_block_peek(ri_frame_kind kind, const uint8_t *body, size_t len, uint64_t *t, const uint8_t **commit);
-/* Appends datoms as LOG leaves, each as a block; and reads `count` of them into a block, which may hold some already.
+/* Appends datoms, RI_BLOCK_ROWS at most, as a LOG leaf, as a block; and reads `count` of them into a block, which may hold some already.
  * t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped. */
-int ri_block_write_leaves(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
+int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
 int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
                          rille_err *err);
 

@@ -1,200 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a transaction gets into a head. Three ways, by size:
+ * Commits: resolve, plan (plan.c), swap the head.
  *
- *   append   the block's frame goes behind the others in the cell: one small write
- *   spill    the cell's tail would pass RI_TAIL_BYTES_MAX: all its frames, the new one included, become a segment,
- *            a blob that the base record lists; the cell starts over
- *   flush    the transaction is large, or flushes beside commits did not keep up (flusher.c), or the tail would pass
- *            SEGMENT_BYTES_MAX: the novelty is folded into the trees together with the block; the cell is a new base
- *            record
- *
- * Each ends in one compare-and-swap of the head. What was written before it and lost the race is garbage for gc, never
- * visible.
+ * A commit in a task may pause while it resolves, and while it plans. The writer's lock is let go then, so that others
+ * may commit: then this one conflicts, and begins again.
  */
-#include "conn_own.h"
-
-#include "../store/task.h"
-#include "flush.h"
-#include "segment.h"
+#include "commit_own.h"
 
 #include <string.h>
-
-#define RI_TAIL_BYTES_MAX (32U * 1024U)
-#define SEGMENT_BYTES_MAX (8U * 1024U * 1024U)
-
-typedef ri_plan plan;
-
-void ri_plan_deinit(ri_plan *p)
-{
-    ri_cell_release(p->cell);
-    ri_db_release(p->after);
-    ri_writer_release(p->writer);
-}
-
-int ri_plan_base(ri_plan *p, const ri_base *base, rille_err *err)
-{
-    ri_buf body = { 0 };
-    ri_buf cell = { 0 };
-    ri_base_write(base, false, &body);
-    ri_frame_write(&cell, RI_FRAME_BASE, body.p, body.len);
-    p->cell = body.failed || cell.failed ? NULL : ri_cell_new(cell.p, cell.len);
-    p->cell_len = p->tail_at = cell.len;
-    p->kept_len = 0;
-    ri_buf_deinit(&body);
-    ri_buf_deinit(&cell);
-    return p->cell == NULL ? ri_fail_nomem(err) : 0;
-}
-
-static int need_writer(plan *p, ri_store *store, rille_err *err)
-{
-    return p->writer != NULL ? 0 : ri_writer_new(store, &p->writer, err);
-}
-
-static int plan_flush(plan *p, const rille_db *db, const ri_flush_extra *extra, rille_err *err)
-{
-    ri_base *base;
-    RI_TRY(need_writer(p, db->store, err));
-    RI_TRY(ri_flush_build(db, extra, p->writer, &base, err));
-    int rc = ri_plan_base(p, base, err);
-    if (rc == 0) {
-        rc = ri_db_of_base(db->store, db->branch, base, extra != NULL ? extra->schema : db->schema, &p->after, err);
-    }
-    ri_base_release(base);
-    return rc;
-}
-
-/* The transactions in the tail, and the one that is committed. */
-static int spill_blocks(const ri_seen *seen, ri_block *newest, ri_buf *segment, rille_err *err)
-{
-    const ri_base *base = seen->db->base;
-    uint64_t before = base->segment_count > 0 ? base->segments[base->segment_count - 1].t_last : base->t;
-    size_t count;
-    ri_block **blocks = ri_block_list(seen->db->novelty.last, before, 1, &count);
-    if (blocks == NULL) {
-        return ri_fail_nomem(err);
-    }
-    blocks[count++] = newest;
-    int rc = ri_segment_write(blocks, count, segment, err);
-    ri_free(blocks);
-    return rc;
-}
-
-/* The value after the commit, on another base than before. */
-static int push_on(plan *p, const ri_seen *seen, const ri_tx_result *result, ri_base *base, rille_err *err)
-{
-    RI_TRY(ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err));
-    ri_base_release(p->after->base);
-    p->after->base = ri_base_retain(base);
-    return 0;
-}
-
-static int plan_spill(plan *p, const ri_seen *seen, const ri_tx_result *result, rille_err *err)
-{
-    ri_buf bytes = { 0 };
-    ri_base *base = NULL;
-    struct ri_segment segment = { .t_last = result->block->t, .packed = true };
-    int rc = spill_blocks(seen, result->block, &bytes, err);
-    if (rc == 0) {
-        rc = need_writer(p, seen->db->store, err);
-    }
-    if (rc == 0) {
-        rc = ri_writer_put_blob(p->writer, bytes.p, bytes.len, segment.addr, err);
-    }
-    if (rc == 0) {
-        rc = ri_base_copy(seen->db->base, &segment, 1, &base, err);
-    }
-    if (rc == 0) {
-        rc = ri_plan_base(p, base, err);
-    }
-    if (rc == 0) {
-        rc = push_on(p, seen, result, base, err);
-    }
-    ri_base_release(base);
-    ri_buf_deinit(&bytes);
-    return rc;
-}
-
-/* A head of format 1 gets a base of this format before the same transactions. Programs that know format 1 alone then
- * say so. */
-static int plan_convert(plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
-{
-    ri_base *base;
-    RI_TRY(ri_base_copy(seen->db->base, NULL, 0, &base, err));
-    int rc = ri_plan_base(p, base, err);
-    if (rc == 0) {
-        bool good =
-            ri_cell_append(&p->cell, &p->cell_len, seen->cell->bytes + seen->tail_at, seen->cell_len - seen->tail_at) &&
-            ri_cell_append(&p->cell, &p->cell_len, frame->p, frame->len);
-        rc = good ? push_on(p, seen, result, base, err) : ri_fail_nomem(err);
-    }
-    ri_base_release(base);
-    return rc;
-}
-
-static int plan_append(plan *p, ri_seen *seen, const ri_tx_result *result, const ri_buf *frame, rille_err *err)
-{
-    p->cell = seen->cell;
-    p->cell_len = p->kept_len = seen->cell_len;
-    p->tail_at = seen->tail_at;
-    seen->cell = NULL;
-    return ri_cell_append(&p->cell, &p->cell_len, frame->p, frame->len)
-               ? ri_db_push(seen->db, result->block, result->schema, result->next_e, result->next_attr, &p->after, err)
-               : ri_fail_nomem(err);
-}
-
-static int put_long_values(plan *p, ri_store *store, const ri_tx_result *result, rille_err *err)
-{
-    for (size_t i = 0; i < result->blob_count; i++) {
-        uint8_t addr[RI_HASH_SIZE];
-        RI_TRY(need_writer(p, store, err));
-        RI_TRY(ri_writer_put_blob(p->writer, result->blobs[i].bytes, result->blobs[i].len, addr, err));
-    }
-    return 0;
-}
-
-int ri_conn_refuse_tag(const rille_db *db, rille_err *err)
-{
-    return !db->base->is_tag
-               ? 0
-               : ri_fail(err, RILLE_MISUSE, "%s is a tag and cannot change: commit to a branch", db->branch);
-}
-
-/* A transaction that is large goes straight to the trees. So does what finds no place, when flushes beside commits were
- * too slow or failed, or were not wanted. */
-static bool is_full(const rille_conn *conn, const rille_db *db, size_t datoms)
-{
-    return datoms >= ri_conn_novelty_limit(conn, db) ||
-           db->novelty.datom_count + datoms > ri_conn_novelty_max(conn, db) ||
-           db->base->segment_count >= RI_SEGMENTS_MAX - 1;
-}
-
-static int make_plan(rille_conn *conn, plan *p, ri_seen *seen, const ri_tx_result *result, rille_err *err)
-{
-    const rille_db *db = seen->db;
-    ri_block *block = result->block;
-    RI_TRY(ri_conn_refuse_tag(db, err));
-    RI_TRY(put_long_values(p, db->store, result, err));
-    p->flushes = is_full(conn, db, block->count);
-    block->claims_flush = !p->flushes && ri_conn_flush_due(conn, db, block->count);
-    ri_buf frame = { 0 };
-    int rc = p->flushes ? 0 : ri_block_write(block, &conn->encoder, &frame, err);
-    size_t tail = seen->cell_len - seen->tail_at + frame.len;
-    p->flushes = p->flushes || tail > SEGMENT_BYTES_MAX;
-    if (rc == 0 && p->flushes) {
-        ri_flush_extra extra = { block, result->schema, result->next_e, result->next_attr };
-        rc = plan_flush(p, db, &extra, err);
-    } else if (rc == 0) {
-        rc = tail > RI_TAIL_BYTES_MAX                ? plan_spill(p, seen, result, err)
-             : db->base->format != RI_FORMAT_VERSION ? plan_convert(p, seen, result, &frame, err)
-                                                     : plan_append(p, seen, result, &frame, err);
-    }
-    if (rc == 0 && !p->flushes && p->writer != NULL) {
-        rc = ri_writer_seal(p->writer, err);
-    }
-    ri_buf_deinit(&frame);
-    return rc;
-}
 
 void ri_conn_snapshot(rille_conn *conn, ri_seen *out)
 {
@@ -262,21 +75,12 @@ static bool same_value(const rille_db *a, const rille_db *b)
                       memcmp(a->base->db_id, b->base->db_id, sizeof a->base->db_id) == 0);
 }
 
-struct ri_commit {
-    plan plan;
-    ri_seen from;
-    ri_report report;
-    bool planned;
-    bool is_unsure; /* a swap had an unknown outcome */
-};
-
 #define SWAP_TRIES_MAX 8
 
 static void commit_deinit(ri_commit *c)
 {
+    ri_commit_drop_plan(c);
     ri_report_deinit(&c->report);
-    ri_plan_deinit(&c->plan);
-    ri_seen_deinit(&c->from);
 }
 
 void ri_commit_release(ri_commit *c)
@@ -318,36 +122,49 @@ static int swap_surely(rille_conn *conn, ri_commit *c, rille_err *err)
                                          "database before you repeat it");
 }
 
+/* Sets c->from. A plan that was begun on a head that has changed since is dropped. */
+static void begin_plan(rille_conn *conn, ri_commit *c)
+{
+    ri_seen now;
+    ri_conn_snapshot(conn, &now);
+    if (c->has_from && memcmp(&now.revision, &c->from.revision, sizeof now.revision) != 0) {
+        ri_commit_drop_plan(c);
+    }
+    if (c->has_from) {
+        ri_seen_deinit(&now);
+        return;
+    }
+    c->from = now;
+    c->has_from = true;
+    if (c->report.tx.block->attempt == 0) {
+        c->report.tx.block->attempt = new_attempt(conn);
+    }
+}
+
 /* The writer's lock is held. */
 static int plan_and_swap(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
 {
     if (!c->planned) {
-        ri_conn_snapshot(conn, &c->from);
-        c->report.tx.block->attempt = new_attempt(conn);
+        begin_plan(conn, c);
         if (!same_value(c->from.db, ri_tx_db(tx))) {
             return RILLE_CONFLICT;
         }
-        RI_TRY(make_plan(conn, &c->plan, &c->from, &c->report.tx, err));
-        c->planned = true;
+        RI_TRY(ri_commit_plan(conn, c, err));
     }
     return swap_surely(conn, c, err);
 }
 
 /* The swap is under way. The lock is let go, and so others may write behind what the cell shares with them. */
-static int keep_commit(ri_commit *c, ri_commit **kept, rille_err *err)
+static int keep_commit(ri_commit *c, rille_err *err)
 {
     ri_cell *own = ri_cell_new(c->plan.cell->bytes, c->plan.cell_len);
-    ri_commit *copy = own == NULL ? NULL : ri_alloc(sizeof *copy);
-    if (copy == NULL) {
-        ri_cell_release(own);
+    if (own == NULL) {
         ri_task_withdraw(ri_task_running()); /* or it would be swapped, and then committed again */
         return ri_fail_nomem(err);
     }
     ri_cell_release(c->plan.cell);
     c->plan.cell = own;
-    *copy = *c;
-    *c = (ri_commit){ 0 };
-    *kept = copy;
+    c->is_kept = true;
     ri_task_keep(ri_task_running());
     return RILLE_NEED;
 }
@@ -365,28 +182,48 @@ static void give_report(rille_conn *conn, const ri_tx *tx, ri_commit *c, ri_repo
     c->plan.after = NULL;
 }
 
-int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report *out, rille_err *err)
+/* Resolves, unless that is done. */
+static int resolve_commit(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
 {
-    ri_commit fresh = { 0 };
-    ri_commit *c = kept != NULL && *kept != NULL ? *kept : &fresh;
-    *out = (ri_report){ 0 };
-    if (!c->planned) {
+    if (!c->resolved) {
         RI_TRY(resolve(tx, &c->report.tx, err));
         ri_conn_pace(conn, ri_tx_db(tx), c->report.tx.block->count);
+        c->resolved = true;
     }
+    return 0;
+}
+
+static int commit_some(rille_conn *conn, ri_tx *tx, ri_commit *c, ri_report *out, rille_err *err)
+{
+    RI_TRY(resolve_commit(conn, tx, c, err));
     ri_mutex_lock(&conn->writer);
     int rc = plan_and_swap(conn, tx, c, err);
-    if (rc == RILLE_NEED && kept != NULL && c == &fresh && c->planned) {
-        rc = keep_commit(c, kept, err);
+    if (rc == RILLE_NEED && c->planned && !c->is_kept) {
+        rc = keep_commit(c, err);
     }
     ri_mutex_unlock(&conn->writer);
     if (rc == 0) {
         give_report(conn, tx, c, out);
     }
-    if (c == &fresh) {
-        commit_deinit(c);
-    } else if (rc != RILLE_NEED) {
-        ri_commit_release(c);
+    return rc;
+}
+
+int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report *out, rille_err *err)
+{
+    *out = (ri_report){ 0 };
+    if (kept == NULL) {
+        return ri_conn_commit(conn, tx, out, err);
+    }
+    if (*kept == NULL) {
+        *kept = ri_alloc_zero(sizeof **kept);
+        if (*kept == NULL) {
+            return ri_fail_nomem(err);
+        }
+        ri_task_keep(ri_task_running()); /* what follows does not read again what the transaction began on */
+    }
+    int rc = commit_some(conn, tx, *kept, out, err);
+    if (rc != RILLE_NEED) {
+        ri_commit_release(*kept);
         *kept = NULL;
     }
     if (rc < 0) {
@@ -397,7 +234,14 @@ int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report
 
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
 {
-    return ri_conn_commit_step(conn, tx, NULL, out, err);
+    ri_commit commit = { 0 };
+    *out = (ri_report){ 0 };
+    int rc = commit_some(conn, tx, &commit, out, err);
+    commit_deinit(&commit);
+    if (rc < 0) {
+        ri_err_prefix(err, "%s", ri_conn_url(conn));
+    }
+    return rc;
 }
 
 int ri_conn_busy(const rille_conn *conn, rille_err *err)

@@ -57,9 +57,15 @@ int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
 /* Resolves and commits. RILLE_CONFLICT: another writer was first; release tx, begin again, fill again
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
 #define RI_COMMIT_TRIES_MAX 1000
+/* How many looks at its budget a run of a transaction that conflicted so often does without pausing (ri_task_insist):
+ * twice as many after each conflict, so that others who commit more often do not keep it from ever being done. */
+static inline uint64_t ri_commit_looks(unsigned tries)
+{
+    return tries == 0 ? 0 : tries < 32 ? UINT64_C(1) << tries : UINT64_MAX;
+}
 int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err);
-/* The same in a task. *kept, NULL at first, has the commit while the swap of the head is under way: RILLE_NEED. It is
- * NULL again after anything else. After RILLE_CONFLICT the task's piece has ended (ri_task_forget). */
+/* The same in a task. *kept, NULL at first, has the commit when it paused, or the swap of the head is under way:
+ * RILLE_NEED; then only this is called again. It is NULL again after anything else. kept NULL: not in a task. After RILLE_CONFLICT the task's piece has ended (ri_task_forget). */
 typedef struct ri_commit ri_commit;
 int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report *out, rille_err *err);
 /* Whether it was committed stays unknown to who asked for it. */

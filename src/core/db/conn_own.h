@@ -70,7 +70,7 @@ void ri_conn_see(rille_conn *conn, ri_seen *fresh);
 /* Reads the head and brings `seen` up to date. */
 int ri_conn_refresh(rille_conn *conn, rille_err *err);
 
-/* ---- changing the head (commit.c) ---- */
+/* ---- changing the head (commit.c, plan.c) ---- */
 
 /* What the head is to become. */
 typedef struct ri_plan {

@@ -24,7 +24,7 @@ static void write_header(const ri_block *block, uint64_t before, ri_buf *out)
     ri_buf_put(out, block->commit, RI_HASH_SIZE);
 }
 
-int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
+static size_t write_headers(ri_block *const *blocks, size_t count, ri_buf *out)
 {
     size_t datom_count = 0;
     uint64_t before = RI_TX_BASE;
@@ -34,18 +34,56 @@ int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_e
         before = blocks[i]->t;
         datom_count += blocks[i]->count;
     }
-    ri_datom *datoms = ri_alloc_array(datom_count, sizeof *datoms);
-    if (datoms == NULL) {
+    return datom_count;
+}
+
+/* The next rows of a leaf, of as many blocks as it takes. */
+static size_t take_rows(ri_segment_writer *w, ri_block *const *blocks, ri_datom *rows)
+{
+    size_t count = 0;
+    while (count < RI_BLOCK_ROWS && w->left > 0) {
+        const ri_block *block = blocks[w->block];
+        size_t some = block->count - w->row;
+        some = some < RI_BLOCK_ROWS - count ? some : RI_BLOCK_ROWS - count;
+        memcpy(rows + count, block->datoms + w->row, some * sizeof *rows);
+        count += some;
+        w->row += some;
+        w->left -= some;
+        if (w->row == block->count) {
+            w->block++;
+            w->row = 0;
+        }
+    }
+    return count;
+}
+
+int ri_segment_write_step(ri_segment_writer *w, ri_block *const *blocks, size_t count, ri_encoder **encoder,
+                          ri_buf *out, rille_err *err)
+{
+    if (!w->begun) {
+        w->left = write_headers(blocks, count, out);
+        w->begun = true;
+    }
+    ri_datom *rows = ri_alloc_array(RI_BLOCK_ROWS, sizeof *rows);
+    if (rows == NULL) {
         return ri_fail_nomem(err);
     }
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(datoms + at, blocks[i]->datoms, blocks[i]->count * sizeof *datoms);
-        at += blocks[i]->count;
-    }
-    int rc = ri_block_write_leaves(datoms, datom_count, NULL, out, err);
-    ri_free(datoms);
-    return rc == 0 && out->failed ? ri_fail_nomem(err) : rc;
+    size_t row_count = take_rows(w, blocks, rows);
+    int rc = ri_block_write_leaf(rows, row_count, encoder, out, err);
+    ri_free(rows);
+    return rc != 0 ? rc : w->left > 0 ? RILLE_AGAIN : out->failed ? ri_fail_nomem(err) : 0;
+}
+
+int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
+{
+    ri_segment_writer writer = { 0 };
+    ri_encoder *encoder = NULL;
+    int rc;
+    do {
+        rc = ri_segment_write_step(&writer, blocks, count, &encoder, out, err);
+    } while (rc == RILLE_AGAIN);
+    ri_encoder_free(encoder);
+    return rc;
 }
 
 static int damaged(rille_err *err)

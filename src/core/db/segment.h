@@ -17,6 +17,15 @@
 
 /* Appends a segment of `count` blocks, oldest first. */
 int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
+/* The same in steps of a leaf: RILLE_AGAIN until it is written. */
+typedef struct ri_segment_writer {
+    bool begun;
+    size_t left; /* datoms */
+    size_t block;
+    size_t row; /* of the block */
+} ri_segment_writer;
+int ri_segment_write_step(ri_segment_writer *writer, ri_block *const *blocks, size_t count, ri_encoder **encoder,
+                          ri_buf *out, rille_err *err);
 /* Decodes a segment: *blocks, oldest first (ri_blocks_release). Commit ids are believed, as the segment's address is;
  * verify checks them. Transactions up to `after` are known: their blocks have no datoms. */
 int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***blocks, size_t *count,

@@ -8,7 +8,7 @@
 #include "tx.h"
 
 #include "schema_own.h"
-#include "tx_inside.h"
+#include "tx_resolver.h"
 
 #include <stdio.h>
 
@@ -34,6 +34,7 @@ void ri_tx_release(ri_tx *tx)
     if (tx == NULL) {
         return;
     }
+    ri_tx_resolver_release(tx->resolver);
     ri_free(tx->items);
     ri_free(tx->starts.at);
     ri_free(tx->unique);
@@ -58,6 +59,13 @@ const rille_db *ri_tx_db(const ri_tx *tx)
 ri_arena *ri_tx_arena(ri_tx *tx)
 {
     return &tx->arena;
+}
+
+size_t ri_tx_fill_work(ri_tx *tx)
+{
+    size_t count = tx->item_count - tx->items_counted;
+    tx->items_counted = tx->item_count;
+    return (count + 1) * TX_DATOM_WORK;
 }
 
 /* ---- attributes ---- */

@@ -82,7 +82,9 @@ typedef struct ri_tx_filler {
     rille_err *err;
     unsigned depth; /* of nested maps */
     bool lua;       /* strings name attributes everywhere and become keywords, instants ... by the attribute's type; the
-                       bytes of the forms outlive the transaction, and strings may be invalid UTF-8 */
+                       bytes of the forms outlive the transaction, unless it copies them, and strings may be invalid
+                       UTF-8 */
+    bool copies;
     struct ri_tx_key {
         const uint8_t *text;
         const ri_attr *attr;
@@ -95,6 +97,10 @@ int ri_tx_fill_item(ri_tx_filler *f, const ri_form *item);
 int ri_tx_fill_meta(ri_tx_filler *f, const ri_form *map);
 /* A vector (or list) of items. */
 int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err);
+/* The same in steps of a few items, from number *next on: RILLE_AGAIN until all are filled. */
+int ri_tx_fill_edn_step(ri_tx *tx, const ri_form *form, size_t *next, rille_err *err);
+/* Work of the items that were filled since this was asked last. */
+size_t ri_tx_fill_work(ri_tx *tx);
 /* How many arguments the operation of that name has at most; 0: there is none. (tx_form_op.c) */
 unsigned ri_tx_op_args(const char *name, size_t len);
 
@@ -120,7 +126,8 @@ typedef struct ri_tx_result {
 } ri_tx_result;
 void ri_tx_result_deinit(ri_tx_result *result);
 /* instant_ms: of the clock; the transaction's is at least one above db->instant, unless its data gives one: not before
- * db->instant, and not more than a minute after both. May return RILLE_NEED any time: call again (it restarts from its items). */
+ * db->instant, and not more than a minute after both. May return RILLE_NEED any time: call again. Where it lacked nodes it
+ * restarts from its items, with the instant of that call; where it paused (task.h) it goes on. */
 int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, rille_err *err);
 
 #endif

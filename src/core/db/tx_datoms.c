@@ -17,7 +17,7 @@
  *
  * Cost: a new entity's datom is a compare and a copy of its bytes; else one probe a group or value.
  */
-#include "tx_inside.h"
+#include "tx_resolver.h"
 
 typedef enum probe_state { PROBE_NONE, PROBE_FOUND, PROBE_PENDING } probe_state;
 
@@ -40,15 +40,6 @@ static void open_scan(tx_resolver *r)
     }
 }
 
-static void run_datom(const ri_run *run, uint32_t i, ri_datom *out)
-{
-    if (run->leaf != NULL) {
-        ri_node_datom(run->leaf, run->from + i, out);
-    } else {
-        *out = *run->rows[i];
-    }
-}
-
 /* The first datom between two cuts; it is borrowed until the next probe. */
 static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_datom *out, probe_state *state)
 {
@@ -61,7 +52,7 @@ static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_da
     }
     *state = rc == RILLE_NEED ? PROBE_PENDING : rc == RILLE_DONE ? PROBE_NONE : PROBE_FOUND;
     if (rc == RILLE_OK) {
-        run_datom(&run, 0, out);
+        tx_run_datom(&run, 0, out);
     }
     r->need = r->need || rc == RILLE_NEED;
     return RILLE_OK;
@@ -355,7 +346,7 @@ static int make_all(tx_resolver *r, const group *g, size_t next)
         RI_TRY(rc);
         for (uint32_t i = 0; i < ri_run_count(&run); i++) {
             ri_datom d;
-            run_datom(&run, i, &d);
+            tx_run_datom(&run, i, &d);
             RI_TRY(adds_below(r, g, &next, &d.v));
             RI_TRY(emit(r, g, &d.v, false));
         }
@@ -407,6 +398,9 @@ static int make_entity(tx_resolver *r, const tx_op *ops, size_t count)
 
 static int begin_block(tx_resolver *r, size_t expected_count)
 {
+    if (r->block != NULL) {
+        return RILLE_OK;
+    }
     r->block = ri_block_new();
     if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->heap_cap, expected_count)) {
         return ri_fail_nomem(r->err);
@@ -417,13 +411,20 @@ static int begin_block(tx_resolver *r, size_t expected_count)
 
 int ri_tx_make_datoms(tx_resolver *r)
 {
-    const tx_op *ops = r->ops;
+    tx_op *ops = r->ops;
     RI_TRY(begin_block(r, r->op_count));
-    for (size_t start = 0, end; start < r->op_count; start = end) {
-        for (end = start + 1; end < r->op_count && ops[end].e == ops[start].e;) {
+    while (r->at < r->op_count) {
+        size_t end = r->at + 1;
+        while (end < r->op_count && ops[end].e == ops[r->at].e) {
             end++;
         }
-        RI_TRY(make_entity(r, ops + start, end - start));
+        RI_TRY(ri_tx_sort_entity(r, ops + r->at, end - r->at));
+        RI_TRY(make_entity(r, ops + r->at, end - r->at));
+        size_t count = end - r->at;
+        r->at = end;
+        if (ri_tx_pause(r, count * TX_DATOM_WORK)) {
+            return RILLE_NEED;
+        }
     }
     return RILLE_OK;
 }
@@ -449,152 +450,29 @@ static int take_entity(tx_resolver *r, size_t *next)
 
 int ri_tx_make_datoms_in_order(tx_resolver *r)
 {
-    ri_tx *tx = r->tx;
-    tx_op *other = NULL;
-    size_t other_count = 0;
-    bool last = r->instant_given;
-    RI_TRY(begin_block(r, tx->item_count + 1));
-    for (size_t next = 0; next < tx->item_count;) {
+    RI_TRY(begin_block(r, r->tx->item_count + 1));
+    while (r->at < r->tx->item_count) {
+        size_t next = r->at;
         RI_TRY(take_entity(r, &next));
-        if (r->ops[0].e == r->t && !last) { /* the transaction's own id is the largest of all */
+        if (r->ops[0].e == r->t && !r->instant_made) { /* the transaction's own id is the largest of all */
             r->ops[r->op_count++] = tx_instant_op(r);
-            last = true;
+            r->instant_made = true;
         }
-        if (r->op_count > other_count) {
-            other = NULL;
-            other_count = r->op_cap;
+        if (r->op_count > r->other_count) {
+            r->other = NULL;
+            r->other_count = r->op_cap;
         }
-        RI_TRY(ri_tx_sort_entity(r->ops, r->op_count, &other, other_count, &tx->scratch, r->err));
+        RI_TRY(ri_tx_sort_entity(r, r->ops, r->op_count));
         RI_TRY(make_entity(r, r->ops, r->op_count));
+        r->at = next;
+        if (ri_tx_pause(r, r->op_count * TX_DATOM_WORK)) {
+            return RILLE_NEED;
+        }
     }
-    if (last) {
+    if (r->instant_made) {
         return RILLE_OK;
     }
     tx_op instant = tx_instant_op(r);
+    r->instant_made = true;
     return make_entity(r, &instant, 1);
-}
-
-/* ---- retracted entities ---- */
-
-typedef struct expansion {
-    tx_resolver *r;
-    ri_map64 seen;
-    uint64_t *todo;
-    size_t todo_count;
-    size_t todo_cap;
-} expansion;
-
-static int expand_later(expansion *x, uint64_t e)
-{
-    bool added;
-    if (ri_map64_put(&x->seen, e, &added) == NULL) {
-        return ri_fail_nomem(x->r->err);
-    }
-    if (added) {
-        if (!RI_GROW(&x->todo, &x->todo_cap, x->todo_count + 1)) {
-            return ri_fail_nomem(x->r->err);
-        }
-        x->todo[x->todo_count++] = e;
-    }
-    return RILLE_OK;
-}
-
-static int retract_datom(expansion *x, const ri_datom *d, bool outgoing)
-{
-    tx_resolver *r = x->r;
-    const ri_attr *attr = ri_schema_attr_by_id(r->tx->schema, d->a);
-    if (attr == NULL) {
-        return ri_fail(r->err, RILLE_CORRUPT, "entity %llu has a value of attribute %lu, which is not in the schema",
-                       (unsigned long long)d->e, (unsigned long)d->a);
-    }
-    if (!RI_GROW(&r->ops, &r->op_cap, r->op_count + 1)) {
-        return ri_fail_nomem(r->err);
-    }
-    tx_op *op = &r->ops[r->op_count];
-    *op = (tx_op){ .e = d->e, .code = tx_slot(r->tx, attr) << TX_SLOT_SHIFT | TX_RETRACT_KNOWN };
-    if (!ri_value_copy(&r->tx->scratch, &d->v, &op->v)) {
-        return ri_fail_nomem(r->err);
-    }
-    r->op_count++;
-    return outgoing && attr->component && d->v.type == RI_REF ? expand_later(x, d->v.as.u) : RILLE_OK;
-}
-
-/* Calls visit for each datom between the cuts. */
-static int visit_range(expansion *x, ri_order order, ri_bound from, ri_bound to,
-                       int (*visit)(expansion *x, const ri_datom *d, bool outgoing))
-{
-    tx_resolver *r = x->r;
-    ri_scan scan;
-    ri_scan_init(&scan, r->db, order);
-    ri_scan_set(&scan, &from, &to);
-    ri_run run;
-    int rc;
-    while ((rc = ri_scan_next(&scan, &run, r->io, r->err)) == RILLE_OK) {
-        for (uint32_t i = 0; rc == RILLE_OK && i < ri_run_count(&run); i++) {
-            ri_datom d;
-            run_datom(&run, i, &d);
-            rc = visit(x, &d, order == RI_EAVT);
-        }
-        if (rc != RILLE_OK) {
-            break;
-        }
-    }
-    ri_scan_deinit(&scan);
-    r->need = r->need || rc == RILLE_NEED;
-    return rc < 0 ? rc : RILLE_OK;
-}
-
-static bool can_go(uint64_t e)
-{
-    return e >= RI_EID_ATTR && e < RI_TX_BASE;
-}
-
-static int expand(expansion *x)
-{
-    while (x->todo_count > 0) {
-        uint64_t e = x->todo[--x->todo_count];
-        if (can_go(e) && !tx_is_fresh(x->r, e)) { /* what is no component by nature loses the reference only */
-            RI_TRY(visit_range(x, RI_EAVT, ri_bound_e(e, false), ri_bound_e(e, true), retract_datom));
-            RI_TRY(visit_range(x, RI_VAET, ri_bound_v(e, false), ri_bound_v(e, true), retract_datom));
-        }
-    }
-    return RILLE_OK;
-}
-
-static int take_part(expansion *x, const ri_datom *d, bool outgoing)
-{
-    return outgoing && d->v.type == RI_REF ? expand_later(x, d->v.as.u) : RILLE_OK;
-}
-
-static int expand_op(expansion *x, const tx_op *op)
-{
-    tx_resolver *r = x->r;
-    char shown[TX_SHOW_SIZE];
-    if (tx_op_kind(op) == TX_RETRACT_PARTS) {
-        uint32_t a = tx_attr(r->tx, tx_op_slot(op))->id;
-        return tx_is_fresh(r, op->e)
-                   ? RILLE_OK
-                   : visit_range(x, RI_EAVT, ri_bound_ea(op->e, a, false), ri_bound_ea(op->e, a, true), take_part);
-    }
-    if (can_go(op->e)) {
-        return expand_later(x, op->e);
-    }
-    ri_tx_blame(r, 1U << TX_RETRACT_ENTITY, op->e, 0, NULL);
-    return ri_fail(r->err, RILLE_SCHEMA, "cannot retract %s: it %s", ri_tx_show_entity(r, op->e, shown, sizeof shown),
-                   op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
-}
-
-int ri_tx_expand(tx_resolver *r, const tx_op *ops, size_t count)
-{
-    expansion x = { .r = r };
-    int rc = RILLE_OK;
-    for (size_t i = 0; i < count && rc == RILLE_OK; i++) {
-        rc = expand_op(&x, &ops[i]);
-    }
-    if (rc == RILLE_OK) {
-        rc = expand(&x);
-    }
-    ri_map64_deinit(&x.seen);
-    ri_free(x.todo);
-    return rc;
 }

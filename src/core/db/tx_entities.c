@@ -18,14 +18,9 @@
  *
  * Cost: a hash probe a key, and a look-up a key where the attribute has any datoms.
  */
-#include "tx_inside.h"
+#include "tx_resolver.h"
 
 #define FEW_KEYS 16U /* up to so many keys are looked up without asking whether their attribute has datoms at all */
-
-typedef struct key_table {
-    uint32_t *places; /* index + 1 of a head; 0: free */
-    size_t mask;
-} key_table;
 
 /* ---- tempids ---- */
 
@@ -200,30 +195,30 @@ static int gather_keys(tx_resolver *r)
     return RILLE_OK;
 }
 
-static int table_init(key_table *table, tx_resolver *r)
+static int table_init(tx_resolver *r)
 {
     size_t cap = 16;
     while (cap < r->key_count * 2) {
         cap *= 2;
     }
-    table->places = ri_arena_array(&r->tx->scratch, cap, sizeof *table->places);
-    table->mask = cap - 1;
-    return table->places == NULL ? ri_fail_nomem(r->err) : RILLE_OK;
+    r->places = ri_arena_array(&r->tx->scratch, cap, sizeof *r->places);
+    r->place_mask = cap - 1;
+    return r->places == NULL ? ri_fail_nomem(r->err) : RILLE_OK;
 }
 
 /* The head of keys[index]'s group; itself when it is the first. */
-static uint32_t find_head(const key_table *table, tx_key *keys, uint32_t index)
+static uint32_t find_head(tx_resolver *r, uint32_t index)
 {
-    const tx_key *key = &keys[index];
+    const tx_key *key = &r->keys[index];
     uint64_t hash = ri_mix64(ri_value_hash(&key->v) + key->slot);
-    for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
-        if (table->places[i] == 0) {
-            table->places[i] = index + 1;
+    for (size_t i = (size_t)hash & r->place_mask;; i = (i + 1) & r->place_mask) {
+        if (r->places[i] == 0) {
+            r->places[i] = index + 1;
             return index;
         }
-        const tx_key *other = &keys[table->places[i] - 1];
+        const tx_key *other = &r->keys[r->places[i] - 1];
         if (other->slot == key->slot && ri_value_eq(&other->v, &key->v)) {
-            return table->places[i] - 1;
+            return r->places[i] - 1;
         }
     }
 }
@@ -241,20 +236,20 @@ static uint64_t key_subject(const tx_resolver *r, const tx_key *key)
     return known ? word : 0;
 }
 
-static int judge_key(tx_resolver *r, const key_table *table, uint32_t index, bool *changed)
+static int judge_key(tx_resolver *r, uint32_t index)
 {
     tx_key *key = &r->keys[index];
     if (key->v.type == RI_REF) {
         key->v.as.u = ri_tx_known_word(r, key->v.as.u);
     }
-    key->head = find_head(table, r->keys, index);
+    key->head = find_head(r, index);
     tx_key *head = &r->keys[key->head];
     if (head == key) {
         key->subject = 0;
         RI_TRY(ask_holder(r, key));
     }
     if (key->lookup) {
-        return head->holder != 0 ? bind(r, head, key->entity, head->holder, changed) : RILLE_OK;
+        return head->holder != 0 ? bind(r, head, key->entity, head->holder, &r->changed) : RILLE_OK;
     }
     uint64_t subject = key_subject(r, key);
     uint64_t first = head->subject;
@@ -265,58 +260,77 @@ static int judge_key(tx_resolver *r, const key_table *table, uint32_t index, boo
         return RILLE_OK;
     }
     if (head->holder != 0) {
-        return (subject & TX_TEMP) != 0 ? bind(r, head, subject, head->holder, changed) : RILLE_OK;
+        return (subject & TX_TEMP) != 0 ? bind(r, head, subject, head->holder, &r->changed) : RILLE_OK;
     }
-    return first != 0 ? unify(r, head, first, subject, changed) : RILLE_OK;
+    return first != 0 ? unify(r, head, first, subject, &r->changed) : RILLE_OK;
 }
 
-/* Lookup refs first: what is said of their entities may count for others. */
-static int judge_keys(tx_resolver *r, key_table *table, bool backwards, bool *changed)
+/* A lookup ref of what is made here. */
+static int judge_lookup(tx_resolver *r, uint32_t index)
+{
+    const tx_key *key = &r->keys[index];
+    const tx_key *head = &r->keys[key->head];
+    const tx_temp *root = &r->tx->temps[ri_tx_temp_root(r->tx, (uint32_t)(key->entity & TX_INDEX_MASK))];
+    bool open = root->e == 0 && (root->flags & TEMP_REAL) == 0; /* once known, it stays what it is */
+    return open && head->holder == 0 && head->subject != 0 ? unify(r, key, head->subject, key->entity, &r->changed)
+                                                           : RILLE_OK;
+}
+
+/* One pass: lookup refs first, since what is said of their entities may count for others; the other keys; and lookup
+ * refs once more. */
+static int judge(tx_resolver *r, size_t from, size_t to)
 {
     size_t lookups = r->tx->lookup_count;
     size_t count = r->key_count;
-    memset(table->places, 0, (table->mask + 1) * sizeof *table->places);
-    *changed = false;
-    for (size_t i = 0; i < lookups; i++) {
-        RI_TRY(judge_key(r, table, (uint32_t)i, changed));
-    }
-    for (size_t i = lookups; i < count; i++) {
-        RI_TRY(judge_key(r, table, (uint32_t)(backwards ? count - 1 - (i - lookups) : i), changed));
-    }
-    for (size_t i = 0; i < lookups; i++) { /* those of what is made here */
-        const tx_key *key = &r->keys[i];
-        const tx_key *head = &r->keys[key->head];
-        const tx_temp *root = &r->tx->temps[ri_tx_temp_root(r->tx, (uint32_t)(key->entity & TX_INDEX_MASK))];
-        bool open = root->e == 0 && (root->flags & TEMP_REAL) == 0; /* once known, it stays what it is */
-        if (open && head->holder == 0 && head->subject != 0) {
-            RI_TRY(unify(r, key, head->subject, key->entity, changed));
-        }
+    for (size_t i = from; i < to; i++) {
+        bool backwards = r->backwards && i >= lookups;
+        RI_TRY(i >= count ? judge_lookup(r, (uint32_t)(i - count))
+                          : judge_key(r, (uint32_t)(backwards ? count - 1 - (i - lookups) : i)));
     }
     return RILLE_OK;
+}
+
+static void begin_pass(tx_resolver *r)
+{
+    memset(r->places, 0, (r->place_mask + 1) * sizeof *r->places);
+    r->changed = false;
+}
+
+static int begin_temps(tx_resolver *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        tx_temp *temp = &r->tx->temps[i];
+        temp->e = 0;
+        temp->parent = (uint32_t)i;
+        temp->flags = temp->given;
+    }
+    return RILLE_OK;
+}
+
+int ri_tx_begin_temps(tx_resolver *r)
+{
+    return ri_tx_slices(r, r->tx->temp_count, TX_ITEM_WORK, begin_temps);
 }
 
 int ri_tx_bind_entities(tx_resolver *r)
 {
-    ri_tx *tx = r->tx;
-    for (uint32_t i = 0; i < tx->temp_count; i++) {
-        tx_temp *temp = &tx->temps[i];
-        temp->e = 0;
-        temp->parent = i;
-        temp->flags = temp->given;
-    }
+    const ri_tx *tx = r->tx;
     if (tx->unique_count + tx->lookup_count == 0) {
         return RILLE_OK;
     }
-    key_table table;
-    RI_TRY(gather_keys(r));
-    RI_TRY(table_init(&table, r));
-    bool changed;
-    bool backwards = false;
-    do {
-        RI_TRY(judge_keys(r, &table, backwards, &changed));
-        backwards = !backwards;
-    } while (changed && tx->chained && !r->need);
-    return RILLE_OK;
+    if (r->keys == NULL) {
+        RI_TRY(gather_keys(r));
+        RI_TRY(table_init(r));
+        begin_pass(r);
+    }
+    for (;;) {
+        RI_TRY(ri_tx_slices(r, r->key_count + tx->lookup_count, TX_KEY_WORK, judge));
+        if (!r->changed || !tx->chained || r->need) {
+            return RILLE_OK;
+        }
+        r->backwards = !r->backwards;
+        begin_pass(r);
+    }
 }
 
 /* ---- new ids ---- */
@@ -363,24 +377,35 @@ static int number_root(tx_resolver *r, uint32_t root)
     return RILLE_OK;
 }
 
-int ri_tx_number_entities(tx_resolver *r)
+/* First the lookup refs, then the tempids. */
+static int number(tx_resolver *r, size_t from, size_t to)
 {
     ri_tx *tx = r->tx;
-    r->next_e = r->db->next_e > tx->e_max ? r->db->next_e : tx->e_max + 1;
-    r->next_attr = r->db->next_attr + tx->made_count;
-    for (size_t i = 0; i < tx->lookup_count; i++) {
-        const tx_temp *root = &tx->temps[ri_tx_temp_root(tx, tx->lookups[i].temp)];
-        if (root->e == 0 && (root->flags & TEMP_REAL) == 0) {
-            return missing_lookup(r, &tx->lookups[i]);
+    for (size_t i = from; i < to; i++) {
+        if (i < tx->lookup_count) {
+            const tx_temp *root = &tx->temps[ri_tx_temp_root(tx, tx->lookups[i].temp)];
+            if (root->e == 0 && (root->flags & TEMP_REAL) == 0) {
+                return missing_lookup(r, &tx->lookups[i]);
+            }
+            continue;
         }
-    }
-    for (uint32_t i = 0; i < tx->temp_count; i++) {
-        uint32_t root = ri_tx_temp_root(tx, i);
-        if ((tx->temps[i].given & TEMP_REAL) != 0 && tx->temps[root].e == 0) {
+        uint32_t temp = (uint32_t)(i - tx->lookup_count);
+        uint32_t root = ri_tx_temp_root(tx, temp);
+        if ((tx->temps[temp].given & TEMP_REAL) != 0 && tx->temps[root].e == 0) {
             RI_TRY(number_root(r, root));
         }
     }
     return RILLE_OK;
+}
+
+int ri_tx_number_entities(tx_resolver *r)
+{
+    const ri_tx *tx = r->tx;
+    if (r->next_e == 0) {
+        r->next_e = r->db->next_e > tx->e_max ? r->db->next_e : tx->e_max + 1;
+        r->next_attr = r->db->next_attr + tx->made_count;
+    }
+    return ri_tx_slices(r, tx->lookup_count + tx->temp_count, TX_ITEM_WORK, number);
 }
 
 /* ---- unique values ---- */
@@ -414,9 +439,9 @@ static int held(tx_resolver *r, const tx_key *key, uint64_t e, uint64_t other)
                    ri_tx_show_entity(r, other, first, sizeof first), ri_tx_show_entity(r, e, second, sizeof second));
 }
 
-int ri_tx_check_unique(tx_resolver *r)
+static int check_unique(tx_resolver *r, size_t from, size_t to)
 {
-    for (size_t i = r->tx->lookup_count; i < r->key_count; i++) {
+    for (size_t i = from + r->tx->lookup_count; i < to + r->tx->lookup_count; i++) {
         tx_key *key = &r->keys[i];
         const tx_key *head = &r->keys[key->head];
         uint64_t e = ri_tx_entity_id(r, key->entity);
@@ -433,4 +458,10 @@ int ri_tx_check_unique(tx_resolver *r)
         }
     }
     return RILLE_OK;
+}
+
+int ri_tx_check_unique(tx_resolver *r)
+{
+    return r->key_count == 0 ? RILLE_OK
+                             : ri_tx_slices(r, r->key_count - r->tx->lookup_count, TX_ITEM_WORK, check_unique);
 }

@@ -229,6 +229,13 @@ static int composite_value(filler *f, const ri_attr *attr, const ri_form *form, 
                                    : ": the attribute has one value (cardinality one)");
 }
 
+static bool borrows(const ri_value *v, const ri_value *from)
+{
+    uintptr_t at = (uintptr_t)v->as.p;
+    uintptr_t start = (uintptr_t)from->as.p;
+    return !ri_type_is_word(from->type) && at >= start && at - start <= from->len;
+}
+
 int ri_tx_form_value(filler *f, const ri_attr *attr, const ri_form *form, ri_value *out, bool *copy)
 {
     *copy = false;
@@ -243,7 +250,7 @@ int ri_tx_form_value(filler *f, const ri_attr *attr, const ri_form *form, ri_val
         return wrong_type(f, attr, form, ": to remove a value, use :db/retract");
     }
     RI_TRY(ri_attr_convert(attr, &form->u.v, !f->lua, ri_tx_arena(f->tx), out, f->err));
-    *copy = !f->lua && !ri_type_is_word(out->type) && out->as.p == form->u.v.as.p;
+    *copy = (!f->lua || f->copies) && !ri_type_is_word(out->type) && borrows(out, &form->u.v);
     return RILLE_OK;
 }
 
@@ -542,19 +549,32 @@ void ri_tx_filler_init(ri_tx_filler *f, ri_tx *tx, bool lua, rille_err *err)
     *f = (ri_tx_filler){ .tx = tx, .err = err, .lua = lua };
 }
 
-int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err)
+int ri_tx_fill_edn_step(ri_tx *tx, const ri_form *form, size_t *next, rille_err *err)
 {
+    enum { STEP_ITEMS = 16 };
     filler f;
     ri_tx_filler_init(&f, tx, false, err);
     if (!ri_tx_form_is_sequence(form)) {
         return ri_tx_form_syntax(&f, form, "a vector of entity maps and operations");
     }
-    for (uint32_t i = 0; i < form->u.seq.count; i++) {
-        int rc = ri_tx_fill_item(&f, &form->u.seq.items[i]);
+    size_t count = form->u.seq.count;
+    for (size_t end = count - *next < STEP_ITEMS ? count : *next + STEP_ITEMS; *next < end;) {
+        int rc = ri_tx_fill_item(&f, &form->u.seq.items[*next]);
+        *next += 1;
         if (rc != RILLE_OK) {
-            ri_err_prefix(err, "transaction data, item %u", (unsigned)i + 1U);
+            ri_err_prefix(err, "transaction data, item %zu", *next);
             return rc;
         }
     }
-    return RILLE_OK;
+    return *next < count ? RILLE_AGAIN : RILLE_OK;
+}
+
+int ri_tx_fill_edn(ri_tx *tx, const ri_form *form, rille_err *err)
+{
+    size_t next = 0;
+    int rc;
+    do {
+        rc = ri_tx_fill_edn_step(tx, form, &next, err);
+    } while (rc == RILLE_AGAIN);
+    return rc;
 }

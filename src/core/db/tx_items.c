@@ -6,7 +6,7 @@
  */
 #include "tx_items.h"
 
-#include "tx_inside.h"
+#include "tx_resolver.h"
 
 #include <stdio.h>
 

@@ -3,9 +3,11 @@
  * Resolving: the steps of tx.h in order, the schema after the transaction, the result.
  *
  * Items are never changed; everything that a run makes lies in the scratch arena, in the resolver or in the block. So a
- * run that ended with RILLE_NEED, or was good, can be followed by another.
+ * run that lacked nodes, or was good, can be followed by another. A run that paused leaves the resolver to the next one.
  */
-#include "tx_inside.h"
+#include "tx_resolver.h"
+
+#include "../store/task.h"
 
 void ri_tx_result_deinit(ri_tx_result *result)
 {
@@ -106,30 +108,21 @@ static bool has_missing_value(const tx_resolver *r, const tx_op *item)
     return v.type == RI_REF && ri_tx_entity_id(r, v.as.u) == 0;
 }
 
-/* What the items are as a whole. */
-typedef struct survey {
-    size_t blob_count;
-    size_t expand_count; /* retracted entities and components */
-    bool sorted;         /* by entity */
-} survey;
-
-static int survey_items(tx_resolver *r, survey *out)
+static int survey_items(tx_resolver *r, size_t from, size_t to)
 {
-    const ri_tx *tx = r->tx;
-    uint64_t before = 0;
-    *out = (survey){ .sorted = true };
-    for (size_t i = 0; i < tx->item_count; i++) {
-        const tx_op *item = &tx->items[i];
+    tx_survey *all = &r->survey;
+    for (size_t i = from; i < to; i++) {
+        const tx_op *item = &r->tx->items[i];
         uint64_t e = ri_tx_entity_id(r, item->e);
         r->blame.item = item;
         if (e == 0 || has_missing_value(r, item)) {
             return not_an_entity(r, item);
         }
-        out->sorted = out->sorted && before <= e;
-        before = e;
-        out->blob_count += (item->code & TX_WITH_BLOB) != 0;
+        all->unsorted = all->unsorted || all->before > e;
+        all->before = e;
+        all->blob_count += (item->code & TX_WITH_BLOB) != 0;
         if (is_expanded(tx_op_kind(item))) {
-            out->expand_count++;
+            all->expand_count++;
         } else if (tx_op_slot(item) == TX_INSTANT_SLOT) {
             RI_TRY(check_instant(r, e, item));
         }
@@ -138,45 +131,60 @@ static int survey_items(tx_resolver *r, survey *out)
     return RILLE_OK;
 }
 
-/* All operations in one sorted array, retracted entities spelled out. */
-static int copy_items(tx_resolver *r, size_t expand_count)
+static int survey(tx_resolver *r)
 {
-    ri_tx *tx = r->tx;
-    tx_op *expanded = ri_arena_array(&tx->scratch, expand_count, sizeof *expanded);
-    if (expanded == NULL || !RI_GROW(&r->ops, &r->op_cap, tx->item_count + 1)) {
-        return ri_fail_nomem(r->err);
-    }
-    expand_count = 0;
-    for (size_t i = 0; i < tx->item_count; i++) {
-        tx_op op = tx_known_op(r, &tx->items[i]);
+    RI_TRY(ri_tx_slices(r, r->tx->item_count, TX_ITEM_WORK, survey_items));
+    size_t blob_count = r->survey.blob_count;
+    r->blobs = blob_count == 0 ? NULL : ri_arena_array(&r->tx->scratch, blob_count, sizeof *r->blobs);
+    return r->blobs == NULL && blob_count > 0 ? ri_fail_nomem(r->err) : RILLE_OK;
+}
+
+/* Items that lie in the order of entities (bulk loads do) are not copied as a whole: touching as much memory once more
+ * would cost about as much as all the rest. */
+static bool is_in_order(const tx_resolver *r)
+{
+    return !r->survey.unsorted && r->survey.expand_count == 0;
+}
+
+static int copy_some(tx_resolver *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        tx_op op = tx_known_op(r, &r->tx->items[i]);
         if (is_expanded(tx_op_kind(&op))) {
-            expanded[expand_count++] = op;
+            r->expanded[r->expanded_count++] = op;
         } else {
             r->ops[r->op_count++] = op;
         }
     }
+    return RILLE_OK;
+}
+
+static int copy_items(tx_resolver *r)
+{
+    if (is_in_order(r)) {
+        return RILLE_OK;
+    }
+    if (r->ops == NULL) {
+        r->expanded = ri_arena_array(&r->tx->scratch, r->survey.expand_count, sizeof *r->expanded);
+        if (r->expanded == NULL || !RI_GROW(&r->ops, &r->op_cap, r->tx->item_count + 1)) {
+            return ri_fail_nomem(r->err);
+        }
+    }
+    RI_TRY(ri_tx_slices(r, r->tx->item_count, TX_ITEM_WORK, copy_some));
     if (!r->instant_given) {
         r->ops[r->op_count++] = tx_instant_op(r);
     }
-    RI_TRY(ri_tx_expand(r, expanded, expand_count));
-    return ri_tx_sort(r->ops, r->op_count, &tx->scratch, r->err);
+    return RILLE_OK;
 }
 
-/* Datoms of all items. Items that lie in the order of entities (bulk loads do) are not copied as a whole: touching as
- * much memory once more would cost about as much as all the rest. */
+static int sort_items(tx_resolver *r)
+{
+    return is_in_order(r) ? RILLE_OK : ri_tx_sort_by_entity(r);
+}
+
 static int make_datoms(tx_resolver *r)
 {
-    survey all;
-    RI_TRY(survey_items(r, &all));
-    r->blobs = all.blob_count == 0 ? NULL : ri_arena_array(&r->tx->scratch, all.blob_count, sizeof *r->blobs);
-    if (r->blobs == NULL && all.blob_count > 0) {
-        return ri_fail_nomem(r->err);
-    }
-    if (all.sorted && all.expand_count == 0) {
-        return ri_tx_make_datoms_in_order(r);
-    }
-    RI_TRY(copy_items(r, all.expand_count));
-    return ri_tx_make_datoms(r);
+    return is_in_order(r) ? ri_tx_make_datoms_in_order(r) : ri_tx_make_datoms(r);
 }
 
 /* ---- schema ---- */
@@ -274,15 +282,15 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     return rc < 0 ? rc : RILLE_OK;
 }
 
-static int make_schema(tx_resolver *r, ri_schema **out)
+static int make_schema(tx_resolver *r)
 {
     const ri_block *block = r->block;
     if (!has_schema(block)) {
-        *out = ri_schema_retain(r->db->schema);
+        r->schema = ri_schema_retain(r->db->schema);
         return RILLE_OK;
     }
     uint64_t wrong = 0;
-    int rc = ri_schema_apply(r->tx->schema, block->datoms, block->count, out, &wrong, r->err);
+    int rc = ri_schema_apply(r->tx->schema, block->datoms, block->count, &r->schema, &wrong, r->err);
     if (rc != RILLE_OK) {
         ri_tx_blame(r, TX_BLAME_ANY, wrong, 0, NULL);
         return rc;
@@ -292,7 +300,7 @@ static int make_schema(tx_resolver *r, ri_schema **out)
         const ri_datom *d = &block->datoms[i];
         if (ri_is_schema_attr(d->a) && d->e != seen && d->e < RI_EID_USER) {
             seen = d->e;
-            RI_TRY(check_change(r, *out, d->e));
+            RI_TRY(check_change(r, r->schema, d->e));
         }
     }
     return RILLE_OK;
@@ -300,88 +308,180 @@ static int make_schema(tx_resolver *r, ri_schema **out)
 
 /* ---- the result ---- */
 
-static void finish_block(tx_resolver *r)
+static int digest_datoms(tx_resolver *r, size_t from, size_t to)
 {
-    ri_block *block = r->block;
-    block->instant = r->instant;
-    ri_block_chain(block, r->db->commit);
+    if (from == 0) {
+        ri_digest_begin(&r->digest);
+    }
+    ri_digest_add(&r->digest, r->block, from, to);
+    return RILLE_OK;
 }
 
-static int fill_tempids(tx_resolver *r, ri_tx_result *out)
+static int finish_block(tx_resolver *r)
+{
+    uint8_t digest[RI_HASH_SIZE];
+    RI_TRY(ri_tx_slices(r, r->block->count, TX_ITEM_WORK, digest_datoms));
+    ri_digest_end(&r->digest, digest);
+    r->block->instant = r->instant;
+    ri_block_chain_by(r->block, r->db->commit, digest);
+    return RILLE_OK;
+}
+
+static int fill_tempids(tx_resolver *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        const tx_name *name = &r->tx->names[i];
+        uint64_t e = ri_tx_entity_id(r, TX_TEMP | name->temp);
+        if (e != 0) {
+            r->tempids[r->tempid_count++] = (struct ri_tempid){ name->name, name->len, name->number, e };
+        }
+    }
+    return RILLE_OK;
+}
+
+static int make_tempids(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     if (tx->name_count == 0 && tx->self_names == 0) {
         return RILLE_OK;
     }
-    out->tempids = ri_arena_array(&tx->scratch, tx->name_count + RI_TX_SELF_NAME_COUNT, sizeof *out->tempids);
-    if (out->tempids == NULL) {
+    if (r->tempids == NULL) {
+        r->tempids = ri_arena_array(&tx->scratch, tx->name_count + RI_TX_SELF_NAME_COUNT, sizeof *r->tempids);
+    }
+    if (r->tempids == NULL) {
         return ri_fail_nomem(r->err);
     }
-    for (size_t i = 0; i < tx->name_count; i++) {
-        const tx_name *name = &tx->names[i];
-        uint64_t e = ri_tx_entity_id(r, TX_TEMP | name->temp);
-        if (e != 0) {
-            out->tempids[out->tempid_count++] = (struct ri_tempid){ name->name, name->len, name->number, e };
-        }
-    }
+    RI_TRY(ri_tx_slices(r, tx->name_count, TX_ITEM_WORK, fill_tempids));
     for (size_t i = 0; i < RI_TX_SELF_NAME_COUNT; i++) {
         const char *name = ri_tx_self_names[i];
         if ((tx->self_names & 1U << i) != 0) {
-            out->tempids[out->tempid_count++] = (struct ri_tempid){ name, strlen(name), 0, r->t };
+            r->tempids[r->tempid_count++] = (struct ri_tempid){ name, strlen(name), 0, r->t };
         }
     }
     return RILLE_OK;
 }
 
-static int resolve(tx_resolver *r, ri_tx_result *out)
+/* ---- phases ---- */
+
+bool ri_tx_pause(tx_resolver *r, size_t work)
+{
+    r->paused = ri_task_pause(work);
+    return r->paused;
+}
+
+int ri_tx_slices(tx_resolver *r, size_t count, size_t item_work, int (*f)(tx_resolver *r, size_t from, size_t to))
+{
+    enum { SLICE_WORK = 8192 };
+    while (r->at < count) {
+        size_t some = SLICE_WORK / item_work;
+        size_t to = count - r->at < some ? count : r->at + some;
+        RI_TRY(f(r, r->at, to));
+        size_t work = (to - r->at) * item_work;
+        r->at = to;
+        if (ri_tx_pause(r, work)) {
+            return RILLE_NEED;
+        }
+    }
+    r->at = 0;
+    return RILLE_OK;
+}
+
+static int begin(tx_resolver *r)
 {
     if (r->t > RI_EID_MAX) {
         return ri_fail(r->err, RILLE_LIMIT, "the database has no more transaction ids: the next one would be %llu",
                        (unsigned long long)r->t);
     }
-    RI_TRY(own_instant(r));
-    RI_TRY(ri_tx_bind_entities(r));
-    if (r->need) {
-        return RILLE_NEED;
+    return own_instant(r);
+}
+
+static int (*const phases[])(tx_resolver *r) = {
+    begin,      ri_tx_begin_temps, ri_tx_bind_entities, ri_tx_number_entities, survey,       copy_items,  ri_tx_expand,
+    sort_items, make_datoms,       ri_tx_check_unique,  make_schema,           finish_block, make_tempids
+};
+enum { PHASES = sizeof phases / sizeof *phases };
+
+static int resolve(tx_resolver *r)
+{
+    while (r->phase < PHASES) {
+        RI_TRY(phases[r->phase](r));
+        if (r->need) {
+            return RILLE_NEED;
+        }
+        r->phase++;
+        r->at = 0;
     }
-    RI_TRY(ri_tx_number_entities(r));
-    RI_TRY(make_datoms(r));
-    if (r->need) {
-        return RILLE_NEED;
+    return RILLE_OK;
+}
+
+static tx_resolver *resolver_new(ri_tx *tx, int64_t instant_ms)
+{
+    const rille_db *db = tx->db;
+    tx_resolver *r = ri_alloc(sizeof *r);
+    if (r != NULL) {
+        memset(r, 0, offsetof(tx_resolver, scan));
+        r->tx = tx;
+        r->db = db;
+        r->clock_ms = instant_ms;
+        r->t = (db->t < RI_TX_BASE ? RI_TX_BASE : db->t) + 1;
     }
-    RI_TRY(ri_tx_check_unique(r));
-    RI_TRY(make_schema(r, &out->schema));
-    if (r->need) {
-        return RILLE_NEED;
+    return r;
+}
+
+void ri_tx_resolver_release(tx_resolver *r)
+{
+    if (r != NULL) {
+        if (r->scan_open) {
+            ri_scan_deinit(&r->scan);
+        }
+        ri_free(r->ops);
+        ri_map64_deinit(&r->expansion.seen);
+        ri_free(r->expansion.todo);
+        ri_block_release(r->block);
+        ri_schema_release(r->schema);
+        ri_free(r);
     }
-    finish_block(r);
-    return fill_tempids(r, out);
+}
+
+static void give_result(tx_resolver *r, ri_tx_result *out)
+{
+    *out = (ri_tx_result){ .block = r->block,
+                           .schema = r->schema,
+                           .next_e = r->next_e,
+                           .next_attr = r->next_attr,
+                           .tempids = r->tempids,
+                           .tempid_count = r->tempid_count,
+                           .blobs = r->blobs,
+                           .blob_count = r->blob_count };
+    r->block = NULL;
+    r->schema = NULL;
 }
 
 int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, rille_err *err)
 {
-    const rille_db *db = tx->db;
     *out = (ri_tx_result){ 0 };
-    ri_arena_reset(&tx->scratch);
-    tx_resolver r = { .tx = tx, .db = db, .io = io, .err = err, .clock_ms = instant_ms };
-    r.t = (db->t < RI_TX_BASE ? RI_TX_BASE : db->t) + 1;
-    int rc = resolve(&r, out);
-    if (r.scan_open) {
-        ri_scan_deinit(&r.scan);
+    tx_resolver *r = tx->resolver;
+    tx->resolver = NULL;
+    if (r == NULL) {
+        ri_arena_reset(&tx->scratch);
+        r = resolver_new(tx, instant_ms);
     }
-    ri_free(r.ops);
-    if (rc != RILLE_OK) {
-        if (rc < 0 && rc != RILLE_NOMEM) {
-            ri_tx_name_items(&r);
-        }
-        ri_block_release(r.block);
-        ri_tx_result_deinit(out);
+    if (r == NULL) {
+        return ri_fail_nomem(err);
+    }
+    r->io = io;
+    r->err = err;
+    r->paused = false;
+    int rc = resolve(r);
+    if (rc == RILLE_NEED && r->paused) {
+        tx->resolver = r;
         return rc;
     }
-    out->block = r.block;
-    out->next_e = r.next_e;
-    out->next_attr = r.next_attr;
-    out->blobs = r.blobs;
-    out->blob_count = r.blob_count;
-    return RILLE_OK;
+    if (rc == RILLE_OK) {
+        give_result(r, out);
+    } else if (rc < 0 && rc != RILLE_NOMEM) {
+        ri_tx_name_items(r);
+    }
+    ri_tx_resolver_release(r);
+    return rc;
 }

@@ -7,9 +7,9 @@
  * Then within each entity by (slot, v), which is a handful: insertion, or merging when it is more.
  *
  * Every step is stable. Cost: sorted input is one pass; else O(n) moves of 32 bytes for each byte of e that differs,
- * and scratch memory for a second copy.
+ * and scratch memory for a second copy. It pauses between slices of a pass of the radix sort, and between entities.
  */
-#include "tx_inside.h"
+#include "tx_resolver.h"
 
 #define RADIX_COUNT_MIN 512U
 #define RADIX_BITS 8
@@ -84,51 +84,96 @@ static void merge_sort(tx_op *ops, tx_op *other, size_t count, cmp_fn cmp)
     }
 }
 
-/* One counting pass an 8-bit digit, least significant first; digits that all ids share are skipped. */
-static void radix_sort(tx_op *ops, tx_op *other, size_t count)
+/* The radix sort: a counting pass and a moving pass for each digit, the least significant first. Digits that all ids
+ * share are skipped. */
+enum { SORT_LOOK, SORT_COUNT, SORT_MOVE, SORT_COPY, SORT_DONE };
+
+static int note_differing(tx_resolver *r, size_t from, size_t to)
 {
-    uint64_t differing = 0;
-    for (size_t i = 1; i < count; i++) {
-        differing |= ops[i].e ^ ops[0].e;
+    for (size_t i = from; i < to; i++) {
+        r->sort.differing |= r->ops[i].e ^ r->ops[0].e;
     }
-    tx_op *from = ops;
-    tx_op *to = other;
-    for (unsigned shift = 0; shift < 64; shift += RADIX_BITS) {
-        if ((differing >> shift & (RADIX_SIZE - 1)) == 0) {
-            continue;
-        }
-        size_t places[RADIX_SIZE] = { 0 };
-        for (size_t i = 0; i < count; i++) {
-            places[from[i].e >> shift & (RADIX_SIZE - 1)]++;
-        }
-        size_t place = 0;
-        for (size_t digit = 0; digit < RADIX_SIZE; digit++) {
-            size_t here = places[digit];
-            places[digit] = place;
-            place += here;
-        }
-        for (size_t i = 0; i < count; i++) {
-            to[places[from[i].e >> shift & (RADIX_SIZE - 1)]++] = from[i];
-        }
-        tx_op *swap = from;
-        from = to;
-        to = swap;
+    return RILLE_OK;
+}
+
+static int count_digits(tx_resolver *r, size_t from, size_t to)
+{
+    tx_sort *s = &r->sort;
+    for (size_t i = from; i < to; i++) {
+        s->places[s->from[i].e >> s->shift & (RADIX_SIZE - 1)]++;
     }
-    if (from != ops) {
-        memcpy(ops, from, count * sizeof *ops);
+    return RILLE_OK;
+}
+
+static int move_ops(tx_resolver *r, size_t from, size_t to)
+{
+    tx_sort *s = &r->sort;
+    for (size_t i = from; i < to; i++) {
+        s->to[s->places[s->from[i].e >> s->shift & (RADIX_SIZE - 1)]++] = s->from[i];
     }
+    return RILLE_OK;
+}
+
+static int copy_back(tx_resolver *r, size_t from, size_t to)
+{
+    memcpy(r->ops + from, r->sort.from + from, (to - from) * sizeof *r->ops);
+    return RILLE_OK;
+}
+
+static void counts_to_places(tx_sort *s)
+{
+    size_t place = 0;
+    for (size_t digit = 0; digit < RADIX_SIZE; digit++) {
+        size_t here = s->places[digit];
+        s->places[digit] = place;
+        place += here;
+    }
+}
+
+/* The part behind one that is done. */
+static void next_part(tx_resolver *r)
+{
+    tx_sort *s = &r->sort;
+    if (s->part == SORT_COUNT) {
+        counts_to_places(s);
+        s->part = SORT_MOVE;
+        return;
+    }
+    if (s->part == SORT_MOVE) {
+        tx_op *swap = s->from;
+        s->from = s->to;
+        s->to = swap;
+        s->shift += RADIX_BITS;
+    }
+    while (s->shift < 64 && (s->differing >> s->shift & (RADIX_SIZE - 1)) == 0) {
+        s->shift += RADIX_BITS;
+    }
+    memset(s->places, 0, sizeof s->places);
+    s->part = s->part == SORT_COPY ? SORT_DONE : s->shift < 64 ? SORT_COUNT : s->from != r->ops ? SORT_COPY : SORT_DONE;
+}
+
+static int radix_sort(tx_resolver *r)
+{
+    static int (*const parts[])(tx_resolver *, size_t, size_t) = {
+        [SORT_LOOK] = note_differing, [SORT_COUNT] = count_digits, [SORT_MOVE] = move_ops, [SORT_COPY] = copy_back
+    };
+    while (r->sort.part != SORT_DONE) {
+        RI_TRY(ri_tx_slices(r, r->op_count, TX_ITEM_WORK, parts[r->sort.part]));
+        next_part(r);
+    }
+    return RILLE_OK;
 }
 
 /* Scratch memory is taken when it is needed first. */
-static tx_op *room(tx_op **other, size_t count, ri_arena *scratch)
+static tx_op *room(tx_resolver *r)
 {
-    if (*other == NULL) {
-        *other = ri_arena_array(scratch, count, sizeof **other);
+    if (r->other == NULL) {
+        r->other = ri_arena_array(&r->tx->scratch, r->other_count, sizeof *r->other);
     }
-    return *other;
+    return r->other;
 }
 
-int ri_tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_count, ri_arena *scratch, rille_err *err)
+int ri_tx_sort_entity(tx_resolver *r, tx_op *ops, size_t count)
 {
     bool in_order = true;
     for (size_t i = 1; i < count && in_order; i++) {
@@ -139,38 +184,39 @@ int ri_tx_sort_entity(tx_op *ops, size_t count, tx_op **other, size_t other_coun
     }
     if (count <= INSERTION_COUNT_MAX) {
         insertion_sort(ops, count, ri_tx_op_cmp_in_entity);
-    } else if (room(other, other_count, scratch) == NULL) {
-        return ri_fail_nomem(err);
+    } else if (room(r) == NULL) {
+        return ri_fail_nomem(r->err);
     } else {
-        merge_sort(ops, *other, count, ri_tx_op_cmp_in_entity);
+        merge_sort(ops, r->other, count, ri_tx_op_cmp_in_entity);
     }
     return RILLE_OK;
 }
 
-int ri_tx_sort(tx_op *ops, size_t count, ri_arena *scratch, rille_err *err)
+int ri_tx_sort_by_entity(tx_resolver *r)
 {
-    tx_op *other = NULL;
-    bool sorted = true;
-    for (size_t i = 1; i < count && sorted; i++) {
-        sorted = ops[i - 1].e <= ops[i].e;
-    }
-    if (!sorted && count <= INSERTION_COUNT_MAX) {
-        insertion_sort(ops, count, cmp_entities);
-    } else if (!sorted) {
-        if (room(&other, count, scratch) == NULL) {
-            return ri_fail_nomem(err);
+    if (r->sort.from == NULL) {
+        bool sorted = true;
+        r->other = NULL;
+        r->other_count = r->op_count;
+        for (size_t i = 1; i < r->op_count && sorted; i++) {
+            sorted = r->ops[i - 1].e <= r->ops[i].e;
         }
-        if (count < RADIX_COUNT_MIN) {
-            merge_sort(ops, other, count, cmp_entities);
-        } else {
-            radix_sort(ops, other, count);
+        if (sorted) {
+            return RILLE_OK;
         }
-    }
-    for (size_t start = 0, end; start < count; start = end) {
-        for (end = start + 1; end < count && ops[end].e == ops[start].e;) {
-            end++;
+        if (r->op_count <= INSERTION_COUNT_MAX) {
+            insertion_sort(r->ops, r->op_count, cmp_entities);
+            return RILLE_OK;
         }
-        RI_TRY(ri_tx_sort_entity(ops + start, end - start, &other, count, scratch, err));
+        if (room(r) == NULL) {
+            return ri_fail_nomem(r->err);
+        }
+        if (r->op_count < RADIX_COUNT_MIN) {
+            merge_sort(r->ops, r->other, r->op_count, cmp_entities);
+            return RILLE_OK;
+        }
+        r->sort.from = r->ops;
+        r->sort.to = r->other;
     }
-    return RILLE_OK;
+    return radix_sort(r);
 }

@@ -63,9 +63,12 @@ struct rille_steps {
     char branch[64];
     uint64_t tx;
     int64_t instant_ms;
-    ri_arena arena; /* of the form, which borrows nothing */
+    ri_arena arena; /* of the form, and the text, which it borrows from */
+    ri_edn_reader reader;
     ri_form form;
+    bool has_form;
     ri_tx *filled; /* a transaction under way */
+    size_t filled_items;
     ri_commit *kept;
     unsigned tries;
     ri_verify_state verify;
@@ -74,5 +77,19 @@ struct rille_steps {
     rille_db *out_db;
     rille_commit out_commit;
 };
+
+#define RI_STEPS_EDN_PORTION 8192U /* of a transaction's text, which is read at once */
+
+/* ---- what is run (api_runs.c) ---- */
+
+int ri_run_as_of(rille_steps *s, rille_err *err);
+int ri_run_as_of_instant(rille_steps *s, rille_err *err);
+int ri_run_connect(rille_steps *s, rille_err *err);
+int ri_run_connect_backend(rille_steps *s, rille_err *err);
+int ri_run_db(rille_steps *s, rille_err *err);
+int ri_run_flush(rille_steps *s, rille_err *err);
+int ri_run_transact(rille_steps *s, rille_err *err);
+int ri_run_verify(rille_steps *s, rille_err *err);
+int ri_run_with(rille_steps *s, rille_err *err);
 
 #endif

@@ -6,83 +6,6 @@
 
 #include <string.h>
 
-/* ---- what is run ---- */
-
-static int run_connect(rille_steps *s, rille_err *err)
-{
-    int rc = ri_conn_open(s->url, &s->options, &s->out_conn, err);
-    if (rc == RILLE_NOTFOUND) {
-        ri_err_append(err, "; set create in rille_options to create it");
-    }
-    return rc;
-}
-
-static int run_db(rille_steps *s, rille_err *err)
-{
-    return ri_conn_db(s->conn, &s->out_db, err);
-}
-
-static int run_as_of(rille_steps *s, rille_err *err)
-{
-    return ri_db_as_of_t(s->db, s->tx, &s->out_db, err);
-}
-
-static int run_as_of_instant(rille_steps *s, rille_err *err)
-{
-    return ri_db_as_of_instant(s->db, s->instant_ms, &s->out_db, err);
-}
-
-static int run_with(rille_steps *s, rille_err *err)
-{
-    ri_tx *tx;
-    ri_report report = { 0 };
-    RI_TRY(ri_tx_new(s->db, &tx, err));
-    int rc = ri_tx_fill_edn(tx, &s->form, err);
-    rc = rc == 0 ? ri_db_with(tx, &report, err) : rc;
-    s->out_db = ri_db_retain(report.after);
-    ri_report_deinit(&report);
-    ri_tx_release(tx);
-    return rc;
-}
-
-static int fill(rille_steps *s, rille_err *err)
-{
-    ri_tx_release(s->filled);
-    s->filled = NULL;
-    RI_TRY(ri_conn_begin(s->conn, &s->filled, err));
-    return ri_tx_fill_edn(s->filled, &s->form, err);
-}
-
-static int run_transact(rille_steps *s, rille_err *err)
-{
-    ri_report report;
-    if (s->kept == NULL) {
-        RI_TRY(fill(s, err));
-    }
-    int rc = ri_conn_commit_step(s->conn, s->filled, &s->kept, &report, err);
-    if (rc == 0) {
-        ri_api_commit(report.tx.block, &s->out_commit);
-        s->out_db = ri_db_retain(report.after);
-    }
-    ri_report_deinit(&report);
-    return rc != RILLE_CONFLICT ? rc : ++s->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(s->conn, err);
-}
-
-static int run_flush(rille_steps *s, rille_err *err)
-{
-    return ri_conn_flush_step(s->conn, &s->flush, err);
-}
-
-static int run_verify(rille_steps *s, rille_err *err)
-{
-    return ri_conn_verify_step(s->conn, &s->verify, err);
-}
-
-static int run_connect_backend(rille_steps *s, rille_err *err)
-{
-    return ri_conn_open_store(s->store, &s->options, &s->out_conn, err);
-}
-
 /* ---- beginning ---- */
 
 static int start(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), rille_steps **out,
@@ -121,7 +44,7 @@ int rille_start_connect(const char *url, const rille_options *options, rille_ste
     *out = NULL;
     NEED_GIVEN(url, "the URL");
     rille_steps *s = NULL;
-    RI_TRY(start(NULL, NULL, run_connect, &s, err));
+    RI_TRY(start(NULL, NULL, ri_run_connect, &s, err));
     size_t len = strlen(url) + 1;
     s->options = ri_api_options(options);
     s->url = ri_alloc(len);
@@ -142,7 +65,7 @@ int rille_start_connect_backend(const rille_backend *backend, const char *name, 
     rille_steps *s = NULL;
     rille_backend known = *backend;
     known.capabilities &= RI_BACKEND_CAPABILITIES;
-    int rc = start(NULL, NULL, run_connect_backend, &s, err);
+    int rc = start(NULL, NULL, ri_run_connect_backend, &s, err);
     if (rc != 0) {
         backend->ops->close(backend->self);
         return rc;
@@ -171,27 +94,34 @@ static int start_conn(const char *function, rille_conn *conn, int (*run)(rille_s
 
 int rille_start_db(rille_conn *conn, rille_steps **out, rille_err *err)
 {
-    return start_conn(__func__, conn, run_db, out, err);
+    return start_conn(__func__, conn, ri_run_db, out, err);
 }
 
 int rille_start_flush(rille_conn *conn, rille_steps **out, rille_err *err)
 {
-    return start_conn(__func__, conn, run_flush, out, err);
+    return start_conn(__func__, conn, ri_run_flush, out, err);
 }
 
 int rille_start_verify(rille_conn *conn, rille_steps **out, rille_err *err)
 {
-    return start_conn(__func__, conn, run_verify, out, err);
+    return start_conn(__func__, conn, ri_run_verify, out, err);
 }
 
-/* Of text, which is read at once. */
+/* Of text, the first portion of which is read at once. */
 static int start_edn(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), const char *edn,
                      size_t len, rille_steps **out, rille_err *err)
 {
     rille_steps *s = NULL;
     RI_TRY(start(conn, db, run, &s, err));
-    int rc = ri_edn_read(&s->arena, edn, len, &s->form, err);
-    if (rc != 0) {
+    const char *text = ri_arena_copy(&s->arena, edn, len);
+    int rc = text == NULL ? ri_fail_nomem(err) : RILLE_AGAIN;
+    if (text != NULL) {
+        ri_edn_init(&s->reader, &s->arena, text, len, true);
+        s->reader.portion = RI_STEPS_EDN_PORTION;
+        rc = ri_edn_read_on(&s->reader, &s->form, err);
+        s->has_form = rc == 0;
+    }
+    if (rc < 0) {
         rille_steps_close(s);
         return rc;
     }
@@ -205,7 +135,7 @@ int rille_start_transact(rille_conn *conn, const char *edn, size_t len, rille_st
     *out = NULL;
     NEED_GIVEN(conn, "the connection");
     RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
-    return start_edn(conn, NULL, run_transact, edn, len, out, err);
+    return start_edn(conn, NULL, ri_run_transact, edn, len, out, err);
 }
 
 int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **out, rille_err *err)
@@ -214,7 +144,7 @@ int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **ou
     *out = NULL;
     NEED_GIVEN(db, "the database");
     RI_TRY(ri_api_check_text(__func__, "the text", edn, len, err));
-    return start_edn(NULL, db, run_with, edn, len, out, err);
+    return start_edn(NULL, db, ri_run_with, edn, len, out, err);
 }
 
 int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *err)
@@ -222,7 +152,7 @@ int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *e
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(db, "the database");
-    RI_TRY(start(NULL, db, run_as_of, out, err));
+    RI_TRY(start(NULL, db, ri_run_as_of, out, err));
     (*out)->tx = tx;
     return 0;
 }
@@ -232,7 +162,7 @@ int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **ou
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(db, "the database");
-    RI_TRY(start(NULL, db, run_as_of_instant, out, err));
+    RI_TRY(start(NULL, db, ri_run_as_of_instant, out, err));
     (*out)->instant_ms = instant_ms;
     return 0;
 }
@@ -257,7 +187,7 @@ static int step_task(rille_steps *s, rille_err *err)
         ri_task *outer = ri_task_enter(&s->task);
         int given = s->run(s, &own);
         int rc = ri_task_leave(&s->task, outer, given, &own);
-        if (rc == RILLE_CANCELLED && given == 0 && s->run == run_transact) {
+        if (rc == RILLE_CANCELLED && given == 0 && s->run == ri_run_transact) {
             rc = 0; /* too late */
         }
         if (rc != 0) {
@@ -266,11 +196,7 @@ static int step_task(rille_steps *s, rille_err *err)
             s->out_conn = NULL;
             s->out_db = NULL;
         }
-        if (rc == RILLE_NEED) {
-            return rc;
-        }
-        if (rc == RILLE_AGAIN) {
-            ri_task_forget(&s->task);
+        if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
             return rc;
         }
         (void)end(s, rc, &own);
@@ -285,6 +211,7 @@ int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err)
 {
     NEED_GIVEN(steps, "the operation");
     if (steps->op == NULL) {
+        ri_task_set_budget(&steps->task, budget_us);
         return step_task(steps, err);
     }
     if (steps->task.failure.code != 0) { /* of the host, which supplied it */
@@ -363,6 +290,7 @@ void rille_steps_close(rille_steps *steps)
         ri_commit_release(steps->kept);
         ri_tx_release(steps->filled);
         ri_flush_run_release(steps->flush);
+        ri_edn_deinit(&steps->reader);
         ri_arena_deinit(&steps->arena);
         ri_conn_release(steps->out_conn);
         ri_db_release(steps->out_db);

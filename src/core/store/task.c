@@ -69,6 +69,16 @@ void ri_task_keep(ri_task *task)
     task->has_random = false;
 }
 
+void ri_task_part(void)
+{
+    if (running != NULL) {
+        ri_task_keep(running);
+        if (running->io.pin_bytes > RI_IO_PIN_BYTES) {
+            ri_io_unpin(&running->io);
+        }
+    }
+}
+
 void ri_task_withdraw(ri_task *task)
 {
     ri_arena_deinit(&task->memory);
@@ -81,6 +91,10 @@ void ri_task_forget(ri_task *task)
     ri_task_keep(task);
     ri_task_withdraw(task);
     ri_io_clear(&task->io);
+    while (task->part_count > 0) {
+        const ri_part *part = &task->parts[--task->part_count];
+        part->release(part->state);
+    }
     while (task->held_count > 0) {
         ri_store_release(task->held[--task->held_count]);
     }
@@ -93,9 +107,11 @@ void ri_task_deinit(ri_task *task)
     ri_task_forget(task);
     ri_free(task->answers);
     ri_free(task->held);
+    ri_free(task->parts);
     task->answers = NULL;
     task->held = NULL;
-    task->answer_cap = task->held_cap = 0;
+    task->parts = NULL;
+    task->answer_cap = task->held_cap = task->part_cap = 0;
     ri_io_deinit(&task->io);
 }
 
@@ -106,13 +122,25 @@ void ri_task_cancel(ri_task *task)
 
 /* ---- a run ---- */
 
+static bool is_cancelled(const ri_task *task)
+{
+    return atomic_load_explicit(&task->cancelled, memory_order_relaxed);
+}
+
+static bool has_swapped(const ri_task *task)
+{
+    return task->answer_count > 0 && task->answers[task->answer_count - 1].slot == RI_CALL_HEAD_SWAP;
+}
+
 ri_task *ri_task_enter(ri_task *task)
 {
     ri_task *outer = running;
     if (task != NULL) {
         ri_io_drop_supplied(&task->io);
-        task->lacks = task->waits;
+        task->lacks = task->waits || (is_cancelled(task) && !has_swapped(task));
         task->answer_next = 0;
+        task->paused = false;
+        task->work = task->looks = task->looks_min = 0;
     }
     running = task;
     return outer;
@@ -141,11 +169,16 @@ static bool hold_stores(ri_task *task)
     return good;
 }
 
+static int go_on(rille_err *err)
+{
+    return ri_fail(err, RILLE_AGAIN, "the budget is exhausted");
+}
+
 int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
 {
     RI_ASSERT(running == task);
     running = outer;
-    if (task != NULL && atomic_load_explicit(&task->cancelled, memory_order_relaxed)) {
+    if (task != NULL && is_cancelled(task)) {
         return ri_fail(err, RILLE_CANCELLED, "the operation was cancelled");
     }
     if (task != NULL && task->failure.code != 0) {
@@ -159,10 +192,82 @@ int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
             ri_task_forget(task);
             return ri_fail_nomem(err);
         }
-        (void)ri_fail(err, RILLE_NEED, "storage must be read first");
-        return RILLE_NEED;
+        bool needs = !task->paused && ri_task_wants(task) > 0; /* the host may have got it without being asked */
+        return needs ? ri_fail(err, RILLE_NEED, "storage must be read first") : go_on(err);
+    }
+    if (task != NULL && rc == RILLE_AGAIN) {
+        ri_task_forget(task);
+        return go_on(err);
     }
     return rc;
+}
+
+/* ---- pauses ---- */
+
+void ri_task_set_budget(ri_task *task, uint64_t budget_us)
+{
+    task->ends_us = budget_us == 0 ? 0 : ri_clock_us() + budget_us;
+}
+
+static bool look(ri_task *task)
+{
+    task->work_max = task->work > task->work_max ? task->work : task->work_max;
+    task->work = 0;
+    if (is_cancelled(task)) {
+        return true;
+    }
+    if (++task->looks < task->looks_min) {
+        return false;
+    }
+    return task->interrupt != NULL ? task->interrupt(task->interrupt_context)
+                                   : task->ends_us != 0 && ri_clock_us() >= task->ends_us;
+}
+
+bool ri_task_spend(ri_task *task, size_t work)
+{
+    task->work += work;
+    bool looks = task->work >= RI_TASK_WORK || task->interrupt != NULL;
+    if (!task->lacks && looks && look(task)) {
+        task->paused = true;
+        task->lacks = true;
+    }
+    return task->lacks;
+}
+
+bool ri_task_pause(size_t work)
+{
+    return running != NULL && ri_task_spend(running, work);
+}
+
+void ri_task_insist(uint64_t looks)
+{
+    if (running != NULL) {
+        running->looks_min = looks;
+    }
+}
+
+void *ri_task_take(void (*release)(void *state), uint64_t key)
+{
+    for (size_t i = 0; running != NULL && i < running->part_count; i++) {
+        ri_part *part = &running->parts[i];
+        if (part->release == release && part->key == key) {
+            void *state = part->state;
+            *part = running->parts[--running->part_count];
+            return state;
+        }
+    }
+    return NULL;
+}
+
+int ri_task_put(void *state, void (*release)(void *state), uint64_t key, rille_err *err)
+{
+    ri_task *task = running;
+    if (task == NULL || !RI_GROW(&task->parts, &task->part_cap, task->part_count + 1)) {
+        release(state);
+        return task == NULL ? RILLE_NEED : ri_fail_nomem(err);
+    }
+    task->parts[task->part_count++] = (ri_part){ state, release, key };
+    return RILLE_NEED;
 }
 
 /* ---- calls ---- */
@@ -364,6 +469,7 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
         ri_answer answer;
         (void)ri_store_call_now(call, true, &answer);
         answer.asked = asked;
+        answer.slot = call->slot;
         keep_answer(task, &answer);
     }
     const ri_answer *answer = &task->answers[task->answer_next++];
@@ -416,6 +522,7 @@ int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
         return ri_fail(err, RILLE_MISUSE, "the operation does not wait for an answer");
     }
     answer->asked = hash_call(&task->call);
+    answer->slot = task->call.slot;
     task->waits = false;
     ri_arena_deinit(&task->memory);
     keep_answer(task, answer);

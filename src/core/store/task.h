@@ -13,7 +13,13 @@
  * An operation that writes, or reads much, is several such pieces one after the other (ri_task_forget between them),
  * whose state is kept by who owns the task.
  *
- * COST. A piece with n rounds of reading runs n + 1 times; it keeps what it reads.
+ * PAUSES. A run may have a budget of time. Code that may take long does its work in units, and asks ri_task_pause after
+ * each: true means that it lacks time, and it returns RILLE_NEED as where it lacks a node. What it has done so far must
+ * then be kept, by whoever owns the operation or in the task (ri_task_put), for the next run to go on from there
+ * (ri_task_take). So each run does at least what lies between two looks at the budget, and nothing is done twice.
+ *
+ * COST. A piece with n rounds of reading runs n + 1 times; it keeps what it reads. A unit costs an addition, a look at
+ * the budget one at the clock.
  */
 #ifndef RI_TASK_H
 #define RI_TASK_H
@@ -55,13 +61,37 @@ typedef struct ri_answer {
     rille_object_id *ids; /* LIST */
     rille_get *gets;      /* GET, with their bytes */
     size_t count;         /* of names, ids or gets */
-    uint64_t asked;       /* the call, as a hash: the task's */
+    uint64_t asked;       /* the call, as a hash: the task's, as is the next */
+    ri_slot_kind slot;
     rille_err err;
 } ri_answer;
 
+/* What a paused run has done of one thing. */
+typedef struct ri_part {
+    void *state;
+    void (*release)(void *state); /* which also tells of what kind it is */
+    uint64_t key;
+} ri_part;
+
+/* Work between two looks at the budget, in units of about one byte read or written: less than a tenth of a millisecond,
+ * where the memory is fast. */
+#define RI_TASK_WORK (64U * 1024U)
+
 typedef struct ri_task {
-    ri_io io;         /* what was read, and what is to be read */
-    bool lacks;       /* the run at hand does */
+    ri_io io;          /* what was read, and what is to be read */
+    bool lacks;        /* the run at hand does */
+    bool paused;       /* ... time */
+    uint64_t ends_us;  /* its budget; 0: none */
+    uint64_t work;     /* since its last look at it */
+    uint64_t work_max; /* the most between two looks, in all runs */
+    uint64_t looks;
+    uint64_t looks_min; /* before it pauses */
+    /* For tests, NULL otherwise: asked after each unit, in place of a look at the clock after several. */
+    bool (*interrupt)(void *context);
+    void *interrupt_context;
+    ri_part *parts;
+    size_t part_count;
+    size_t part_cap;
     bool waits;       /* for `call`, in `memory` */
     ri_store *opened; /* by this piece */
     ri_store **held;  /* what is wanted is read from these, whoever lets go of them meanwhile */
@@ -85,13 +115,19 @@ void ri_task_deinit(ri_task *task);
 void ri_task_forget(ri_task *task);
 /* While it waits for a call: a piece ends before that call, and the next one begins with its answer. */
 void ri_task_keep(ri_task *task);
+/* A part of the piece that is running is done, and kept elsewhere: its answers, and pins that are too many, are dropped. */
+void ri_task_part(void);
 /* The call that a run waits for is not made after all, and the run may fail. */
 void ri_task_withdraw(ri_task *task);
-/* From any thread: every later step gives RILLE_CANCELLED. */
+/* From any thread: every later step gives RILLE_CANCELLED, and makes no more calls of the backend. One that has the
+ * outcome of a swap of the head ends with it, though: its owner says whether that is too late. */
 void ri_task_cancel(ri_task *task);
 
+/* The next run's. 0: it does not pause. */
+void ri_task_set_budget(ri_task *task, uint64_t budget_us);
 /* Around a run, in the thread that makes it. enter gives what was running there before; task NULL: the code between
- * waits. leave gives rc, RILLE_NEED or RILLE_CANCELLED, and then what the code gave is to be released. */
+ * waits. leave gives rc, RILLE_NEED, RILLE_AGAIN or RILLE_CANCELLED, and then what the code gave is to be released.
+ * RILLE_AGAIN, with a message: the run paused, or (rc) its piece has ended. */
 ri_task *ri_task_enter(ri_task *task);
 int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err);
 /* The one that is running in this thread, or NULL. */
@@ -103,6 +139,21 @@ uint64_t ri_task_first(uint64_t number);
 void ri_task_random(uint8_t *bytes, size_t len);
 /* After a jump out of a run: as enter had found it. */
 void ri_task_return(ri_task *outer);
+
+/* ---- pauses ---- */
+
+/* Counts work that was done and is kept. True: the run must not do more, and returns RILLE_NEED. */
+bool ri_task_pause(size_t work);
+/* The same for a task that is not running, while the host's code is. */
+bool ri_task_spend(ri_task *task, size_t work);
+/* This run does not pause before so many looks at its budget. */
+void ri_task_insist(uint64_t looks);
+/* The state that an earlier run has put, or NULL. It is the caller's until it is put again. */
+void *ri_task_take(void (*release)(void *state), uint64_t key);
+/* Keeps a state for the next run: RILLE_NEED. Where no task is running, or no memory is left, it is released. */
+int ri_task_put(void *state, void (*release)(void *state), uint64_t key, rille_err *err);
+
+/* ---- the host's side ---- */
 
 /* How many things are wanted now: ranges to read (ri_io_request of task->io), then the call, if it waits. */
 size_t ri_task_wants(const ri_task *task);
