@@ -204,6 +204,8 @@ static int commit_some(rille_conn *conn, ri_tx *tx, ri_commit *c, ri_report *out
     ri_mutex_unlock(&conn->writer);
     if (rc == 0) {
         give_report(conn, tx, c, out);
+    } else if (rc < 0) {
+        ri_err_prefix(err, "%s", ri_conn_url(conn));
     }
     return rc;
 }
@@ -226,9 +228,6 @@ int ri_conn_commit_step(rille_conn *conn, ri_tx *tx, ri_commit **kept, ri_report
         ri_commit_release(*kept);
         *kept = NULL;
     }
-    if (rc < 0) {
-        ri_err_prefix(err, "%s", ri_conn_url(conn));
-    }
     return rc;
 }
 
@@ -238,9 +237,6 @@ int ri_conn_commit(rille_conn *conn, ri_tx *tx, ri_report *out, rille_err *err)
     *out = (ri_report){ 0 };
     int rc = commit_some(conn, tx, &commit, out, err);
     commit_deinit(&commit);
-    if (rc < 0) {
-        ri_err_prefix(err, "%s", ri_conn_url(conn));
-    }
     return rc;
 }
 
