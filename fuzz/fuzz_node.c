@@ -128,9 +128,34 @@ static void check_encoding(const ri_node *node, const ri_datom *rows)
     ri_encoder_free(encoder);
 }
 
+/* Read as datoms, a leaf of LOG has the same rows, and whatever is refused as a node is refused. */
+static void check_as_leaf(const uint8_t *bytes, size_t len, const ri_node *node)
+{
+    static const ri_noderef self = { { 1 }, { 2 }, 3, 4 };
+    uint8_t *copy = ri_alloc_zero(len + RI_NODE_PADDING);
+    require(copy != NULL);
+    if (len > 0) {
+        memcpy(copy, bytes, len);
+    }
+    ri_decode_input input = { copy, len, NULL, 0, &self, true };
+    ri_datom *datoms = NULL;
+    size_t cap = 0;
+    size_t count = 0;
+    int rc = ri_leaf_read(&input, RI_NODE_ROWS_MAX, &datoms, &cap, &count, NULL);
+    require((rc == RILLE_OK) == (node != NULL && node->order == RI_LOG && node->level == 0));
+    for (uint32_t i = 0; i < count; i++) {
+        ri_datom d;
+        ri_node_datom(node, i, &d);
+        require(same(&d, &datoms[i]));
+    }
+    ri_free(datoms);
+    ri_free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     ri_node *node = decode(bytes, len);
+    check_as_leaf(bytes, len, node);
     if (node == NULL) {
         return 0;
     }

@@ -355,7 +355,7 @@ static int read_columns(ri_node *node, ri_reader *in)
     return RILLE_OK;
 }
 
-static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input, const char **what)
+static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input, bool placed, const char **what)
 {
     *what = "its columns";
     RI_TRY(read_columns(node, in));
@@ -367,7 +367,9 @@ static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input,
     if (!read_directory(node, in)) {
         return RILLE_CORRUPT;
     }
-    RI_TRY(place_groups(node, what));
+    if (placed) {
+        RI_TRY(place_groups(node, what));
+    }
     RI_TRY(read_values(node, in, what));
     if (node->level > 0) {
         RI_TRY(read_children(node, in, input, what));
@@ -381,7 +383,7 @@ static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input,
         return RILLE_CORRUPT;
     }
     *what = "the order of rows";
-    return ri_node_rows_sorted(node) ? RILLE_OK : RILLE_CORRUPT;
+    return !placed || ri_node_rows_sorted(node) ? RILLE_OK : RILLE_CORRUPT;
 }
 
 static int corrupt(const ri_decode_input *input, const char *what, rille_err *err)
@@ -412,7 +414,7 @@ static ri_node *new_node(uint32_t group_count)
     return node;
 }
 
-int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err)
+int ri_node_open(const ri_decode_input *input, bool placed, ri_node **out, rille_err *err)
 {
     *out = NULL;
     ri_reader in = ri_reader_of(input->bytes, input->len);
@@ -443,10 +445,10 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     node->order = (uint8_t)order;
     node->level = (uint8_t)level;
     const char *what = "";
-    int rc = read_node(node, &in, input, &what);
+    int rc = read_node(node, &in, input, placed, &what);
     node->object.mem_bytes += input->len + RI_NODE_PADDING + node->arena.total_bytes;
     if (rc == RILLE_OK) {
-        *out = &node->object;
+        *out = node;
         return RILLE_OK;
     }
     node->bytes = NULL;
@@ -456,4 +458,12 @@ int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err
     }
     free_bytes(input);
     return ri_fail_nomem(err);
+}
+
+int ri_node_decode(const ri_decode_input *input, ri_object **out, rille_err *err)
+{
+    ri_node *node;
+    int rc = ri_node_open(input, true, &node, err);
+    *out = rc == RILLE_OK ? &node->object : NULL;
+    return rc;
 }

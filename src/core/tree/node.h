@@ -115,6 +115,12 @@ uint32_t ri_node_run(const ri_node *node, uint32_t row, uint32_t to);
 /* Rows [from, to) as datoms; bytes are borrowed from the node. The way to read many rows as such. */
 void ri_node_datoms(const ri_node *node, uint32_t from, uint32_t to, ri_datom *out);
 
+/* The bytes of a leaf as datoms, with all checks of ri_node_decode: for who reads a leaf of LOG once and does not search
+ * it. Appends them to the *count ones in *datoms, a growing array; values are borrowed from the bytes, which stay the
+ * caller's. RILLE_CORRUPT, also of a node that is no leaf of LOG or has more than rows_max rows. */
+int ri_leaf_read(const ri_decode_input *input, uint64_t rows_max, ri_datom **datoms, size_t *cap, size_t *count,
+                 rille_err *err);
+
 /* Values of rows [from, to), which must all be of `group` and contiguous there (see ri_node_run): word types as words
  * (not keys) in words[]; types of bytes as pointers in words[] and lengths in lens[]. */
 void ri_node_values(const ri_node *node, const ri_group *group, uint32_t from, uint32_t to, uint64_t *words,

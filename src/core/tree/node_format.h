@@ -34,6 +34,10 @@ static inline bool ri_type_is_bytewise(unsigned type)
     return type == RI_UUID || (type >= RI_KEYWORD && type <= RI_STRING) || type == RI_BYTES || type == RI_FLOATS;
 }
 
+/* ri_node_decode. placed false: without ranks and the starts of groups, and with rows whose groups (N3) and order (N6)
+ * are not checked. */
+int ri_node_open(const ri_decode_input *input, bool placed, ri_node **out, rille_err *err);
+
 /* N6, and sorted dictionaries; what a dictionary says is relied on by the rows (node_order.c). */
 bool ri_node_dicts_sorted(const ri_node *node);
 bool ri_node_rows_sorted(const ri_node *node);

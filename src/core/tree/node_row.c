@@ -169,6 +169,16 @@ void ri_node_values_mixed(const ri_node *node, uint32_t from, uint32_t to, uint8
     }
 }
 
+/* words and lens of ri_node_values. */
+static inline ri_value value_of(uint8_t type, uint64_t word, uint32_t len)
+{
+    ri_value v = { { .u = word }, len, type };
+    if (!ri_type_is_word(type)) {
+        v.as.p = (const uint8_t *)(uintptr_t)word;
+    }
+    return v;
+}
+
 static void block_of_datoms(const ri_node *node, uint32_t from, uint32_t to, ri_datom *out)
 {
     uint64_t e[RI_COL_CHUNK];
@@ -182,10 +192,7 @@ static void block_of_datoms(const ri_node *node, uint32_t from, uint32_t to, ri_
     ri_col_unpack(&node->col[RI_COLUMN_G], from, to, g);
     ri_node_values_mixed(node, from, to, types, words, lens);
     for (uint32_t i = 0; i < to - from; i++) {
-        ri_value v = { { .u = words[i] }, lens[i], types[i] };
-        if (!ri_type_is_word(types[i])) {
-            v.as.p = (const uint8_t *)(uintptr_t)words[i];
-        }
+        ri_value v = value_of(types[i], words[i], lens[i]);
         out[i] = (ri_datom){ .e = e[i], .t = t[i], .v = v, .a = node->groups[g[i]].a, .added = true };
     }
     if (node->order == RI_RET || node->order == RI_LOG) {
@@ -206,4 +213,104 @@ void ri_node_datoms(const ri_node *node, uint32_t from, uint32_t to, ri_datom *o
         uint32_t end = to - start < RI_COL_CHUNK ? to : start + RI_COL_CHUNK;
         block_of_datoms(node, start, end, out + (start - from));
     }
+}
+
+/* ---- all rows at once ---- */
+
+/* The values of a group, in the order of its rows. */
+static void group_values(const ri_group *group, ri_value *out)
+{
+    uint64_t words[RI_COL_CHUNK];
+    uint32_t lens[RI_COL_CHUNK] = { 0 };
+    if (group->type == RI_NIL) {
+        memset(words, 0, sizeof words);
+    }
+    for (uint32_t from = 0; from < group->count; from += RI_COL_CHUNK) {
+        uint32_t n = group->count - from < RI_COL_CHUNK ? group->count - from : RI_COL_CHUNK;
+        if (group->type != RI_NIL) {
+            ri_col_unpack(&group->values, from, from + n, words);
+        }
+        if (ri_type_is_word(group->type)) {
+            words_from_keys(group->type, n, words);
+        } else if (group->type != RI_NIL) {
+            words_from_codes(group, n, words, lens);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            *out++ = value_of(group->type, words[i], lens[i]);
+        }
+    }
+}
+
+static inline bool log_sorted(const ri_datom *a, const ri_datom *b)
+{
+    if (a->t == b->t && a->e == b->e) {
+        return a->a != b->a ? a->a < b->a : ri_datom_cmp(RI_LOG, a, b) < 0;
+    }
+    return a->t != b->t ? a->t < b->t : a->e < b->e;
+}
+
+/* Rows [from, to) as out[0..). values: of all groups, one behind the other; a group's start is where its next row has
+ * its value. False: the groups have other rows than the directory says. */
+static bool log_rows(ri_node *leaf, const ri_value *values, uint32_t from, uint32_t to, ri_datom *out)
+{
+    uint64_t e[RI_COL_CHUNK];
+    uint64_t t[RI_COL_CHUNK];
+    uint64_t g[RI_COL_CHUNK];
+    uint64_t added[RI_COL_CHUNK];
+    ri_col_unpack(&leaf->col[RI_COLUMN_E], from, to, e);
+    ri_col_unpack(&leaf->col[RI_COLUMN_T], from, to, t);
+    ri_col_unpack(&leaf->col[RI_COLUMN_G], from, to, g);
+    ri_col_unpack(&leaf->col[RI_COLUMN_OP], from, to, added);
+    for (uint32_t i = 0; i < to - from; i++) {
+        ri_group *group = g[i] < leaf->group_count ? &leaf->groups[g[i]] : NULL;
+        if (group == NULL || group->count == 0) {
+            return false;
+        }
+        group->count--;
+        out[i] = (ri_datom){ .e = e[i], .t = t[i], .v = values[group->start++], .a = group->a, .added = added[i] != 0 };
+    }
+    return true;
+}
+
+/* N3 and N6 with the rows. */
+static bool log_leaf(ri_node *leaf, ri_value *values, ri_datom *out)
+{
+    uint32_t start = 0;
+    for (uint32_t i = 0; i < leaf->group_count; i++) {
+        leaf->groups[i].start = start;
+        group_values(&leaf->groups[i], values + start);
+        start += leaf->groups[i].count;
+    }
+    for (uint32_t from = 0; from < leaf->count; from += RI_COL_CHUNK) {
+        uint32_t to = leaf->count - from < RI_COL_CHUNK ? leaf->count : from + RI_COL_CHUNK;
+        if (!log_rows(leaf, values, from, to, out + from)) {
+            return false;
+        }
+    }
+    bool sorted = true;
+    for (uint32_t i = 1; i < leaf->count && sorted; i++) {
+        sorted = log_sorted(&out[i - 1], &out[i]);
+    }
+    return sorted;
+}
+
+int ri_leaf_read(const ri_decode_input *input, uint64_t rows_max, ri_datom **datoms, size_t *cap, size_t *count,
+                 rille_err *err)
+{
+    ri_node *leaf;
+    RI_TRY(ri_node_open(input, false, &leaf, err));
+    int rc = 0;
+    ri_value *values = NULL;
+    if (leaf->order != RI_LOG || leaf->level != 0 || leaf->count > rows_max) {
+        rc = ri_fail(err, RILLE_CORRUPT, "a node is not the leaf of a log that is expected here");
+    } else if (!RI_GROW(datoms, cap, *count + leaf->count) ||
+               (values = ri_arena_array(&leaf->arena, leaf->count, sizeof *values)) == NULL) {
+        rc = ri_fail_nomem(err);
+    } else if (!log_leaf(leaf, values, *datoms + *count)) {
+        rc = ri_fail(err, RILLE_CORRUPT, "a leaf of the log is corrupt: its rows or groups are out of order");
+    } else {
+        *count += leaf->count;
+    }
+    ri_node_release(leaf);
+    return rc;
 }
