@@ -32,13 +32,13 @@ static ri_block *make_block(unsigned n)
             memset(merged[i], (int)(n + i), RI_HASH_SIZE);
         }
     }
-    block->datoms = ri_arena_array(&block->arena, counts[n], sizeof *block->datoms);
+    block->datoms = ri_arena_array(&block->memory->arena, counts[n], sizeof *block->datoms);
     REQUIRE(block->datoms != NULL);
     for (size_t i = 0; i < counts[n]; i++) {
         char text[40];
         int len = snprintf(text, sizeof text, "value %zu of %u", i, n);
         ri_value v = ri_bytes_value(RI_STRING, text, (size_t)len);
-        REQUIRE(ri_value_copy(&block->arena, &v, &v));
+        REQUIRE(ri_value_copy(&block->memory->arena, &v, &v));
         block->datoms[i] = (ri_datom){ .e = RI_EID_USER + i, .a = 200, .t = block->t, .v = v, .added = i % 5 != 4 };
     }
     block->count = counts[n];
@@ -73,6 +73,18 @@ static void check_same(const ri_block *a, const ri_block *b)
     }
 }
 
+static int segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***read, size_t *count)
+{
+    ri_blob *blob = ri_blob_new(len);
+    if (blob == NULL) {
+        return ri_fail_nomem(&test_err);
+    }
+    memcpy(blob->bytes, bytes, len);
+    int rc = ri_segment_read(blob, after, read, count, &test_err);
+    ri_object_release(&blob->object);
+    return rc;
+}
+
 TEST(segment__gives_back_what_it_got)
 {
     ri_block *blocks[BLOCKS];
@@ -80,7 +92,7 @@ TEST(segment__gives_back_what_it_got)
     ri_buf bytes = { 0 };
     size_t count;
     make_segment(blocks, &bytes);
-    REQUIRE_RC(ri_segment_read(bytes.p, bytes.len, 0, &read, &count, &test_err), 0);
+    REQUIRE_RC(segment_read(bytes.p, bytes.len, 0, &read, &count), 0);
     REQUIRE(count == BLOCKS);
     for (unsigned n = 0; n < BLOCKS; n++) {
         check_same(blocks[n], read[n]);
@@ -99,7 +111,7 @@ TEST(segment__leaves_out_what_is_known)
     for (unsigned known = 0; known < BLOCKS; known++) {
         ri_block **read;
         size_t count;
-        REQUIRE_RC(ri_segment_read(bytes.p, bytes.len, blocks[known]->t, &read, &count, &test_err), 0);
+        REQUIRE_RC(segment_read(bytes.p, bytes.len, blocks[known]->t, &read, &count), 0);
         REQUIRE(count == BLOCKS);
         for (unsigned n = 0; n <= known; n++) {
             CHECK_EQ_INT(read[n]->count, 0);
@@ -125,7 +137,7 @@ TEST(segment__keeps_the_memory_of_each_block)
     for (unsigned kept = 0; kept < BLOCKS; kept++) {
         ri_block **read;
         size_t count;
-        REQUIRE_RC(ri_segment_read(bytes.p, bytes.len, 0, &read, &count, &test_err), 0);
+        REQUIRE_RC(segment_read(bytes.p, bytes.len, 0, &read, &count), 0);
         ri_block *last = ri_block_retain(read[kept]);
         ri_blocks_release(read, count);
         check_same(blocks[kept], last);
@@ -147,13 +159,13 @@ TEST(segment__stands_hostile_bytes)
         uint8_t *copy = malloc(len + 1);
         REQUIRE(copy != NULL);
         memcpy(copy, bytes.p, len);
-        CHECK_RC(ri_segment_read(copy, len, 0, &read, &count, &test_err), RILLE_CORRUPT);
+        CHECK_RC(segment_read(copy, len, 0, &read, &count), RILLE_CORRUPT);
         free(copy);
     }
     for (size_t at = 0; at < bytes.len; at += at < 900 ? 1 : 61) {
         for (unsigned flip = 1; flip < 256; flip = flip * 3 + 1) {
             bytes.p[at] ^= (uint8_t)flip;
-            int rc = ri_segment_read(bytes.p, bytes.len, 0, &read, &count, &test_err);
+            int rc = segment_read(bytes.p, bytes.len, 0, &read, &count);
             CHECK(rc == 0 || rc == RILLE_CORRUPT || rc == RILLE_FORMAT);
             if (rc == 0) {
                 ri_blocks_release(read, count);
@@ -169,7 +181,7 @@ static void read_segment(const ri_buf *bytes)
 {
     ri_block **read;
     size_t count;
-    if (ri_segment_read(bytes->p, bytes->len, 0, &read, &count, &test_err) == 0) {
+    if (segment_read(bytes->p, bytes->len, 0, &read, &count) == 0) {
         ri_blocks_release(read, count);
     }
 }

@@ -216,7 +216,7 @@ static ri_block *random_block(model *m, state *facts)
     bool stretch = test_random_below(&m->rng, 2) != 0;
     uint32_t start = (uint32_t)test_random_below(&m->rng, m->fact_count);
     REQUIRE(block != NULL);
-    block->datoms = ri_arena_array(&block->arena, size, sizeof *block->datoms);
+    block->datoms = ri_arena_array(&block->memory->arena, size, sizeof *block->datoms);
     REQUIRE(block->datoms != NULL);
     block->t = ++m->t;
     static bool seen[FACTS_MAX];
@@ -442,7 +442,7 @@ static ri_block *block_of(uint64_t t, uint64_t first_e, size_t count)
         return NULL;
     }
     block->t = RI_TX_BASE + t;
-    block->datoms = ri_arena_array(&block->arena, count, sizeof *block->datoms);
+    block->datoms = ri_arena_array(&block->memory->arena, count, sizeof *block->datoms);
     for (size_t i = 0; block->datoms != NULL && i < count; i++) {
         block->datoms[block->count++] = (ri_datom){ .e = RI_EID_USER + first_e + i,
                                                     .a = RI_A_TX_INSTANT,

@@ -19,7 +19,7 @@ static void add_entities(ri_novelty *novelty, ri_schema *schema, uint64_t t, uin
     ri_block *block = ri_block_new();
     REQUIRE(block != NULL);
     block->t = RI_TX_BASE + t;
-    block->datoms = ri_arena_array(&block->arena, count, sizeof *block->datoms);
+    block->datoms = ri_arena_array(&block->memory->arena, count, sizeof *block->datoms);
     REQUIRE(block->datoms != NULL);
     for (size_t i = 0; i < count; i++) {
         block->datoms[block->count++] = (ri_datom){ .e = RI_EID_USER + first_e + i,

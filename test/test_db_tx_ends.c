@@ -197,7 +197,7 @@ TEST(ends__the_instant_of_an_earlier_transaction_stays)
 static int replay(world *w, uint64_t t, uint64_t e, ri_value v)
 {
     ri_block *block = ri_block_new();
-    REQUIRE(block != NULL && RI_GROW(&block->datoms, &block->heap_cap, 1));
+    REQUIRE(block != NULL && RI_GROW(&block->datoms, &block->memory->heap_cap, 1));
     block->t = t;
     block->datoms[0] = (ri_datom){ .e = e, .t = t, .v = v, .a = 100, .added = true };
     block->count = 1;

@@ -342,7 +342,7 @@ static int push_outcome(lua_State *L, commit *c, bool is_alone, int rc, const ri
 {
     if (rc == 0) {
         const ri_block *block = c->report.tx.block;
-        size_t bytes = block->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
+        size_t bytes = block->memory->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
         c->has_report = true;
         push_report(L, c);
         rl_note_bytes(L, bytes);

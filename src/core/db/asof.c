@@ -131,8 +131,8 @@ static ri_block **replay_blocks(replay *r)
         blocks[at]->count++;
     }
     blocks[0]->datoms = r->datoms;
-    blocks[0]->heap_cap = r->cap;
-    blocks[0]->arena = r->arena;
+    blocks[0]->memory->heap_cap = r->cap;
+    blocks[0]->memory->arena = r->arena;
     *r = (replay){ .tx_count = r->tx_count };
     return blocks;
 }

@@ -13,6 +13,8 @@
 static const char commit_tag[] = "rille commit 2";
 static const char commit_tag_1[] = "rille commit 1";
 
+_Static_assert(sizeof(ri_block) <= 192, "tens of thousands of transactions have one each");
+
 ri_block *ri_block_retain(ri_block *block)
 {
     if (block != NULL) {
@@ -21,23 +23,33 @@ ri_block *ri_block_retain(ri_block *block)
     return block;
 }
 
+/* Of the block that has the memory of all. */
+static void free_memory(ri_block *block)
+{
+    ri_block_memory *memory = block->memory;
+    if (memory->heap_cap > 0) {
+        ri_free(block->datoms);
+    }
+    for (size_t i = 0; i < memory->blob_count; i++) {
+        ri_object_release(&memory->blobs[i].blob->object);
+    }
+    ri_object_release(memory->bytes == NULL ? NULL : &memory->bytes->object);
+    ri_arena_deinit(&memory->arena);
+    ri_mutex_deinit(&memory->lock);
+}
+
 void ri_block_release(ri_block *block)
 {
     while (block != NULL && ri_refs_drop(&block->refs)) {
         ri_block *prev = block->prev;
+        ri_block *owner = block->owner;
         for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
             ri_set_release(atomic_load_explicit(&block->set[o], memory_order_relaxed));
         }
         ri_schema_release(block->schema);
-        ri_mutex_deinit(&block->lock);
-        if (block->heap_cap > 0) {
-            ri_free(block->datoms);
+        if (owner == NULL && !block->inside) {
+            free_memory(block);
         }
-        for (size_t i = 0; i < block->blob_count; i++) {
-            ri_object_release(&block->blobs[i].blob->object);
-        }
-        ri_arena_deinit(&block->arena);
-        ri_block *owner = block->owner;
         if (!block->inside) {
             ri_free(block);
         }
@@ -46,34 +58,41 @@ void ri_block_release(ri_block *block)
     }
 }
 
-static void init_block(ri_block *block)
+/* `count` blocks side by side, and behind them their memory. */
+static ri_block *new_blocks(size_t count)
 {
-    ri_refs_init(&block->refs);
-    ri_mutex_init(&block->lock);
+    size_t bytes;
+    ri_block *first = ri_mul_size(count, sizeof *first, &bytes) && bytes <= SIZE_MAX - sizeof *first->memory
+                          ? ri_alloc_zero(bytes + sizeof *first->memory)
+                          : NULL;
+    if (first == NULL) {
+        return NULL;
+    }
+    ri_block_memory *memory = (ri_block_memory *)(void *)(first + count);
+    ri_mutex_init(&memory->lock);
+    for (size_t i = 0; i < count; i++) {
+        ri_refs_init(&first[i].refs);
+        first[i].inside = i > 0;
+        first[i].memory = memory;
+    }
+    return first;
 }
 
 ri_block *ri_block_new(void)
 {
-    ri_block *block = ri_alloc_zero(sizeof *block);
-    if (block != NULL) {
-        init_block(block);
-    }
-    return block;
+    return new_blocks(1);
 }
 
 ri_block **ri_blocks_new(size_t count)
 {
     ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
-    size_t bytes;
-    ri_block *first = blocks != NULL && ri_mul_size(count, sizeof *first, &bytes) ? ri_alloc_zero(bytes) : NULL;
+    ri_block *first = blocks != NULL ? new_blocks(count) : NULL;
     if (first == NULL) {
         ri_free(blocks);
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
         blocks[i] = first + i;
-        blocks[i]->inside = i > 0;
-        init_block(blocks[i]);
     }
     return blocks;
 }
@@ -94,17 +113,17 @@ ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count)
 
 ri_block *ri_block_view(ri_block *block)
 {
-    ri_block *view = ri_block_new();
+    ri_block *view = ri_alloc_zero(sizeof *view);
     if (view != NULL) {
+        ri_refs_init(&view->refs);
         view->owner = ri_block_retain(block);
+        view->memory = block->memory;
         view->datoms = block->datoms;
         view->count = block->count;
         view->t = block->t;
         view->instant = block->instant;
         view->attempt = block->attempt;
         memcpy(view->commit, block->commit, RI_HASH_SIZE);
-        memcpy(view->parent, block->parent, RI_HASH_SIZE);
-        view->has_parent = block->has_parent;
         view->claims_flush = block->claims_flush;
         view->merged = block->merged;
         view->merged_count = block->merged_count;
@@ -147,7 +166,7 @@ void ri_blocks_release(ri_block **blocks, size_t count)
 
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
 {
-    block->merged = ri_arena_array(&block->arena, count, RI_HASH_SIZE);
+    block->merged = ri_arena_array(&block->memory->arena, count, RI_HASH_SIZE);
     block->merged_count = block->merged == NULL ? 0 : count;
     return block->merged;
 }
@@ -220,16 +239,16 @@ void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE])
 }
 
 /* digest NULL: the rule of format 1. */
-static void commit_id(const ri_block *block, const uint8_t *digest, uint8_t out[RI_HASH_SIZE])
+static void commit_id(const ri_block *block, const uint8_t *parent, const uint8_t *digest, uint8_t out[RI_HASH_SIZE])
 {
     ri_blake2b_state state;
     uint8_t chunk[sizeof commit_tag + 1 + RI_HASH_SIZE];
     size_t used = sizeof commit_tag;
     ri_blake2b_init(&state);
     memcpy(chunk, digest != NULL ? commit_tag : commit_tag_1, sizeof commit_tag);
-    chunk[used++] = (uint8_t)(block->merged_count + (block->has_parent ? 1U : 0U));
-    if (block->has_parent) {
-        memcpy(chunk + used, block->parent, RI_HASH_SIZE);
+    chunk[used++] = (uint8_t)(block->merged_count + (parent != NULL ? 1U : 0U));
+    if (parent != NULL) {
+        memcpy(chunk + used, parent, RI_HASH_SIZE);
         used += RI_HASH_SIZE;
     }
     ri_blake2b_update(&state, chunk, used);
@@ -248,11 +267,7 @@ static void commit_id(const ri_block *block, const uint8_t *digest, uint8_t out[
 
 void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE])
 {
-    block->has_parent = parent != NULL;
-    if (parent != NULL) {
-        memcpy(block->parent, parent, RI_HASH_SIZE);
-    }
-    commit_id(block, digest, block->commit);
+    commit_id(block, parent, digest, block->commit);
 }
 
 void ri_block_chain(ri_block *block, const uint8_t *parent)
@@ -262,14 +277,14 @@ void ri_block_chain(ri_block *block, const uint8_t *parent)
     ri_block_chain_by(block, parent, digest);
 }
 
-static bool is_commit_1(const ri_block *block)
+static bool is_commit_1(const ri_block *block, const uint8_t *parent)
 {
     uint8_t own[RI_HASH_SIZE];
-    commit_id(block, NULL, own);
+    commit_id(block, parent, NULL, own);
     return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
 }
 
-static bool is_commit_2(const ri_block *block, const uint8_t *digest)
+static bool is_commit_2(const ri_block *block, const uint8_t *parent, const uint8_t *digest)
 {
     uint8_t own[RI_HASH_SIZE];
     uint8_t of_datoms[RI_HASH_SIZE];
@@ -277,13 +292,13 @@ static bool is_commit_2(const ri_block *block, const uint8_t *digest)
         ri_block_digest(block, of_datoms);
         digest = of_datoms;
     }
-    commit_id(block, digest, own);
+    commit_id(block, parent, digest, own);
     return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
 }
 
-unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *digest)
+unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent, const uint8_t *digest)
 {
-    return is_commit_2(block, digest) ? 2 : digest == NULL && is_commit_1(block) ? 1 : 0;
+    return is_commit_2(block, parent, digest) ? 2 : digest == NULL && is_commit_1(block, parent) ? 1 : 0;
 }
 
 /* ---- frames ---- */
@@ -491,12 +506,12 @@ int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_e
 }
 
 /* Format 1 lists the commit before it; it had no merges. */
-static int read_parents_1(ri_block *block, ri_reader *in, rille_err *err)
+static int read_parents_1(const ri_block *block, const uint8_t *parent, ri_reader *in, rille_err *err)
 {
     unsigned count = ri_read_u8(in);
     const uint8_t *first = ri_read_bytes(in, count == 0 ? 0 : RI_HASH_SIZE);
-    bool follows = count == (block->has_parent ? 1U : 0U) &&
-                   (count == 0 || in->bad || memcmp(first, block->parent, RI_HASH_SIZE) == 0);
+    bool follows =
+        count == (parent != NULL ? 1U : 0U) && (count == 0 || in->bad || memcmp(first, parent, RI_HASH_SIZE) == 0);
     return follows ? 0
                    : ri_fail(err, RILLE_CORRUPT, "transaction %llu does not follow the transaction before it",
                              (unsigned long long)block->t);
@@ -514,10 +529,10 @@ static int read_parents_2(ri_block *block, ri_reader *in, rille_err *err)
     return ri_block_read_merged(block, in, ri_read_u8(in), err);
 }
 
-static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
+static int read_body(ri_block *block, bool is_1, const uint8_t *parent, ri_reader *in, rille_err *err)
 {
     block->t = ri_read_u64(in);
-    RI_TRY(is_1 ? read_parents_1(block, in, err) : read_parents_2(block, in, err));
+    RI_TRY(is_1 ? read_parents_1(block, parent, in, err) : read_parents_2(block, in, err));
     const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
     uint64_t count = ri_read_varint(in);
     if (in->bad) {
@@ -530,7 +545,7 @@ static int read_body(ri_block *block, bool is_1, ri_reader *in, rille_err *err)
     uint64_t skipped;
     RI_TRY(ri_block_read_leaves(block, in, count, 0, &skipped, err));
     memcpy(block->commit, commit, RI_HASH_SIZE);
-    if (!(is_1 ? is_commit_1(block) : is_commit_2(block, NULL))) {
+    if (!(is_1 ? is_commit_1(block, parent) : is_commit_2(block, parent, NULL))) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",
                        (unsigned long long)block->t);
     }
@@ -566,12 +581,8 @@ int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uin
     if (block == NULL) {
         return ri_fail_nomem(err);
     }
-    block->has_parent = parent != NULL;
-    if (parent != NULL) {
-        memcpy(block->parent, parent, RI_HASH_SIZE);
-    }
     ri_reader in = ri_reader_of(body, len);
-    int rc = read_body(block, kind == RI_FRAME_TX1, &in, err);
+    int rc = read_body(block, kind == RI_FRAME_TX1, parent, &in, err);
     if (rc != 0) {
         ri_block_release(block);
         return rc;

@@ -34,33 +34,37 @@ typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 
 #define RI_NOVELTY_ORDERS 4 /* EAVT, AEVT, AVET, VAET */
 #define RI_BLOCK_ROWS 1024U /* of each LOG leaf */
 
-typedef struct ri_block {
-    ri_refs refs;
-    ri_mutex lock;
-    _Atomic(struct ri_set_node *) set[RI_NOVELTY_ORDERS]; /* of the chain up to here, under the lock (novelty.h) */
-    struct ri_schema *schema;                             /* after it; NULL: not in a chain yet */
-    uint64_t chain_count;                                 /* datoms of the chain up to here */
-    struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
-    struct ri_block *owner; /* of the datoms' memory: a segment's first block, or a view's; NULL: this one */
-    ri_arena arena;         /* owns the datoms' values */
-    ri_datom *datoms;       /* sorted by (e a v added), t set; retractions have added == false */
-    size_t count;
-    size_t heap_cap; /* > 0: datoms is a heap block of its own, else it lies in the arena */
-    uint64_t t;
-    int64_t instant;
-    uint64_t attempt; /* 0: not known */
-    uint8_t commit[RI_HASH_SIZE];
-    uint8_t parent[RI_HASH_SIZE]; /* the commit before it on its branch, if it has one */
-    bool has_parent;
-    bool claims_flush;
-    bool inside; /* the memory of its owner */
-    uint8_t merged_count;
-    uint8_t (*merged)[RI_HASH_SIZE]; /* the other parents, in the arena */
+/* What holds the datoms of a block, or of all blocks of a segment. */
+typedef struct ri_block_memory {
+    ri_mutex lock;   /* of the blocks' sets */
+    ri_arena arena;  /* of values, and of what else belongs to the blocks */
+    ri_blob *bytes;  /* in which values lie that are not in the arena; or NULL */
+    size_t heap_cap; /* > 0: the datoms are a heap block of their own, else they lie in the arena */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;
     } * blobs; /* contents of long values that are not stored: of with() */
     size_t blob_count;
+} ri_block_memory;
+
+typedef struct ri_block {
+    ri_refs refs;
+    _Atomic(struct ri_set_node *) set[RI_NOVELTY_ORDERS]; /* of the chain up to here, under the memory's lock */
+    struct ri_schema *schema;                             /* after it; NULL: not in a chain yet */
+    uint64_t chain_count;                                 /* datoms of the chain up to here */
+    struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
+    struct ri_block *owner; /* of the memory: a segment's first block, or a view's; NULL: this one */
+    ri_block_memory *memory;
+    ri_datom *datoms; /* sorted by (e a v added), t set; retractions have added == false */
+    size_t count;
+    uint64_t t;
+    int64_t instant;
+    uint64_t attempt;                /* 0: not known */
+    uint8_t (*merged)[RI_HASH_SIZE]; /* the parents besides the commit before it, in the arena */
+    uint8_t commit[RI_HASH_SIZE];
+    uint8_t merged_count;
+    bool claims_flush;
+    bool inside; /* the heap block of its owner */
 } ri_block;
 
 ri_block *ri_block_new(void); /* NULL: no memory */
@@ -83,7 +87,7 @@ int64_t ri_block_find_instant(const ri_block *block, int64_t fallback);
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE];
 /* The same, filled from stored bytes. RILLE_CORRUPT when they are too many or out of order. */
 int ri_block_read_merged(ri_block *block, ri_reader *in, unsigned count, rille_err *err);
-/* Sets the parent (NULL: the first transaction) and computes block->commit. */
+/* Computes block->commit of a block that follows the commit `parent` (NULL: none). */
 void ri_block_chain(ri_block *block, const uint8_t *parent);
 void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
 /* The same from a digest that was made in parts. */
@@ -95,8 +99,9 @@ typedef struct ri_digest {
 void ri_digest_begin(ri_digest *digest);
 void ri_digest_add(ri_digest *digest, const ri_block *block, size_t from, size_t to);
 void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE]);
-/* By the rule of which format block->commit is its commit id; 0: of none. digest NULL: that of its datoms. */
-unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *digest);
+/* By the rule of which format block->commit is the commit id of a block that follows `parent` (NULL: none); 0: of none.
+ * digest NULL: that of its datoms. */
+unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent, const uint8_t *digest);
 /* Appends the frame. *encoder is used, and made before the first use; NULL: one of its own. */
 int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err);
 /* The same in steps of a leaf: RILLE_AGAIN until it is written. */
@@ -112,8 +117,9 @@ int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uin
                   rille_err *err);
 /* The t of a frame's body, and where its commit id begins. False: it is too short. */
 bool ri_block_peek(ri_frame_kind kind, const uint8_t *body, size_t len, uint64_t *t, const uint8_t **commit);
-/* Appends datoms, RI_BLOCK_ROWS at most, as a LOG leaf, as a block; and reads `count` of them into a block, which may hold some already.
- * t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped. */
+/* Appends datoms, RI_BLOCK_ROWS at most, as a LOG leaf, as a block; and reads `count` of them into a block, which may
+ * hold some already. t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped.
+ * The bytes are copied, unless they are those of block->memory->bytes. */
 int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
 int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
                          rille_err *err);

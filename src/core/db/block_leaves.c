@@ -26,46 +26,43 @@ int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **kept,
     return rc;
 }
 
-/* The values stay where they are in the leaf's bytes, which are in the block's arena. */
-static int append_rows(ri_block *block, const ri_node *node, rille_err *err)
+/* Do the rows from `from` on follow those before, and are they all of the block's transaction, if it has one? */
+static bool rows_follow(const ri_block *block, size_t from)
 {
-    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + node->count)) {
-        return ri_fail_nomem(err);
-    }
-    ri_datom *rows = block->datoms + block->count;
-    ri_node_datoms(node, 0, node->count, rows);
-    bool good = block->count == 0 || ri_datom_cmp(RI_LOG, rows - 1, rows) < 0; /* in the leaf they are in order */
-    for (uint32_t i = 0; i < node->count && block->t != 0; i++) {
-        good = good && rows[i].t == block->t;
-    }
-    if (!good) {
-        return ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
-                       (unsigned long long)rows[0].t, block->count);
-    }
-    block->count += node->count;
-    return 0;
+    const ri_datom *rows = block->datoms;
+    bool good = from == 0 || ri_datom_cmp(RI_LOG, &rows[from - 1], &rows[from]) < 0; /* in a leaf they are in order */
+    return good && (block->t == 0 || (rows[from].t == block->t && rows[block->count - 1].t == block->t));
 }
 
-/* Appends the rows of one LOG leaf to the block's datoms. */
+/* The same bytes where the block keeps them, with padding. NULL: no memory. */
+static uint8_t *keep_bytes(ri_block_memory *memory, const uint8_t *bytes, size_t len)
+{
+    if (memory->bytes != NULL) {
+        return memory->bytes->bytes + (bytes - memory->bytes->bytes);
+    }
+    uint8_t *copy = ri_arena_alloc(&memory->arena, len + RI_NODE_PADDING);
+    if (copy != NULL) {
+        memcpy(copy, bytes, len);
+        memset(copy + len, 0, RI_NODE_PADDING);
+    }
+    return copy;
+}
+
+/* Appends the rows of one LOG leaf to the block's datoms. Their values stay where they are, in the block's memory. */
 static int read_leaf(ri_block *block, const uint8_t *bytes, size_t len, uint64_t left, rille_err *err)
 {
-    uint8_t *copy = ri_arena_alloc(&block->arena, len + RI_NODE_PADDING);
-    if (copy == NULL) {
+    ri_block_memory *memory = block->memory;
+    uint8_t *kept = keep_bytes(memory, bytes, len);
+    if (kept == NULL) {
         return ri_fail_nomem(err);
     }
-    memcpy(copy, bytes, len);
-    memset(copy + len, 0, RI_NODE_PADDING);
     ri_noderef self = { 0 };
-    ri_decode_input input = { copy, len, NULL, 0, &self, true };
-    ri_object *object = NULL;
-    RI_TRY(ri_node_decode(&input, &object, err));
-    const ri_node *node = (const ri_node *)(const void *)object;
-    int rc = node->order != RI_LOG || node->level != 0 || node->count > left
-                 ? ri_fail(err, RILLE_CORRUPT, "transaction block %llu contains a leaf of another tree",
-                           (unsigned long long)block->t)
-                 : append_rows(block, node, err);
-    ri_object_release(object);
-    return rc;
+    ri_decode_input input = { kept, len, NULL, 0, &self, true };
+    size_t from = block->count;
+    RI_TRY(ri_leaf_read(&input, left, &block->datoms, &memory->heap_cap, &block->count, err));
+    return rows_follow(block, from) ? 0
+                                    : ri_fail(err, RILLE_CORRUPT, "transaction block %llu is out of order at datom %zu",
+                                              (unsigned long long)block->datoms[from].t, from);
 }
 
 /* How many rows a leaf says that it has. */
@@ -84,7 +81,7 @@ int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_
     *skipped = 0;
     uint64_t expected = count - (skip < count ? skip : count);
     expected = expected < ROWS_EXPECTED_MAX ? expected : ROWS_EXPECTED_MAX;
-    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + (size_t)expected)) {
+    if (!RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + (size_t)expected)) {
         return ri_fail_nomem(err);
     }
     while (block->count < end) {

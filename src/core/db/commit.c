@@ -281,8 +281,9 @@ int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_repo
 /* The contents of long values go with the block: no store has them. */
 static int keep_long_values(ri_block *block, const ri_tx_result *result, rille_err *err)
 {
-    block->blobs = ri_arena_array(&block->arena, result->blob_count, sizeof *block->blobs);
-    if (block->blobs == NULL) {
+    ri_block_memory *memory = block->memory;
+    memory->blobs = ri_arena_array(&memory->arena, result->blob_count, sizeof *memory->blobs);
+    if (memory->blobs == NULL) {
         return ri_fail_nomem(err);
     }
     for (size_t i = 0; i < result->blob_count; i++) {
@@ -292,8 +293,8 @@ static int keep_long_values(ri_block *block, const ri_tx_result *result, rille_e
             return ri_fail_nomem(err);
         }
         memcpy(blob->bytes, content->bytes, content->len);
-        memcpy(block->blobs[i].addr, content->addr, RI_HASH_SIZE);
-        block->blobs[block->blob_count++].blob = blob;
+        memcpy(memory->blobs[i].addr, content->addr, RI_HASH_SIZE);
+        memory->blobs[memory->blob_count++].blob = blob;
     }
     return 0;
 }

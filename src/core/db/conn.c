@@ -295,7 +295,7 @@ static int bootstrap_block(ri_block **out, rille_err *err)
     if (block == NULL) {
         return ri_fail_nomem(err);
     }
-    int rc = ri_schema_bootstrap_datoms(&block->arena, &block->datoms, &block->count, err);
+    int rc = ri_schema_bootstrap_datoms(&block->memory->arena, &block->datoms, &block->count, err);
     if (rc != 0) {
         ri_block_release(block);
         return rc;

@@ -31,9 +31,10 @@ int ri_db_blob(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **ou
 {
     const uint8_t *addr = ri_stub_addr(stub);
     for (const ri_block *b = db->speculative ? db->novelty.last : NULL; b != NULL; b = b->prev) {
-        for (size_t i = 0; i < b->blob_count; i++) {
-            if (memcmp(b->blobs[i].addr, addr, RI_HASH_SIZE) == 0) {
-                *out = b->blobs[i].blob;
+        const ri_block_memory *memory = b->memory;
+        for (size_t i = 0; i < memory->blob_count; i++) {
+            if (memcmp(memory->blobs[i].addr, addr, RI_HASH_SIZE) == 0) {
+                *out = memory->blobs[i].blob;
                 ri_object_take(&(*out)->object);
                 return 0;
             }

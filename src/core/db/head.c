@@ -138,6 +138,47 @@ static int check_types(const ri_block *block, const ri_schema *schema, rille_err
     return 0;
 }
 
+/* Counts on from an id that is used. */
+static void count_id(rille_db *db, uint64_t e)
+{
+    if (e >= RI_EID_USER && e < RI_TX_BASE) {
+        db->next_e = e >= db->next_e ? e + 1 : db->next_e;
+    } else if (e >= RI_EID_ATTR && e < RI_EID_USER && e >= db->next_attr) {
+        db->next_attr = e + 1;
+    }
+}
+
+/* One look at all datoms: their ids are counted. *fit: all values are of the types that the schema before gives. */
+static int replay_datoms(rille_db *db, const ri_block *block, bool *has_schema, bool *fit, rille_err *err)
+{
+    const ri_attr *attr = NULL;
+    uint32_t a = 0;
+    uint64_t e = 0;
+    *has_schema = false;
+    *fit = true;
+    for (const ri_datom *d = block->datoms, *end = d + block->count; d < end; d++) {
+        if (d->e != e) {
+            e = d->e;
+            count_id(db, e);
+        }
+        if (d->a != a) {
+            a = d->a;
+            attr = ri_schema_attr_by_id(db->schema, a);
+            *has_schema = *has_schema || ri_is_schema_attr(a);
+        }
+        if (attr != NULL && d->v.type != attr->type && !ri_attr_fits(attr, d->v.type)) {
+            *fit = false;
+        }
+        if (d->v.type == RI_REF && d->v.as.u >= db->next_e && d->v.as.u < RI_TX_BASE) {
+            db->next_e = d->v.as.u + 1; /* an id that a user chose and only referred to so far: tx.c counts it, too */
+        }
+    }
+    return e <= block->t /* the last one is the greatest */
+               ? 0
+               : ri_fail(err, RILLE_CORRUPT, "transaction %llu has a fact about transaction %llu, which is later",
+                         (unsigned long long)block->t, (unsigned long long)e);
+}
+
 int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
 {
     if (block->t <= db->t) {
@@ -148,30 +189,16 @@ int ri_db_replay(rille_db *db, ri_block *block, rille_err *err)
         return ri_fail(err, RILLE_CORRUPT, "transaction %llu comes right after transaction %llu",
                        (unsigned long long)block->t, (unsigned long long)db->t);
     }
-    bool has_schema = false;
-    for (size_t i = 0; i < block->count; i++) {
-        const ri_datom *d = &block->datoms[i];
-        if (d->e > block->t) {
-            return ri_fail(err, RILLE_CORRUPT, "transaction %llu has a fact about transaction %llu, which is later",
-                           (unsigned long long)block->t, (unsigned long long)d->e);
-        }
-        has_schema = has_schema || ri_is_schema_attr(d->a);
-        if (d->v.type == RI_REF && d->v.as.u >= db->next_e && d->v.as.u < RI_TX_BASE) {
-            db->next_e = d->v.as.u + 1; /* an id that a user chose and only referred to so far: tx.c counts it, too */
-        }
-        if (d->e >= RI_EID_USER && d->e < RI_TX_BASE) {
-            db->next_e = d->e >= db->next_e ? d->e + 1 : db->next_e;
-        } else if (d->e >= RI_EID_ATTR && d->e < RI_EID_USER && d->e >= db->next_attr) {
-            db->next_attr = d->e + 1;
-        }
-    }
+    bool has_schema;
+    bool fit;
+    RI_TRY(replay_datoms(db, block, &has_schema, &fit, err));
     if (has_schema && block->t != RI_TX_BASE) {
         ri_schema *schema;
         RI_TRY(ri_schema_apply(db->schema, block->datoms, block->count, &schema, NULL, err));
         ri_schema_release(db->schema);
         db->schema = schema;
     }
-    RI_TRY(check_types(block, db->schema, err));
+    RI_TRY(has_schema || !fit ? check_types(block, db->schema, err) : 0);
     ri_novelty_add(&db->novelty, block, db->schema);
     move_basis(db, block);
     return 0;
@@ -317,21 +344,19 @@ static int replay_packed_block(replay *r, ri_block *block, rille_err *err)
     if (rc != 0 || over) {
         return rc;
     }
-    block->has_parent = r->db->t != 0;
-    memcpy(block->parent, r->db->commit, RI_HASH_SIZE);
-    if (!r->met && ri_block_commit_rule(block, NULL) == 0) {
+    if (!r->met && ri_block_commit_rule(block, r->db->t == 0 ? NULL : r->db->commit, NULL) == 0) {
         return RILLE_CONFLICT;
     }
     r->begun = r->met = true;
     return ri_db_replay(r->db, block, err);
 }
 
-static int replay_packed(replay *r, const ri_blob *blob, rille_err *err)
+static int replay_packed(replay *r, ri_blob *blob, rille_err *err)
 {
     ri_block **blocks;
     size_t count;
     uint64_t known = r->begun ? 0 : r->db->t;
-    RI_TRY(ri_segment_read(blob->bytes, blob->len, known, &blocks, &count, err));
+    RI_TRY(ri_segment_read(blob, known, &blocks, &count, err));
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = replay_packed_block(r, blocks[i], err);
@@ -340,7 +365,7 @@ static int replay_packed(replay *r, const ri_blob *blob, rille_err *err)
     return rc;
 }
 
-static int replay_segment(replay *r, const struct ri_segment *segment, const ri_blob *blob, rille_err *err)
+static int replay_segment(replay *r, const struct ri_segment *segment, ri_blob *blob, rille_err *err)
 {
     size_t pos = segment->packed ? blob->len : 0;
     int rc = segment->packed ? replay_packed(r, blob, err) : replay_frames(r, true, blob->bytes, blob->len, &pos, err);

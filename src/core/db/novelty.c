@@ -35,9 +35,9 @@ static ri_set_node *block_set(ri_block *block, ri_order order)
     if (atomic_load_explicit(&block->set[order], memory_order_relaxed) == NULL) {
         return NULL; /* most blocks */
     }
-    ri_mutex_lock(&block->lock);
+    ri_mutex_lock(&block->memory->lock);
     ri_set_node *set = ri_set_retain(atomic_load_explicit(&block->set[order], memory_order_relaxed));
-    ri_mutex_unlock(&block->lock);
+    ri_mutex_unlock(&block->memory->lock);
     return set;
 }
 
@@ -45,13 +45,13 @@ static ri_set_node *block_set(ri_block *block, ri_order order)
 static void set_block_set(ri_block *block, ri_order order, ri_set_node *set)
 {
     ri_set_node *old = NULL;
-    ri_mutex_lock(&block->lock);
+    ri_mutex_lock(&block->memory->lock);
     ri_set_node *here = atomic_load_explicit(&block->set[order], memory_order_relaxed);
     if (set == NULL || here == NULL) {
         old = here;
         atomic_store_explicit(&block->set[order], ri_set_retain(set), memory_order_relaxed);
     }
-    ri_mutex_unlock(&block->lock);
+    ri_mutex_unlock(&block->memory->lock);
     ri_set_release(old);
 }
 
@@ -195,13 +195,14 @@ static void range_init(range *r, const ri_set_cut *from, const ri_set_cut *to)
     r->at = BETWEEN_MAX;
 }
 
-/* False: too many. */
+/* Its datoms are sorted by e. False: too many. */
 static bool take_block(range *r, const ri_block *block)
 {
     ri_order order = (ri_order)r->from->order;
-    for (size_t i = block->count; i > 0; i--) {
+    size_t i = block->datoms[0].e > r->e_max ? 0 : block->count;
+    for (; i > 0 && block->datoms[i - 1].e >= r->e_min; i--) {
         const ri_datom *d = &block->datoms[i - 1];
-        bool may_be = d->e >= r->e_min && d->e <= r->e_max && d->a >= r->a_min && d->a <= r->a_max;
+        bool may_be = d->e <= r->e_max && d->a >= r->a_min && d->a <= r->a_max;
         if (!may_be || !ri_set_between(r->from, r->to, d) || !belongs(block, d, order)) {
             continue;
         }

@@ -17,7 +17,7 @@
  *
  * Cost: adding a block O(1); a short range without a set 2 to 5 ns per new datom; the first read of an order O(n log n) of what is new. A value whose blocks have no set
  * behind them begins at the newest stride.
- * Threads: a novelty may be read by several threads; a block's sets are under its lock.
+ * Threads: a novelty may be read by several threads; a block's sets are under the lock of its memory.
  */
 #ifndef RI_NOVELTY_H
 #define RI_NOVELTY_H

@@ -98,7 +98,7 @@ static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_er
     block->claims_flush = (flags & FLAG_CLAIM) != 0;
     block->count = (size_t)ri_read_varint_max(in, UINT32_MAX);
     unsigned merged = (flags & FLAG_MERGED) != 0 ? ri_read_u8(in) : 0;
-    RI_TRY(ri_block_read_merged(block, in, merged, err));
+    RI_TRY(merged > 0 ? ri_block_read_merged(block, in, merged, err) : 0);
     block->attempt = ri_read_u64(in);
     const uint8_t *commit = ri_read_bytes(in, RI_HASH_SIZE);
     if (in->bad || block->count == 0 || (flags & ~(FLAG_CLAIM | FLAG_MERGED)) != 0 ||
@@ -132,10 +132,10 @@ static int read_datoms(ri_block *const *blocks, size_t count, uint64_t after, ri
     return rc;
 }
 
-int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***out, size_t *count, rille_err *err)
+int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***out, size_t *count, rille_err *err)
 {
-    ri_reader in = ri_reader_of(bytes, len);
-    size_t all = (size_t)ri_read_varint_max(&in, len / TX_BYTES_MIN);
+    ri_reader in = ri_reader_of(blob->bytes, blob->len);
+    size_t all = (size_t)ri_read_varint_max(&in, blob->len / TX_BYTES_MIN);
     *out = NULL;
     *count = 0;
     if (in.bad || all == 0) {
@@ -145,6 +145,8 @@ int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block *
     if (blocks == NULL) {
         return ri_fail_nomem(err);
     }
+    blocks[0]->memory->bytes = blob;
+    ri_object_take(&blob->object);
     int rc = 0;
     uint64_t before = RI_TX_BASE;
     for (size_t i = 0; i < all && rc == 0; i++) {

@@ -27,9 +27,9 @@ typedef struct ri_segment_writer {
 int ri_segment_write_step(ri_segment_writer *writer, ri_block *const *blocks, size_t count, ri_encoder **encoder,
                           ri_buf *out, rille_err *err);
 /* Decodes a segment: *blocks, oldest first (ri_blocks_release). Commit ids are believed, as the segment's address is;
- * verify checks them. Transactions up to `after` are known: their blocks have no datoms. */
-int ri_segment_read(const uint8_t *bytes, size_t len, uint64_t after, ri_block ***blocks, size_t *count,
-                    rille_err *err);
+ * verify checks them. Transactions up to `after` are known: their blocks have no datoms. The blocks
+ * keep the blob: values stay where they are in it. */
+int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***blocks, size_t *count, rille_err *err);
 
 #define RI_ATTEMPTS_MAX 4096U
 /* Appends what `before` (empty: nothing) says, and the blocks' attempts: of the last RI_ATTEMPTS_MAX transactions. */

@@ -90,12 +90,12 @@ static int emit(tx_resolver *r, const group *g, const ri_value *v, bool added)
         ri_tx_blame(r, 1U << TX_ADD | 1U << TX_RETRACT | 1U << TX_RETRACT_ALL, g->e, TX_INSTANT_SLOT, NULL);
         return ri_tx_fixed_instant(r->err);
     }
-    if (block->count == block->heap_cap && !RI_GROW(&block->datoms, &block->heap_cap, block->count + 1)) {
+    if (!RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + 1)) {
         return ri_fail_nomem(r->err);
     }
     ri_datom *d = &block->datoms[block->count];
     *d = (ri_datom){ .e = g->e, .t = r->t, .v = *v, .a = g->attr->id, .added = added };
-    if (!ri_type_is_word(v->type) && !ri_value_copy(&block->arena, v, &d->v)) {
+    if (!ri_type_is_word(v->type) && !ri_value_copy(&block->memory->arena, v, &d->v)) {
         return ri_fail_nomem(r->err);
     }
     block->count++;
@@ -402,7 +402,7 @@ static int begin_block(tx_resolver *r, size_t expected_count)
         return RILLE_OK;
     }
     r->block = ri_block_new();
-    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->heap_cap, expected_count)) {
+    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->memory->heap_cap, expected_count)) {
         return ri_fail_nomem(r->err);
     }
     r->block->t = r->t;

@@ -123,7 +123,8 @@ static int check_long_value(verify *v, const ri_datom *d, rille_err *err)
 static bool keep_datom(ri_block *block, const ri_datom *d)
 {
     ri_value copy;
-    if (!RI_GROW(&block->datoms, &block->heap_cap, block->count + 1) || !ri_value_copy(&block->arena, &d->v, &copy)) {
+    if (!RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + 1) ||
+        !ri_value_copy(&block->memory->arena, &d->v, &copy)) {
         return false;
     }
     block->datoms[block->count] = *d;
@@ -292,9 +293,7 @@ static int check_transaction(verify *v, log_state *log, rille_err *err)
     ri_datom row;
     RI_TRY(ri_meta_take_commit(&log->commits, block, err));
     const uint8_t *digest = purged_digest(log, block->t, &row);
-    block->has_parent = log->has_commit;
-    memcpy(block->parent, log->commit, RI_HASH_SIZE);
-    unsigned rule = ri_block_commit_rule(block, digest);
+    unsigned rule = ri_block_commit_rule(block, log->has_commit ? log->commit : NULL, digest);
     if (rule == 0 && digest != NULL && log->rule < 2) {
         rule = 1; /* the id of format 1 has no digest: of what was purged, it cannot be checked */
     }
@@ -528,7 +527,8 @@ static int check_db(verify *v, rille_err *err)
     RI_TRY(rc);
     RI_TRY(check_attempts(v, err));
     for (const ri_block *b = v->db->novelty.last; b != NULL; b = b->prev) {
-        if (ri_block_commit_rule(b, NULL) == 0) {
+        const uint8_t *parent = b->prev != NULL ? b->prev->commit : v->db->base->t != 0 ? v->db->base->commit : NULL;
+        if (ri_block_commit_rule(b, parent, NULL) == 0) {
             return ri_fail(err, RILLE_CORRUPT, "transaction %llu does not match its commit id",
                            (unsigned long long)b->t);
         }

@@ -77,8 +77,12 @@ static bool address_fits(const ri_store *store, const uint8_t addr[RI_HASH_SIZE]
 
 ri_blob *ri_blob_new(size_t len)
 {
-    ri_blob *blob = ri_alloc(sizeof *blob + len);
+    if (len > SIZE_MAX - sizeof(ri_blob) - RI_NODE_PADDING) {
+        return NULL;
+    }
+    ri_blob *blob = ri_alloc(sizeof *blob + len + RI_NODE_PADDING);
     if (blob != NULL) {
+        memset(blob->bytes + len, 0, RI_NODE_PADDING);
         *blob = (ri_blob){ .object = { .mem_bytes = sizeof *blob + len, .destroy = destroy_blob }, .len = len };
         ri_refs_init(&blob->object.refs);
     }

@@ -54,8 +54,8 @@ static inline void ri_object_release(ri_object *object)
 }
 
 /* Makes an object of verified, uncompressed bytes. `bytes` is owned by the decoder from the call on, also when it fails
- * (ri_free), unless it is borrowed: then it must outlive the object. RI_NODE_PADDING zero bytes follow it. `locators` (borrowed, may be empty) is the unhashed locator block of
- * a branch, still unchecked; `self` is where the node itself was found. */
+ * (ri_free), unless it is borrowed: then it must outlive the object. RI_NODE_PADDING readable bytes follow. `locators`
+ * (borrowed, may be empty) is a branch's unhashed locator block, still unchecked; `self` is where the node was found. */
 #define RI_NODE_PADDING 16U
 typedef struct ri_decode_input {
     uint8_t *bytes;
@@ -184,7 +184,7 @@ typedef struct ri_blob {
     size_t len;
     uint8_t bytes[];
 } ri_blob;
-/* An ri_blob of len bytes, still to be filled; NULL: no memory. */
+/* An ri_blob of len bytes, still to be filled, with RI_NODE_PADDING zero bytes behind; NULL: no memory. */
 ri_blob *ri_blob_new(size_t len);
 int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err);
 
