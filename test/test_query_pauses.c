@@ -375,5 +375,139 @@ TEST(pauses__cope_without_memory)
     }
 }
 
+/* ---- opening, refreshing and the past ---- */
+
+#define TAIL_TXS 130U
+#define TAIL_ITEMS 40U
+
+typedef struct tail {
+    rille_conn *conn;  /* wrote it */
+    rille_conn *other; /* has seen the schema only */
+    uint64_t contents;
+    uint64_t tx;
+} tail;
+
+/* Transactions that are not flushed, in several segments; or of which the first half is. */
+static tail make_tail(bool flushed)
+{
+    tail t = { 0 };
+    tx_case c = { .name = "tail" };
+    t.conn = make_case(&c);
+    REQUIRE_RC(rille_connect(ri_conn_url(t.conn), NULL, &t.other, &test_err), 0);
+    for (unsigned i = 0; i < TAIL_TXS; i++) {
+        ri_buf text = { 0 };
+        ri_buf_put_text(&text, "[");
+        for (unsigned k = 0; k < TAIL_ITEMS; k++) {
+            put(&text, "{:id %u :n %u :s \"%016llx%016llx\"}", i * TAIL_ITEMS + k, k,
+                (unsigned long long)ri_mix64(i * TAIL_ITEMS + k), (unsigned long long)ri_mix64(k * 1000 + i));
+        }
+        ri_buf_put_text(&text, "]");
+        REQUIRE_RC(rille_transact(t.conn, (const char *)text.p, text.len, NULL, &test_err), 0);
+        ri_buf_deinit(&text);
+        if (flushed && i == TAIL_TXS / 2) {
+            REQUIRE_RC(rille_flush(t.conn, &test_err), 0);
+        }
+    }
+    rille_db *db = NULL;
+    REQUIRE_RC(rille_conn_db(t.conn, &db, &test_err), 0);
+    t.contents = contents(db);
+    t.tx = rille_db_tx(db);
+    rille_db_release(db);
+    return t;
+}
+
+static void drop_tail(tail *t)
+{
+    rille_close(t->other);
+    drop_case(t->conn);
+}
+
+typedef enum opening { CONNECT, REFRESH, AS_OF, OPENINGS } opening;
+
+static rille_steps *start_opening(const tail *t, opening how, rille_db *db, pauses *p)
+{
+    rille_steps *steps = NULL;
+    switch (how) {
+    case CONNECT:
+        REQUIRE_RC(rille_start_connect(ri_conn_url(t->conn), NULL, &steps, &test_err), 0);
+        break;
+    case REFRESH:
+        REQUIRE_RC(rille_start_db(t->other, &steps, &test_err), 0);
+        break;
+    case AS_OF:
+    case OPENINGS:
+        REQUIRE_RC(rille_start_as_of(db, t->tx - 3, &steps, &test_err), 0);
+        break;
+    }
+    let_pause(steps, p);
+    return steps;
+}
+
+/* Its outcome. */
+static uint64_t end_opening(rille_steps *steps, opening how)
+{
+    int rc = RILLE_AGAIN;
+    for (int i = 0; i < 10000 && rc == RILLE_AGAIN; i++) {
+        rc = step_on(steps);
+    }
+    CHECK_RC(rc, RILLE_DONE);
+    CHECK(steps->task.work_max <= WORK_MAX);
+    rille_conn *conn = rille_steps_conn(steps);
+    rille_db *db = conn != NULL ? ri_conn_seen_db(conn) : rille_steps_db(steps);
+    REQUIRE(db != NULL && (conn != NULL) == (how == CONNECT));
+    uint64_t hash = contents(db);
+    rille_db_release(db);
+    rille_close(conn);
+    rille_steps_close(steps);
+    return hash;
+}
+
+/* Each way of opening, interrupted nowhere, everywhere, at each point, and left, cancelled and closed there. */
+static void check_opening(opening how, bool flushed, unsigned units_min)
+{
+    tail t = make_tail(flushed);
+    rille_db *db = NULL;
+    rille_db *past = NULL;
+    REQUIRE_RC(rille_conn_db(t.conn, &db, &test_err), 0);
+    REQUIRE_RC(rille_db_as_of(db, t.tx - 3, &past, &test_err), 0);
+    uint64_t expected = how == AS_OF ? contents(past) : t.contents;
+    pauses each = { .at = EACH };
+    CHECK(end_opening(start_opening(&t, how, db, &each), how) == expected);
+    CHECK(each.count >= units_min);
+    printf("  %d: %u pauses\n", (int)how, each.count);
+    for (unsigned at = 0; at < each.count; at += stride_of(each.count)) {
+        if (how == REFRESH) { /* it has seen all by now */
+            drop_tail(&t);
+            rille_db_release(db);
+            rille_db_release(past);
+            t = make_tail(flushed);
+            db = past = NULL;
+        }
+        pauses one = { .at = at };
+        rille_steps *steps = start_opening(&t, how, db, &one);
+        CHECK_RC(step_on(steps), RILLE_AGAIN);
+        if (at % 3 == 0) {
+            CHECK(end_opening(steps, how) == expected);
+            continue;
+        }
+        if (at % 3 == 1) {
+            rille_steps_cancel(steps);
+            CHECK_RC(step_on(steps), RILLE_CANCELLED);
+        }
+        rille_steps_close(steps);
+    }
+    rille_db_release(db);
+    rille_db_release(past);
+    drop_tail(&t);
+}
+
+TEST(pauses__change_nothing_of_opening)
+{
+    check_opening(CONNECT, false, 5);
+    check_opening(CONNECT, true, 2);
+    check_opening(REFRESH, false, 5);
+    check_opening(REFRESH, true, 2);
+}
+
 TEST_MAIN(pauses__change_nothing_of_a_transaction, pauses__let_others_commit_first, pauses__leave_nothing_behind,
-          pauses__do_not_starve_a_transaction, pauses__cope_without_memory)
+          pauses__do_not_starve_a_transaction, pauses__cope_without_memory, pauses__change_nothing_of_opening)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "head.h"
 
+#include "../store/task.h"
 #include "segment.h"
 
 #include <string.h>
@@ -376,23 +377,47 @@ static int replay_segment(replay *r, const struct ri_segment *segment, ri_blob *
     return rc;
 }
 
-/* The segments from number `from` on, asked for at once, then replayed in order. */
-static int replay_segments(replay *r, uint32_t from, rille_err *err)
+/* A head that is being opened, or brought up to date. */
+typedef struct opening {
+    replay r;         /* its db is a reference */
+    uint32_t segment; /* the next one */
+    size_t valid_len;
+    bool done;
+} opening;
+
+static void opening_release(void *state)
 {
-    const ri_base *base = r->db->base;
+    opening *o = state;
+    ri_db_release(o->r.db);
+    ri_free(o);
+}
+
+#define DATOM_WORK 16U /* of one that is read and replayed */
+
+/* The segments from o->segment on, asked for at once, then replayed in order. RILLE_NEED: what was replayed is kept. */
+static int replay_segments(opening *o, rille_err *err)
+{
+    const rille_db *db = o->r.db;
+    const ri_base *base = db->base;
     ri_io io = { 0 };
     int rc = 0;
-    for (uint32_t i = from; i < base->segment_count; i++) {
+    for (uint32_t i = o->segment; i < base->segment_count; i++) {
         ri_noderef ref = { 0 };
         memcpy(ref.addr, base->segments[i].addr, RI_HASH_SIZE);
-        (void)ri_store_prefetch(r->db->store, &ref, NULL, &io);
+        (void)ri_store_prefetch(db->store, &ref, NULL, &io);
     }
-    for (uint32_t i = from; rc == 0 && i < base->segment_count; i++) {
+    while (rc == 0 && o->segment < base->segment_count) {
+        const struct ri_segment *segment = &base->segments[o->segment];
+        uint64_t before = db->novelty.datom_count;
         ri_blob *blob = NULL;
-        RI_FETCHING(rc, &io, ri_store_get_blob(r->db->store, base->segments[i].addr, &io, &blob, err), err)
+        RI_FETCHING(rc, &io, ri_store_get_blob(db->store, segment->addr, &io, &blob, err), err)
         if (rc == 0) {
-            rc = replay_segment(r, &base->segments[i], blob, err);
+            rc = replay_segment(&o->r, segment, blob, err);
             ri_object_release(&blob->object);
+        }
+        if (rc == 0) {
+            o->segment++;
+            rc = ri_task_pause((size_t)(db->novelty.datom_count - before) * DATOM_WORK) ? RILLE_NEED : 0;
         }
     }
     ri_io_deinit(&io);
@@ -416,17 +441,43 @@ static int read_base(const char *branch, const uint8_t *cell, size_t len, ri_bas
     return ri_base_read(body, body_len, out, err);
 }
 
-static int open_on(ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len, size_t *pos,
-                   rille_db **out, rille_err *err)
+/* One that an earlier run of the task has begun, or a new one without a value yet. NULL: no memory. */
+static opening *take_opening(uint64_t key)
 {
-    RI_TRY(ri_db_of_base(store, branch, base, NULL, out, err));
-    replay r = { .db = *out, .met = true };
-    int rc = replay_segments(&r, 0, err);
-    rc = rc == 0 ? replay_frames(&r, base->format == 1, cell, len, pos, err) : rc;
+    opening *o = ri_task_take(opening_release, key);
+    return o != NULL ? o : ri_alloc_zero(sizeof *o);
+}
+
+/* After rc: gives the value, or lets the next run go on. In a task, what is done stays for later runs of the piece. */
+static int give_opening(opening *o, uint64_t key, int rc, rille_db **out, size_t *valid_len, rille_err *err)
+{
+    if (rc == RILLE_NEED) {
+        return ri_task_put(o, opening_release, key, err);
+    }
+    if (rc != 0) {
+        opening_release(o);
+        return rc;
+    }
+    o->done = true;
+    *out = ri_db_retain(o->r.db);
+    *valid_len = o->valid_len;
+    (void)ri_task_put(o, opening_release, key, err);
+    return 0;
+}
+
+static int open_on(opening *o, ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len,
+                   rille_err *err)
+{
+    if (o->r.db == NULL) {
+        RI_TRY(ri_db_of_base(store, branch, base, NULL, &o->r.db, err));
+        o->r.met = true;
+    }
+    int rc = replay_segments(o, err);
+    rc = rc == 0 ? replay_frames(&o->r, base->format == 1, cell, len, &o->valid_len, err) : rc;
     if (rc == RILLE_CONFLICT) {
         return ri_fail(err, RILLE_CORRUPT, "the head of branch %s has a transaction that is not the base's", branch);
     }
-    if (rc == 0 && r.db->t == 0) {
+    if (rc == 0 && o->r.db->t == 0) {
         rc = ri_fail(err, RILLE_CORRUPT, "the head of branch %s (%zu bytes) does not contain a transaction", branch,
                      len);
     }
@@ -436,20 +487,17 @@ static int open_on(ri_store *store, const char *branch, ri_base *base, const uin
 int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_db **out,
                  size_t *valid_len, rille_err *err)
 {
-    ri_base *base;
-    rille_db *db = NULL;
-    size_t pos;
+    uint64_t key = ri_hash64(cell, len, 0);
+    opening *o = take_opening(key);
+    int rc = o == NULL ? ri_fail_nomem(err) : 0;
     *out = NULL;
-    RI_TRY(read_base(branch, cell, len, &base, &pos, err));
-    int rc = open_on(store, branch, base, cell, len, &pos, &db, err);
-    ri_base_release(base);
-    if (rc != 0) {
-        ri_db_release(db);
-        return rc;
+    if (rc == 0 && !o->done) {
+        ri_base *base = NULL;
+        rc = read_base(branch, cell, len, &base, &o->valid_len, err);
+        rc = rc == 0 ? open_on(o, store, branch, base, cell, len, err) : rc;
+        ri_base_release(base);
     }
-    *valid_len = pos;
-    *out = db;
-    return 0;
+    return o == NULL ? rc : give_opening(o, key, rc, out, valid_len, err);
 }
 
 /* Does base come from what is known, and not lie before its base? */
@@ -478,34 +526,37 @@ static uint32_t first_news(replay *r, const ri_base *known)
     return i;
 }
 
-static int advance(replay *r, const ri_base *known, const uint8_t *cell, size_t len, size_t *pos, rille_err *err)
+/* Begins with what is known, on the head's base. */
+static int begin_advance(opening *o, const rille_db *known, const uint8_t *cell, size_t len, rille_err *err)
 {
-    r->met = r->db->t == r->db->base->t;
-    int rc = replay_segments(r, first_news(r, known), err);
-    rc = rc == 0 ? replay_frames(r, r->db->base->format == 1, cell, len, pos, err) : rc;
-    return rc == 0 && !r->met ? RILLE_CONFLICT : rc;
+    ri_base *base;
+    RI_TRY(read_base(known->branch, cell, len, &base, &o->valid_len, err));
+    int rc = follows(known, base) ? ri_db_on_base(known, base, NULL, &o->r.db, err) : RILLE_CONFLICT;
+    if (rc == 0) {
+        o->r.met = o->r.db->t == o->r.db->base->t;
+        o->segment = first_news(&o->r, known->base);
+    }
+    ri_base_release(base);
+    return rc;
+}
+
+static int advance(opening *o, const rille_db *known, const uint8_t *cell, size_t len, rille_err *err)
+{
+    RI_TRY(o->r.db == NULL ? begin_advance(o, known, cell, len, err) : 0);
+    int rc = replay_segments(o, err);
+    rc = rc == 0 ? replay_frames(&o->r, o->r.db->base->format == 1, cell, len, &o->valid_len, err) : rc;
+    rc = rc == 0 && !o->r.met ? RILLE_CONFLICT : rc;
+    return rc == RILLE_CORRUPT ? RILLE_CONFLICT : rc; /* of another history, or corrupt: opening it anew will say */
 }
 
 int ri_head_advance(const rille_db *known, const uint8_t *cell, size_t len, rille_db **out, size_t *valid_len,
                     rille_err *err)
 {
-    ri_base *base;
-    rille_db *db = NULL;
-    size_t pos;
+    uint64_t key = ri_hash64(known->commit, RI_HASH_SIZE, ri_hash64(cell, len, known->base->t));
+    opening *o = take_opening(key);
     *out = NULL;
-    RI_TRY(read_base(known->branch, cell, len, &base, &pos, err));
-    int rc = follows(known, base) ? ri_db_on_base(known, base, NULL, &db, err) : RILLE_CONFLICT;
-    if (rc == 0) {
-        replay r = { .db = db };
-        rc = advance(&r, known->base, cell, len, &pos, err);
-        rc = rc == RILLE_CORRUPT ? RILLE_CONFLICT : rc; /* of another history, or corrupt: opening it anew will say */
+    if (o == NULL) {
+        return ri_fail_nomem(err);
     }
-    ri_base_release(base);
-    if (rc != 0) {
-        ri_db_release(db);
-        return rc;
-    }
-    *valid_len = pos;
-    *out = db;
-    return 0;
+    return give_opening(o, key, o->done ? 0 : advance(o, known, cell, len, err), out, valid_len, err);
 }
