@@ -275,7 +275,8 @@ static void bench_history(const char *name, const char *tail_name)
         double start = bench_thread_now();
         uint64_t tx = rille_db_tx(db) - HISTORY / 8 * (run % 8) - 100;
         bench_must(rille_start_as_of(db, tx, &steps, &err), &err);
-        count_run(run % 8 == 0 ? &tail : &s, bench_thread_now() - start, finish(steps));
+        start = bench_thread_now() - start;
+        count_run(run % 8 == 0 ? &tail : &s, start, finish(steps));
         rille_steps_close(steps);
     }
     rille_db_release(db);

@@ -422,7 +422,13 @@ static void drop_tail(tail *t)
     drop_case(t->conn);
 }
 
-typedef enum opening { CONNECT, REFRESH, AS_OF, OPENINGS } opening;
+/* AS_OF: since the newest base; OLD_BASE: before it. */
+typedef enum opening { CONNECT, REFRESH, AS_OF, OLD_BASE } opening;
+
+static uint64_t point_of(const tail *t, opening how)
+{
+    return t->tx - (how == OLD_BASE ? TAIL_TXS / 2 + 3 : 3);
+}
 
 static rille_steps *start_opening(const tail *t, opening how, rille_db *db, pauses *p)
 {
@@ -435,8 +441,8 @@ static rille_steps *start_opening(const tail *t, opening how, rille_db *db, paus
         REQUIRE_RC(rille_start_db(t->other, &steps, &test_err), 0);
         break;
     case AS_OF:
-    case OPENINGS:
-        REQUIRE_RC(rille_start_as_of(db, t->tx - 3, &steps, &test_err), 0);
+    case OLD_BASE:
+        REQUIRE_RC(rille_start_as_of(db, point_of(t, how), &steps, &test_err), 0);
         break;
     }
     let_pause(steps, p);
@@ -469,8 +475,8 @@ static void check_opening(opening how, bool flushed, unsigned units_min)
     rille_db *db = NULL;
     rille_db *past = NULL;
     REQUIRE_RC(rille_conn_db(t.conn, &db, &test_err), 0);
-    REQUIRE_RC(rille_db_as_of(db, t.tx - 3, &past, &test_err), 0);
-    uint64_t expected = how == AS_OF ? contents(past) : t.contents;
+    REQUIRE_RC(rille_db_as_of(db, point_of(&t, how), &past, &test_err), 0);
+    uint64_t expected = how == AS_OF || how == OLD_BASE ? contents(past) : t.contents;
     pauses each = { .at = EACH };
     CHECK(end_opening(start_opening(&t, how, db, &each), how) == expected);
     CHECK(each.count >= units_min);
@@ -509,5 +515,13 @@ TEST(pauses__change_nothing_of_opening)
     check_opening(REFRESH, true, 2);
 }
 
+TEST(pauses__change_nothing_of_the_past)
+{
+    check_opening(AS_OF, false, 100);
+    check_opening(AS_OF, true, 60);
+    check_opening(OLD_BASE, true, 5);
+}
+
 TEST_MAIN(pauses__change_nothing_of_a_transaction, pauses__let_others_commit_first, pauses__leave_nothing_behind,
-          pauses__do_not_starve_a_transaction, pauses__cope_without_memory, pauses__change_nothing_of_opening)
+          pauses__do_not_starve_a_transaction, pauses__cope_without_memory, pauses__change_nothing_of_opening,
+          pauses__change_nothing_of_the_past)

@@ -3,6 +3,7 @@
  * The past, at the speed of now: the newest retained base at or before t, and over it, as its novelty, the log's
  * transactions up to t. META finds the base and the commit ids, AVET finds instants; each is one descent.
  */
+#include "../store/task.h"
 #include "conn.h"
 #include "flush.h"
 #include "meta.h"
@@ -85,7 +86,13 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
 
 /* ---- the log as novelty ---- */
 
-/* The transactions of a part of the log: their datoms, one after the other. */
+#define CHUNK_DATOMS 1024U /* that are replayed together, with the rest of their last transaction */
+#define SLICE_ROWS 512U    /* that are read before it looks whether to pause */
+#define DATOM_WORK 64U     /* of one that is read and replayed, in a transaction of its own ... */
+#define BLOCK_WORK 128U    /* ... and of a transaction that is only replayed, ... */
+#define SHARED_WORK 8U     /* ... and each of its datoms */
+
+/* Transactions of the log: their datoms, one after the other. */
 typedef struct replay {
     ri_datom *datoms;
     size_t count, cap;
@@ -93,10 +100,34 @@ typedef struct replay {
     ri_arena arena; /* of the values */
 } replay;
 
-static void replay_deinit(replay *r)
+/* A value of the past that is being made, kept while a run pauses. */
+typedef struct travel {
+    rille_db *past;
+    replay r; /* what is read and not replayed yet */
+    ri_cursor cursor;
+    uint32_t row; /* the next one of its leaf */
+    ri_meta_walk commits;
+    bool reads;         /* the cursor is at a leaf */
+    bool walks;         /* so is commits */
+    ri_block **blocks;  /* or: blocks of the newest base's novelty, borrowed, ... */
+    size_t block_count; /* ... of which `at` are replayed */
+    size_t at;
+} travel;
+
+static void travel_release(void *state)
 {
-    ri_free(r->datoms);
-    ri_arena_deinit(&r->arena);
+    travel *v = state;
+    ri_db_release(v->past);
+    ri_free(v->r.datoms);
+    ri_arena_deinit(&v->r.arena);
+    if (v->reads) {
+        ri_cursor_deinit(&v->cursor);
+    }
+    if (v->walks) {
+        ri_meta_walk_deinit(&v->commits);
+    }
+    ri_free(v->blocks);
+    ri_free(v);
 }
 
 static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
@@ -137,58 +168,131 @@ static ri_block **replay_blocks(replay *r)
     return blocks;
 }
 
-/* Puts the transactions, all behind `after`, onto db, with their commit ids, which source knows. */
-static int replay_onto(replay *r, uint64_t after, const rille_db *source, rille_db *db, rille_err *err)
+/* Puts the transactions that were read onto the value, with their commit ids, which source knows. */
+static int replay_chunk(travel *v, const rille_db *source, rille_err *err)
 {
-    if (r->count == 0) {
+    uint64_t after = v->past->t;
+    if (v->r.count == 0) {
         return 0;
     }
-    ri_block **blocks = replay_blocks(r);
+    if (!v->walks) {
+        int rc = ri_meta_walk_start(&v->commits, source, RI_A_META_TX, after + 1, err);
+        v->walks = true;
+        RI_TRY(rc);
+    }
+    ri_block **blocks = replay_blocks(&v->r);
     if (blocks == NULL) {
         return ri_fail_nomem(err);
     }
-    ri_meta_walk commits;
-    int rc = ri_meta_walk_start(&commits, source, RI_A_META_TX, after + 1, err);
-    if (rc == 0 && !ri_blocks_share(blocks, r->tx_count, after, 0)) {
+    int rc = 0;
+    if (!ri_blocks_share(blocks, v->r.tx_count, after, 0)) {
         rc = ri_fail(err, RILLE_CORRUPT, "the log is out of order after transaction %llu", (unsigned long long)after);
     }
-    for (size_t i = 0; i < r->tx_count && rc == 0; i++) {
-        rc = ri_meta_take_commit(&commits, blocks[i], err);
-        rc = rc == 0 ? ri_db_replay(db, blocks[i], err) : rc;
+    for (size_t i = 0; i < v->r.tx_count && rc == 0; i++) {
+        rc = ri_meta_take_commit(&v->commits, blocks[i], err);
+        rc = rc == 0 ? ri_db_replay(v->past, blocks[i], err) : rc;
     }
-    ri_meta_walk_deinit(&commits);
-    ri_blocks_release(blocks, r->tx_count);
+    ri_blocks_release(blocks, v->r.tx_count);
+    v->r = (replay){ 0 };
     return rc;
 }
 
-/* Transactions in (after, until] of source's log. */
-static int replay_log(const rille_db *source, uint64_t after, uint64_t until, replay *r, rille_err *err)
+static int replay_rows(travel *v, const rille_db *source, const ri_node *leaf, uint32_t from, uint32_t to,
+                       rille_err *err)
 {
-    ri_bound from = { { .t = after }, 1, true };
-    ri_bound to = { { .t = until }, 1, true };
-    ri_io io = { 0 };
-    ri_cursor cursor;
-    ri_cursor_init(&cursor, source->store, &source->base->tree[RI_LOG]);
-    int rc;
-    RI_FETCHING(rc, &io, ri_cursor_seek(&cursor, &from, &io, err), err)
-    while (rc == 0) {
-        const ri_node *leaf = ri_cursor_leaf(&cursor);
-        uint32_t row = ri_cursor_row(&cursor);
-        uint32_t end = ri_node_search(leaf, row, &to);
-        for (; row < end && rc == 0; row++) {
-            ri_datom d;
-            ri_node_datom(leaf, row, &d);
-            rc = replay_datom(r, &d, err);
+    for (uint32_t row = from; row < to; row++) {
+        ri_datom d;
+        ri_node_datom(leaf, row, &d);
+        if (v->r.count >= CHUNK_DATOMS && v->r.datoms[v->r.count - 1].t != d.t) {
+            RI_TRY(replay_chunk(v, source, err));
         }
-        if (rc != 0 || end < leaf->count) {
-            break;
-        }
-        ri_io_clear(&io);
-        RI_FETCHING(rc, &io, ri_cursor_next_leaf(&cursor, &to, &io, err), err)
+        RI_TRY(replay_datom(&v->r, &d, err));
     }
-    ri_cursor_deinit(&cursor);
+    return 0;
+}
+
+/* Some rows of the leaf at the cursor, up to `to`; behind the last one, the next leaf. RILLE_DONE: there is none. */
+static int replay_some(travel *v, const rille_db *source, const ri_bound *to, rille_err *err)
+{
+    const ri_node *leaf = ri_cursor_leaf(&v->cursor);
+    uint32_t end = ri_node_search(leaf, v->row, to);
+    uint32_t some = end - v->row < SLICE_ROWS ? end - v->row : SLICE_ROWS;
+    RI_TRY(replay_rows(v, source, leaf, v->row, v->row + some, err));
+    v->row += some;
+    if (v->row < end) {
+        return 0;
+    }
+    if (end < leaf->count) {
+        return RILLE_DONE;
+    }
+    ri_io io = { 0 };
+    int rc;
+    RI_FETCHING(rc, &io, ri_cursor_next_leaf(&v->cursor, to, &io, err), err)
     ri_io_deinit(&io);
-    return rc == RILLE_DONE ? 0 : rc;
+    v->row = rc == 0 ? ri_cursor_row(&v->cursor) : v->row;
+    return rc;
+}
+
+static int begin_reading(travel *v, const rille_db *source, rille_err *err)
+{
+    ri_bound from = { { .t = v->past->t }, 1, true };
+    ri_io io = { 0 };
+    int rc;
+    ri_cursor_init(&v->cursor, source->store, &source->base->tree[RI_LOG]);
+    v->reads = true;
+    RI_FETCHING(rc, &io, ri_cursor_seek(&v->cursor, &from, &io, err), err)
+    ri_io_deinit(&io);
+    v->row = rc == 0 ? ri_cursor_row(&v->cursor) : 0;
+    return rc;
+}
+
+/* Transactions of source's log up to `until` onto the value. RILLE_AGAIN: paused. */
+static int replay_log(travel *v, const rille_db *source, uint64_t until, rille_err *err)
+{
+    ri_bound to = { { .t = until }, 1, true };
+    int rc = v->reads ? 0 : begin_reading(v, source, err);
+    while (rc == 0) {
+        rc = replay_some(v, source, &to, err);
+        if (rc == 0 && ri_task_pause(SLICE_ROWS * DATOM_WORK)) {
+            return RILLE_AGAIN;
+        }
+    }
+    return rc == RILLE_DONE ? replay_chunk(v, source, err) : rc;
+}
+
+/* What an earlier run of the task has begun, or a new one without a value. NULL: no memory. */
+static travel *take_travel(uint64_t key)
+{
+    travel *v = ri_task_take(travel_release, key);
+    return v != NULL ? v : ri_alloc_zero(sizeof *v);
+}
+
+/* After rc: gives the value, or, when it paused, lets the next run go on. */
+static int give_travel(travel *v, uint64_t key, int rc, rille_db **out, rille_err *err)
+{
+    if (rc == RILLE_AGAIN) {
+        return ri_task_put(v, travel_release, key, err);
+    }
+    if (rc == 0) {
+        v->past->past = true;
+        *out = ri_db_retain(v->past);
+    }
+    travel_release(v);
+    return rc;
+}
+
+static uint64_t travel_key(const rille_db *db, uint64_t t)
+{
+    return ri_hash64(db->commit, RI_HASH_SIZE, ri_mix64(db->base->t) + t);
+}
+
+static int begin_old_base(travel *v, const rille_db *db, uint64_t t, rille_err *err)
+{
+    ri_base *base;
+    RI_TRY(base_at(db, t, &base, err));
+    int rc = ri_db_of_base(db->store, db->branch, base, NULL, &v->past, err);
+    ri_base_release(base);
+    return rc;
 }
 
 static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
@@ -198,54 +302,49 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
                        "transaction %llu is no longer available: the database does not keep history",
                        (unsigned long long)t);
     }
-    ri_base *base;
-    RI_TRY(base_at(db, t, &base, err));
-    rille_db *past = NULL;
-    int rc = ri_db_of_base(db->store, db->branch, base, NULL, &past, err);
-    if (rc == 0) {
-        replay r = { 0 };
-        rc = replay_log(db, base->t, t, &r, err);
-        rc = rc == 0 ? replay_onto(&r, base->t, db, past, err) : rc;
-        replay_deinit(&r);
+    uint64_t key = travel_key(db, t);
+    travel *v = take_travel(key);
+    if (v == NULL) {
+        return ri_fail_nomem(err);
     }
-    ri_base_release(base);
-    if (rc != 0) {
-        ri_db_release(past);
-        return rc;
+    int rc = v->past == NULL ? begin_old_base(v, db, t, err) : 0;
+    rc = rc == 0 ? replay_log(v, db, t, err) : rc;
+    return give_travel(v, key, rc, out, err);
+}
+
+static int begin_tail(travel *v, const rille_db *db, uint64_t t, rille_err *err)
+{
+    ri_block *last = db->novelty.last;
+    while (last != NULL && last->t > t) {
+        last = last->prev;
     }
-    past->past = true;
-    *out = past;
+    v->blocks = ri_block_list(last, 0, 0, &v->block_count);
+    if (v->blocks == NULL) {
+        return ri_fail_nomem(err);
+    }
+    RI_TRY(ri_db_of_base(db->store, db->branch, db->base, NULL, &v->past, err));
+    v->past->speculative = db->speculative;
     return 0;
 }
 
 /* The past since the newest base: a prefix of the same blocks. */
 static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
 {
-    ri_block *last = db->novelty.last;
-    while (last != NULL && last->t > t) {
-        last = last->prev;
-    }
-    size_t count;
-    ri_block **blocks = ri_block_list(last, 0, 0, &count);
-    if (blocks == NULL) {
+    uint64_t key = travel_key(db, t);
+    travel *v = take_travel(key);
+    if (v == NULL) {
         return ri_fail_nomem(err);
     }
-    rille_db *past = NULL;
-    int rc = ri_db_of_base(db->store, db->branch, db->base, NULL, &past, err);
-    if (rc == 0) {
-        past->speculative = db->speculative;
+    int rc = v->past == NULL ? begin_tail(v, db, t, err) : 0;
+    while (rc == 0 && v->at < v->block_count) {
+        ri_block *block = v->blocks[v->at];
+        rc = ri_db_replay(v->past, block, err);
+        v->at++;
+        if (rc == 0 && ri_task_pause(BLOCK_WORK + block->count * SHARED_WORK)) {
+            rc = RILLE_AGAIN;
+        }
     }
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = ri_db_replay(past, blocks[i], err);
-    }
-    ri_free(blocks);
-    if (rc != 0) {
-        ri_db_release(past);
-        return rc;
-    }
-    past->past = true;
-    *out = past;
-    return 0;
+    return give_travel(v, key, rc, out, err);
 }
 
 int ri_db_as_of_t(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
