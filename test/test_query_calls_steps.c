@@ -113,11 +113,44 @@ static int try_start_with(world *w, unsigned null, rille_err *err)
     return check_started(out, GIVE(3, JUNK) != NULL, rc);
 }
 
+static int try_start_datoms(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    rille_value e = rille_long(1);
+    int rc = rille_start_datoms(GIVE(1, w->db), GIVE(2, "eavt"), GIVE(3, &e), 1, GIVE(4, &out), err);
+    return check_started(out, GIVE(4, JUNK) != NULL, rc);
+}
+
+static int try_start_seek_datoms(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    rille_value e = rille_long(1);
+    int rc = rille_start_seek_datoms(GIVE(1, w->db), GIVE(2, "eavt"), GIVE(3, &e), 1, GIVE(4, &out), err);
+    return check_started(out, GIVE(4, JUNK) != NULL, rc);
+}
+
+static int try_start_count(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    rille_value e = rille_long(1);
+    int rc = rille_start_count(GIVE(1, w->db), GIVE(2, "eavt"), GIVE(3, &e), 1, GIVE(4, &out), err);
+    return check_started(out, GIVE(4, JUNK) != NULL, rc);
+}
+
+static int try_start_entid(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    rille_value name = rille_string("Ada");
+    int rc = rille_start_entid(GIVE(1, w->db), GIVE(2, "p/name"), GIVE(3, &name), GIVE(4, &out), err);
+    return check_started(out, GIVE(4, JUNK) != NULL, rc);
+}
+
 /* A query's steps have no such results. */
 static int try_results(world *w, unsigned null, rille_err *err)
 {
     (void)err;
     CHECK(rille_steps_conn(GIVE(1, w->steps)) == NULL);
+    CHECK_EQ_INT(rille_steps_number(GIVE(1, w->steps)), 0);
     CHECK(rille_steps_db(GIVE(1, w->steps)) == NULL);
     CHECK(rille_steps_commit(GIVE(1, w->steps)).tx == 0);
     CHECK_EQ_INT(rille_steps_wants(GIVE(1, w->steps)), 0);
@@ -172,7 +205,12 @@ static const attempt attempts[] = {
     { "rille_start_as_of", try_start_as_of, 2, RILLE_MISUSE },
     { "rille_start_as_of_instant", try_start_as_of_instant, 2, RILLE_MISUSE },
     { "rille_start_with", try_start_with, 3, RILLE_MISUSE },
-    { "rille_steps_conn rille_steps_db rille_steps_commit rille_steps_wants rille_steps_cancel", try_results, 1, 0 },
+    { "rille_start_datoms", try_start_datoms, 4, RILLE_MISUSE },
+    { "rille_start_seek_datoms", try_start_seek_datoms, 4, RILLE_MISUSE },
+    { "rille_start_count", try_start_count, 4, RILLE_MISUSE },
+    { "rille_start_entid", try_start_entid, 4, RILLE_MISUSE },
+    { "rille_steps_conn rille_steps_db rille_steps_commit rille_steps_number rille_steps_wants rille_steps_cancel",
+      try_results, 1, 0 },
     { "rille_poll", try_poll, 1, RILLE_MISUSE },
     { "rille_wait", try_wait, 2, RILLE_MISUSE },
     { "rille_steps_want", try_want, 2, RILLE_MISUSE },

@@ -202,11 +202,25 @@ RILLE_API int rille_start_verify(rille_conn *conn, rille_steps **out, rille_err 
 RILLE_API int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *err);
 RILLE_API int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **out, rille_err *err);
 RILLE_API int rille_start_with(rille_db *db, const char *edn, size_t len, rille_steps **out, rille_err *err);
+/* Datoms of an index, "eavt", "aevt", "avet" or "vaet", that begin with these components, from the left: an entity as its
+ * id, an attribute as a keyword, a value as the attribute's type. Without components: all of them. Each RILLE_ROWS is a
+ * batch with the columns e, a, v, tx, added. seek_datoms goes on to the end of the index. RILLE_ATTRIBUTE, RILLE_TYPE. */
+RILLE_API int rille_start_datoms(rille_db *db, const char *index, const rille_value *components, size_t count,
+                                 rille_steps **out, rille_err *err);
+RILLE_API int rille_start_seek_datoms(rille_db *db, const char *index, const rille_value *components, size_t count,
+                                      rille_steps **out, rille_err *err);
+/* How many datoms that are: rille_steps_number. */
+RILLE_API int rille_start_count(rille_db *db, const char *index, const rille_value *components, size_t count,
+                                rille_steps **out, rille_err *err);
+/* rille_db_lookup in steps: rille_steps_number is the entity, or 0. */
+RILLE_API int rille_start_entid(rille_db *db, const char *attribute, const rille_value *value, rille_steps **out,
+                                rille_err *err);
 /* Results, NULL or 0 before RILLE_DONE. Each call returns a separate reference: close or release every one. The database
  * of a transaction is the value after it. */
 RILLE_API rille_conn *rille_steps_conn(rille_steps *steps);
 RILLE_API rille_db *rille_steps_db(rille_steps *steps);
 RILLE_API rille_commit rille_steps_commit(const rille_steps *steps);
+RILLE_API uint64_t rille_steps_number(const rille_steps *steps);
 
 /* Everything that the last step needed (RILLE_NEED), for hosts that do it themselves instead of calling rille_fetch. Pointers are
  * valid until the next step. */

@@ -207,8 +207,6 @@ int rl_read_entity(lua_State *L, const rl_state *state, int index, const rille_d
 /* A Lua value as a value of the attribute's type. Not for refs. */
 int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr *attr, ri_arena *arena, ri_value *out,
                   rille_err *err);
-/* A long string or bytes becomes the stub that datoms have in its place. */
-int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err);
 /* The whole value of a stub; bytes are in the blob (a reference of the caller's). Blocks. */
 int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
 /* Pushes any value of a database, long ones whole. Raises what fails, having let go of the handle in `held`. */

@@ -80,7 +80,7 @@ static int read_part(lua_State *L, const rl_state *state, int index, char part, 
         return 0;
     }
     RI_TRY(rl_read_typed(L, state, index, *attr, arena, &key->v, err));
-    return rl_shorten(arena, &key->v, err);
+    return ri_value_shorten(arena, &key->v, err);
 }
 
 static int fail_unindexed(const ri_attr *attr, rille_err *err)
@@ -133,12 +133,6 @@ static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena
 
 /* ---- iterating ---- */
 
-static bool is_declared(scan *s, uint32_t a)
-{
-    const ri_attr *attr = ri_schema_attr_by_id(s->db->schema, a);
-    return attr != NULL && (attr->index || attr->unique != RI_UNIQUE_NO);
-}
-
 static void datom_at(const scan *s, uint32_t row, ri_datom *out)
 {
     if (s->run.leaf != NULL) {
@@ -155,7 +149,7 @@ static int next_datom(scan *s, ri_datom *out, rille_err *err)
         uint32_t end = s->batched ? s->end : s->count;
         while (s->next < end) {
             datom_at(s, s->next++, out);
-            if (!s->declared_only || is_declared(s, out->a)) {
+            if (!s->declared_only || ri_db_is_indexed(s->db, out->a)) {
                 return 0;
             }
         }
@@ -423,20 +417,14 @@ static int count_range(const rille_db *db, ri_order order, const ri_bound *from,
     return rc;
 }
 
-/* All of avet that users know of: attribute by attribute. */
+/* All of avet that users know of. */
 static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
 {
-    *out = 0;
-    for (size_t i = 0; i < db->schema->attr_count; i++) {
-        const ri_attr *attr = &db->schema->attrs[i];
-        if (attr->index || attr->unique != RI_UNIQUE_NO) {
-            ri_bound from = ri_bound_a(attr->id, false);
-            uint64_t count = 0;
-            RI_TRY(count_range(db, RI_AVET, &from, &count, err));
-            *out += count;
-        }
-    }
-    return 0;
+    ri_io io = { 0 };
+    int rc;
+    RI_FETCHING(rc, &io, ri_db_count_indexed(db, &io, out, err), err)
+    ri_io_deinit(&io);
+    return rc;
 }
 
 /* _count(order, c1, c2, c3) --> number */

@@ -155,21 +155,6 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
     }
     return ri_attr_convert(attr, &in, false, arena, out, err);
 }
-
-int rl_shorten(ri_arena *arena, ri_value *v, rille_err *err)
-{
-    if ((v->type != RI_STRING && v->type != RI_BYTES) || v->len <= RI_VALUE_INLINE_MAX) {
-        return 0;
-    }
-    uint8_t *stub = ri_arena_alloc(arena, RI_STUB_SIZE);
-    if (stub == NULL) {
-        return ri_fail_nomem(err);
-    }
-    ri_stub_write(stub, v->as.p, v->len);
-    *v = ri_bytes_value(v->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, RI_STUB_SIZE);
-    return 0;
-}
-
 /* ---- entities ---- */
 
 static int missing(const ri_attr *attr, const ri_value *v, rille_err *err)
@@ -222,7 +207,7 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
         rc = rl_read_typed(L, state, -1, attr, arena, &v, err);
     }
     if (rc == 0) {
-        rc = rl_shorten(arena, &v, err);
+        rc = ri_value_shorten(arena, &v, err);
     }
     if (rc == 0) {
         rc = look_up(db, attr, &v, out, err);

@@ -151,6 +151,8 @@ bool ri_value_copy(ri_arena *arena, const ri_value *v, ri_value *out);
 
 /* Builds a stub for a long string or bytes value into out[RI_STUB_SIZE]; the hash is the blob's address. */
 void ri_stub_write(uint8_t out[RI_STUB_SIZE], const uint8_t *bytes, size_t len);
+/* A string or bytes that are too long for a datom become the stub that stands for them. RILLE_NOMEM. */
+int ri_value_shorten(ri_arena *arena, ri_value *v, rille_err *err);
 static inline uint64_t ri_stub_len(const ri_value *v)
 {
     return ri_load_u64(v->as.p + RI_STUB_PREFIX);

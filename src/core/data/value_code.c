@@ -194,3 +194,17 @@ void ri_stub_write(uint8_t out[RI_STUB_SIZE], const uint8_t *bytes, size_t len)
     ri_store_u64(out + RI_STUB_PREFIX, len);
     ri_blake2b(out + RI_STUB_PREFIX + 8, bytes, len);
 }
+
+int ri_value_shorten(ri_arena *arena, ri_value *v, rille_err *err)
+{
+    if ((v->type != RI_STRING && v->type != RI_BYTES) || v->len <= RI_VALUE_INLINE_MAX) {
+        return 0;
+    }
+    uint8_t *stub = ri_arena_alloc(arena, RI_STUB_SIZE);
+    if (stub == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_stub_write(stub, v->as.p, v->len);
+    *v = ri_bytes_value(v->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, RI_STUB_SIZE);
+    return 0;
+}

@@ -229,6 +229,30 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
     return 0;
 }
 
+bool ri_db_is_indexed(const rille_db *db, uint64_t a)
+{
+    const ri_attr *attr = ri_schema_attr_by_id(db->schema, a);
+    return attr != NULL && (attr->index || attr->unique != RI_UNIQUE_NO);
+}
+
+int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err)
+{
+    uint64_t sum = 0;
+    *out = 0;
+    for (size_t i = 0; i < db->schema->attr_count; i++) {
+        const ri_attr *attr = &db->schema->attrs[i];
+        if (attr->index || attr->unique != RI_UNIQUE_NO) {
+            ri_bound from = ri_bound_a(attr->id, false);
+            ri_bound to = ri_bound_a(attr->id, true);
+            uint64_t count;
+            RI_TRY(ri_db_count(db, RI_AVET, &from, &to, io, &count, err));
+            sum += count;
+        }
+    }
+    *out = sum;
+    return 0;
+}
+
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err)
 {
     *e = 0;

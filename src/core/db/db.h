@@ -100,6 +100,10 @@ int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_
 /* Exact number of datoms between two cuts. */
 int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, uint64_t *out,
                 rille_err *err);
+/* Is the attribute declared as indexed or unique? AVET has others, too, for queries. */
+bool ri_db_is_indexed(const rille_db *db, uint64_t a);
+/* Number of datoms in AVET of such attributes. RILLE_NEED. */
+int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err);
 /* Entity by a unique attribute's value; *e == 0: none. */
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err);
 

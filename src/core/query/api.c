@@ -29,7 +29,7 @@ int ri_api_check_text(const char *function, const char *what, const char *text, 
 }
 
 /* A value from outside, checked. */
-static int value_in(const rille_value *in, ri_value *out, rille_err *err)
+int ri_api_value_in(const rille_value *in, ri_value *out, rille_err *err)
 {
     unsigned type = (unsigned)in->type;
     if (type >= RI_TYPE_COUNT || ri_type_is_stub((uint8_t)type)) {
@@ -52,7 +52,7 @@ static int value_in(const rille_value *in, ri_value *out, rille_err *err)
     return ri_value_valid(out) ? 0 : ri_fail(err, RILLE_TYPE, "value is not a valid %s", ri_type_name(out->type));
 }
 
-static rille_value value_out(const ri_value *v)
+rille_value ri_api_value_out(const ri_value *v)
 {
     rille_value out = { { .i = v->as.i }, v->len, (rille_type)v->type };
     if (v->type == RI_DOUBLE) {
@@ -61,6 +61,14 @@ static rille_value value_out(const ri_value *v)
         out.u.bytes = v->as.p;
     }
     return out;
+}
+
+int ri_api_key(const ri_attr *attr, const rille_value *value, ri_arena *arena, ri_value *out, rille_err *err)
+{
+    ri_value given;
+    RI_TRY(ri_api_value_in(value, &given, err));
+    RI_TRY(ri_attr_convert(attr, &given, true, arena, out, err));
+    return ri_value_shorten(arena, out, err);
 }
 
 /* ---- connections ---- */
@@ -238,7 +246,7 @@ int64_t rille_db_instant(const rille_db *db)
 
 int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *value, uint64_t *e, rille_err *err)
 {
-    ri_value given;
+    const ri_attr *attr;
     ri_value v;
     ri_arena arena = { 0 };
     ri_io io = { 0 };
@@ -247,19 +255,7 @@ int rille_db_lookup(rille_db *db, const char *attribute, const rille_value *valu
     NEED_GIVEN(db, "the database");
     NEED_GIVEN(attribute, "the attribute");
     NEED_GIVEN(value, "the value");
-    const ri_attr *attr = ri_schema_attr(db->schema, attribute, strlen(attribute));
-    if (attr == NULL) {
-        return ri_db_unknown_attr(db, NULL, attribute, strlen(attribute), err);
-    }
-    if (attr->unique == RI_UNIQUE_NO) {
-        return ri_fail(err, RILLE_MISUSE,
-                       "attribute :%s is not unique: rille_db_lookup needs a unique attribute; use a query instead",
-                       attribute);
-    }
-    int rc = value_in(value, &given, err);
-    if (rc == 0) {
-        rc = ri_attr_convert(attr, &given, true, &arena, &v, err);
-    }
+    int rc = ri_api_unique(db, __func__, attribute, value, &arena, &attr, &v, err);
     while (rc == 0 && (rc = ri_db_lookup(db, attr, &v, &io, e, err)) == RILLE_NEED) {
         rc = ri_io_fetch(&io, err);
     }
@@ -341,7 +337,7 @@ static int input_values(inputs *in, const rille_query *query, size_t at, const r
         ri_value row[RI_QUERY_VARS_MAX];
         bool added;
         for (uint16_t c = 0; c < columns; c++) {
-            int rc = value_in(&from->values[i + c], &row[c], err);
+            int rc = ri_api_value_in(&from->values[i + c], &row[c], err);
             if (rc != 0) {
                 ri_err_prefix(err, "input %zu, value %zu", at + 1, i + c + 1);
                 return rc;
@@ -366,7 +362,7 @@ static int input_rules(inputs *in, size_t at, const rille_input *from, rille_err
 static int input_value(inputs *in, size_t at, const rille_value *from, rille_err *err)
 {
     ri_value v;
-    int rc = value_in(from, &v, err);
+    int rc = ri_api_value_in(from, &v, err);
     if (rc != 0) {
         ri_err_prefix(err, "input %zu, value 1", at + 1);
         return rc;
@@ -533,18 +529,24 @@ int rille_start(rille_query *query, const rille_input *from, size_t input_count,
 size_t rille_steps_rows(const rille_steps *steps)
 {
     uint32_t count = 0;
+    if (steps != NULL && steps->range != NULL) {
+        return ri_api_range_rows(steps->range);
+    }
     return steps == NULL || steps->op == NULL || ri_op_rows(steps->op, &count) == NULL ? 0 : count;
 }
 
 rille_value rille_steps_get(const rille_steps *steps, size_t row, size_t column)
 {
     uint32_t count = 0;
+    if (steps != NULL && steps->range != NULL) {
+        return ri_api_range_get(steps, row, column);
+    }
     const ri_vec *cols = steps != NULL && steps->op != NULL ? ri_op_rows(steps->op, &count) : NULL;
     if (cols == NULL || row >= count || column >= steps->column_count) {
         return nil_value;
     }
     ri_value v = ri_vec_get(&cols[column], (uint32_t)row);
-    return value_out(&v);
+    return ri_api_value_out(&v);
 }
 
 /* ---- results ---- */
@@ -565,7 +567,7 @@ rille_value rille_result_get(const rille_result *result, size_t row, size_t colu
         return nil_value;
     }
     ri_value v = ri_column_get(&result->table.cols[column], (uint32_t)row);
-    return value_out(&v);
+    return ri_api_value_out(&v);
 }
 
 void rille_result_close(rille_result *result)

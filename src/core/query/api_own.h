@@ -73,9 +73,11 @@ struct rille_steps {
     unsigned tries;
     ri_verify_state verify;
     ri_flush_run *flush;
+    struct ri_api_range *range;
     rille_conn *out_conn; /* results */
     rille_db *out_db;
     rille_commit out_commit;
+    uint64_t out_number;
 };
 
 #define RI_STEPS_EDN_PORTION 8192U /* of a transaction's text, which is read at once */
@@ -91,5 +93,25 @@ int ri_run_flush(rille_steps *s, rille_err *err);
 int ri_run_transact(rille_steps *s, rille_err *err);
 int ri_run_verify(rille_steps *s, rille_err *err);
 int ri_run_with(rille_steps *s, rille_err *err);
+
+/* An operation that runs a function; its arguments are retained. (api_steps.c) */
+int ri_api_start(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), rille_steps **out,
+                 rille_err *err);
+
+/* Values of callers. (api.c) */
+int ri_api_value_in(const rille_value *in, ri_value *out, rille_err *err);
+rille_value ri_api_value_out(const ri_value *v);
+/* ... as datoms of an attribute have them: converted, and short. */
+int ri_api_key(const ri_attr *attr, const rille_value *value, ri_arena *arena, ri_value *out, rille_err *err);
+/* The attribute, which must be unique for `function`, and such a value of it. (api_datoms.c) */
+int ri_api_unique(const rille_db *db, const char *function, const char *attribute, const rille_value *value,
+                  ri_arena *arena, const ri_attr **attr, ri_value *out, rille_err *err);
+
+/* Ranges of an index. (api_datoms.c) */
+typedef struct ri_api_range ri_api_range;
+void ri_api_range_free(ri_api_range *range);
+void ri_api_range_drop(ri_api_range *range); /* its batch; NULL is allowed */
+size_t ri_api_range_rows(const ri_api_range *range);
+rille_value ri_api_range_get(const rille_steps *steps, size_t row, size_t column);
 
 #endif

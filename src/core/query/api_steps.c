@@ -8,7 +8,7 @@
 
 /* ---- beginning ---- */
 
-static int start(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), rille_steps **out,
+int ri_api_start(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, rille_err *), rille_steps **out,
                  rille_err *err)
 {
     rille_steps *s = ri_alloc_zero(sizeof *s);
@@ -44,7 +44,7 @@ int rille_start_connect(const char *url, const rille_options *options, rille_ste
     *out = NULL;
     NEED_GIVEN(url, "the URL");
     rille_steps *s = NULL;
-    RI_TRY(start(NULL, NULL, ri_run_connect, &s, err));
+    RI_TRY(ri_api_start(NULL, NULL, ri_run_connect, &s, err));
     size_t len = strlen(url) + 1;
     s->options = ri_api_options(options);
     s->url = ri_alloc(len);
@@ -65,7 +65,7 @@ int rille_start_connect_backend(const rille_backend *backend, const char *name, 
     rille_steps *s = NULL;
     rille_backend known = *backend;
     known.capabilities &= RI_BACKEND_CAPABILITIES;
-    int rc = start(NULL, NULL, ri_run_connect_backend, &s, err);
+    int rc = ri_api_start(NULL, NULL, ri_run_connect_backend, &s, err);
     if (rc != 0) {
         backend->ops->close(backend->self);
         return rc;
@@ -89,7 +89,7 @@ static int start_conn(const char *function, rille_conn *conn, int (*run)(rille_s
     if (out == NULL || conn == NULL) {
         return ri_fail(err, RILLE_MISUSE, "%s: %s is NULL", function, out == NULL ? "out" : "the connection");
     }
-    return start(conn, NULL, run, out, err);
+    return ri_api_start(conn, NULL, run, out, err);
 }
 
 int rille_start_db(rille_conn *conn, rille_steps **out, rille_err *err)
@@ -112,7 +112,7 @@ static int start_edn(rille_conn *conn, rille_db *db, int (*run)(rille_steps *, r
                      size_t len, rille_steps **out, rille_err *err)
 {
     rille_steps *s = NULL;
-    RI_TRY(start(conn, db, run, &s, err));
+    RI_TRY(ri_api_start(conn, db, run, &s, err));
     const char *text = ri_arena_copy(&s->arena, edn, len);
     int rc = text == NULL ? ri_fail_nomem(err) : RILLE_AGAIN;
     if (text != NULL) {
@@ -152,7 +152,7 @@ int rille_start_as_of(rille_db *db, uint64_t tx, rille_steps **out, rille_err *e
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(db, "the database");
-    RI_TRY(start(NULL, db, ri_run_as_of, out, err));
+    RI_TRY(ri_api_start(NULL, db, ri_run_as_of, out, err));
     (*out)->tx = tx;
     return 0;
 }
@@ -162,7 +162,7 @@ int rille_start_as_of_instant(rille_db *db, int64_t instant_ms, rille_steps **ou
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(db, "the database");
-    RI_TRY(start(NULL, db, ri_run_as_of_instant, out, err));
+    RI_TRY(ri_api_start(NULL, db, ri_run_as_of_instant, out, err));
     (*out)->instant_ms = instant_ms;
     return 0;
 }
@@ -184,11 +184,15 @@ static int step_task(rille_steps *s, rille_err *err)
 {
     rille_err own = { 0 };
     if (!s->has_ended) {
+        ri_api_range_drop(s->range);
         ri_task *outer = ri_task_enter(&s->task);
         int given = s->run(s, &own);
         int rc = ri_task_leave(&s->task, outer, given, &own);
         if (rc == RILLE_CANCELLED && given == 0 && s->run == ri_run_transact) {
             rc = 0; /* too late */
+        }
+        if (rc != RILLE_ROWS) {
+            ri_api_range_drop(s->range);
         }
         if (rc != 0) {
             ri_conn_release(s->out_conn);
@@ -196,7 +200,10 @@ static int step_task(rille_steps *s, rille_err *err)
             s->out_conn = NULL;
             s->out_db = NULL;
         }
-        if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
+        if (rc == RILLE_ROWS) {
+            ri_task_forget(&s->task);
+        }
+        if (rc == RILLE_NEED || rc == RILLE_AGAIN || rc == RILLE_ROWS) {
             return rc;
         }
         (void)end(s, rc, &own);
@@ -290,6 +297,7 @@ void rille_steps_close(rille_steps *steps)
         ri_commit_release(steps->kept);
         ri_tx_release(steps->filled);
         ri_flush_run_release(steps->flush);
+        ri_api_range_free(steps->range);
         ri_edn_deinit(&steps->reader);
         ri_arena_deinit(&steps->arena);
         ri_conn_release(steps->out_conn);

@@ -66,16 +66,7 @@ uint64_t ri_entity_of(const ri_value *v)
 static int fit_bytes(const ri_value *in, ri_arena *arena, ri_value *out, rille_err *err)
 {
     *out = *in;
-    if ((in->type != RI_STRING && in->type != RI_BYTES) || in->len <= RI_VALUE_INLINE_MAX) {
-        return 0;
-    }
-    uint8_t *stub = ri_arena_alloc(arena, RI_STUB_SIZE);
-    if (stub == NULL) {
-        return ri_fail_nomem(err);
-    }
-    ri_stub_write(stub, in->as.p, in->len);
-    *out = ri_bytes_value(in->type == RI_STRING ? RI_STRING_BLOB : RI_BYTES_BLOB, stub, RI_STUB_SIZE);
-    return 0;
+    return ri_value_shorten(arena, out, err);
 }
 
 static bool same_class(uint8_t type, uint8_t other)
