@@ -49,6 +49,8 @@ typedef struct model {
     uint32_t linked_count;
     state in_base;
     uint64_t t;
+    unsigned prefixes; /* that were looked up, and how many with one fact or none took a scan: some leaves are small */
+    unsigned vague;
 } model;
 
 /* ---- schema and facts ---- */
@@ -384,6 +386,60 @@ static void check_single(model *m, const value *v, unsigned o)
     ri_io_deinit(&io);
 }
 
+/* A prefix gives its only datom, nothing, or that it takes a scan: which it may where there is more than one, or where
+ * rows end with a leaf (of some hundreds each), or items are many. */
+static void check_only(model *m, const value *v, unsigned o)
+{
+    ri_bound from = random_bound(m, orders[o]);
+    ri_bound to;
+    ri_scan scan;
+    ri_run run;
+    ri_io io = { 0 };
+    ri_datom d;
+    ri_object *hold = NULL;
+    int rc;
+    from.parts = (uint8_t)(1 + test_random_below(&m->rng, 3));
+    from.after = false;
+    to = from;
+    to.after = true;
+    uint32_t first = next_fact(m, v->facts, o, 0, &from, &to);
+    uint32_t second = first == m->sorted_count[o] ? first : next_fact(m, v->facts, o, first + 1, &from, &to);
+    DATA_DRIVE(&io, rc, ri_db_only(v->db, orders[o], &from, &io, &d, &hold, &test_err));
+    if (rc == 0) {
+        REQUIRE(first < m->sorted_count[o]);
+        CHECK_EQ_INT(second, m->sorted_count[o]);
+        CHECK_EQ_INT(ri_datom_cmp(orders[o], &d, &m->facts[m->sorted[o][first]]), 0);
+        CHECK_EQ_INT(d.t, v->facts->t[m->sorted[o][first]]);
+        CHECK(d.added);
+    } else if (rc == RILLE_DONE) {
+        CHECK_EQ_INT(first, m->sorted_count[o]);
+    } else {
+        CHECK_RC(rc, RILLE_AGAIN);
+        m->vague += second == m->sorted_count[o];
+    }
+    m->prefixes++;
+    CHECK(rc == 0 || hold == NULL);
+    ri_object_release(hold);
+    ri_scan_init(&scan, v->db, orders[o]); /* the same range, whose cuts the scan takes for one prefix */
+    ri_scan_set(&scan, &from, &to);
+    uint64_t seen = 0;
+    uint64_t expected = 0;
+    for (;;) {
+        DATA_DRIVE(&io, rc, ri_scan_next(&scan, &run, &io, &test_err));
+        if (rc != 0) {
+            break;
+        }
+        seen += ri_run_count(&run);
+    }
+    CHECK_RC(rc, RILLE_DONE);
+    ri_scan_deinit(&scan);
+    for (uint32_t at = first; at < m->sorted_count[o]; at = next_fact(m, v->facts, o, at + 1, &from, &to)) {
+        expected++;
+    }
+    CHECK_EQ_INT(seen, expected);
+    ri_io_deinit(&io);
+}
+
 static void check_value(model *m, const value *v)
 {
     unsigned o = (unsigned)test_random_below(&m->rng, RI_NOVELTY_ORDERS);
@@ -392,6 +448,7 @@ static void check_value(model *m, const value *v)
         check_scan(m, v, o, views, false);
         check_scan(m, v, o, views, true);
         check_single(m, v, o);
+        check_only(m, v, o);
     }
 }
 
@@ -411,6 +468,7 @@ static void run_program(uint64_t seed, uint32_t facts, unsigned base_share, unsi
         check_value(m, &m->values[test_random_below(&m->rng, VALUES)]);
         check_value(m, to);
     }
+    CHECK(m->vague * 4 < m->prefixes);
     close_model(m);
 }
 

@@ -83,6 +83,12 @@ static void check_bounds(const ri_node *node, const ri_datom *rows, uint32_t n, 
         }
         REQUIRE(test_check_int(ri_node_search(node, 0, &bound), rank, __FILE__, __LINE__, ri_order_name(order)));
         CHECK_EQ_INT(ri_node_search(node, from, &bound), rank);
+        ri_bound other = bound;
+        uint32_t first, end;
+        other.after = !bound.after;
+        ri_node_equal(node, &bound, &first, &end);
+        CHECK_EQ_INT(bound.after ? end : first, rank);
+        CHECK_EQ_INT(bound.after ? first : end, ri_node_search(node, 0, &other));
         CHECK_EQ_INT(ri_node_gallop(node, from, &bound), rank);
         CHECK_EQ_INT(ri_node_child(node, &bound), rank == 0 ? 0 : rank - 1);
         from = (uint32_t)test_random_below(rng, n);
@@ -117,6 +123,51 @@ TEST(node__gives_back_rows_and_finds_cuts)
     }
     ri_buf_deinit(&buf);
     ri_buf_deinit(&again);
+    ri_encoder_free(enc);
+}
+
+/* "xxx" and up to 11 of three letters, one of which is 0. */
+static ri_value string_after(test_rng *rng, ri_arena *arena, size_t shared)
+{
+    static const char letters[] = { '\0', 'a', 'x' };
+    char text[32];
+    size_t len = shared + (size_t)test_random_below(rng, 12);
+    memset(text, 'x', shared);
+    for (size_t i = shared; i < len; i++) {
+        text[i] = letters[test_random_below(rng, 3)];
+    }
+    return ri_bytes_value(RI_STRING, ri_arena_copy(arena, text, len), len);
+}
+
+static int cmp_avet(const void *a, const void *b)
+{
+    return ri_datom_cmp(RI_AVET, a, b);
+}
+
+TEST(node__finds_strings_with_the_same_beginning)
+{
+    test_rng rng = test_rng_new();
+    ri_encoder *enc = ri_encoder_new();
+    ri_buf buf = { 0 };
+    for (size_t shared = 0; shared < 20; shared++) {
+        ri_arena arena = { 0 };
+        ri_datom rows[200];
+        uint32_t n = (uint32_t)(1 + 10 * shared);
+        for (uint32_t i = 0; i < n; i++) {
+            rows[i] = (ri_datom){ .e = i + 1, .t = 1, .a = 7, .v = string_after(&rng, &arena, shared), .added = true };
+        }
+        qsort(rows, n, sizeof *rows, cmp_avet);
+        ri_node *node = make(enc, RI_AVET, rows, n, &buf);
+        for (int i = 0; i < 300; i++) {
+            ri_bound bound = { .d = { .a = 7, .v = string_after(&rng, &arena, i < 200 ? shared : shared / 2) },
+                               .parts = 2,
+                               .after = i % 2 == 0 };
+            CHECK_EQ_INT(ri_node_search(node, 0, &bound), data_rank(RI_AVET, rows, n, &bound));
+        }
+        ri_node_release(node);
+        ri_arena_deinit(&arena);
+    }
+    ri_buf_deinit(&buf);
     ri_encoder_free(enc);
 }
 
@@ -278,5 +329,5 @@ TEST(node__copes_without_memory)
     ri_arena_deinit(&arena);
 }
 
-TEST_MAIN(node__gives_back_rows_and_finds_cuts, node__keeps_children, node__of_one_datom_is_small,
-          node__survives_damage, node__copes_without_memory)
+TEST_MAIN(node__gives_back_rows_and_finds_cuts, node__finds_strings_with_the_same_beginning, node__keeps_children,
+          node__of_one_datom_is_small, node__survives_damage, node__copes_without_memory)

@@ -171,6 +171,98 @@ int ri_db_first(const rille_db *db, ri_order order, const ri_bound *from, const 
     return rc;
 }
 
+#define ITEMS_MAX 4U
+
+/* What the novelty has of a prefix. */
+typedef struct items {
+    const ri_datom *d[ITEMS_MAX];
+    unsigned count;
+} items;
+
+/* False: there are more. */
+static bool take_items(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut *to, items *out)
+{
+    ri_set_cursor cursor;
+    ri_set_seek(&cursor, set, from);
+    while (!ri_set_at_end(&cursor)) {
+        const ri_set_node *leaf = ri_set_leaf(&cursor);
+        uint32_t slot = ri_set_slot(&cursor);
+        uint32_t end = ri_set_gallop(leaf, slot, to);
+        if (end - slot > ITEMS_MAX - out->count) {
+            return false;
+        }
+        for (; slot < end; slot++) {
+            out->d[out->count++] = ri_item_datom(ri_set_items(leaf)[slot]);
+        }
+        if (end < leaf->count) {
+            break;
+        }
+        ri_set_move(&cursor, end);
+    }
+    return true;
+}
+
+static int find_items(const rille_db *db, ri_order order, const ri_bound *prefix, items *out, rille_err *err)
+{
+    out->count = 0;
+    if (db->novelty.last == NULL) {
+        return 0;
+    }
+    ri_bound after = *prefix;
+    after.after = true;
+    ri_set_cut from = ri_set_cut_of(order, prefix);
+    ri_set_cut to = ri_set_cut_of(order, &after);
+    const ri_set_node *set;
+    ri_set_node *hold;
+    RI_TRY(ri_novelty_between(&db->novelty, &from, &to, &set, &hold, err));
+    bool all = take_items(set, &from, &to, out);
+    ri_set_release(hold); /* the datoms are the blocks' */
+    return all ? 0 : RILLE_AGAIN;
+}
+
+/* The row of the base, if there is exactly one, and no item hides it. */
+static int find_row(const rille_db *db, ri_order order, const ri_bound *prefix, const items *hiding, ri_io *io,
+                    ri_datom *out, ri_object **hold, rille_err *err)
+{
+    ri_node *leaf;
+    uint32_t first, end;
+    bool more;
+    RI_TRY(ri_tree_equal(db->store, &db->base->tree[order], prefix, io, &leaf, &first, &end, &more, err));
+    int rc = more || end - first > 1 ? RILLE_AGAIN : first == end ? RILLE_DONE : 0;
+    if (rc == 0) {
+        ri_node_datom(leaf, first, out);
+    }
+    for (unsigned i = 0; rc == 0 && i < hiding->count; i++) {
+        rc = ri_datom_cmp(order, hiding->d[i], out) == 0 ? RILLE_DONE : 0;
+    }
+    if (rc == 0) {
+        *hold = &leaf->object;
+    } else {
+        ri_node_release(leaf);
+    }
+    return rc;
+}
+
+int ri_db_only(const rille_db *db, ri_order order, const ri_bound *prefix, ri_io *io, ri_datom *out, ri_object **hold,
+               rille_err *err)
+{
+    items new;
+    *hold = NULL;
+    RI_TRY(find_items(db, order, prefix, &new, err));
+    int rc = find_row(db, order, prefix, &new, io, out, hold, err);
+    for (unsigned i = 0; i < new.count && (rc == 0 || rc == RILLE_DONE); i++) {
+        if (new.d[i]->added) {
+            *out = *new.d[i];
+            rc = rc == 0 ? RILLE_AGAIN : 0;
+        }
+    }
+    if (rc != 0) {
+        ri_object_release(*hold);
+        *hold = NULL;
+    }
+    return rc;
+}
+
 int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_io *io, bool *found, uint64_t *t,
               rille_err *err)
 {
@@ -257,10 +349,13 @@ int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_
 {
     *e = 0;
     ri_bound from = ri_bound_av(attr->id, v, false);
-    ri_bound to = ri_bound_av(attr->id, v, true);
     ri_datom d;
     ri_object *hold;
-    int rc = ri_db_first(db, RI_AVET, &from, &to, io, &d, &hold, err);
+    int rc = ri_db_only(db, RI_AVET, &from, io, &d, &hold, err);
+    if (rc == RILLE_AGAIN) {
+        ri_bound to = ri_bound_av(attr->id, v, true);
+        rc = ri_db_first(db, RI_AVET, &from, &to, io, &d, &hold, err);
+    }
     ri_object_release(hold);
     if (rc == 0) {
         *e = d.e;

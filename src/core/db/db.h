@@ -75,6 +75,7 @@ typedef struct ri_scan {
     uint8_t views;   /* ri_scan_views */
     bool set_known;  /* since the range was set */
     bool leaf_after; /* rows of later leaves may lie before `to` */
+    bool is_prefix;  /* `from` and `to` are the cuts before and after one prefix */
     const ri_datom *rows[RI_SCAN_ROWS];
 } ri_scan;
 
@@ -94,6 +95,10 @@ void ri_scan_skip(ri_scan *scan, const ri_bound *from);
  * when it lies in the novelty). */
 int ri_db_first(const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to, ri_io *io, ri_datom *out,
                 ri_object **hold, rille_err *err);
+/* The datom with a prefix (a cut before it; its values are borrowed for the call), where there is exactly one: 0, as
+ * above. RILLE_DONE: there is none. RILLE_AGAIN: there are more, or it takes a scan to tell. RILLE_NEED. */
+int ri_db_only(const rille_db *db, ri_order order, const ri_bound *prefix, ri_io *io, ri_datom *out, ri_object **hold,
+               rille_err *err);
 /* Is (e, a, v) current? *t: since when. */
 int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_io *io, bool *found, uint64_t *t,
               rille_err *err);

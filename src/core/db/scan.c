@@ -39,6 +39,15 @@ void ri_scan_deinit(ri_scan *scan)
     scan->hold = NULL;
 }
 
+/* The same value is the same bytes in memory, too: ranges of one prefix are made of one value. */
+static bool is_same_prefix(const ri_bound *from, const ri_bound *to)
+{
+    const ri_datom *a = &from->d;
+    const ri_datom *b = &to->d;
+    return from->parts == to->parts && !from->after && to->after && a->e == b->e && a->a == b->a &&
+           a->v.type == b->v.type && a->v.len == b->v.len && a->v.as.u == b->v.as.u;
+}
+
 void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to)
 {
     scan->from = *from;
@@ -46,6 +55,7 @@ void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to)
     scan->end = ri_set_cut_of((ri_order)scan->order, &scan->to);
     scan->state = STATE_SEEK;
     scan->set_known = false;
+    scan->is_prefix = is_same_prefix(from, to);
 }
 
 void ri_scan_skip(ri_scan *scan, const ri_bound *from)
@@ -53,6 +63,7 @@ void ri_scan_skip(ri_scan *scan, const ri_bound *from)
     if (scan->state != STATE_DONE || scan->novelty.depth >= 0) {
         scan->from = *from;
         scan->state = STATE_SEEK;
+        scan->is_prefix = false;
     }
 }
 
@@ -138,6 +149,10 @@ static int seek(ri_scan *scan, ri_io *io, rille_err *err)
     if (rc == RILLE_DONE) {
         scan->row = scan->limit = 0;
         scan->leaf_after = false;
+    } else if (scan->is_prefix) {
+        scan->row = ri_cursor_row(&scan->cursor);
+        scan->limit = scan->cursor.equal_end;
+        scan->leaf_after = scan->limit == ri_cursor_leaf(&scan->cursor)->count;
     } else {
         set_limit(scan);
     }

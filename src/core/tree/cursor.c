@@ -45,6 +45,7 @@ typedef struct move {
     uint32_t slot[RI_TREE_HEIGHT_MAX + 1];
     unsigned height;
     unsigned shared;
+    uint32_t equal_end;
 } move;
 
 /* Begins at the cursor's present path, which must be there. */
@@ -142,7 +143,9 @@ static int descend(move *m, unsigned level, const ri_bound *bound)
     for (; level > 0; level--) {
         RI_TRY(take_child(m, level, ri_node_child(m->path[level], bound)));
     }
-    m->slot[0] = ri_node_search(m->path[0], 0, bound);
+    uint32_t first;
+    ri_node_equal(m->path[0], bound, &first, &m->equal_end);
+    m->slot[0] = bound->after ? m->equal_end : first;
     return RILLE_OK;
 }
 
@@ -193,8 +196,14 @@ int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_er
     }
     if (rc == RILLE_OK && m.slot[0] == m.path[0]->count) {
         rc = next_leaf(&m);
+        if (rc == RILLE_OK) {
+            ri_node_equal(m.path[0], bound, &m.slot[0], &m.equal_end);
+            m.slot[0] = 0;
+        }
     }
-    return end_move(&m, rc);
+    rc = end_move(&m, rc);
+    cursor->equal_end = rc == RILLE_OK ? m.equal_end : 0;
+    return rc;
 }
 
 int ri_cursor_seek_forward(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err)

@@ -69,6 +69,9 @@ int ri_tree_check_place(const ri_node *node, const ri_datom *separator, const ri
 int ri_tree_check_last(ri_node *const *path, const uint32_t *slot, unsigned height, unsigned level,
                        const ri_node *child, rille_err *err)
 {
+    if (slot[level] + 1 < path[level]->count) {
+        return RILLE_OK; /* ri_tree_child has looked */
+    }
     while (level < height && slot[level] + 1 == path[level]->count) {
         level++;
     }
@@ -169,6 +172,20 @@ int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, co
         return rc_to < 0 || rc == RILLE_OK ? rc_to : rc;
     }
     *out = last > first ? last - first : 0;
+    return RILLE_OK;
+}
+
+int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,
+                  uint32_t *first, uint32_t *end, bool *more, rille_err *err)
+{
+    uint64_t before;
+    *leaf = NULL;
+    if (tree->count == 0) {
+        return RILLE_DONE;
+    }
+    RI_TRY(find_leaf(store, tree, prefix, io, leaf, &before, err));
+    ri_node_equal(*leaf, prefix, first, end);
+    *more = *end == (*leaf)->count && before + *end < tree->count;
     return RILLE_OK;
 }
 

@@ -265,6 +265,19 @@ static bool entries_valid(const ri_group *group)
     return true;
 }
 
+/* Sorted entries begin with what the first and the last one have in common. */
+static uint32_t shared_len(const ri_group *group)
+{
+    ri_value first = ri_dict_get(group, 0);
+    ri_value last = ri_dict_get(group, group->dict.count - 1);
+    uint32_t max = first.len < last.len ? first.len : last.len;
+    uint32_t len = 0;
+    while (len < max && first.as.p[len] == last.as.p[len]) {
+        len++;
+    }
+    return len;
+}
+
 static int read_dict(ri_node *node, ri_group *group, ri_reader *in)
 {
     ri_dict *dict = &group->dict;
@@ -281,6 +294,7 @@ static int read_dict(ri_node *node, ri_group *group, ri_reader *in)
     if (!flatten_ends(dict, &node->arena)) {
         return RILLE_NOMEM;
     }
+    dict->shared = ri_type_is_bytewise(group->type) ? shared_len(group) : 0;
     return entries_valid(group) ? RILLE_OK : RILLE_CORRUPT;
 }
 

@@ -38,6 +38,7 @@ typedef struct ri_dict {
     ri_col ends; /* end offset of each entry in bytes; entry i starts where i-1 ends */
     const uint8_t *bytes;
     uint32_t count;
+    uint32_t shared; /* bytes that all entries begin with; 0 for types that are not compared by their bytes */
 } ri_dict;
 
 typedef struct ri_group {
@@ -135,6 +136,8 @@ void ri_node_values_mixed(const ri_node *node, uint32_t from, uint32_t to, uint8
 uint32_t ri_node_search(const ri_node *node, uint32_t from, const ri_bound *bound);
 /* The same, looking near `from` first. */
 uint32_t ri_node_gallop(const ri_node *node, uint32_t from, const ri_bound *bound);
+/* The rows that agree with the bound in all its parts, [*first, *end); where they would be, if there are none. */
+void ri_node_equal(const ri_node *node, const ri_bound *bound, uint32_t *first, uint32_t *end);
 /* Branch: the child in which the first datom after the cut would be. */
 uint32_t ri_node_child(const ri_node *node, const ri_bound *bound);
 

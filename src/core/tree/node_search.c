@@ -84,22 +84,48 @@ static void narrow_a(const ri_node *node, span *s, uint32_t a)
 
 /* ---- values ---- */
 
+/* The first 8 of `len` bytes as a number that sorts as they do. At least 8 bytes can be read. */
+static inline uint64_t head_of(const uint8_t *bytes, uint32_t len)
+{
+    uint64_t head = ri_load_be64(bytes);
+    return len >= 8 ? head : len == 0 ? 0 : head & ~(UINT64_MAX >> (8 * len));
+}
+
+static inline int cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len)
+{
+    uint32_t shared = a_len < b_len ? a_len : b_len;
+    int order = shared == 0 ? 0 : memcmp(a, b, shared);
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+/* The 8 bytes behind what all entries begin with tell most of them apart. */
 static uint32_t dict_lower_bytes(const ri_group *group, const ri_value *v, bool *found)
 {
-    uint32_t from = 0;
-    uint32_t to = group->dict.count;
+    const ri_dict *dict = &group->dict;
+    uint32_t shared = dict->shared;
+    uint32_t same = v->len < shared ? v->len : shared;
+    int order = same == 0 ? 0 : memcmp(v->as.p, dict->bytes, same);
     *found = false;
+    if (order != 0 || v->len < shared) {
+        return order > 0 ? dict->count : 0;
+    }
+    uint8_t padded[8] = { 0 };
+    uint32_t v_len = v->len - shared;
+    const uint8_t *v_rest = v_len == 0 ? padded : v->as.p + shared;
+    memcpy(padded, v_rest, v_len < 8 ? v_len : 8);
+    uint64_t v_head = ri_load_be64(padded);
+    uint32_t from = 0;
+    uint32_t to = dict->count;
     while (from < to) {
         uint32_t middle = from + (to - from) / 2;
-        ri_value entry = ri_dict_get(group, middle);
-        uint32_t shared = entry.len < v->len ? entry.len : v->len;
-        int order = shared == 0 ? 0 : memcmp(entry.as.p, v->as.p, shared);
-        if (order < 0 || (order == 0 && entry.len < v->len)) {
-            from = middle + 1;
-        } else {
-            *found = *found || (order == 0 && entry.len == v->len);
-            to = middle;
-        }
+        uint64_t start = (middle == 0 ? 0 : ri_col_get(&dict->ends, middle - 1)) + shared;
+        uint32_t len = (uint32_t)(ri_col_get(&dict->ends, middle) - start);
+        const uint8_t *rest = dict->bytes + start;
+        uint64_t head = head_of(rest, len);
+        order = head < v_head ? -1 : head > v_head ? 1 : cmp_bytes(rest, len, v_rest, v_len);
+        *found = *found || order == 0;
+        from = order < 0 ? middle + 1 : from;
+        to = order < 0 ? to : middle;
     }
     return from;
 }
@@ -221,7 +247,7 @@ static void narrow_v(const ri_node *node, span *s, const ri_value *v)
 
 /* ---- cuts ---- */
 
-static uint32_t search(const ri_node *node, uint32_t from, const ri_bound *bound, bool gallop)
+static span search(const ri_node *node, uint32_t from, const ri_bound *bound, bool gallop)
 {
     span s = { from, node->count, 0, 0, gallop };
     const ri_datom *d = &bound->d;
@@ -249,21 +275,33 @@ static uint32_t search(const ri_node *node, uint32_t from, const ri_bound *bound
             break;
         }
     }
+    return s;
+}
+
+static inline uint32_t cut_of(span s, const ri_bound *bound)
+{
     return bound->after ? s.to : s.from;
 }
 
 uint32_t ri_node_search(const ri_node *node, uint32_t from, const ri_bound *bound)
 {
-    return search(node, from, bound, false);
+    return cut_of(search(node, from, bound, false), bound);
 }
 
 uint32_t ri_node_gallop(const ri_node *node, uint32_t from, const ri_bound *bound)
 {
-    return search(node, from, bound, true);
+    return cut_of(search(node, from, bound, true), bound);
+}
+
+void ri_node_equal(const ri_node *node, const ri_bound *bound, uint32_t *first, uint32_t *end)
+{
+    span s = search(node, 0, bound, false);
+    *first = s.from;
+    *end = s.to;
 }
 
 uint32_t ri_node_child(const ri_node *node, const ri_bound *bound)
 {
-    uint32_t row = search(node, 0, bound, false);
+    uint32_t row = cut_of(search(node, 0, bound, false), bound);
     return row == 0 ? 0 : row - 1;
 }

@@ -80,6 +80,7 @@ typedef struct ri_cursor {
     ri_tree tree;
     ri_node *path[RI_TREE_HEIGHT_MAX + 1]; /* path[0] = the leaf, path[h-1] = the root; NULL: not open */
     uint32_t slot[RI_TREE_HEIGHT_MAX + 1]; /* slot[0] = the row; slot[i] = the child taken in path[i] */
+    uint32_t equal_end; /* after ri_cursor_seek: rows [slot[0], equal_end) agree with the bound in all its parts */
     bool valid;
 } ri_cursor;
 
@@ -113,6 +114,10 @@ int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri
 /* Datoms between two cuts: two descents. */
 int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
                   uint64_t *out, rille_err *err);
+/* The rows that agree with a prefix (a cut before it) in the leaf where the first of them would be: [*first, *end) of
+ * *leaf, a reference of the caller's. *more: the next leaf may begin with some. RILLE_DONE: the tree is empty. */
+int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,
+                  uint32_t *first, uint32_t *end, bool *more, rille_err *err);
 /* The datom equal to d in the order's key, if it is there: *found; *out borrows from *leaf, a reference of the caller's
  * (NULL if not found). */
 int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,
