@@ -341,12 +341,6 @@ local function iterate(step, message, _, scan)
   return step, nil, nil, scan
 end
 
----Iterates over the datoms of an index that begin with the given components: `for e, a, v, tx, added in ...`.
----Raises errors.
----@param index "eavt"|"aevt"|"avet"|"vaet"
----@param ... any components, in the order of the index's name
-function db_methods:datoms(index, ...) return iterate(datoms(self, index, ...)) end
-
 ---Iterates over the datoms of an index from the given components on, to the end of the index. Raises errors.
 ---@param index "eavt"|"aevt"|"avet"|"vaet"
 ---@param ... any components, in the order of the index's name

@@ -22,6 +22,6 @@ describe("Lua out of memory", function()
       end
     end
     assert.matches("exit 0\n$", text)
-    assert.is_true(count >= 19, text)
+    assert.is_true(count >= 24, text)
   end)
 end)

@@ -76,6 +76,11 @@ local works = {
     db:entid { "p/name", "name3" }
     pcall(db.entid, db, { "p/name", io.stdout })
   end },
+  { "one datom", function()
+    for _ in db:datoms("avet", "p/name", "name3") do local _ = nil end
+    for _ in db:datoms("eavt", { "p/name", "name3" }, "p/k") do local _ = nil end
+    for _ in db:datoms("eavt", { "p/name", "name3" }, "p/t") do local _ = nil end
+  end },
   { "points in time", function()
     local past = assert(db:as_of(db:basis().t))
     past:schema()
@@ -122,4 +127,28 @@ for _, work in ipairs(works) do
     n = n + 1
   end
   print(("%s: %s"):format(name, steps < STEPS_MAX and "done" or "needs more steps"))
+end
+
+-- What is looked up often makes little for the collector: so many allocations are enough.
+local e = assert(db:entid { "p/name", "name3" })
+local ref = { "p/name", "name3" }
+local value = assert(rille.prepare "[:find ?l . :in $ ?n :where [?e :p/name ?n] [?e :p/l ?l]]")
+local bounded = {
+  { "an entity", 0, function() assert(db:entid(ref) == e) end },
+  { "a datom", 1, function()
+    for _, _, l in db:datoms("eavt", e, "p/l") do assert(l == 3) end
+  end },
+  { "no datom", 0, function()
+    for _ in db:datoms("avet", "p/name", "nobody") do error "there is one" end
+  end },
+  { "a prepared value", 0, function() assert(value:run(db, "name3") == 3) end },
+}
+for _, work in ipairs(bounded) do
+  local name, most, f = work[1], work[2], work[3]
+  for _ = 1, 3 do f() end
+  collectgarbage()
+  alloc.arm(most)
+  local fine, message = pcall(f)
+  local failed = alloc.disarm()
+  print(("%s: %s"):format(name, fine and not failed and "done" or tostring(message)))
 end

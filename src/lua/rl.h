@@ -3,7 +3,7 @@
  * The Lua binding: what its files share.
  *
  * BOXES. Every handle that Lua holds is a userdata: a guard that is always NULL (some hosts, such as LOVE's channels,
- * follow the first word of a foreign userdata) and the handle, NULL once it is closed. The box is made first, then the
+ * follow the first word of a foreign userdata), its class, and the handle, NULL once it is closed. The box is made first, then the
  * call into the engine writes the handle: whatever Lua raises in between, nothing leaks. For the same reason tables of
  * the caller are only read raw (no metamethods), and the engine never calls back into Lua.
  *
@@ -60,18 +60,21 @@ typedef struct rl_functions {
     ri_arena arena;
 } rl_functions;
 rl_state *rl_state_of(lua_State *L);
+/* The same in a method of a class, whose first upvalue it is. */
+#define rl_own_state(L) ((rl_state *)lua_touserdata((L), lua_upvalueindex(1)))
 
 /* ---- boxes (rl_box.c) ---- */
 
 typedef struct rl_class {
     const char *name; /* "connection" */
     void (*release)(void *handle);
-    const luaL_Reg *methods;
-    const luaL_Reg *meta; /* metamethods; __index in it replaces the table of methods, which it gets as upvalue 1 */
+    const luaL_Reg *methods; /* upvalue 1: the rl_state */
+    const luaL_Reg *meta;    /* metamethods; __index in it replaces the table of methods, which it gets as upvalue 1 */
 } rl_class;
 
 typedef struct rl_box {
     void *guard;
+    const rl_class *class;
     void *handle;
     void *retired;   /* was closed while it was held */
     ri_block *block; /* of a report's db_after: its transaction, until tx_data is made */
@@ -80,7 +83,7 @@ typedef struct rl_box {
 } rl_box;
 
 /* Makes the metatable of a class; leaves its table of methods on the stack. */
-void rl_class_register(lua_State *L, const rl_class *class);
+void rl_class_register(lua_State *L, rl_state *state, const rl_class *class);
 rl_box *rl_box_push(lua_State *L, const rl_class *class);
 /* The box at `arg`, or an error that names the class. */
 rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class);
@@ -211,10 +214,6 @@ int rl_read_typed(lua_State *L, const rl_state *state, int index, const ri_attr 
 int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **blob, ri_value *out, rille_err *err);
 /* Pushes any value of a database, long ones whole. Raises what fails, having let go of the handle in `held`. */
 void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri_value *v);
-int rl_db_datoms(lua_State *L);
-int rl_db_seek(lua_State *L);
-int rl_db_range(lua_State *L);
-int rl_db_count(lua_State *L);
 
 /* ---- transactions (rl_tx.c, rl_fill.c) ---- */
 

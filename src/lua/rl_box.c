@@ -3,7 +3,7 @@
  * Boxes: handles of the engine as userdata (rl.h), their classes, and what every file needs around them: temporary
  * memory, arrays, and the collector's knowledge of foreign bytes.
  *
- * The metatable of a class is found in the registry under the address of the class, so that a check is two raw looks.
+ * A box says of which class it is. The metatable of a class is found in the registry under the address of the class.
  */
 #include "rl.h"
 
@@ -16,26 +16,16 @@
 
 static const char temp_key = 0;
 
-static rl_box *box_at(lua_State *L, int index, const void *key)
-{
-    void *block = lua_touserdata(L, index);
-    if (block == NULL || !lua_getmetatable(L, index)) {
-        return NULL;
-    }
-    rl_rawgetp(L, LUA_REGISTRYINDEX, key);
-    bool same = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
-    return same ? block : NULL;
-}
-
+/* No other userdata of this size has the address of a class in this place. */
 rl_box *rl_box_test(lua_State *L, int index, const rl_class *class)
 {
-    return box_at(L, index, class);
+    rl_box *box = lua_touserdata(L, index);
+    return box != NULL && rl_rawlen(L, index) == sizeof *box && box->class == class ? box : NULL;
 }
 
 rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
 {
-    rl_box *box = box_at(L, arg, class);
+    rl_box *box = rl_box_test(L, arg, class);
     if (box == NULL) {
         (void)rl_error(
             L, arg == 1 ? "bad self: expected a %s, got %s%s (call it as obj:method())" : "expected a %s, got %s%s",
@@ -80,6 +70,7 @@ rl_box *rl_box_push(lua_State *L, const rl_class *class)
 {
     rl_box *box = rl_newuserdata(L, sizeof *box);
     memset(box, 0, sizeof *box);
+    box->class = class;
     rl_rawgetp(L, LUA_REGISTRYINDEX, class);
     (void)lua_setmetatable(L, -2);
     return box;
@@ -133,24 +124,27 @@ static int box_tostring(lua_State *L)
     return 1;
 }
 
-static void push_with_class(lua_State *L, lua_CFunction f, const rl_class *class)
+static void push_with(lua_State *L, lua_CFunction f, const void *upvalue)
 {
-    lua_pushlightuserdata(L, (void *)class);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)upvalue);
     lua_pushcclosure(L, f, 1);
 }
 
-void rl_class_register(lua_State *L, const rl_class *class)
+void rl_class_register(lua_State *L, rl_state *state, const rl_class *class)
 {
     lua_newtable(L); /* methods */
-    rl_setfuncs(L, class->methods);
-    push_with_class(L, box_close, class);
+    for (const luaL_Reg *f = class->methods; f->name != NULL; f++) {
+        push_with(L, f->func, state);
+        lua_setfield(L, -2, f->name);
+    }
+    push_with(L, box_close, class);
     lua_setfield(L, -2, "close");
     lua_newtable(L); /* metatable */
-    push_with_class(L, box_close, class);
+    push_with(L, box_close, class);
     lua_setfield(L, -2, "__close");
-    push_with_class(L, box_gc, class);
+    push_with(L, box_gc, class);
     lua_setfield(L, -2, "__gc");
-    push_with_class(L, box_tostring, class);
+    push_with(L, box_tostring, class);
     lua_setfield(L, -2, "__tostring");
     lua_pushfstring(L, "rille.%s", class->name);
     lua_setfield(L, -2, "__name");

@@ -42,7 +42,7 @@ static int core_open(lua_State *L)
     static const char *const modes[] = { "create", "connect", "any", NULL };
     static const char *const durabilities[] = { "commit", "group", "none", NULL };
     static const char *const flushes[] = { "auto", "manual", NULL };
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_state_of(L));
     const char *url = check_url(L);
     ri_conn_options options = { 0 };
     int mode = luaL_checkoption(L, 2, "connect", modes);
@@ -77,7 +77,7 @@ static int core_open(lua_State *L)
 /* exists(url) */
 static int core_exists(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_state_of(L));
     const char *url = check_url(L);
     bool exists;
     rille_err err;
@@ -94,7 +94,7 @@ static int core_exists(lua_State *L)
 /* drop(url) --> true */
 static int core_drop(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_state_of(L));
     const char *url = check_url(L);
     rille_err err;
     ri_task *outer;
@@ -118,7 +118,7 @@ const rl_class rl_class_names = { "list of names", release_names, no_methods, NU
 /* _branches() --> array of names */
 static int conn_branches(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_names);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
@@ -144,7 +144,7 @@ static int conn_branches(lua_State *L)
 
 static int conn_db(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     (void)rl_box_check(L, 1, &rl_class_conn); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_db);
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
@@ -191,7 +191,7 @@ static void release_flush(void *run)
 
 static int conn_flush(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     rille_err err;
     ri_task *outer;
@@ -244,7 +244,7 @@ static int conn_stats(lua_State *L)
 /* verify() --> what was checked */
 static int conn_verify(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
     ri_verify_state once = { .next_branch = 0 };
     ri_verify_state *state = &once;

@@ -110,12 +110,10 @@ static void check_components(lua_State *L, ri_order order)
     }
 }
 
-/* Arguments 3.. are components; a nil ends them. An attribute is never read as a number here: rl_read_attr. */
-static int read_parts(lua_State *L, const rille_db *db, ri_order order, ri_arena *arena, ri_bound *from,
-                      const ri_attr **attr, rille_err *err)
+int rl_read_parts(lua_State *L, const rl_state *state, const rille_db *db, ri_order order, ri_arena *arena,
+                  ri_bound *from, const ri_attr **attr, rille_err *err)
 {
     const char *parts = ri_order_name(order);
-    const rl_state *state = rl_state_of(L);
     *from = ri_bound_all(false);
     *attr = NULL;
     for (int i = 0; i < 3 && !lua_isnoneornil(L, i + 3); i++) {
@@ -267,7 +265,7 @@ static int next_batch(scan *s, rille_err *err)
 /* scan_batch(scan) --> true: the closure gives a batch of rows; false at the end of the range */
 static int core_scan_batch(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_state_of(L));
     scan *s = rl_check_free(L, 1, &rl_class_scan);
     rille_err err;
     ri_task *outer;
@@ -329,7 +327,8 @@ static int push_scan(lua_State *L)
 /* From the components on: as far as they reach, or to the end of the index. */
 static int scan_from(lua_State *L, bool to_end)
 {
-    rl_task *task = rl_take_task(L);
+    rl_state *state = rl_own_state(L);
+    rl_task *task = rl_take_task(state);
     (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
@@ -337,10 +336,14 @@ static int scan_from(lua_State *L, bool to_end)
     rille_err err;
     check_components(L, order);
     lua_settop(L, 5);
+    int results = task == NULL && !to_end ? rl_push_point(L, state, order) : 0;
+    if (results > 0) {
+        return results;
+    }
     scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), order);
     ri_task *outer;
     rl_task_enter(task, &outer);
-    int rc = read_parts(L, s->db, order, &s->arena, &from, &attr, &err);
+    int rc = rl_read_parts(L, state, s->db, order, &s->arena, &from, &attr, &err);
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
@@ -351,10 +354,17 @@ static int scan_from(lua_State *L, bool to_end)
     return push_scan(L);
 }
 
-/* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or nil, message, code */
+/* _datoms(order, c1, c2, c3) --> closure, nil, nil, box; or closure (rl_point.c); or nil, message, code */
 int rl_db_datoms(lua_State *L)
 {
     return scan_from(L, false);
+}
+
+/* datoms(order, c1, c2, c3) --> the same, but raises */
+int rl_db_datoms_or_raise(lua_State *L)
+{
+    int results = scan_from(L, false);
+    return lua_isnil(L, -results) ? rl_error(L, "%s", lua_tostring(L, 1 - results)) : results;
 }
 
 /* _seek(order, c1, c2, c3): the same, on to the end of the index */
@@ -367,7 +377,7 @@ int rl_db_seek(lua_State *L)
 static int read_end(lua_State *L, scan *s, int index, const ri_attr *attr, bool after_all, ri_bound *out,
                     rille_err *err)
 {
-    const rl_state *state = rl_state_of(L);
+    const rl_state *state = rl_own_state(L);
     ri_datom key;
     *out = ri_bound_a(attr->id, after_all);
     if (lua_isnil(L, index)) {
@@ -385,11 +395,11 @@ int rl_db_range(lua_State *L)
     ri_bound from, to;
     rille_err err;
     ri_task *outer;
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     lua_settop(L, 4);
     scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), RI_AVET);
     rl_task_enter(task, &outer);
-    int rc = rl_read_attr(L, rl_state_of(L), 2, s->db, &attr, &err);
+    int rc = rl_read_attr(L, rl_own_state(L), 2, s->db, &attr, &err);
     if (rc == 0 && !attr->index && attr->unique == RI_UNIQUE_NO) {
         rc = fail_unindexed(attr, &err);
     }
@@ -430,7 +440,7 @@ static int count_declared(const rille_db *db, uint64_t *out, rille_err *err)
 /* _count(order, c1, c2, c3) --> number */
 int rl_db_count(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     (void)rl_check(L, 1, &rl_class_db);
     ri_order order = check_order(L);
     const ri_attr *attr;
@@ -445,7 +455,7 @@ int rl_db_count(lua_State *L)
     ri_arena arena = { 0 };
     ri_task *outer;
     rl_task_enter(task, &outer);
-    int rc = read_parts(L, db, order, &arena, &from, &attr, &err);
+    int rc = rl_read_parts(L, rl_own_state(L), db, order, &arena, &from, &attr, &err);
     if (rc == 0) {
         bool declared_only = order == RI_AVET && attr == NULL;
         rc = declared_only ? count_declared(db, &count, &err) : count_range(db, order, &from, &count, &err);

@@ -84,12 +84,12 @@ static int as_of_point(rille_db *db, const point *p, rille_db **out, rille_err *
 /* as_of(point) */
 static int db_as_of(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     lua_settop(L, 2);
     (void)rl_box_check(L, 1, &rl_class_db); /* without arguments, the new box would be the first one */
     rl_box *box = rl_box_push(L, &rl_class_db);
     point p;
-    check_point(L, rl_state_of(L), &p);
+    check_point(L, rl_own_state(L), &p);
     rille_db *db = rl_check(L, 1, &rl_class_db);
     rille_db *past = NULL;
     rille_err err;
@@ -186,7 +186,7 @@ static int db_schema(lua_State *L)
 /* entid(entity) --> id */
 static int db_entid(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     if (lua_isnone(L, 2)) {
         return rl_error(L, "entid: expected an ident or a lookup ref {attribute, value}");
     }
@@ -196,7 +196,7 @@ static int db_entid(lua_State *L)
     uint64_t e;
     rille_err err;
     ri_task *outer;
-    const rl_state *state = rl_state_of(L);
+    const rl_state *state = rl_own_state(L);
     rl_task_enter(task, &outer);
     int rc = rl_read_entity(L, state, 2, box->handle, &arena, &e, &err);
     rc = rl_task_leave(task, outer, rc, &err);
@@ -272,10 +272,13 @@ static int db_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "as_of", db_as_of },  { "basis", db_basis },   { "schema", db_schema },     { "entid", db_entid },
-    { "ident", db_ident },  { "_with", rl_db_with }, { "_datoms", rl_db_datoms }, { "_count", rl_db_count },
-    { "_alone", db_alone }, { "_seek", rl_db_seek }, { "_range", rl_db_range },   { "url", db_url },
-    { NULL, NULL },
+    { "as_of", db_as_of },       { "basis", db_basis },
+    { "schema", db_schema },     { "entid", db_entid },
+    { "ident", db_ident },       { "_with", rl_db_with },
+    { "_datoms", rl_db_datoms }, { "datoms", rl_db_datoms_or_raise },
+    { "_count", rl_db_count },   { "_alone", db_alone },
+    { "_seek", rl_db_seek },     { "_range", rl_db_range },
+    { "url", db_url },           { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = {

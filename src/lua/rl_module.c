@@ -57,7 +57,7 @@ static int core_codes(lua_State *L)
 }
 
 #ifndef RL_EDN_ONLY
-static void register_classes(lua_State *L)
+static void register_classes(lua_State *L, rl_state *state)
 {
     static const struct {
         const char *name;
@@ -70,7 +70,7 @@ static void register_classes(lua_State *L)
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        rl_class_register(L, classes[i].class);
+        rl_class_register(L, state, classes[i].class);
         lua_setfield(L, -2, classes[i].name);
     }
     lua_setfield(L, -2, "methods");
@@ -106,7 +106,7 @@ int luaopen_rille_core(lua_State *L)
     rl_value_functions(L);
     rl_edn_functions(L);
 #ifndef RL_EDN_ONLY
-    register_classes(L);
+    register_classes(L, state);
     rl_tx_register(L);
     rl_conn_functions(L);
     rl_query_functions(L);

@@ -154,7 +154,7 @@ static int64_t option_number(lua_State *L, int arg, int64_t absent)
 /* _start(timeout_ms, memory_bytes, limit, offset, inputs ...) --> op */
 static int query_start(lua_State *L)
 {
-    rl_state *state = rl_state_of(L);
+    rl_state *state = rl_own_state(L);
     int top = lua_gettop(L);
     ri_op_options options = { 0 };
     options.timeout_ms = (uint64_t)option_number(L, 2, 0);

@@ -19,9 +19,8 @@ static void release_task(void *handle)
     ri_free(t);
 }
 
-rl_task *rl_take_task(lua_State *L)
+rl_task *rl_take_task(rl_state *state)
 {
-    rl_state *state = rl_state_of(L);
     rl_task *t = state->task;
     state->task = NULL;
     return t;

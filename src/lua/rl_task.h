@@ -18,7 +18,7 @@ typedef struct rl_task {
 
 /* The task that the function which begins now runs in, or NULL: it blocks. Comes first in the function, before Lua
  * allocates anything. */
-rl_task *rl_take_task(lua_State *L);
+rl_task *rl_take_task(rl_state *state);
 /* Around what a function asks of the engine, without a call of Lua between them that allocates: finalizers must not run
  * in the task. leave gives rc; an outcome that is not 0 has a message, and what the engine gave is to be released. */
 void rl_task_enter(rl_task *t, ri_task **outer);
@@ -39,5 +39,19 @@ void rl_push_wants(lua_State *L, const ri_io *io, const ri_slot_call *call);
  * box. task NULL: only io wants. Gives the number of results. */
 void rl_supply_prepare(lua_State *L);
 int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure);
+
+/* ---- ranges of datoms (rl_datoms.c, rl_point.c) ---- */
+
+int rl_db_datoms(lua_State *L);
+int rl_db_datoms_or_raise(lua_State *L);
+int rl_db_seek(lua_State *L);
+int rl_db_range(lua_State *L);
+int rl_db_count(lua_State *L);
+/* Arguments 3.. are components of an index, from the left; a nil ends them. An attribute is never read as a number here:
+ * rl_read_attr. *attr NULL: it is none of them. */
+int rl_read_parts(lua_State *L, const rl_state *state, const rille_db *db, ri_order order, ri_arena *arena,
+                  ri_bound *from, const ri_attr **attr, rille_err *err);
+/* What datoms gives, where that is a datom at most: the number of results, or 0: it takes a scan. */
+int rl_push_point(lua_State *L, const rl_state *state, ri_order order);
 
 #endif

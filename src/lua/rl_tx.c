@@ -451,7 +451,7 @@ static int transact_in_task(lua_State *L, rl_task *task)
 /* _transact(data, meta) --> report */
 int rl_conn_transact(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     lua_settop(L, 3);
     if (task != NULL) {
         return transact_in_task(L, task);
@@ -513,7 +513,7 @@ static int with_in_task(lua_State *L, rl_task *task)
 /* _with(data) --> report; nothing is stored */
 int rl_db_with(lua_State *L)
 {
-    rl_task *task = rl_take_task(L);
+    rl_task *task = rl_take_task(rl_own_state(L));
     lua_settop(L, 3);
     if (task != NULL) {
         return with_in_task(L, task);

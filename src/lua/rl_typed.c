@@ -176,6 +176,24 @@ static int look_up(const rille_db *db, const ri_attr *attr, const ri_value *v, u
 static int read_entity(lua_State *L, const rl_state *state, int index, const rille_db *db, unsigned depth,
                        ri_arena *arena, uint64_t *out, rille_err *err);
 
+/* Has the table two keys? Its elements 1 and 2 are on top. */
+static bool is_pair(lua_State *L, int index)
+{
+    if (lua_isnil(L, -1) || lua_isnil(L, -2)) {
+        return false;
+    }
+    lua_pushnil(L);
+    for (int keys = 0; keys < 2; keys++) {
+        (void)lua_next(L, index);
+        lua_pop(L, 1);
+    }
+    if (lua_next(L, index) == 0) {
+        return true;
+    }
+    lua_pop(L, 2);
+    return false;
+}
+
 /* {"person/email", "a@b.c"} */
 static int read_lookup(lua_State *L, const rl_state *state, int index, const rille_db *db, unsigned depth,
                        ri_arena *arena, uint64_t *out, rille_err *err)
@@ -190,11 +208,12 @@ static int read_lookup(lua_State *L, const rl_state *state, int index, const ril
     if (!lua_checkstack(L, 6)) {
         return ri_fail_nomem(err);
     }
-    if (rl_stray_key(L, index, 2, NULL, shown)) {
-        return ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
-    }
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
+    if (!is_pair(L, index) && rl_stray_key(L, index, 2, NULL, shown)) {
+        lua_pop(L, 2);
+        return ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref {attribute, value} must not have the key %s", shown);
+    }
     int rc = rl_read_attr(L, state, -2, db, &attr, err);
     if (rc == 0 && attr->unique == RI_UNIQUE_NO) {
         rc = ri_fail(err, RILLE_TX_SYNTAX, "a lookup ref needs a unique attribute, and :%s is not unique", attr->ident);
