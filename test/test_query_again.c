@@ -42,6 +42,7 @@ static const struct {
 } queries[] = {
     { "[:find ?n . :in $ ?u :where [?e :u ?u] [?e :n ?n]]", "u" },
     { "[:find ?u :in $ ?n :where [?e :n ?n] [?e :u ?u]]", "n" },
+    { "[:find ?n ?k :in $ ?u :where [?e :u ?u] [?e :n ?n] [?e :k ?k] :limit 1]", "u" },
     { "[:find ?u ?v :in $ ?a ?v :where [?e ?a ?v] [?e :u ?u]]", "kn" },
     { "[:find ?u :in $ ?low ?high :where [?e :n ?n] [(>= ?n ?low)] [(< ?n ?high)] [?e :u ?u]]", "nn" },
     { "[:find ?u ?n :in $ ?low :where [?e :u ?u] [?e :n ?n] [(> ?n ?low)] :order-by ?n ?u :limit 4]", "n" },
@@ -368,6 +369,54 @@ TEST(again__plans_anew_when_counts_have_changed)
     world_deinit(&w);
 }
 
+static bool count_unit(void *context)
+{
+    ++*(unsigned *)context;
+    return false;
+}
+
+/* Counting, the two patterns, the input, and :find: it takes a batch, gives it, knows that it was the last one, and ends. */
+TEST(again__takes_few_units_to_look_up_a_value)
+{
+    static const char text[] = "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n]]";
+    world w;
+    prepared p = { NULL, NULL };
+    unsigned again = 0;
+    world_init(&w);
+    world_open(&w, 0, "");
+    world_transact(&w, 0, schema);
+    world_transact(&w, 0, "[{:u \"u0\" :n 0}]");
+    put_people(&w, 0, 1, PEOPLE);
+    REQUIRE_RC(ri_query_parse(text, sizeof text - 1, &p.query, &test_err), 0);
+    for (unsigned i = 0; i < 2 * PEOPLE; i++) {
+        char name[16];
+        char expected[16];
+        rille_op *op = NULL;
+        char *answer = NULL;
+        unsigned units = 0;
+        if (i == PEOPLE) {
+            world_flush(&w, 0);
+        }
+        (void)snprintf(name, sizeof name, "\"u%u\"", i % PEOPLE);
+        (void)snprintf(expected, sizeof expected, "[%u]", i % PEOPLE % 13);
+        world_inputs_clear(&w);
+        world_add_db(&w, 0);
+        world_add_table(&w, 's', name);
+        REQUIRE_RC(begin(&w, &p, &op, &again, &test_err), 0);
+        op->options.interrupt = count_unit;
+        op->options.context = &units;
+        CHECK_RC(steps(op, UINT32_MAX, &answer, &test_err), RILLE_DONE);
+        CHECK_EQ_STR(answer, expected);
+        CHECK(i == 0 || units <= 8);
+        free(answer);
+        end(&p, op);
+    }
+    CHECK_EQ_INT(again, 2 * PEOPLE - 1);
+    ri_op_release(p.op);
+    ri_query_release(p.query);
+    world_deinit(&w);
+}
+
 /* ---- from C ---- */
 
 static world *the_world;
@@ -425,4 +474,4 @@ TEST(again__needs_no_memory_for_another_run)
 }
 
 TEST_MAIN(again__reads_long_constants_again, again__answers_as_a_new_query, again__plans_anew_when_counts_have_changed,
-          again__needs_no_memory_for_another_run)
+          again__takes_few_units_to_look_up_a_value, again__needs_no_memory_for_another_run)

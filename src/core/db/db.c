@@ -220,25 +220,44 @@ static int find_items(const rille_db *db, ri_order order, const ri_bound *prefix
     return all ? 0 : RILLE_AGAIN;
 }
 
-/* The row of the base, if there is exactly one, and no item hides it. */
+/* A row of the base (of `leaf`, a reference), or a datom of the novelty. */
+typedef struct only {
+    ri_node *leaf; /* NULL: item */
+    uint32_t row;
+    const ri_datom *item;
+} only;
+
+/* The row, if there is exactly one, and no item hides it. */
 static int find_row(const rille_db *db, ri_order order, const ri_bound *prefix, const items *hiding, ri_io *io,
-                    ri_datom *out, ri_object **hold, rille_err *err)
+                    only *out, rille_err *err)
 {
-    ri_node *leaf;
-    uint32_t first, end;
+    uint32_t end;
     bool more;
-    RI_TRY(ri_tree_equal(db->store, &db->base->tree[order], prefix, io, &leaf, &first, &end, &more, err));
-    int rc = more || end - first > 1 ? RILLE_AGAIN : first == end ? RILLE_DONE : 0;
-    if (rc == 0) {
-        ri_node_datom(leaf, first, out);
-    }
+    RI_TRY(ri_tree_equal(db->store, &db->base->tree[order], prefix, io, &out->leaf, &out->row, &end, &more, err));
+    int rc = more || end - out->row > 1 ? RILLE_AGAIN : out->row == end ? RILLE_DONE : 0;
     for (unsigned i = 0; rc == 0 && i < hiding->count; i++) {
-        rc = ri_datom_cmp(order, hiding->d[i], out) == 0 ? RILLE_DONE : 0;
+        ri_datom d;
+        ri_node_datom(out->leaf, out->row, &d);
+        rc = ri_datom_cmp(order, hiding->d[i], &d) == 0 ? RILLE_DONE : 0;
     }
-    if (rc == 0) {
-        *hold = &leaf->object;
-    } else {
-        ri_node_release(leaf);
+    return rc;
+}
+
+static int find_only(const rille_db *db, ri_order order, const ri_bound *prefix, ri_io *io, only *out, rille_err *err)
+{
+    items new;
+    *out = (only){ 0 };
+    RI_TRY(find_items(db, order, prefix, &new, err));
+    int rc = find_row(db, order, prefix, &new, io, out, err);
+    for (unsigned i = 0; i < new.count && (rc == 0 || rc == RILLE_DONE); i++) {
+        if (new.d[i]->added) {
+            out->item = new.d[i];
+            rc = rc == 0 ? RILLE_AGAIN : 0;
+        }
+    }
+    if (rc != 0 || out->item != NULL) {
+        ri_node_release(out->leaf);
+        out->leaf = NULL;
     }
     return rc;
 }
@@ -246,21 +265,16 @@ static int find_row(const rille_db *db, ri_order order, const ri_bound *prefix, 
 int ri_db_only(const rille_db *db, ri_order order, const ri_bound *prefix, ri_io *io, ri_datom *out, ri_object **hold,
                rille_err *err)
 {
-    items new;
+    only found;
     *hold = NULL;
-    RI_TRY(find_items(db, order, prefix, &new, err));
-    int rc = find_row(db, order, prefix, &new, io, out, hold, err);
-    for (unsigned i = 0; i < new.count && (rc == 0 || rc == RILLE_DONE); i++) {
-        if (new.d[i]->added) {
-            *out = *new.d[i];
-            rc = rc == 0 ? RILLE_AGAIN : 0;
-        }
+    RI_TRY(find_only(db, order, prefix, io, &found, err));
+    if (found.leaf != NULL) {
+        ri_node_datom(found.leaf, found.row, out);
+        *hold = &found.leaf->object;
+    } else {
+        *out = *found.item;
     }
-    if (rc != 0) {
-        ri_object_release(*hold);
-        *hold = NULL;
-    }
-    return rc;
+    return 0;
 }
 
 int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_io *io, bool *found, uint64_t *t,
@@ -348,17 +362,19 @@ int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err 
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err)
 {
     *e = 0;
+    only found;
     ri_bound from = ri_bound_av(attr->id, v, false);
-    ri_datom d;
-    ri_object *hold;
-    int rc = ri_db_only(db, RI_AVET, &from, io, &d, &hold, err);
-    if (rc == RILLE_AGAIN) {
-        ri_bound to = ri_bound_av(attr->id, v, true);
-        rc = ri_db_first(db, RI_AVET, &from, &to, io, &d, &hold, err);
-    }
-    ri_object_release(hold);
+    int rc = find_only(db, RI_AVET, &from, io, &found, err);
     if (rc == 0) {
-        *e = d.e;
+        *e = found.leaf != NULL ? ri_node_e(found.leaf, found.row) : found.item->e;
+        ri_node_release(found.leaf);
+    } else if (rc == RILLE_AGAIN) {
+        ri_bound to = ri_bound_av(attr->id, v, true);
+        ri_datom d;
+        ri_object *hold;
+        rc = ri_db_first(db, RI_AVET, &from, &to, io, &d, &hold, err);
+        *e = rc == 0 ? d.e : 0;
+        ri_object_release(hold);
     }
     return rc == RILLE_DONE ? 0 : rc;
 }

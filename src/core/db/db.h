@@ -86,6 +86,8 @@ void ri_scan_deinit(ri_scan *scan);
 void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to);
 /* 0 and a run of at least one row; RILLE_DONE; RILLE_NEED. */
 int ri_scan_next(ri_scan *scan, ri_run *run, ri_io *io, rille_err *err);
+/* Will the next call say RILLE_DONE? False: not known. */
+bool ri_scan_at_end(const ri_scan *scan);
 /* Everything before the cut is skipped; the cut must not lie before what was delivered. */
 void ri_scan_skip(ri_scan *scan, const ri_bound *from);
 

@@ -361,3 +361,9 @@ int ri_scan_next(ri_scan *scan, ri_run *run, ri_io *io, rille_err *err)
         }
     }
 }
+
+bool ri_scan_at_end(const ri_scan *scan)
+{
+    bool spent = scan->state == STATE_MERGE && scan->row >= scan->limit && !scan->leaf_after;
+    return scan->state == STATE_DONE || (spent && ri_set_at_end(&scan->novelty));
+}

@@ -68,9 +68,11 @@ static bool may_rest(const rille_op *op)
 
 static void rest_stages(rille_op *op)
 {
-    ri_find_release(op->find);
-    op->find = NULL;
-    ri_arena_reset(&op->find_arena);
+    if (op->find_arena.total_bytes > REST_BYTES_MAX || !ri_find_rest(op->find)) {
+        ri_find_release(op->find);
+        op->find = NULL;
+        ri_arena_reset(&op->find_arena);
+    }
     for (ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
         stage->begun = false;
         stage->rows = 0;

@@ -27,6 +27,7 @@ typedef struct ri_batch {
     ri_vec *cols;   /* one a variable of the scope */
     uint32_t count; /* rows */
     uint16_t var_count;
+    bool last; /* no other batch follows; false: not known */
 } ri_batch;
 
 static inline ri_value ri_vec_get(const ri_vec *vec, uint32_t row)

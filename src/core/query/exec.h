@@ -110,6 +110,9 @@ ri_stage *ri_input_stage_new(rille_op *op);
 typedef struct ri_find ri_find;
 int ri_find_new(rille_op *op, ri_find **out, rille_err *err);
 void ri_find_release(ri_find *find);
+/* Gives back what belongs to the run; false: it cannot run again. */
+bool ri_find_rest(ri_find *find);
+void ri_find_renew(ri_find *find);
 /* RILLE_ROWS: op->rows, op->row_count. */
 int ri_find_next(ri_find *find, rille_err *err);
 /* How many rows it has taken in: distinct ones. */
@@ -166,6 +169,9 @@ struct rille_op {
     uint32_t fanouts_left;  /* see ri_plan_fanout */
     uint64_t order_state;   /* of options.order_seed */
     uint32_t units;         /* begun in this step */
+    uint32_t clocked_units; /* and when the clock was read last */
+    uint64_t clocked_work;  /* what the meter had counted then */
+    bool patient;           /* the budget is so large that it need not be read for each unit */
     uint64_t stretch_start; /* what the meter had counted when the budget was looked at last */
     uint64_t stretch_max;   /* the most work between two looks */
     bool ranged;            /* the ranges of patterns were found */

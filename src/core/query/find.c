@@ -63,6 +63,15 @@ static int64_t option_or(int64_t option, int64_t otherwise)
     return option >= 0 ? option : otherwise;
 }
 
+/* What belongs to one run. */
+static void begin(ri_find *find)
+{
+    const rille_op *op = find->op;
+    find->limit_left = option_or(op->options.limit, op->query->limit);
+    find->offset_left = option_or(op->options.offset, op->query->offset);
+    find->phase = FIND_PULL;
+}
+
 int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
 {
     const rille_query *query = op->query;
@@ -90,8 +99,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     }
     RI_TRY(ri_find_new_aggregates(find, err));
     bool ordered = query->order_count > 0;
-    find->limit_left = option_or(op->options.limit, query->limit);
-    find->offset_left = option_or(op->options.offset, query->offset);
+    begin(find);
     if (!ri_plan_distinct(op, &vars)) {
         RI_TRY(ri_op_table(op, find->col_count, true, &find->set, err));
         bool all = find->aggregates || ordered || find->limit_left < 0; /* else any rows will do */
@@ -106,9 +114,29 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
         find->result = find->set;
     }
     ri_find_choose_best(find);
-    find->phase = FIND_PULL;
     *out = find;
     return 0;
+}
+
+bool ri_find_rest(ri_find *find)
+{
+    const ri_scope *scope = &find->op->scope;
+    bool simple = !find->aggregates && find->set == NULL && find->result == NULL;
+    for (uint16_t i = 0; simple && i < find->col_count; i++) {
+        simple = !ri_varset_has(&scope->is_fixed, find->vars[i]);
+    }
+    if (simple) {
+        ri_arena_deinit(&find->whole_arena);
+        find->incoming = find->taken = find->count = find->part = 0;
+        find->taken_rows = 0;
+        find->last = find->begun = false;
+    }
+    return simple;
+}
+
+void ri_find_renew(ri_find *find)
+{
+    begin(find);
 }
 
 void ri_find_release(ri_find *find)
@@ -381,7 +409,7 @@ static int give(ri_find *find, rille_err *err)
 static int pull(ri_find *find, rille_err *err)
 {
     ri_batch *batch = NULL;
-    int rc = ri_stage_next(find->op->last, &batch, err);
+    int rc = find->last ? RILLE_DONE : ri_stage_next(find->op->last, &batch, err);
     if (rc == RILLE_DONE) {
         find->phase = find->mixed ? FIND_FORMS : is_collected(find) ? FIND_GROUPS : FIND_DONE;
         return 0;
@@ -390,6 +418,7 @@ static int pull(ri_find *find, rille_err *err)
     RI_TRY(project(find, batch, err));
     find->incoming = batch->count;
     find->taken = 0;
+    find->last = batch->last;
     find->phase = FIND_TAKE;
     return ri_find_drop_worse(find, err);
 }

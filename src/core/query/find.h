@@ -53,6 +53,7 @@ struct ri_find {
     ri_vec *kept;        /* of the columns, rows that may be among the best */
     uint32_t incoming;   /* rows of the batch at hand */
     uint32_t taken;      /* of them */
+    bool last;           /* the batch at hand is the last one */
     uint64_t taken_rows; /* of all batches so far: distinct ones */
     ri_table *set;       /* NULL: rows are distinct anyway */
     ri_table *result;    /* ordered: all rows, or the best */

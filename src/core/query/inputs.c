@@ -322,6 +322,7 @@ static int input_work(ri_stage *stage, ri_batch **out, rille_err *err)
     stage->out.count = n;
     stage->rows += n;
     self->at += n;
+    stage->out.last = self->at == self->total;
     *out = &stage->out;
     return 0;
 }

@@ -38,7 +38,7 @@ static int begin_batch(ri_probe_stage *self, rille_err *err)
         ri_probe_begin_key(self, 0);
         self->first = ri_probe_bound(self, 0, false);
         /* Where the keys go through leaf after leaf, the scan may ask for leaves of later batches. */
-        bool wide = self->access == RI_ACCESS_E && (self->dense || self->stride);
+        bool wide = self->key_count > 1 && self->access == RI_ACCESS_E && (self->dense || self->stride);
         self->last =
             wide ? ri_bound_a(self->emit.m.pattern->attr->id, true) : ri_probe_bound(self, self->key_count - 1, true);
         ri_scan_set(&self->scan, &self->first, &self->last);
@@ -494,6 +494,7 @@ static int probe_work(ri_stage *stage, ri_batch **out, rille_err *err)
     }
     if (self->emit.count == RI_BATCH_ROWS || (ends && self->emit.count > 0)) {
         RI_TRY(ri_emit_finish(stage, &self->emit, self->in, err));
+        stage->out.last = ends && self->in->last;
         *out = &stage->out;
     }
     self->in = ends ? NULL : self->in;

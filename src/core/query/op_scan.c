@@ -96,11 +96,25 @@ static int next_run(scan_stage *self, rille_err *err)
     return 0;
 }
 
-static int give(scan_stage *self, ri_batch **out, rille_err *err)
+static int give(scan_stage *self, bool last, ri_batch **out, rille_err *err)
 {
     RI_TRY(ri_emit_finish(&self->stage, &self->emit, self->in, err));
+    self->stage.out.last = last;
     *out = &self->stage.out;
     return 0;
+}
+
+/* The range is at its end for this row of the input. */
+static int end_row(scan_stage *self, ri_batch **out, rille_err *err)
+{
+    self->scanning = false;
+    self->in_row++;
+    if (self->in_row < self->in->count) {
+        return 0;
+    }
+    int rc = self->emit.count > 0 ? give(self, self->in->last, out, err) : 0;
+    self->in = NULL;
+    return rc;
 }
 
 /* Unit: one run, or what is left of it. */
@@ -117,18 +131,14 @@ static int scan_work(ri_stage *stage, ri_batch **out, rille_err *err)
     }
     int rc = next_run(self, err);
     if (rc == RILLE_DONE) {
-        self->scanning = false;
-        self->in_row++;
-        if (self->in_row < self->in->count) {
-            return 0;
-        }
-        rc = self->emit.count > 0 ? give(self, out, err) : 0;
-        self->in = NULL;
-        return rc;
+        return end_row(self, out, err);
     }
     RI_TRY(rc);
     RI_TRY(take(self, err));
-    return self->emit.count == RI_BATCH_ROWS ? give(self, out, err) : 0;
+    if (self->emit.count == RI_BATCH_ROWS) {
+        return give(self, false, out, err);
+    }
+    return !self->has_run && ri_scan_at_end(&self->scan) ? end_row(self, out, err) : 0;
 }
 
 static void scan_reset(ri_stage *stage)

@@ -308,7 +308,7 @@ static int resolve(rille_op *op, ri_pattern *p, const ri_scope *scope, rille_err
     if (count > RI_POS_A) { /* first: what v means depends on it */
         const ri_value *value = ri_term_const(scope, &p->terms[RI_POS_A]);
         p->var[RI_POS_A] = ri_term_var(scope, &p->terms[RI_POS_A]);
-        if (value != NULL) {
+        if (value != NULL && !p->has[RI_POS_A]) {
             RI_TRY(resolve_attr(op, p, value, err));
         }
     }
@@ -394,6 +394,11 @@ bool ri_pattern_renew(rille_op *op, ri_pattern *p)
     };
     for (unsigned pos = 0; pos < RI_POS_COUNT; pos++) {
         fresh.var[pos] = RI_NO_VAR;
+    }
+    if (p->has[RI_POS_A] && p->terms[RI_POS_A].kind == RI_TERM_CONST) { /* the schema is the same (A1) */
+        fresh.has[RI_POS_A] = true;
+        fresh.attr = p->attr;
+        fresh.nothing = p->attr == NULL;
     }
     if (resolve(op, &fresh, p->scope, NULL) != 0 || fresh.attr != p->attr || fresh.nothing != p->nothing ||
         fresh.v_is_ref != p->v_is_ref || memcmp(fresh.has, p->has, sizeof p->has) != 0 ||

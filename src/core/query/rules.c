@@ -305,7 +305,7 @@ static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch 
         }
         ri_vec_gather(&batch->cols[made[i]], rows, n, buf);
     }
-    *few = (ri_batch){ task->few_cols, n, batch->var_count };
+    *few = (ri_batch){ .cols = task->few_cols, .count = n, .var_count = batch->var_count };
     return few;
 }
 
@@ -390,7 +390,9 @@ static int part_of_batch(ri_task *task, ri_batch *part, rille_err *err)
         task->part_cols[i] = col->words != NULL ? ri_vec_from(col, task->sunk) : *col;
     }
     uint32_t left = batch->count - task->sunk;
-    *part = (ri_batch){ task->part_cols, left < SINK_ROWS ? left : SINK_ROWS, batch->var_count };
+    *part = (ri_batch){ .cols = task->part_cols,
+                        .count = left < SINK_ROWS ? left : SINK_ROWS,
+                        .var_count = batch->var_count };
     return 0;
 }
 

@@ -13,6 +13,8 @@
  */
 #include "types.h"
 
+#define PATIENT_US 1000U
+
 static void drop_plan(rille_op *op)
 {
     ri_find_release(op->find);
@@ -134,10 +136,15 @@ static int plan(rille_op *op, rille_err *err)
 {
     if (op->again && ri_plan_fits(op)) {
         ri_plan_renew(op);
-        return ri_find_new(op, &op->find, err);
+        if (op->find == NULL) {
+            return ri_find_new(op, &op->find, err);
+        }
+        ri_find_renew(op->find);
+        return 0;
     }
     drop_plan(op);
     ri_arena_reset(&op->plan_arena);
+    ri_arena_reset(&op->find_arena);
     return make_plan(op, err);
 }
 
@@ -178,7 +185,9 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
         return ended(op, err);
     }
     op->deadline_us = budget_us != 0 ? ri_clock_us() + budget_us : 0;
-    op->units = 0;
+    op->patient = budget_us >= PATIENT_US;
+    op->units = op->clocked_units = 0;
+    op->clocked_work = op->meter->done;
     op->stretch_start = op->meter->done; /* the host may have worked with it, too */
     int rc = step(op, &op->error);
     ri_begin_stretch(op);

@@ -124,6 +124,21 @@ void ri_begin_stretch(rille_op *op)
     op->stretch_start = op->meter->done;
 }
 
+#define SMALL_UNIT (RI_UNIT_WORK / 64)
+#define SMALL_UNITS_MAX 16U
+
+/* With a budget of some size, a few small units pass between two readings of the clock, which cost more than they do. */
+static bool is_late(rille_op *op)
+{
+    if (op->patient && op->meter->done - op->clocked_work < SMALL_UNIT &&
+        op->units - op->clocked_units < SMALL_UNITS_MAX) {
+        return false;
+    }
+    op->clocked_work = op->meter->done;
+    op->clocked_units = op->units;
+    return ri_clock_us() > op->deadline_us;
+}
+
 int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
 {
     if (*begun) {
@@ -139,7 +154,7 @@ int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
     if (op->options.interrupt != NULL && op->options.interrupt(op->options.context)) {
         return RILLE_AGAIN;
     }
-    return op->units > 1 && op->deadline_us != 0 && ri_clock_us() > op->deadline_us ? RILLE_AGAIN : 0;
+    return op->units > 1 && op->deadline_us != 0 && is_late(op) ? RILLE_AGAIN : 0;
 }
 
 #ifndef NDEBUG

@@ -27,7 +27,7 @@ void ri_cursor_init(ri_cursor *cursor, ri_store *store, const ri_tree *tree)
 
 void ri_cursor_deinit(ri_cursor *cursor)
 {
-    for (unsigned i = 0; i < RI_TREE_HEIGHT_MAX + 1; i++) {
+    for (unsigned i = 0; i < cursor->tree.height && i < RI_TREE_HEIGHT_MAX + 1; i++) {
         ri_node_release(cursor->path[i]);
         cursor->path[i] = NULL;
     }
