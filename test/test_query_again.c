@@ -412,6 +412,7 @@ TEST(again__takes_few_units_to_look_up_a_value)
         end(&p, op);
     }
     CHECK_EQ_INT(again, 2 * PEOPLE - 1);
+    CHECK(!ri_op_rest(p.op)); /* it does already: a run that never began */
     ri_op_release(p.op);
     ri_query_release(p.query);
     world_deinit(&w);

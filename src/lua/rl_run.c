@@ -204,7 +204,7 @@ static int run_kept(lua_State *L, rl_state *state, rille_query *query, single *o
 /* _run(inputs ...) --> true and what the query gives; or nothing, where an operation has to do it */
 int rl_query_run(lua_State *L)
 {
-    rl_state *state = rl_state_of(L);
+    rl_state *state = rl_own_state(L);
     int top = lua_gettop(L);
     rille_query *query = rl_check(L, 1, &rl_class_query);
     rl_box *box = NULL;

@@ -62,8 +62,9 @@ static bool inputs_renew(const rille_op *op)
 static bool may_rest(const rille_op *op)
 {
     bool planned = op->state == RI_OP_RUN || (op->state == RI_OP_ENDED && op->failed == 0);
-    return planned && op->find != NULL && op->meter->bytes_max == 0 && op->plan_arena.total_bytes <= REST_BYTES_MAX &&
-           inputs_renew(op) && stages_renew(op);
+    bool rests = op->query == NULL; /* already: there was no run */
+    return planned && !rests && op->find != NULL && op->meter->bytes_max == 0 &&
+           op->plan_arena.total_bytes <= REST_BYTES_MAX && inputs_renew(op) && stages_renew(op);
 }
 
 static void rest_stages(rille_op *op)
