@@ -196,11 +196,13 @@ static const tx_case tx_cases[] = {
 };
 enum { TX_CASES = sizeof tx_cases / sizeof *tx_cases };
 
+static const char *prefix = "";
+
 static rille_conn *make_case(const tx_case *c)
 {
     static unsigned number;
     char url[64];
-    (void)snprintf(url, sizeof url, "%s%u", "mem:query_pauses_", number++);
+    (void)snprintf(url, sizeof url, "%smem:query_pauses_%u", prefix, number++);
     return make(url, c->before, c->count, c->novelty_min);
 }
 
@@ -228,7 +230,7 @@ static uint64_t run_case(const tx_case *c, pauses *p, const char *other)
     rille_conn *conn = make_case(c);
     rille_steps *steps = start_case(c, conn, p);
     int rc = RILLE_AGAIN;
-    for (int i = 0; i < 10000 && rc == RILLE_AGAIN; i++) {
+    for (int i = 0; i < 10000 && (rc == RILLE_AGAIN || rc == RILLE_NEED); i++) {
         rc = step_on(steps);
         if (rc == RILLE_AGAIN && other != NULL) {
             REQUIRE_RC(rille_transact(conn, other, strlen(other), NULL, &test_err), 0);
@@ -453,7 +455,7 @@ static rille_steps *start_opening(const tail *t, opening how, rille_db *db, paus
 static uint64_t end_opening(rille_steps *steps, opening how)
 {
     int rc = RILLE_AGAIN;
-    for (int i = 0; i < 10000 && rc == RILLE_AGAIN; i++) {
+    for (int i = 0; i < 10000 && (rc == RILLE_AGAIN || rc == RILLE_NEED); i++) {
         rc = step_on(steps);
     }
     CHECK_RC(rc, RILLE_DONE);
@@ -522,6 +524,35 @@ TEST(pauses__change_nothing_of_the_past)
     check_opening(OLD_BASE, true, 5);
 }
 
+/* Where storage answers later, too. */
+TEST(pauses__go_with_waiting)
+{
+    for (size_t i = 0; i < TX_CASES; i++) {
+        uint64_t found[2];
+        for (int far = 0; far < 2; far++) {
+            pauses each = { .at = EACH };
+            prefix = far ? "deferred:" : "";
+            found[far] = run_case(&tx_cases[i], &each, NULL);
+        }
+        CHECK(found[0] == found[1]);
+    }
+    for (opening how = CONNECT; how <= OLD_BASE; how++) {
+        uint64_t found[2];
+        for (int far = 0; far < 2; far++) {
+            rille_db *db = NULL;
+            pauses each = { .at = EACH };
+            prefix = far ? "deferred:" : "";
+            tail t = make_tail(true);
+            REQUIRE_RC(rille_conn_db(t.conn, &db, &test_err), 0);
+            found[far] = end_opening(start_opening(&t, how, db, &each), how);
+            rille_db_release(db);
+            drop_tail(&t);
+        }
+        CHECK(found[0] == found[1]);
+    }
+    prefix = "";
+}
+
 TEST_MAIN(pauses__change_nothing_of_a_transaction, pauses__let_others_commit_first, pauses__leave_nothing_behind,
           pauses__do_not_starve_a_transaction, pauses__cope_without_memory, pauses__change_nothing_of_opening,
-          pauses__change_nothing_of_the_past)
+          pauses__change_nothing_of_the_past, pauses__go_with_waiting)
