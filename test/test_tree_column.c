@@ -221,6 +221,29 @@ TEST(column__takes_the_smallest_mode)
     CHECK_EQ_INT(mode_of(numbers, 1024, &len), RI_COL_DELTA);
 }
 
+/* Numbers that grow by a step have the same bytes, however many they are. */
+TEST(column__of_one_or_two_numbers_is_written_as_a_longer_one)
+{
+    test_rng rng = test_rng_new();
+    ri_buf few = { 0 };
+    ri_buf more = { 0 };
+    for (int round = 0; round < 20000; round++) {
+        uint64_t first = test_random(&rng) >> test_random_below(&rng, 64);
+        uint64_t step = test_random(&rng) >> test_random_below(&rng, 64);
+        uint32_t n = 1 + (uint32_t)round % 2;
+        first ^= round % 3 == 0 ? UINT64_C(1) << 63 : 0;
+        step = n == 1 || round % 5 == 0 ? 0 : round % 7 == 0 ? 0 - step : step;
+        uint64_t numbers[3] = { first, first + step, first + 2 * step };
+        ri_buf_clear(&few);
+        ri_buf_clear(&more);
+        ri_col_write(&few, numbers, n);
+        ri_col_write(&more, numbers, 3);
+        CHECK_EQ_MEM(few.p, few.len, more.p, more.len);
+    }
+    ri_buf_deinit(&few);
+    ri_buf_deinit(&more);
+}
+
 TEST(column__refuses_damaged_bytes)
 {
     static uint64_t numbers[ROWS_MAX];
@@ -272,4 +295,4 @@ TEST(column__refuses_damaged_bytes)
 
 TEST_MAIN(column__keeps_numbers_of_every_width, column__keeps_runs_and_slopes,
           column__is_searched_where_only_a_part_is_sorted, column__takes_the_smallest_mode,
-          column__refuses_damaged_bytes)
+          column__of_one_or_two_numbers_is_written_as_a_longer_one, column__refuses_damaged_bytes)

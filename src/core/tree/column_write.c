@@ -213,9 +213,26 @@ static uint8_t *put_best(uint8_t *p, const uint64_t *numbers, uint32_t n, const 
     return put_flat(p, scratch + facts->runs, facts->runs - 1, &ends);
 }
 
+/* One or two numbers are CONST or STRIDE: a small transaction has no others. */
+static void write_few(ri_buf *out, const uint64_t *numbers, uint32_t n)
+{
+    uint8_t *p = ri_buf_reserve(out, HEADER_BYTES_MAX);
+    if (p == NULL) {
+        return;
+    }
+    uint64_t step = numbers[n - 1] - numbers[0];
+    uint8_t *end = put_head(p, step == 0 ? RI_COL_CONST : RI_COL_STRIDE, numbers[0]);
+    end += step == 0 ? 0 : ri_put_varint(end, ri_zigzag((int64_t)step));
+    out->len += (size_t)(end - p);
+}
+
 void ri_col_write(ri_buf *out, const uint64_t *numbers, uint32_t n)
 {
     RI_ASSERT(n > 0);
+    if (n <= 2) {
+        write_few(out, numbers, n);
+        return;
+    }
     /* the largest output, then scratch for the numbers of nested columns, aligned */
     size_t output_max = (size_t)n * 8 + 3 * HEADER_BYTES_MAX;
     size_t scratch_count = (size_t)n + n / RI_DELTA_BLOCK + 1;
