@@ -101,6 +101,8 @@ typedef struct rille_backend_ops {
      * RILLE_UNKNOWN: it is not known whether the head changed, or still will (a lost reply). rille then asks for the same
      * swap again, never for another one against the same revision, and finds out from the head who committed first. */
     int (*head_swap)(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err);
+    /* The other slots may be NULL, but for `close`. Then what needs them is RILLE_UNSUPPORTED: dropping a database, listing
+     * and deleting branches, collection; and a node whose place is not known cannot be looked for (`list`). */
     int (*head_delete)(void *self, const char *branch, rille_err *err);
     /* Names of all heads, each 0-terminated, one after the other in a rille_alloc'ed block. */
     int (*head_list)(void *self, char **names, size_t *count, rille_err *err);
@@ -112,10 +114,10 @@ typedef struct rille_backend_ops {
     void (*close)(void *self);
     /* Bytes in storage as far as the backend knows; 0: unknown. */
     uint64_t (*size_bytes)(void *self);
-    /* May be NULL: not known. How many milliseconds ago each object was first written, by the storage's clock; -1: it
+    /* NULL: not known. How many milliseconds ago each object was first written, by the storage's clock; -1: it
      * does not exist, or its age is not known. Collection leaves young objects alone. Returns 0. */
     int (*ages)(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err);
-    /* May be NULL: calls that were begun are asked for again at once. Returns when one of them may be answered, or after
+    /* NULL: calls that were begun are asked for again at once. Returns when one of them may be answered, or after
      * timeout_ms. May be called while another thread is in a slot. */
     void (*wait)(void *self, uint64_t timeout_ms);
 } rille_backend_ops;

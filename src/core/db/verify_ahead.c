@@ -138,19 +138,36 @@ int ri_verify_ahead(const rille_db *db, rille_err *err)
 
 /* ---- pieces ---- */
 
+/* All branches; only the connection's own where the backend cannot list them. */
+static int list_branches(rille_conn *conn, char **names, size_t *count, rille_err *err)
+{
+    int rc = ri_store_head_list(ri_conn_store(conn), names, count, err);
+    if (rc != RILLE_UNSUPPORTED) {
+        return rc;
+    }
+    size_t size = strlen(ri_conn_branch(conn)) + 1;
+    *names = ri_alloc(size);
+    if (*names == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memcpy(*names, ri_conn_branch(conn), size);
+    *count = 1;
+    return 0;
+}
+
 /* The next branch, or all of them where nothing waits. */
-static int verify_branches(ri_store *store, ri_verify_state *state, rille_err *err)
+static int verify_branches(rille_conn *conn, ri_verify_state *state, rille_err *err)
 {
     char *names = NULL;
     size_t count = 0;
-    int rc = ri_store_head_list(store, &names, &count, err);
+    int rc = list_branches(conn, &names, &count, err);
     const char *name = names;
     for (size_t i = 0; i < count && rc == 0; i++, name += strlen(name) + 1) {
         if (i < state->next_branch) {
             continue;
         }
         ri_verify_report report = state->report;
-        rc = ri_verify_branch(store, name, &report, err);
+        rc = ri_verify_branch(ri_conn_store(conn), name, &report, err);
         if (rc == 0) {
             state->report = report;
             state->next_branch++;
@@ -165,7 +182,7 @@ static int verify_branches(ri_store *store, ri_verify_state *state, rille_err *e
 int ri_conn_verify_step(rille_conn *conn, ri_verify_state *state, rille_err *err)
 {
     ri_store *store = ri_conn_store(conn);
-    int rc = state->has_branches ? 0 : verify_branches(store, state, err);
+    int rc = state->has_branches ? 0 : verify_branches(conn, state, err);
     rc = rc == 0 ? ri_store_check_packs(store, &state->next_pack, err) : rc;
     if (rc < 0) {
         ri_err_prefix(err, "%s", ri_conn_url(conn));

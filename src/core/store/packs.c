@@ -158,8 +158,10 @@ int ri_store_check_packs(ri_store *store, size_t *next, rille_err *err)
     if (ri_store_has(store, RILLE_BACKEND_ROWS)) {
         return RILLE_OK;
     }
-    RI_TRY(ri_store_list(store, RILLE_OBJECT_PACK, &ids, &count, err));
-    int rc = RILLE_OK;
+    int rc = ri_store_list(store, RILLE_OBJECT_PACK, &ids, &count, err);
+    if (rc != RILLE_OK) {
+        return rc == RILLE_UNSUPPORTED ? RILLE_OK : rc; /* each node is checked when it is read */
+    }
     while (*next < count && rc == RILLE_OK) {
         rc = check_pack(store, ids[*next].id, err);
         rc = rc == RILLE_NOTFOUND ? RILLE_OK : rc; /* removed since */

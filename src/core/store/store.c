@@ -20,8 +20,7 @@ bool ri_backend_is_whole(const rille_backend *backend)
 {
     const rille_backend_ops *ops = backend->ops;
     return ops->get_many != NULL && ops->put_many != NULL && ops->head_read != NULL && ops->head_swap != NULL &&
-           ops->head_delete != NULL && ops->head_list != NULL && ops->list != NULL && ops->delete_many != NULL &&
-           ops->drop != NULL && ops->close != NULL && ops->size_bytes != NULL;
+           ops->close != NULL;
 }
 
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
@@ -224,6 +223,12 @@ static void leave(ri_store *store)
     }
 }
 
+/* A slot that may be absent is. */
+static int lacks_slot(const ri_slot_call *call, const char *verb, rille_err *err)
+{
+    return ri_fail(err, RILLE_UNSUPPORTED, "%s: the backend cannot %s", call->store->url, verb);
+}
+
 /* Of GET the answer has ranges of its own. */
 static int call_slot(const ri_slot_call *call, ri_answer *answer)
 {
@@ -240,15 +245,19 @@ static int call_slot(const ri_slot_call *call, ri_answer *answer)
     case RI_CALL_HEAD_SWAP:
         return ops->head_swap(self, call->swap, &answer->head.revision, err);
     case RI_CALL_HEAD_DELETE:
-        return ops->head_delete(self, call->branch, err);
+        return ops->head_delete != NULL ? ops->head_delete(self, call->branch, err)
+                                        : lacks_slot(call, "delete branches", err);
     case RI_CALL_HEAD_LIST:
-        return ops->head_list(self, &answer->names, &answer->count, err);
+        return ops->head_list != NULL ? ops->head_list(self, &answer->names, &answer->count, err)
+                                      : lacks_slot(call, "list branches", err);
     case RI_CALL_LIST:
-        return ops->list(self, call->kind, &answer->ids, &answer->count, err);
+        return ops->list != NULL ? ops->list(self, call->kind, &answer->ids, &answer->count, err)
+                                 : lacks_slot(call, "list objects", err);
     case RI_CALL_DELETE:
-        return ops->delete_many(self, call->ids, call->count, err);
+        return ops->delete_many != NULL ? ops->delete_many(self, call->ids, call->count, err)
+                                        : lacks_slot(call, "delete objects", err);
     case RI_CALL_DROP:
-        return ops->drop(self, err);
+        return ops->drop != NULL ? ops->drop(self, err) : lacks_slot(call, "drop databases", err);
     }
     return RILLE_INTERNAL;
 }
@@ -456,6 +465,9 @@ int ri_store_drop(ri_store *store, rille_err *err)
 
 uint64_t ri_store_size_bytes(ri_store *store)
 {
+    if (store->backend.ops->size_bytes == NULL) {
+        return 0;
+    }
     enter(store);
     uint64_t size_bytes = store->backend.ops->size_bytes(store->backend.self);
     leave(store);
