@@ -43,8 +43,12 @@ static struct {
     bool recording;
     bool full; /* the next sync of a file fails, and from there on no file can be made */
     bool no_files;
-    atomic_ulong passes;  /* before and after each call that changes something or opens a file */
-    unsigned long killed; /* at which of them this process dies; 0: at none */
+    atomic_ulong passes;      /* before and after each call that changes something or opens a file */
+    unsigned long killed;     /* at which of them this process dies; 0: at none */
+    int failure;              /* errno of calls that need room, the first one from ... */
+    unsigned long fails_from; /* ... this one on, and the last one ... */
+    unsigned long fails_to;   /* ... this one; 0: none fails */
+    atomic_ulong needing_room;
     size_t count;
     int inode_count;
     bool is_dir[POWER_INODES_MAX];
@@ -60,6 +64,15 @@ static inline void power_pass(void)
     if (atomic_fetch_add(&power.passes, 1) + 1 == power.killed) {
         (void)raise(SIGKILL);
     }
+}
+
+/* A call that needs room: does it fail? */
+static inline bool power_fails(void)
+{
+    unsigned long number = atomic_fetch_add(&power.needing_room, 1) + 1;
+    bool fails = number >= power.fails_from && number <= power.fails_to;
+    errno = fails ? power.failure : errno;
+    return fails;
 }
 
 /* ---- recording ---- */
@@ -192,6 +205,9 @@ static inline int power_open(int dir, const char *path, int flags, unsigned mode
         errno = ENOSPC;
         return -1;
     }
+    if ((flags & O_CREAT) != 0 && !power_is_there(dir, path) && power_fails()) {
+        return -1;
+    }
     power_pass();
     int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
     power_pass();
@@ -227,6 +243,9 @@ int open(const char *path, int flags, ...)
 
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
+    if (power_fails()) {
+        return -1;
+    }
     power_pass();
     ssize_t n = (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, offset);
     power_pass();
@@ -238,6 +257,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
+    if (power_fails()) {
+        return -1;
+    }
     off_t at = lseek(fd, 0, SEEK_CUR);
     power_pass();
     ssize_t n = (ssize_t)syscall(SYS_writev, fd, parts, count);
@@ -254,6 +276,9 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 int ftruncate(int fd, off_t len)
 {
+    if (power_fails()) {
+        return -1;
+    }
     power_pass();
     int rc = (int)syscall(SYS_ftruncate, fd, len);
     power_pass();
@@ -274,6 +299,9 @@ int fdatasync(int fd)
         errno = ENOSPC;
         return -1;
     }
+    if (power_fails()) {
+        return -1;
+    }
     power_pass();
     power_note_sync(fd);
     return 0; /* the real one has nothing to do with the record */
@@ -281,6 +309,9 @@ int fdatasync(int fd)
 
 int fsync(int fd)
 {
+    if (power_fails()) {
+        return -1;
+    }
     power_pass();
     power_note_sync(fd);
     return 0;
@@ -293,6 +324,9 @@ int renameat(int old_dir, const char *old_name, int new_dir, const char *new_nam
     struct stat info;
     int from = power_parent(old_dir, old_name, name);
     int to = power_parent(new_dir, new_name, other);
+    if (power_fails()) {
+        return -1;
+    }
     bool found = fstatat(old_dir, old_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
     power_pass();
     int rc = (int)syscall(SYS_renameat, old_dir, old_name, new_dir, new_name);
@@ -332,6 +366,9 @@ int rmdir(const char *path)
 
 int mkdirat(int dir, const char *path, mode_t mode)
 {
+    if (power_fails()) {
+        return -1;
+    }
     power_pass();
     int rc = (int)syscall(SYS_mkdirat, dir, path, mode);
     power_pass();

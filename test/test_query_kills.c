@@ -5,13 +5,17 @@
  * database open all the time, finds all that was acknowledged and nothing else but one commit, goes on, and does the
  * flush.
  *
- * RILLE_KILL_POINTS: how many kills of each kind, spread evenly over its calls (20); "all": at each.
+ * The same with a disk that is full, or fails, at each call that needs room: once, or until the first error that the
+ * process is given. It is told so, and goes on with the same connections.
+ *
+ * RILLE_KILL_POINTS: how many kills or failures of each kind, spread evenly over its calls (20); "all": at each.
  */
 #if defined(__linux__) && !defined(__SANITIZE_THREAD__) /* which does not follow forks */
 #include "../src/core/db/conn_own.h"
 #include "rille/rille.h"
 #include "test_power_record.h"
 
+#include <limits.h>
 #include <sys/wait.h>
 
 enum { LIMIT = 60, FACTS = 8, STEPS_MAX = 100000 };
@@ -56,6 +60,8 @@ static int commit_key(rille_conn *conn, uint64_t key)
     return rc;
 }
 
+typedef enum trouble { DIES, IS_FULL, FAILS } trouble;
+
 /* ---- the process that is killed; a result that is not 0 is a failure ---- */
 
 typedef struct victim {
@@ -63,6 +69,48 @@ typedef struct victim {
     uint64_t next; /* key */
     int acks;      /* a pipe, to which acknowledged keys go */
 } victim;
+
+/* The next key may be there: its commit failed, perhaps when it was only to say so. */
+static bool is_unsure;
+
+static int unless_there(int rc)
+{
+    bool there = is_unsure && rc == RILLE_TX_UNIQUE;
+    is_unsure = false;
+    return there ? 0 : rc;
+}
+
+/* What failed because there was no room is done again when there is. An error that is not about that ends it. */
+static bool may_repeat(int rc)
+{
+    bool may = power.fails_to != 0 && (rc == RILLE_FULL || rc == RILLE_IO) && test_err.message[0] != '\0';
+    power.fails_to = may ? 0 : power.fails_to;
+    is_unsure = is_unsure || may;
+    return may;
+}
+
+/* Opens, commits, or whatever `call` does, once more where that may help. */
+#define TWICE(rc, call)       \
+    do {                      \
+        (rc) = (call);        \
+        if (may_repeat(rc)) { \
+            (rc) = (call);    \
+        }                     \
+    } while (0)
+
+static int open_twice(const char *root, ri_flush_mode mode, rille_conn **out)
+{
+    int rc;
+    TWICE(rc, open_url(prefix, root, mode, out));
+    return rc;
+}
+
+static int commit_twice(rille_conn *conn, uint64_t key)
+{
+    int rc;
+    TWICE(rc, commit_key(conn, key));
+    return unless_there(rc);
+}
 
 static int acknowledge(victim *v)
 {
@@ -75,7 +123,7 @@ static int commit_some(victim *v, rille_conn *conn, int count)
 {
     int rc = 0;
     for (int i = 0; i < count && rc == 0; i++) {
-        rc = commit_key(conn, v->next);
+        rc = commit_twice(conn, v->next);
         rc = rc == 0 ? acknowledge(v) : rc;
     }
     return rc;
@@ -85,7 +133,7 @@ static int commit_some(victim *v, rille_conn *conn, int count)
 static int commit_in(victim *v, ri_flush_mode mode, int count)
 {
     rille_conn *conn;
-    int rc = open_url(prefix, v->root, mode, &conn);
+    int rc = open_twice(v->root, mode, &conn);
     rc = rc == 0 ? commit_some(v, conn, count) : rc;
     ri_conn_release(conn);
     return rc;
@@ -110,9 +158,9 @@ static int run_thread(victim *v)
 static int run_flushes(victim *v)
 {
     rille_conn *conn;
-    int rc = open_url(prefix, v->root, RI_FLUSH_MANUAL, &conn);
+    int rc = open_twice(v->root, RI_FLUSH_MANUAL, &conn);
     for (int i = 0; i < 2 && rc == 0; i++) {
-        rc = ri_conn_flush(conn, &test_err);
+        TWICE(rc, ri_conn_flush(conn, &test_err));
         rc = rc == 0 ? commit_some(v, conn, 2) : rc;
     }
     ri_conn_release(conn);
@@ -138,10 +186,16 @@ static int run_stepped_flush(victim *v)
     rille_conn *conn = NULL;
     rille_conn *other = NULL;
     rille_steps *steps;
-    int rc = open_url(prefix, v->root, RI_FLUSH_MANUAL, &conn);
-    rc = rc == 0 ? open_url(prefix, v->root, RI_FLUSH_SLICED, &other) : rc;
-    rc = rc == 0 ? rille_start_flush(conn, &steps, &test_err) : rc;
-    rc = rc == 0 ? drive(v, steps, other) : rc;
+    int rc = open_twice(v->root, RI_FLUSH_MANUAL, &conn);
+    rc = rc == 0 ? open_twice(v->root, RI_FLUSH_SLICED, &other) : rc;
+    for (int tries = 0; rc == 0 && tries < 2; tries++) {
+        rc = rille_start_flush(conn, &steps, &test_err);
+        rc = rc == 0 ? drive(v, steps, other) : rc;
+        if (!may_repeat(rc)) {
+            break;
+        }
+        rc = 0;
+    }
     ri_conn_release(conn);
     ri_conn_release(other);
     return rc;
@@ -152,12 +206,14 @@ static int run_stepped_commits(victim *v)
     static char text[64 * 1024];
     rille_conn *conn = NULL;
     rille_steps *steps;
-    int rc = open_url(prefix, v->root, RI_FLUSH_SLICED, &conn);
+    int rc = open_twice(v->root, RI_FLUSH_SLICED, &conn);
     for (int i = 0; i < 12 && rc == 0; i++) {
         size_t len = commit_text(text, sizeof text, v->next, width_of(v->next));
         rc = rille_start_transact(conn, text, len, &steps, &test_err);
         rc = rc == 0 ? drive(v, steps, NULL) : rc;
-        rc = rc == 0 ? acknowledge(v) : rc;
+        bool again = may_repeat(rc);
+        rc = again ? 0 : unless_there(rc);
+        rc = rc == 0 && !again ? acknowledge(v) : rc;
     }
     ri_conn_release(conn);
     return rc;
@@ -223,21 +279,29 @@ static void go_on(rille_conn *conn, const char *root, uint64_t acked)
 /* ---- kills ---- */
 
 /* The child: begins when it is told to, and tells its calls at the end. */
-static void live(int (*run)(victim *v), victim *v, int start, unsigned long killed)
+static void live(int (*run)(victim *v), victim *v, int start, trouble what, unsigned long at)
 {
     char byte;
     if (read(start, &byte, 1) != 1) {
         _exit(3);
     }
-    power.killed = killed;
+    power.killed = what == DIES ? at : 0;
+    power.failure = what == FAILS ? EIO : ENOSPC;
+    power.fails_from = at;
+    power.fails_to = what == DIES ? 0 : what == IS_FULL ? ULONG_MAX : at;
     atomic_store(&power.passes, 0);
+    atomic_store(&power.needing_room, 0);
     test_err.message[0] = '\0';
     int rc = run(v);
+    if (what != DIES && rc == RILLE_IO &&
+        strstr(test_err.message, "close all connections to it and reconnect") != NULL) {
+        rc = run(v); /* with others; LMDB wants it so */
+    }
     if (rc != 0) {
-        (void)fprintf(stderr, "child: %s %s\n", rille_code_name(rc), test_err.message);
+        (void)fprintf(stderr, "child: %s %s (%d at %lu)\n", rille_code_name(rc), test_err.message, (int)what, at);
         _exit(4);
     }
-    uint64_t calls = UINT64_MAX - atomic_load(&power.passes);
+    uint64_t calls = UINT64_MAX - (what == DIES ? atomic_load(&power.passes) : atomic_load(&power.needing_room));
     _exit(write(v->acks, &calls, sizeof calls) == (ssize_t)sizeof calls ? 0 : 5);
 }
 
@@ -256,8 +320,8 @@ static void make_database(const char *root)
     ri_conn_release(conn);
 }
 
-/* One run, killed at pass number `killed`, or not at all when there are fewer. Gives how many there were. */
-static unsigned long one_run(int (*run)(victim *v), unsigned long killed)
+/* One run, in trouble at call number `at`, or not at all when there are fewer. Gives how many there were; 0: killed. */
+static unsigned long one_run(int (*run)(victim *v), trouble what, unsigned long at)
 {
     test_dir dir = test_dir_fast();
     int acks[2];
@@ -268,7 +332,7 @@ static unsigned long one_run(int (*run)(victim *v), unsigned long killed)
     REQUIRE(child >= 0);
     if (child == 0) {
         victim v = { dir.path, 4, acks[1] };
-        live(run, &v, start[0], killed);
+        live(run, &v, start[0], what, at);
     }
     (void)close(acks[1]);
     (void)close(start[0]);
@@ -283,36 +347,38 @@ static unsigned long one_run(int (*run)(victim *v), unsigned long killed)
     }
     int status = 0;
     CHECK(waitpid(child, &status, 0) == child);
-    CHECK(passes > 0 ? status == 0 : WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(passes > 0 ? status == 0 : what == DIES && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     (void)close(acks[0]);
     (void)close(start[1]);
     int failures = atomic_load(&test_state.failures);
     go_on(conn, dir.path, acked);
     if (atomic_load(&test_state.failures) > failures) {
-        printf("  killed at %lu\n", killed);
+        printf("  trouble %d at %lu\n", (int)what, at);
     }
     ri_conn_release(conn);
     test_dir_remove(dir.path);
     return (unsigned long)passes;
 }
 
-static void kill_everywhere(const char *what, int (*run)(victim *v))
+static void trouble_everywhere(const char *title, int (*run)(victim *v), trouble what)
 {
+    static const char *const names[] = { "killed", "full disk", "failure" };
     const char *env = getenv("RILLE_KILL_POINTS");
     bool all = env != NULL && strcmp(env, "all") == 0;
-    unsigned long points = env != NULL && !all ? strtoul(env, NULL, 10) : 20;
-    unsigned long passes = one_run(run, 0);
-    unsigned long kills = 0;
-    REQUIRE(passes > 0);
-    unsigned long step = all || points >= passes ? 1 : passes / points | 1; /* odd: before calls and after them */
-    for (unsigned long at = 1; at <= passes; at += step) {
-        kills += one_run(run, at) == 0;
+    unsigned long points = env != NULL && !all ? strtoul(env, NULL, 10) : what == DIES ? 20 : 10;
+    unsigned long calls = one_run(run, what, 0);
+    unsigned long done = 0;
+    REQUIRE(calls > 0);
+    unsigned long step = all || points >= calls ? 1 : calls / points | 1; /* odd: before calls and after them */
+    for (unsigned long at = 1; at <= calls; at += step) {
+        unsigned long left = one_run(run, what, at);
+        done += what != DIES || left == 0;
     }
-    printf("  %s%s %s: killed at %lu of %lu moments\n", prefix, scheme, what, kills, passes);
-    CHECK(kills > 0);
+    printf("  %s%s %s: %s at %lu of %lu calls\n", prefix, scheme, title, names[what], done, calls);
+    CHECK(done > 0);
 }
 
-static void kill_all(const char *name)
+static void trouble_all(const char *name, trouble from, trouble to)
 {
     test_dir dir = test_dir_fast();
     rille_conn *conn = NULL;
@@ -322,28 +388,41 @@ static void kill_all(const char *name)
     test_dir_remove(dir.path);
     for (int deferred = 0; deferred < 2 && rc == 0; deferred++) {
         prefix = deferred == 1 ? "deferred:" : "";
-        if (deferred == 0) {
-            kill_everywhere("commits", run_commits);
-            kill_everywhere("flush in slices", run_slices);
-            kill_everywhere("flush on a thread", run_thread);
-            kill_everywhere("flush", run_flushes);
+        for (unsigned what = from; what <= to; what++) {
+            if (deferred == 0) {
+                trouble_everywhere("commits", run_commits, (trouble)what);
+                trouble_everywhere("flush in slices", run_slices, (trouble)what);
+                trouble_everywhere("flush on a thread", run_thread, (trouble)what);
+                trouble_everywhere("flush", run_flushes, (trouble)what);
+            }
+            trouble_everywhere("stepped flush, commits between its parts", run_stepped_flush, (trouble)what);
+            trouble_everywhere("stepped commits", run_stepped_commits, (trouble)what);
         }
-        kill_everywhere("stepped flush, commits between its parts", run_stepped_flush);
-        kill_everywhere("stepped commits", run_stepped_commits);
     }
 }
 
 TEST(kills__at_each_call_lose_nothing_in_files)
 {
-    kill_all("file:");
+    trouble_all("file:", DIES, DIES);
 }
 
 TEST(kills__at_each_call_lose_nothing_in_lmdb)
 {
-    kill_all("lmdb:");
+    trouble_all("lmdb:", DIES, DIES);
 }
 
-TEST_MAIN(kills__at_each_call_lose_nothing_in_files, kills__at_each_call_lose_nothing_in_lmdb)
+TEST(failures__of_each_call_lose_nothing_in_files)
+{
+    trouble_all("file:", IS_FULL, FAILS);
+}
+
+TEST(failures__of_each_call_lose_nothing_in_lmdb)
+{
+    trouble_all("lmdb:", IS_FULL, FAILS);
+}
+
+TEST_MAIN(kills__at_each_call_lose_nothing_in_files, kills__at_each_call_lose_nothing_in_lmdb,
+          failures__of_each_call_lose_nothing_in_files, failures__of_each_call_lose_nothing_in_lmdb)
 #else
 #include "harness.h"
 
