@@ -148,4 +148,30 @@ describe("Ctrl-C", function()
       assert.equal(SIGINT_EXIT, code)
     end
   end)
+
+  -- $1: a pipe to read first; $2: the URL. One transaction takes long; then the connection serves on.
+  local LOADING = [=[
+    local pipe, url, how = ...
+    local conn = assert(rille.connect(url))
+    local data = {}
+    for i = 1, 400000 do data[i] = how == "text" and "{:n 2}" or { n = 2 } end
+    if how == "text" then data = "[" .. table.concat(data, " ") .. "]" end
+    assert(io.open(pipe)):read "*a"
+    local fine, why = pcall(function() return how == "with" and conn:db():with(data) or conn:transact(data) end)
+    local count = conn:db():q "[:find (count ?e) . :where [?e :n]]"
+    assert(conn:transact { { n = 3 } })
+    assert(conn:verify())
+    io.stderr:write(how, " ended: ", tostring(fine), ", ", tostring(count), " there\n")
+    error(why, 0)
+  ]=]
+
+  it("ends a long transaction of a script, which leaves nothing", function()
+    local script = support.file("load.lua", LOADING)
+    for _, how in ipairs { "table", "text", "with" } do
+      local pipe = support.path "start"
+      local code, err = interrupted({ holds = "query", pipe = pipe, ticks = 10 }, "run", script, pipe, url, how)
+      assert.matches("^" .. how .. " ended: false, %d there\n$", err)
+      assert.equal(SIGINT_EXIT, code)
+    end
+  end)
 end)

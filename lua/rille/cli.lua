@@ -10,9 +10,12 @@ local check = require "rille.check"
 local compat = require "rille.compat"
 local csv = require "rille.csv"
 local format = require "rille.format"
+local operation = require "rille.operation"
 local usage = require "rille.usage"
 
 local M = {}
+
+local SLICE_US = 50000 -- after so long, a call of a script lets Lua see a Ctrl-C
 
 local FAILED, USAGE, INTERRUPTED = usage.FAILED, usage.USAGE, 130
 local stop = usage.stop
@@ -471,6 +474,7 @@ function commands.run(args)
   local script_args = { [0] = args[1], compat.unpack(args, 2) }
   rawset(_G, "arg", script_args)
   rawset(_G, "rille", rille)
+  operation.run_in_slices(SLICE_US)
   local fine, message = xpcall(function() return chunk(compat.unpack(script_args)) end, function(e)
     if type(e) == "table" and getmetatable(e) == usage.stop_meta or compat.is_interrupt(e) then return e end
     return debug.traceback(tostring(e), 2)

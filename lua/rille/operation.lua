@@ -133,6 +133,7 @@ end
 -- ---- drivers ----
 
 local driver, budget_us -- of this Lua state
+local slice_us -- of long calls where there is no driver
 
 -- PUC 5.1 cannot yield out of what a C function calls, nor out of an iterator of `for`.
 local function is_yieldable_51()
@@ -190,11 +191,26 @@ M.ask = ask
 ---@return number? budget_us
 function M.budget() return driver and budget_us end
 
+---The same for a call that may be long: without a driver, what run_in_slices says.
+---@return number? budget_us
+function M.slice() return driver and budget_us or slice_us end
+
+local SHORT = 1000 -- items of transaction data, or bytes of text
+
+---What a transaction is to be stepped with, or nil: the operation would cost more than a short one itself.
+---@param tx_data any
+---@return number? budget_us
+function M.slice_for(tx_data)
+  if driver or not slice_us then return M.budget() end
+  local kind = type(tx_data)
+  return (kind == "string" or kind == "table") and #tx_data > SHORT and slice_us or nil
+end
+
 ---Steps an operation to its end by the driver. Gives its result.
 ---@param op rille.Op
-function M.drive(op)
+M.drive = compat.interpreted(function(op)
   while true do
-    local state, message, code = op:step(budget_us)
+    local state, message, code = op:step(M.slice())
     if state == "done" then
       local results = plan_of(op).results
       op:close()
@@ -209,7 +225,7 @@ function M.drive(op)
       return nil, message, code
     end
   end
-end
+end)
 
 -- Steps to the next rows: an iterator over them; nil at the end.
 local function next_rows(op)
@@ -240,16 +256,31 @@ function M.drive_rows(op)
   return next_row, nil, nil, op
 end
 
--- Ordinary functions that a driver takes over: {table, name, function with a driver}; and what they were.
+-- Ordinary functions that a driver takes over: {table, name, function with a driver, is it long?}; and what they were.
 local driven, plain = {}, {}
 
----From now on, table[name] is `f` whenever there is a driver.
+---From now on, table[name] is `f` whenever there is a driver; a long call also when long calls run in slices.
 ---@param methods_of table
 ---@param name string
 ---@param f function
-function M.driven(methods_of, name, f)
-  driven[#driven + 1] = { methods_of, name, f }
+---@param long boolean?
+function M.driven(methods_of, name, f, long)
+  driven[#driven + 1] = { methods_of, name, f, long }
   plain[#driven] = methods_of[name]
+end
+
+local function choose_functions()
+  for i, entry in ipairs(driven) do
+    entry[1][entry[2]] = (driver or entry[4] and slice_us) and entry[3] or plain[i]
+  end
+end
+
+---From now on, long calls let Lua go on for a moment after each slice of time, so that its hooks run: by one of them an
+---interpreter ends a program at Ctrl-C.
+---@param us number
+function M.run_in_slices(us)
+  slice_us = us
+  choose_functions()
 end
 
 local OPTIONS = { budget_us = "number" }
@@ -270,7 +301,7 @@ function M.driver(f, options)
   end
   local before = driver
   driver, budget_us = f, options.budget_us or BUDGET_US
-  for i, entry in ipairs(driven) do entry[1][entry[2]] = f and entry[3] or plain[i] end
+  choose_functions()
   return before
 end
 
