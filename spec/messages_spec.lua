@@ -169,6 +169,9 @@ describe("messages", function()
         return rille.q(db, "[:find ?n :where [_ :person/name ?n]]")
       end,
       ["got a number (pass the inputs after the query)"] = function() return rille.prepare(5) end,
+      ["the query is already prepared"] = function()
+        return rille.prepare(assert(rille.prepare "[:find ?n :where [_ :person/name ?n]]"))
+      end,
       ["rille.fn: expected a name, got a function"] = function() return rille.fn(print) end,
       ["rille.fn: expected a function, got nil"] = function() return rille.fn "f" end,
       ["rille.rules: expected text or a table, got a number"] = function() return rille.rules(5) end,

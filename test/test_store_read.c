@@ -365,6 +365,7 @@ TEST(read__takes_bytes_from_the_host)
     CHECK(request.offset == f.root.offset && request.len == f.root.len);
     CHECK_RC(ri_io_supply(&io, 1, pack, 1, &test_err), RILLE_MISUSE);
     CHECK_RC(ri_io_supply(&io, 0, pack, 100, &test_err), RILLE_CORRUPT);
+    CHECK(strstr(test_err.message, "were supplied") != NULL && strstr(test_err.message, "backup") == NULL);
     CHECK_RC(ri_io_supply(&io, 0, pack, 0, &test_err), RILLE_CORRUPT);
     CHECK_RC(ri_io_supply(&io, 0, pack + request.offset, (size_t)request.len, &test_err), RILLE_OK);
     CHECK_RC(ri_io_supply(&io, 0, pack + request.offset, (size_t)request.len, &test_err), RILLE_MISUSE);

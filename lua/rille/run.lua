@@ -99,17 +99,18 @@ local function parse(query)
     ):format(type(query) == "userdata" and tostring(query) or check.kind(query)))
 end
 
+local function is_prepared(query)
+  return type(query) == "userdata" and query ~= core.null and query.run == query_methods.run
+end
+
 ---A query parsed once, to be run often. Its methods: run, rows, start, explain, text, columns, inputs, close.
 ---@param query string|rille.Builder|table
 ---@return rille.Query? prepared
 ---@return string? message
 ---@return string? code "SYNTAX", "QUERY", "LIMIT"
 function M.prepare(query)
+  if is_prepared(query) then raise "the query is already prepared: run it as it is" end
   return parse(query)
-end
-
-local function is_prepared(query)
-  return type(query) == "userdata" and query ~= core.null and query.run == query_methods.run
 end
 
 -- For one run: text is parsed once and kept.

@@ -248,6 +248,12 @@ int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *by
 {
     rille_err first = { 0 };
     int rc = decode_want(store, want, bytes, len, out, &first);
+    if (rc == RILLE_CORRUPT && first.message[0] == '\0') { /* the host's mistake: storage may be good */
+        (void)ri_fail(
+            &first, rc,
+            "%s: the bytes that were supplied for %s do not match its address: supply the range that is wanted",
+            store->url, name_of(want).text);
+    }
     if (rc != RILLE_OK) {
         rc = fail_want(store, want, rc, 0, &first);
         if (err != NULL) {
