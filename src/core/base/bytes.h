@@ -12,28 +12,55 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Compilers do not always see that bytes put together are one load. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define RI_IS_LITTLE_ENDIAN 1
+#else
+#define RI_IS_LITTLE_ENDIAN 0
+#endif
+
 static inline uint32_t ri_load_u32(const uint8_t *p)
 {
+#if RI_IS_LITTLE_ENDIAN
+    uint32_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+#else
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+#endif
 }
 
 static inline uint64_t ri_load_u64(const uint8_t *p)
 {
+#if RI_IS_LITTLE_ENDIAN
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+#else
     return (uint64_t)ri_load_u32(p) | (uint64_t)ri_load_u32(p + 4) << 32;
+#endif
 }
 
 static inline void ri_store_u32(uint8_t *p, uint32_t x)
 {
+#if RI_IS_LITTLE_ENDIAN
+    memcpy(p, &x, sizeof x);
+#else
     p[0] = (uint8_t)x;
     p[1] = (uint8_t)(x >> 8);
     p[2] = (uint8_t)(x >> 16);
     p[3] = (uint8_t)(x >> 24);
+#endif
 }
 
 static inline void ri_store_u64(uint8_t *p, uint64_t x)
 {
+#if RI_IS_LITTLE_ENDIAN
+    memcpy(p, &x, sizeof x);
+#else
     ri_store_u32(p, (uint32_t)x);
     ri_store_u32(p + 4, (uint32_t)(x >> 32));
+#endif
 }
 
 /* The value of a hexadecimal digit, -1 for any other character. */
@@ -46,18 +73,35 @@ static inline int ri_hex_digit(char c)
 /* Big-endian, where bytes must sort as the number does. */
 static inline void ri_store_be64(uint8_t *p, uint64_t x)
 {
+#if RI_IS_LITTLE_ENDIAN
+    ri_store_u64(p, __builtin_bswap64(x));
+#else
     for (int i = 0; i < 8; i++) {
         p[i] = (uint8_t)(x >> (56 - 8 * i));
     }
+#endif
 }
 
 static inline uint64_t ri_load_be64(const uint8_t *p)
 {
+#if RI_IS_LITTLE_ENDIAN
+    return __builtin_bswap64(ri_load_u64(p));
+#else
     uint64_t x = 0;
     for (int i = 0; i < 8; i++) {
         x = x << 8 | p[i];
     }
     return x;
+#endif
+}
+
+/* Fewer than 8 bytes, zeroes behind them. */
+static inline uint64_t ri_load_few(const uint8_t *p, size_t len)
+{
+    if (len >= 4) {
+        return ri_load_u32(p) | (uint64_t)ri_load_u32(p + len - 4) << (8 * (len - 4));
+    }
+    return len == 0 ? 0 : p[0] | (uint64_t)p[len / 2] << (8 * (len / 2)) | (uint64_t)p[len - 1] << (8 * (len - 1));
 }
 
 /* Bits needed to write x: 0 for 0, 64 at most. */

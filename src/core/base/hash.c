@@ -12,15 +12,14 @@
 uint64_t ri_hash64(const void *bytes, size_t len, uint64_t seed)
 {
     const uint8_t *p = bytes;
+    const uint8_t *end = len == 0 ? p : p + len; /* NULL is fine for nothing */
     uint64_t h = ri_mix64(seed ^ (uint64_t)len * WORD_FACTOR);
-    for (; len >= 8; len -= 8, p += 8) {
+    for (; end - p >= 8; p += 8) {
         h = (h ^ ri_load_u64(p)) * WORD_FACTOR;
         h ^= h >> 32;
     }
-    if (len > 0) {
-        uint8_t tail[8] = { 0 };
-        memcpy(tail, p, len);
-        h = (h ^ ri_load_u64(tail)) * WORD_FACTOR;
+    if (p < end) {
+        h = (h ^ (len >= 8 ? ri_load_u64(end - 8) >> (8 * (8 - (end - p))) : ri_load_few(p, len))) * WORD_FACTOR;
         h ^= h >> 32;
     }
     return ri_mix64(h);

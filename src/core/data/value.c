@@ -174,17 +174,6 @@ uint64_t ri_value_hash(const ri_value *v)
     return hash_value(v, 0);
 }
 
-uint64_t ri_word_to_key(uint8_t type, uint64_t word)
-{
-    if (type == RI_LONG || type == RI_INSTANT) {
-        return word ^ SIGN_BIT;
-    }
-    if (type == RI_DOUBLE) { /* negative ones sort downwards by their bits */
-        return word ^ ((0 - (word >> 63)) | SIGN_BIT);
-    }
-    return word;
-}
-
 uint64_t ri_key_to_word(uint8_t type, uint64_t key)
 {
     if (type == RI_LONG || type == RI_INSTANT) {

@@ -134,7 +134,17 @@ unsigned ri_type_class(uint8_t type);
 uint64_t ri_value_hash(const ri_value *v);
 
 /* Word types as unsigned numbers that sort as the values do, and back. The columns of a node hold these. */
-uint64_t ri_word_to_key(uint8_t type, uint64_t word);
+static inline uint64_t ri_word_to_key(uint8_t type, uint64_t word)
+{
+    const uint64_t sign = UINT64_C(1) << 63;
+    if (type == RI_LONG || type == RI_INSTANT) {
+        return word ^ sign;
+    }
+    if (type == RI_DOUBLE) { /* negative ones sort downwards by their bits */
+        return word ^ ((0 - (word >> 63)) | sign);
+    }
+    return word;
+}
 uint64_t ri_key_to_word(uint8_t type, uint64_t key);
 
 /* type u8, then the word key as 8 bytes LE, or varint length and bytes. Canonical: one value, one encoding. Used in
