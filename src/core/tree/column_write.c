@@ -20,38 +20,54 @@
 #define HEADER_BYTES_MAX 32U
 #define DELTA_ROWS_MIN (2 * RI_DELTA_BLOCK)
 
+/* Of a stride no more is known than its numbers and runs. */
 typedef struct col_facts {
     uint64_t min;
     uint64_t max;
-    uint64_t step;      /* of the first two */
+    uint64_t step;      /* of a stride */
     uint64_t delta_max; /* within blocks; only when nondecreasing */
     uint32_t runs;
-    bool stride;
+    bool stride; /* all the same, or at an even distance */
     bool nondecreasing;
 } col_facts;
 
-static col_facts look(const uint64_t *numbers, uint32_t n)
+/* Of numbers that are neither all the same nor at an even distance. While they do not fall, ends and extremes are one. */
+static col_facts look_closely(const uint64_t *numbers, uint32_t n)
 {
-    uint64_t min = numbers[0];
-    uint64_t max = numbers[0];
     uint64_t previous = numbers[0];
-    const uint64_t step = n > 1 ? numbers[1] - numbers[0] : 0;
     uint64_t delta_max = 0;
-    uint64_t uneven = 0;
     uint32_t runs = 1;
-    uint32_t falls = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        uint64_t x = numbers[i];
-        uint64_t delta = x - previous;
-        min = x < min ? x : min;
-        max = x > max ? x : max;
+    uint32_t i = 1;
+    for (; i < n && numbers[i] >= previous; i++) {
+        uint64_t delta = numbers[i] - previous;
+        previous = numbers[i];
         runs += delta != 0;
-        falls += x < previous;
-        uneven |= delta ^ step;
-        delta_max = delta > delta_max && i % RI_DELTA_BLOCK != 0 ? delta : delta_max;
+        delta = i % RI_DELTA_BLOCK != 0 ? delta : 0;
+        delta_max = delta > delta_max ? delta : delta_max;
+    }
+    col_facts facts = { .min = numbers[0], .max = previous, .delta_max = delta_max, .nondecreasing = i == n };
+    for (; i < n; i++) {
+        uint64_t x = numbers[i];
+        facts.min = x < facts.min ? x : facts.min;
+        facts.max = x > facts.max ? x : facts.max;
+        runs += x != previous;
         previous = x;
     }
-    return (col_facts){ min, max, step, delta_max, runs, uneven == 0, falls == 0 };
+    facts.runs = runs;
+    return facts;
+}
+
+static col_facts look(const uint64_t *numbers, uint32_t n)
+{
+    const uint64_t step = n > 1 ? numbers[1] - numbers[0] : 0;
+    uint32_t i = 1;
+    while (i < n && numbers[i] - numbers[i - 1] == step) {
+        i++;
+    }
+    if (i < n) {
+        return look_closely(numbers, n);
+    }
+    return (col_facts){ .min = numbers[0], .step = step, .runs = step == 0 ? 1 : n, .stride = true };
 }
 
 static unsigned width_of(uint64_t range)

@@ -4,70 +4,70 @@
  * sorted, then codes renumbered. Values are the same when their bytes are: tuples (1) and (1.0) are two entries though
  * they compare equal; among such entries the bytes decide, so that a set of values has one dictionary.
  *
- * Cost: one hash and one comparison a row; d log d comparisons for d distinct values, mostly of 8-byte prefixes.
+ * Cost: one comparison a row while they come sorted; else one hash, too, and d log d comparisons for d distinct values,
+ * mostly of 8-byte prefixes.
  */
 #include "encoder.h"
 
 #define INSERTION_MAX 12U
 
-static inline uint64_t prefix_of(const uint8_t *p, uint32_t len)
+/* Bytes of which the first 8 are the same, as are their lengths. */
+static inline bool same_rest(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-    if (len >= 8) {
-        return ri_load_be64(p);
+    if (len <= 8) {
+        return true;
     }
-    uint64_t x = 0;
-    for (uint32_t i = 0; i < len; i++) {
-        x |= (uint64_t)p[i] << (56 - 8 * i);
-    }
-    return x;
+    return len <= 16 ? ri_load_u64(a + len - 8) == ri_load_u64(b + len - 8) : memcmp(a + 8, b + 8, len - 8) == 0;
 }
 
-static inline bool same_bytes(const ri_dict_entry *entry, const ri_value *v)
+static inline bool same_bytes(const ri_dict_entry *entry, const ri_value *v, uint64_t prefix)
 {
-    return entry->len == v->len && (v->len == 0 || memcmp(entry->p, v->as.p, v->len) == 0);
+    return entry->len == v->len && entry->prefix == prefix && same_rest(entry->p, v->as.p, v->len);
 }
 
-static inline uint16_t add_entry(ri_dict_encoder *dict, const ri_value *v)
+static inline uint16_t add_entry(ri_dict_encoder *dict, const ri_value *v, uint64_t prefix)
 {
     uint16_t code = (uint16_t)dict->count++;
-    dict->entries[code] = (ri_dict_entry){ prefix_of(v->as.p, v->len), v->as.p, v->len, code };
+    dict->entries[code] = (ri_dict_entry){ prefix, v->as.p, v->len, code };
     return code;
 }
 
-static inline uint32_t hash_bytes(const ri_value *v)
+static inline uint32_t hash_bytes(const uint8_t *p, uint32_t len, uint64_t prefix)
 {
-    if (v->len <= 16) { /* most names: two overlapping words, no call */
-        uint64_t a = 0;
-        uint64_t b = 0;
-        if (v->len >= 8) {
-            a = ri_load_u64(v->as.p);
-            b = ri_load_u64(v->as.p + v->len - 8);
-        } else if (v->len >= 4) {
-            a = ri_load_u32(v->as.p);
-            b = ri_load_u32(v->as.p + v->len - 4);
-        } else if (v->len > 0) {
-            a = (uint64_t)v->as.p[0] | (uint64_t)v->as.p[v->len / 2] << 8 | (uint64_t)v->as.p[v->len - 1] << 16;
-        }
+    if (len <= 16) { /* most names: two overlapping words, no call */
         const uint64_t *k = ri_secret_get();
-        return (uint32_t)ri_fold(ri_fold(a ^ k[0], b ^ k[1]) ^ v->len ^ k[2], k[3]);
+        uint64_t last = len > 8 ? ri_load_u64(p + len - 8) : 0;
+        return (uint32_t)ri_fold(ri_fold(prefix ^ k[0], last ^ k[1]) ^ len ^ k[2], k[3]);
     }
-    return (uint32_t)ri_keyed_bytes(v->as.p, v->len, 0);
+    return (uint32_t)ri_keyed_bytes(p, len, 0);
 }
 
 static uint16_t find_entry(ri_dict_encoder *dict, const ri_value *v)
 {
-    uint32_t slot = hash_bytes(v);
+    uint64_t prefix = ri_load_prefix(v->as.p, v->len);
+    uint32_t slot = hash_bytes(v->as.p, v->len, prefix);
     for (;; slot++) {
         uint32_t found = ri_slots_get(&dict->slots, slot);
         if (found == RI_SLOT_FREE) {
-            uint16_t code = add_entry(dict, v);
+            uint16_t code = add_entry(dict, v, prefix);
             ri_slots_set(&dict->slots, slot, code);
             return code;
         }
-        if (same_bytes(&dict->entries[found], v)) {
+        if (same_bytes(&dict->entries[found], v, prefix)) {
             return (uint16_t)found;
         }
     }
+}
+
+/* Into the slots, an entry that none of them has. */
+static void place_entry(ri_dict_encoder *dict, uint16_t code)
+{
+    const ri_dict_entry *entry = &dict->entries[code];
+    uint32_t slot = hash_bytes(entry->p, entry->len, entry->prefix);
+    while (ri_slots_get(&dict->slots, slot) != RI_SLOT_FREE) {
+        slot++;
+    }
+    ri_slots_set(&dict->slots, slot, code);
 }
 
 static int cmp_bytes(const ri_dict_entry *a, const ri_dict_entry *b)
@@ -156,45 +156,63 @@ static int put_dict(const ri_dict_entry *entries, uint32_t count, uint64_t *numb
     uint8_t *p = ri_buf_reserve(out, (size_t)total);
     if (p != NULL) {
         for (uint32_t i = 0; i < count; i++) {
-            if (entries[i].len > 0) {
-                memcpy(p, entries[i].p, entries[i].len);
-                p += entries[i].len;
-            }
+            ri_copy_short(p, entries[i].p, entries[i].len);
+            p += entries[i].len;
         }
         out->len += (size_t)total;
     }
     return RILLE_OK;
 }
 
-/* Codes as found go to numbers. */
-static void find_codes(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
+/* Rows whose values do not fall, from the first on; codes go to numbers. `sorted`: that is known of all. */
+static uint32_t take_sorted(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
+                            uint64_t *numbers)
+{
+    const ri_value *first = &rows[index[0]].v;
+    ri_dict_entry *last = &dict->entries[add_entry(dict, first, ri_load_prefix(first->as.p, first->len))];
+    bool bytewise = ri_type_is_bytewise(dict->type);
+    numbers[0] = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        const ri_value *v = &rows[index[i]].v;
+        uint64_t prefix = ri_load_prefix(v->as.p, v->len);
+        if (!same_bytes(last, v, prefix)) {
+            ri_dict_entry entry = { prefix, v->as.p, v->len, 0 };
+            bool rises = sorted || prefix > last->prefix || (prefix == last->prefix && cmp_bytes(last, &entry) < 0);
+            if (!rises || (!sorted && !bytewise)) {
+                return i;
+            }
+            last = &dict->entries[add_entry(dict, v, prefix)];
+        }
+        numbers[i] = last->code;
+    }
+    return n;
+}
+
+/* Codes as found go to numbers. True: that is the order of the values, too. */
+static bool find_codes(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
                        uint64_t *numbers)
 {
     dict->count = 0;
-    uint16_t code = add_entry(dict, &rows[index[0]].v);
-    if (sorted) {
-        numbers[0] = code;
-        for (uint32_t i = 1; i < n; i++) {
-            const ri_value *v = &rows[index[i]].v;
-            code = same_bytes(&dict->entries[code], v) ? code : add_entry(dict, v);
-            numbers[i] = code;
-        }
-        return;
+    uint32_t i = take_sorted(dict, rows, index, n, sorted, numbers);
+    if (i == n) {
+        return true;
     }
     ri_slots_clear(&dict->slots);
-    ri_slots_set(&dict->slots, hash_bytes(&rows[index[0]].v), code);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint16_t code = 0; code < dict->count; code++) {
+        place_entry(dict, code);
+    }
+    for (; i < n; i++) {
         numbers[i] = find_entry(dict, &rows[index[i]].v);
     }
+    return false;
 }
 
 int ri_dict_encode(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
                    uint64_t *numbers, ri_buf *out, rille_err *err)
 {
     dict->type = rows[index[0]].v.type;
-    find_codes(dict, rows, index, n, sorted, numbers);
     const ri_dict_entry *entries = dict->entries;
-    if (!sorted) {
+    if (!find_codes(dict, rows, index, n, sorted, numbers)) {
         entries = sort_entries(dict);
         for (uint32_t i = 0; i < dict->count; i++) {
             dict->code_of[entries[i].code] = (uint16_t)i;

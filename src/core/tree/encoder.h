@@ -37,9 +37,40 @@ static inline void ri_slots_set(ri_slots *slots, uint32_t hash, uint16_t number)
     slots->slots[hash % RI_SLOT_COUNT] = (uint32_t)slots->generation << 16 | number;
 }
 
+/* The first 8 bytes as a number that sorts as they do, if it differs. */
+static inline uint64_t ri_load_prefix(const uint8_t *p, size_t len)
+{
+    uint8_t few[8];
+    if (len >= 8) {
+        return ri_load_be64(p);
+    }
+    ri_store_u64(few, ri_load_few(p, len));
+    return ri_load_be64(few);
+}
+
+/* memcpy without a call where it is short. */
+static inline void ri_copy_short(uint8_t *to, const uint8_t *p, size_t len)
+{
+    if (len > 16) {
+        memcpy(to, p, len);
+    } else if (len >= 8) {
+        uint64_t last = ri_load_u64(p + len - 8);
+        ri_store_u64(to, ri_load_u64(p));
+        ri_store_u64(to + len - 8, last);
+    } else if (len >= 4) {
+        uint32_t last = ri_load_u32(p + len - 4);
+        ri_store_u32(to, ri_load_u32(p));
+        ri_store_u32(to + len - 4, last);
+    } else if (len > 0) {
+        to[0] = p[0];
+        to[len / 2] = p[len / 2];
+        to[len - 1] = p[len - 1];
+    }
+}
+
 /* One distinct value. */
 typedef struct ri_dict_entry {
-    uint64_t prefix; /* its first 8 bytes as a big-endian number, zero-padded: sorts as the bytes do, if it differs */
+    uint64_t prefix; /* ri_load_prefix */
     const uint8_t *p;
     uint32_t len;
     uint16_t code; /* as it was found */
