@@ -187,6 +187,9 @@ static int resolve_commit(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *
 {
     if (!c->resolved) {
         RI_TRY(resolve(tx, &c->report.tx, err));
+        if (ri_task_running() == NULL) { /* nothing begins again with them: a flush may need the memory */
+            ri_tx_forget_items(tx);
+        }
         ri_conn_pace(conn, ri_tx_db(tx), c->report.tx.block->count);
         c->resolved = true;
     }

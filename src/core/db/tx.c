@@ -51,6 +51,16 @@ void ri_tx_release(ri_tx *tx)
     ri_free(tx);
 }
 
+void ri_tx_forget_items(ri_tx *tx)
+{
+    ri_free(tx->items);
+    tx->items = NULL;
+    tx->item_count = tx->item_cap = 0;
+    ri_free(tx->unique);
+    tx->unique = NULL;
+    tx->unique_count = tx->unique_cap = 0;
+}
+
 const rille_db *ri_tx_db(const ri_tx *tx)
 {
     return tx->db;
