@@ -417,8 +417,8 @@ static void bench_merge(ri_order order, uint32_t count)
     qsort(drawn, count, sizeof *drawn, cmp_datoms);
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (n == 0 || cmp_datoms(changes[n - 1].d, &drawn[i]) != 0) {
-            changes[n++] = (ri_change){ &drawn[i], true };
+        if (n == 0 || cmp_datoms(ri_change_datom(changes[n - 1]), &drawn[i]) != 0) {
+            changes[n++] = ri_change_of(&drawn[i], true);
         }
     }
     double ns;

@@ -445,7 +445,8 @@ TEST(merge__is_corrupt_when_the_log_lacks_a_parent)
     CHECK_RC(ri_conn_flush(conn, &test_err), 0);
     ri_datom row = { .e = merge->t, .a = RI_A_LOG_PARENT, .t = merge->t, .added = true };
     row.v = ri_bytes_value(RI_BYTES, merge->novelty.last->merged[1], RI_HASH_SIZE);
-    forge(conn, &(forgery){ RI_LOG, &(ri_change){ &row, false }, 1 }, 1);
+    ri_change gone = ri_change_of(&row, false);
+    forge(conn, &(forgery){ RI_LOG, &gone, 1 }, 1);
     expect_damage(conn, "does not match its commit id");
     ri_db_release(merge);
     close_and_drop(conn, "mem:merge");
@@ -478,9 +479,9 @@ static rille_conn *purge(bool marked)
     ri_datom retired = fact;
     retraction.t = retired.x = db->t;
     retraction.added = false;
-    ri_change log[] = { { &fact, false }, { &retraction, false } };
-    ri_change ret[] = { { &retired, false } };
-    ri_change meta[] = { { &marks[0], true }, { &marks[1], true } };
+    ri_change log[] = { ri_change_of(&fact, false), ri_change_of(&retraction, false) };
+    ri_change ret[] = { ri_change_of(&retired, false) };
+    ri_change meta[] = { ri_change_of(&marks[0], true), ri_change_of(&marks[1], true) };
     forge(conn, (forgery[]){ { RI_LOG, log, 2 }, { RI_RET, ret, 1 }, { RI_META, meta, 2 } }, marked ? 3 : 2);
     ri_db_release(db);
     return conn;

@@ -44,7 +44,7 @@ TEST(verify__finds_a_fact_that_the_log_does_not_know)
     ri_datom old = find_name(db, &hold);
     ri_datom fake = old;
     fake.v = ri_bytes_value(RI_STRING, "fake", 4);
-    ri_change changes[] = { { &fake, true }, { &old, false } };
+    ri_change changes[] = { ri_change_of(&fake, true), ri_change_of(&old, false) };
     forge(conn, (forgery[]){ { RI_EAVT, changes, 2 }, { RI_AEVT, changes, 2 } }, 2);
     expect_damage(conn, "is not in log");
     ri_object_release(hold);
@@ -62,7 +62,7 @@ TEST(verify__finds_a_fact_that_the_log_retracted)
     ri_datom old = find_name(db, &hold);
     ri_datom gone = { .e = RI_EID_USER + 1, .a = old.a, .t = RI_TX_BASE + 3, .added = true };
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
-    ri_change changes[] = { { &old, false }, { &gone, true } };
+    ri_change changes[] = { ri_change_of(&old, false), ri_change_of(&gone, true) };
     forge(conn, (forgery[]){ { RI_EAVT, changes, 2 }, { RI_AEVT, changes, 2 } }, 2);
     expect_damage(conn, "not the facts in eavt");
     ri_object_release(hold);
@@ -79,12 +79,12 @@ TEST(verify__finds_retired_datoms_that_never_were)
     ri_object *hold;
     ri_datom fake = find_name(db, &hold);
     fake.x = RI_TX_BASE + 4;
-    ri_change more[] = { { &fake, true } };
+    ri_change more[] = { ri_change_of(&fake, true) };
     forge(conn, &(forgery){ RI_RET, more, 1 }, 1);
     expect_damage(conn, "the log retracts 1 facts, but ret contains 2");
     ri_datom gone = { .e = RI_EID_USER + 1, .a = fake.a, .t = RI_TX_BASE + 3, .x = RI_TX_BASE + 4, .added = true };
     gone.v = ri_bytes_value(RI_STRING, "gone", 4);
-    ri_change other[] = { { &gone, false } };
+    ri_change other[] = { ri_change_of(&gone, false) };
     rille_db *now = newest(conn);
     ri_db_release(now);
     forge(conn, &(forgery){ RI_RET, other, 1 }, 1);

@@ -224,7 +224,7 @@ TEST(build__and_all_else_cope_without_memory)
     ri_datom *new_rows = data_rows(&rng, &s.arena, RI_EAVT, &shape, 40, &s.count);
     s.changes = ri_arena_array(&s.arena, s.count, sizeof *s.changes);
     for (uint32_t i = 0; i < s.count; i++) {
-        s.changes[i] = (ri_change){ &new_rows[i], i % 3 != 0 };
+        s.changes[i] = ri_change_of(&new_rows[i], i % 3 != 0);
     }
     TEST_FAULT_SWEEP(do_all(&s));
     ri_arena_deinit(&s.arena);

@@ -27,17 +27,17 @@ static ri_datom *apply(state *s, const ri_change *changes, size_t count, uint32_
     uint32_t k = 0;
     uint32_t i = 0;
     for (size_t c = 0; c <= count; c++) {
-        while (i < s->n && (c == count || ri_datom_cmp(s->order, &s->rows[i], changes[c].d) < 0)) {
+        while (i < s->n && (c == count || ri_datom_cmp(s->order, &s->rows[i], ri_change_datom(changes[c])) < 0)) {
             out[k++] = s->rows[i++];
         }
         if (c == count) {
             break;
         }
-        if (i < s->n && ri_datom_cmp(s->order, &s->rows[i], changes[c].d) == 0) {
+        if (i < s->n && ri_datom_cmp(s->order, &s->rows[i], ri_change_datom(changes[c])) == 0) {
             i++;
         }
-        if (changes[c].put) {
-            out[k++] = *changes[c].d;
+        if (ri_change_puts(changes[c])) {
+            out[k++] = *ri_change_datom(changes[c]);
         }
     }
     *n = k;
@@ -75,7 +75,7 @@ static ri_change *draw_changes(state *s, size_t *count)
     }
     uint32_t n = data_sort(s->order, drawn, most);
     for (uint32_t i = 0; i < n; i++) {
-        changes[i] = (ri_change){ &drawn[i], test_random_below(&s->rng, 4) < put_of_4 };
+        changes[i] = ri_change_of(&drawn[i], test_random_below(&s->rng, 4) < put_of_4);
     }
     *count = n;
     return changes;
@@ -173,7 +173,7 @@ TEST(merge__writes_only_what_changed)
     ri_tree tree;
     REQUIRE_RC(data_build(store, RI_EAVT, &ri_limits_standard, rows, N, &tree, &test_err), RILLE_OK);
     ri_datom d = { .e = 1000 + N / 5 + 1, .t = 10, .v = ri_long(-1), .a = 10, .added = true };
-    ri_change change = { &d, true };
+    ri_change change = ri_change_of(&d, true);
     ri_writer *writer;
     ri_io io = { 0 };
     ri_tree out;

@@ -37,4 +37,11 @@ size_t ri_grow_cap(size_t cap, size_t need); /* what the capacity becomes; SIZE_
 bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size);
 #define RI_GROW(items, cap, need) ri_grow((items), (cap), (need), sizeof **(items))
 
+/* Memory that will be read soon. */
+#if defined(__GNUC__)
+#define RI_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define RI_PREFETCH(p) ((void)(p))
+#endif
+
 #endif

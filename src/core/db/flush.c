@@ -35,11 +35,9 @@ void ri_flush_clear(ri_flush *f)
     ri_free(f->changes);
     ri_free(f->other);
     ri_free(f->made);
-    ri_free(f->sorted.d);
     f->changes = f->other = NULL;
     f->made = NULL;
-    f->change_count = f->change_cap = f->made_count = f->sorted_at = 0;
-    f->sorted = (ri_sorted){ NULL, 0 };
+    f->change_count = f->change_cap = f->made_count = 0;
     f->sort = (ri_change_sort){ 0 };
 }
 
@@ -100,34 +98,58 @@ static int begin_items(flush *f, ri_order order, rille_err *err)
     ri_bound start = ri_bound_all(false);
     ri_set_cut cut = ri_set_cut_of(order, &start);
     const ri_set_node *set;
-    if (f->extra != NULL) {
-        RI_TRY(ri_block_sorted(f->extra, f->schema, order, &f->sorted, err));
-    }
     RI_TRY(ri_novelty_set(&f->db->novelty, order, &set, err));
     ri_set_seek(&f->items, set, &cut);
-    f->changes = ri_alloc_array(f->sorted.count + (size_t)f->db->novelty.datom_count, sizeof *f->changes);
+    f->changes = ri_alloc_array((size_t)f->db->novelty.datom_count, sizeof *f->changes);
     return f->changes == NULL ? ri_fail_nomem(err) : 0;
 }
 
-/* Two sorted sources into one; the block's datom wins over an equal item. */
+/* The extra block's datoms among the items; they win over equal ones. Mostly one of both are few. */
+static int join_extra(flush *f, ri_order order, rille_err *err)
+{
+    ri_sorted block;
+    ri_change *items = f->changes;
+    size_t item_count = f->change_count;
+    RI_TRY(ri_block_sorted(f->extra, f->schema, order, item_count, &block, err));
+    ri_change *to = block.changes;
+    ri_change *from = to + item_count;
+    size_t left = block.count;
+    if (item_count > 0 && left > 0) {
+        memmove(from, to, left * sizeof *to);
+    }
+    for (size_t i = 0; i < item_count; i++) {
+        const ri_datom *item = ri_change_datom(items[i]);
+        size_t below = ri_changes_below(order, from, left, item);
+        memmove(to, from, below * sizeof *to);
+        to += below;
+        from += below;
+        left -= below;
+        if (left == 0 || ri_datom_cmp(order, item, ri_change_datom(*from)) != 0) {
+            *to++ = items[i];
+        }
+    }
+    if (to != from) {
+        memmove(to, from, left * sizeof *to);
+    }
+    ri_free(items);
+    f->changes = block.changes;
+    f->change_count = (size_t)(to - block.changes) + left;
+    return 0;
+}
+
 static int collect_items(flush *f, ri_order order, rille_err *err)
 {
     if (f->changes == NULL) {
         RI_TRY(begin_items(f, order, err));
     }
-    size_t end = f->change_count + PORTION;
-    while (f->change_count < end && (f->sorted_at < f->sorted.count || !ri_set_at_end(&f->items))) {
-        const ri_datom *item = ri_set_at_end(&f->items) ? NULL : ri_item_datom(ri_set_item(&f->items));
-        const ri_datom *block = f->sorted_at < f->sorted.count ? f->sorted.d[f->sorted_at] : NULL;
-        int c = item == NULL ? 1 : block == NULL ? -1 : ri_datom_cmp(order, item, block);
-        const ri_datom *d = c < 0 ? item : block;
-        f->changes[f->change_count++] = (ri_change){ d, d->added };
-        f->sorted_at += c >= 0 ? 1 : 0;
-        if (c <= 0) {
-            ri_set_next(&f->items);
+    for (size_t end = f->change_count + PORTION; !ri_set_at_end(&f->items); ri_set_next(&f->items)) {
+        if (f->change_count == end) {
+            return RILLE_AGAIN;
         }
+        const ri_datom *d = ri_item_datom(ri_set_item(&f->items));
+        f->changes[f->change_count++] = ri_change_of(d, d->added);
     }
-    return f->change_count == end ? RILLE_AGAIN : 0;
+    return f->extra != NULL ? join_extra(f, order, err) : 0;
 }
 
 /* ---- the base ---- */

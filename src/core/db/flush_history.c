@@ -37,12 +37,12 @@ static size_t put_log_rows(const ri_block *block, const ri_datom *parents, ri_ch
     for (size_t i = 0; i < block->count; i++) {
         for (; parent < block->merged_count && ri_datom_cmp(RI_LOG, &parents[parent], &block->datoms[i]) < 0;
              parent++) {
-            changes[count++] = (ri_change){ &parents[parent], true };
+            changes[count++] = ri_change_of(&parents[parent], true);
         }
-        changes[count++] = (ri_change){ &block->datoms[i], true };
+        changes[count++] = ri_change_of(&block->datoms[i], true);
     }
     for (; parent < block->merged_count; parent++) {
-        changes[count++] = (ri_change){ &parents[parent], true };
+        changes[count++] = ri_change_of(&parents[parent], true);
     }
     return count;
 }
@@ -139,7 +139,7 @@ static int collect_event(ri_flush *f, const ri_datom *d, rille_err *err)
     if (!RI_GROW(&f->changes, &f->change_cap, f->change_count + 1)) {
         return ri_fail_nomem(err);
     }
-    f->changes[f->change_count++] = (ri_change){ d, true };
+    f->changes[f->change_count++] = ri_change_of(d, true);
     return 0;
 }
 
@@ -185,9 +185,9 @@ int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
     size_t count = f->made_count;
     bool needs = false;
     for (size_t end = count + LOOKUPS_MAX; at < f->change_count && count < end; at++) {
-        const ri_datom *d = f->changes[at].d;
+        const ri_datom *d = ri_change_datom(f->changes[at]);
         if (!d->added) {
-            int rc = retire(f, d, at > 0 ? f->changes[at - 1].d : NULL, &f->made[count++], err);
+            int rc = retire(f, d, at > 0 ? ri_change_datom(f->changes[at - 1]) : NULL, &f->made[count++], err);
             needs = needs || rc == RILLE_NEED; /* go on: all that is missing is asked for at once */
             RI_TRY(rc == RILLE_NEED ? 0 : rc);
         }
@@ -201,7 +201,7 @@ int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
         return RILLE_AGAIN;
     }
     for (size_t i = 0; i < f->made_count; i++) {
-        f->changes[i] = (ri_change){ &f->made[i], true };
+        f->changes[i] = ri_change_of(&f->made[i], true);
     }
     f->change_count = f->made_count;
     return 0;
@@ -216,8 +216,9 @@ static void take_smaller(ri_flush *f, ri_order order)
     size_t middle = sort->start + sort->width < f->change_count ? sort->start + sort->width : f->change_count;
     size_t end = middle + sort->width < f->change_count ? middle + sort->width : f->change_count;
     size_t at = sort->left + sort->right - middle;
-    bool take_left = sort->right == end || (sort->left < middle && ri_datom_cmp(order, sort->from[sort->left].d,
-                                                                                sort->from[sort->right].d) <= 0);
+    bool take_left =
+        sort->right == end || (sort->left < middle && ri_datom_cmp(order, ri_change_datom(sort->from[sort->left]),
+                                                                   ri_change_datom(sort->from[sort->right])) <= 0);
     sort->to[at] = take_left ? sort->from[sort->left++] : sort->from[sort->right++];
     if (at + 1 < end) {
         return;
@@ -327,7 +328,7 @@ int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err)
         f->made_count++;
     }
     for (size_t i = 0; i < f->made_count; i++) {
-        f->changes[i] = (ri_change){ &f->made[i], true };
+        f->changes[i] = ri_change_of(&f->made[i], true);
     }
     f->change_count = f->made_count;
     return 0;

@@ -41,8 +41,6 @@ struct ri_flush {
     size_t made_count;
     ri_map64 retracted;
     size_t retractions;
-    ri_sorted sorted; /* the extra block's */
-    size_t sorted_at;
     ri_set_cursor items;
     ri_change_sort sort;
     ri_merge *merge;

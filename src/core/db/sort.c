@@ -93,106 +93,206 @@ static bool sorts_by_bytes(uint8_t type)
     return type == RI_STRING || type == RI_KEYWORD || type == RI_SYMBOL || type == RI_UUID || type == RI_BYTES;
 }
 
-/* Sorts one attribute's datoms by value, equal values keeping their (e) order. */
-static void sort_by_value(keyed *items, keyed *other, size_t count)
+/* Room for the datoms of one attribute. */
+typedef struct sort_room {
+    keyed *items;
+    keyed *other;
+    size_t items_cap;
+    size_t other_cap;
+} sort_room;
+
+static bool take_room(sort_room *room, size_t count)
 {
-    uint8_t type = items[0].d->v.type;
-    bool words = ri_type_is_word(type);
-    bool keyable = words || sorts_by_bytes(type);
-    for (size_t i = 0; i < count && keyable; i++) {
-        const ri_value *v = &items[i].d->v;
-        keyable = v->type == type;
-        items[i].key = words ? ri_word_to_key(type, v->as.u) : keyable ? bytes_key(v) : 0;
+    return RI_GROW(&room->items, &room->items_cap, count) && RI_GROW(&room->other, &room->other_cap, count);
+}
+
+static bool is_sorted(const ri_change *changes, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (ri_value_cmp(&ri_change_datom(changes[i - 1])->v, &ri_change_datom(changes[i])->v) > 0) {
+            return false;
+        }
     }
-    if (!keyable) {
-        value_sort(items, other, count);
-        return;
+    return true;
+}
+
+/* Bytes that all have one length, of at most 8: those of one key are equal. */
+static bool is_decided(const keyed *items, size_t count)
+{
+    uint32_t len = items[0].d->v.len;
+    for (size_t i = 1; i < count; i++) {
+        if (items[i].d->v.len != len) {
+            return false;
+        }
     }
-    radix_sort(items, other, count);
-    for (size_t from = 0; !words && from < count;) {
+    return len <= 8;
+}
+
+/* Items of equal keys, in the order of their values. */
+static void sort_ties(keyed *items, keyed *other, size_t count)
+{
+    for (size_t from = 0; from < count;) {
         size_t to = from + 1;
         while (to < count && items[to].key == items[from].key) {
             to++;
         }
-        if (to - from > 1) {
+        if (to - from > 1 && !is_decided(items + from, to - from)) {
             value_sort(items + from, other, to - from);
         }
         from = to;
     }
 }
 
-/* Stable counting pass by attribute. */
-static void group_by_attribute(const ri_block *block, keyed *items, keyed *other)
+/* Sorts one attribute's datoms by value, equal values keeping their (e) order. */
+static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
 {
-    for (size_t i = 0; i < block->count; i++) {
-        items[i] = (keyed){ block->datoms[i].a, &block->datoms[i] };
+    if (is_sorted(changes, count)) {
+        return true;
     }
-    radix_sort(items, other, block->count);
+    if (!take_room(room, count)) {
+        return false;
+    }
+    keyed *items = room->items;
+    uint8_t type = ri_change_datom(changes[0])->v.type;
+    bool words = ri_type_is_word(type);
+    bool keyable = words || sorts_by_bytes(type);
+    for (size_t i = 0; i < count; i++) {
+        const ri_datom *d = ri_change_datom(changes[i]);
+        keyable = keyable && d->v.type == type;
+        items[i] = (keyed){ !keyable ? 0 : words ? ri_word_to_key(type, d->v.as.u) : bytes_key(&d->v), d };
+    }
+    if (keyable) {
+        radix_sort(items, room->other, count);
+    }
+    if (!keyable) {
+        value_sort(items, room->other, count);
+    } else if (!words) {
+        sort_ties(items, room->other, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        changes[i] = ri_change_of(items[i].d, items[i].d->added);
+    }
+    return true;
 }
 
-static void sort_avet(const ri_schema *schema, keyed *items, keyed *other, size_t count, ri_sorted *out)
+/* One stable pass by a digit of the attribute; the block's datoms if from is NULL. */
+static void scatter(const ri_block *block, const ri_change *from, uint32_t low, unsigned shift, ri_change *to)
+{
+    uint32_t starts[DIGITS] = { 0 };
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = from != NULL ? ri_change_datom(from[i]) : &block->datoms[i];
+        starts[(d->a - low) >> shift & (DIGITS - 1)]++;
+    }
+    uint32_t sum = 0;
+    for (unsigned digit = 0; digit < DIGITS; digit++) {
+        uint32_t here = starts[digit];
+        starts[digit] = sum;
+        sum += here;
+    }
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = from != NULL ? ri_change_datom(from[i]) : &block->datoms[i];
+        to[starts[(d->a - low) >> shift & (DIGITS - 1)]++] = ri_change_of(d, d->added);
+    }
+}
+
+/* All datoms by attribute, those of one in (e v) order. */
+static bool group_by_attribute(const ri_block *block, size_t more, ri_change **out)
+{
+    uint32_t low = UINT32_MAX;
+    uint32_t high = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        low = block->datoms[i].a < low ? block->datoms[i].a : low;
+        high = block->datoms[i].a > high ? block->datoms[i].a : high;
+    }
+    unsigned width = block->count == 0 ? 0 : ri_bit_width(high - low);
+    ri_change *other = width > DIGIT_BITS ? ri_alloc_array(block->count + more, sizeof *other) : NULL;
+    if (width > DIGIT_BITS && other == NULL) {
+        return false;
+    }
+    scatter(block, NULL, low, 0, *out);
+    for (unsigned shift = DIGIT_BITS; shift < width; shift += DIGIT_BITS) {
+        ri_change *from = *out;
+        scatter(block, from, low, shift, other);
+        *out = other;
+        other = from;
+    }
+    ri_free(other);
+    return true;
+}
+
+/* Of all datoms by attribute, those that belong here. */
+static bool sort_avet(const ri_schema *schema, size_t count, ri_sorted *out, sort_room *room)
 {
     for (size_t from = 0; from < count;) {
+        uint32_t a = ri_change_datom(out->changes[from])->a;
         size_t to = from + 1;
-        while (to < count && items[to].d->a == items[from].d->a) {
+        while (to < count && ri_change_datom(out->changes[to])->a == a) {
             to++;
         }
-        const ri_attr *attr = ri_schema_attr_by_id(schema, items[from].d->a);
+        const ri_attr *attr = ri_schema_attr_by_id(schema, a);
         if (attr != NULL && ri_attr_in_order(attr, RI_AVET)) {
-            sort_by_value(items + from, other, to - from);
-            for (size_t i = from; i < to; i++) {
-                out->d[out->count++] = items[i].d;
+            if (!sort_by_value(out->changes + from, to - from, room)) {
+                return false;
             }
+            memmove(out->changes + out->count, out->changes + from, (to - from) * sizeof *out->changes);
+            out->count += to - from;
         }
         from = to;
     }
+    return true;
 }
 
-static void sort_vaet(const ri_schema *schema, keyed *items, keyed *other, size_t count, ri_sorted *out)
+static bool sort_vaet(const ri_schema *schema, size_t count, ri_sorted *out, sort_room *room)
 {
     size_t refs = 0;
     for (size_t i = 0; i < count; i++) {
-        const ri_attr *attr = ri_schema_attr_by_id(schema, items[i].d->a);
-        if (items[i].d->v.type == RI_REF && attr != NULL && ri_attr_in_order(attr, RI_VAET)) {
-            items[refs++] = (keyed){ items[i].d->v.as.u, items[i].d };
+        const ri_datom *d = ri_change_datom(out->changes[i]);
+        const ri_attr *attr = ri_schema_attr_by_id(schema, d->a);
+        if (d->v.type == RI_REF && attr != NULL && ri_attr_in_order(attr, RI_VAET)) {
+            out->changes[refs++] = out->changes[i];
         }
     }
-    radix_sort(items, other, refs);
-    for (size_t i = 0; i < refs; i++) {
-        out->d[out->count++] = items[i].d;
+    if (!take_room(room, refs)) {
+        return false;
     }
+    for (size_t i = 0; i < refs; i++) {
+        const ri_datom *d = ri_change_datom(out->changes[i]);
+        room->items[i] = (keyed){ d->v.as.u, d };
+    }
+    radix_sort(room->items, room->other, refs);
+    for (size_t i = 0; i < refs; i++) {
+        out->changes[i] = ri_change_of(room->items[i].d, room->items[i].d->added);
+    }
+    out->count = refs;
+    return true;
 }
 
-int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, ri_sorted *out, rille_err *err)
+int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_sorted *out,
+                    rille_err *err)
 {
     size_t count = block->count;
-    *out = (ri_sorted){ ri_alloc_array(count, sizeof *out->d), 0 };
-    keyed *items = ri_alloc_array(count, sizeof *items);
-    keyed *other = ri_alloc_array(count, sizeof *other);
-    int rc = 0;
-    if (out->d == NULL || items == NULL || other == NULL) {
-        ri_free(out->d);
-        *out = (ri_sorted){ NULL, 0 };
-        rc = ri_fail_nomem(err);
-    } else if (order == RI_EAVT) {
+    sort_room room = { 0 };
+    *out = (ri_sorted){ ri_alloc_array(count + more, sizeof *out->changes), 0 };
+    bool good = out->changes != NULL;
+    if (good && order == RI_EAVT) {
         for (size_t i = 0; i < count; i++) {
-            out->d[i] = &block->datoms[i];
+            out->changes[i] = ri_change_of(&block->datoms[i], block->datoms[i].added);
         }
         out->count = count;
-    } else {
-        group_by_attribute(block, items, other);
-        if (order == RI_AVET) {
-            sort_avet(schema, items, other, count, out);
-        } else if (order == RI_VAET) {
-            sort_vaet(schema, items, other, count, out);
-        } else {
-            for (size_t i = 0; i < count; i++) {
-                out->d[i] = items[i].d;
-            }
+    } else if (good) {
+        good = group_by_attribute(block, more, &out->changes);
+        if (good && order == RI_AEVT) {
             out->count = count;
+        } else if (good) {
+            good = order == RI_AVET ? sort_avet(schema, count, out, &room) : sort_vaet(schema, count, out, &room);
         }
     }
-    ri_free(items);
-    ri_free(other);
-    return rc;
+    ri_free(room.items);
+    ri_free(room.other);
+    if (!good) {
+        ri_free(out->changes);
+        *out = (ri_sorted){ NULL, 0 };
+        return ri_fail_nomem(err);
+    }
+    return 0;
 }

@@ -41,11 +41,11 @@ static int ask_neighbours(ask *a, const ri_node *parent, uint32_t slot, const ri
     bool first = false;
     bool last = false;
     for (size_t i = 0; i < count; i++) {
-        ri_bound bound = { .d = *changes[i].d, .parts = (uint8_t)ri_order_parts(a->order) };
+        ri_bound bound = { .d = *ri_change_datom(changes[i]), .parts = (uint8_t)ri_order_parts(a->order) };
         uint32_t row = ri_node_search(leaf, 0, &bound);
         bound.after = true;
         bool found = ri_node_search(leaf, row, &bound) > row;
-        grown += changes[i].put && !found ? 1 : !changes[i].put && found ? -1 : 0;
+        grown += ri_change_puts(changes[i]) && !found ? 1 : !ri_change_puts(changes[i]) && found ? -1 : 0;
         first = first || row == 0;
         last = last || row >= leaf->count - (found ? 1U : 0U);
     }
@@ -58,7 +58,9 @@ static int ask_neighbours(ask *a, const ri_node *parent, uint32_t slot, const ri
 static int ask_children(ask *a, const ri_node *node, const ri_change *changes, size_t count)
 {
     for (size_t i = 0; i < count;) {
-        ri_bound bound = { .d = *changes[i].d, .parts = (uint8_t)ri_order_parts(a->order), .after = true };
+        ri_bound bound = { .d = *ri_change_datom(changes[i]),
+                           .parts = (uint8_t)ri_order_parts(a->order),
+                           .after = true };
         uint32_t slot = ri_node_child(node, &bound);
         size_t n = 1;
         if (slot + 1 == node->count) {
@@ -66,7 +68,7 @@ static int ask_children(ask *a, const ri_node *node, const ri_change *changes, s
         } else {
             ri_datom next;
             ri_node_datom(node, slot + 1, &next);
-            while (i + n < count && ri_datom_cmp(a->order, changes[i + n].d, &next) < 0) {
+            while (i + n < count && ri_datom_cmp(a->order, ri_change_datom(changes[i + n]), &next) < 0) {
                 n++;
             }
         }

@@ -358,6 +358,35 @@ int ri_chunker_add(ri_chunker *chunker, const ri_datom *d, bool *closed, rille_e
     return RILLE_OK;
 }
 
+int ri_changes_out_of_order(ri_order order, rille_err *err)
+{
+    return ri_fail(err, RILLE_INTERNAL, "changes of the tree %s are out of order", ri_order_name(order));
+}
+
+int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t count, size_t *added, bool *closed,
+                           rille_err *err)
+{
+    enum { AHEAD = 8 }; /* datoms may lie anywhere in memory */
+    size_t i = 0;
+    *added = 0;
+    *closed = false;
+    for (; i < count && !*closed; i++) {
+        const ri_datom *d = ri_change_datom(changes[i]);
+        if (i + AHEAD < count) {
+            RI_PREFETCH(ri_change_datom(changes[i + AHEAD]));
+        }
+        if (!ri_change_puts(changes[i])) {
+            continue;
+        }
+        if (chunker->n > 0 && ri_datom_cmp(chunker->order, &chunker->rows[chunker->n - 1], d) >= 0) {
+            return ri_changes_out_of_order(chunker->order, err);
+        }
+        RI_TRY(ri_chunker_add(chunker, d, closed, err));
+    }
+    *added = i;
+    return RILLE_OK;
+}
+
 static bool empty_above(const ri_chunker *chunker, unsigned number)
 {
     for (unsigned i = number + 1; i < RI_TREE_HEIGHT_MAX + 2; i++) {

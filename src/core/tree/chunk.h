@@ -102,6 +102,10 @@ int ri_chunker_close_leaf(ri_chunker *chunker, const ri_datom *separator, rille_
 int ri_chunker_begin(ri_chunker *chunker, const ri_datom *separator, rille_err *err);
 /* A row: closes the leaf before it when that is due. *closed may be NULL. */
 int ri_chunker_add(ri_chunker *chunker, const ri_datom *d, bool *closed, rille_err *err);
+/* Rows of sorted changes, as far as they are put in, up to the first one behind a leaf that closes. */
+int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t count, size_t *added, bool *closed,
+                           rille_err *err);
+int ri_changes_out_of_order(ri_order order, rille_err *err);
 /* An item into levels[level], level >= 1. old: it is a node that was stored before. */
 int ri_chunker_put(ri_chunker *chunker, unsigned level, const ri_datom *separator, const ri_noderef *ref,
                    uint64_t count, bool old, rille_err *err);

@@ -112,15 +112,16 @@ static ri_bound before(ri_order order, const ri_datom *d)
 /* The next change of a leaf, whose place is the next row. */
 static int feed_change(ri_merge *m, feed *f)
 {
-    const ri_change *change = &f->changes[f->change++];
+    const ri_datom *d = ri_change_datom(f->changes[f->change]);
+    bool put = ri_change_puts(f->changes[f->change++]);
     const ri_datom *row = &m->rows[f->row];
     uint32_t old_row = UINT32_MAX;
-    if (f->row < f->leaf->count && ri_datom_cmp(m->order, row, change->d) == 0) {
-        old_row = same_bytes(&row->v, &change->d->v) ? f->row : UINT32_MAX;
+    if (f->row < f->leaf->count && ri_datom_cmp(m->order, row, d) == 0) {
+        old_row = same_bytes(&row->v, &d->v) ? f->row : UINT32_MAX;
         f->old_bytes += ri_row_key_bytes(row);
         f->row++;
     }
-    return change->put ? feed_row(m, f, change->d, old_row) : RILLE_OK;
+    return put ? feed_row(m, f, d, old_row) : RILLE_OK;
 }
 
 /* Feeds rows and changes merged, until a leaf is written. RILLE_AGAIN: there are more. */
@@ -129,7 +130,7 @@ static int feed_rows(ri_merge *m, feed *f)
     while (!m->wrote) {
         uint32_t stop = f->leaf->count;
         if (f->change < f->count) {
-            ri_bound bound = before(m->order, f->changes[f->change].d);
+            ri_bound bound = before(m->order, ri_change_datom(f->changes[f->change]));
             stop = ri_node_gallop(f->leaf, f->row, &bound);
         }
         RI_TRY(feed_old(m, f, stop));
@@ -177,19 +178,18 @@ typedef struct subtree {
     size_t count;
 } subtree;
 
-/* Changes in front of the first that is not below the separator. */
-static size_t changes_below(const ri_merge *m, const ri_change *changes, size_t count, const ri_datom *separator)
+size_t ri_changes_below(ri_order order, const ri_change *changes, size_t count, const ri_datom *d)
 {
     size_t from = 0;
     size_t step = 1;
-    while (from + step <= count && ri_datom_cmp(m->order, changes[from + step - 1].d, separator) < 0) {
+    while (from + step <= count && ri_datom_cmp(order, ri_change_datom(changes[from + step - 1]), d) < 0) {
         from += step;
         step *= 2;
     }
     size_t to = from + step <= count ? from + step - 1 : count;
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        if (ri_datom_cmp(m->order, changes[middle].d, separator) < 0) {
+        if (ri_datom_cmp(order, ri_change_datom(changes[middle]), d) < 0) {
             from = middle + 1;
         } else {
             to = middle;
@@ -203,16 +203,17 @@ static bool any_effect(const ri_merge *m, const ri_node *leaf, const ri_change *
 {
     uint32_t row = 0;
     for (size_t c = 0; c < count; c++) {
-        ri_bound bound = before(m->order, changes[c].d);
+        const ri_datom *d = ri_change_datom(changes[c]);
+        ri_bound bound = before(m->order, d);
         row = ri_node_gallop(leaf, row, &bound);
         ri_datom old = { 0 };
         bool found = false;
         if (row < leaf->count) {
             ri_node_datom(leaf, row, &old);
-            found = ri_datom_cmp(m->order, &old, changes[c].d) == 0;
+            found = ri_datom_cmp(m->order, &old, d) == 0;
         }
-        bool same = found && old.t == changes[c].d->t && same_bytes(&old.v, &changes[c].d->v);
-        if (changes[c].put ? !same : found) {
+        bool same = found && old.t == d->t && same_bytes(&old.v, &d->v);
+        if (ri_change_puts(changes[c]) ? !same : found) {
             return true;
         }
     }
@@ -279,7 +280,7 @@ static int walk_child(ri_merge *m)
     size_t count = w->changes_end - m->change;
     if (!last) {
         ri_node_datom(node, w->slot, &w->separator);
-        count = changes_below(m, m->changes + m->change, count, &w->separator);
+        count = ri_changes_below(m->order, m->changes + m->change, count, &w->separator);
     }
     subtree child = { &node->children[i],
                       node->level - 1U,
@@ -330,23 +331,27 @@ static int walk(ri_merge *m)
 /* There is no old tree: the changes alone. */
 static int put_all(ri_merge *m)
 {
-    while (!m->wrote && m->change < m->change_count) {
-        const ri_change *change = &m->changes[m->change++];
-        if (change->put) {
-            RI_TRY(ri_chunker_add(&m->chunker, change->d, &m->wrote, m->err));
-        }
-    }
+    size_t added;
+    RI_TRY(ri_chunker_add_changes(&m->chunker, m->changes + m->change, m->change_count - m->change, &added, &m->wrote,
+                                  m->err));
+    m->change += added;
     m->stage = m->change < m->change_count ? WALKING : ENDING;
     return RILLE_AGAIN;
 }
 
+/* Those that will be put as they are are looked at then. */
 static int check_order(ri_merge *m)
 {
     enum { CHECKED_MAX = 8192 };
+    if (m->tree.count == 0) {
+        m->stage = ASKING;
+        return RILLE_AGAIN;
+    }
     size_t end = m->change_count - m->change > CHECKED_MAX ? m->change + CHECKED_MAX : m->change_count;
     for (; m->change < end; m->change++) {
-        if (m->change > 0 && ri_datom_cmp(m->order, m->changes[m->change - 1].d, m->changes[m->change].d) >= 0) {
-            return ri_fail(m->err, RILLE_INTERNAL, "changes of the tree %s are out of order", ri_order_name(m->order));
+        if (m->change > 0 && ri_datom_cmp(m->order, ri_change_datom(m->changes[m->change - 1]),
+                                          ri_change_datom(m->changes[m->change])) >= 0) {
+            return ri_changes_out_of_order(m->order, m->err);
         }
     }
     if (end == m->change_count) {

@@ -43,11 +43,26 @@ void ri_builder_release(ri_builder *builder);
 int ri_builder_add(ri_builder *builder, const ri_datom *d, rille_err *err);
 int ri_builder_finish(ri_builder *builder, ri_tree *out, rille_err *err);
 
-/* One change of a merge: d is put in (put), replacing an equal one, or taken out. */
+/* One change of a merge: a datom is put in, replacing an equal one, or taken out. */
 typedef struct ri_change {
-    const ri_datom *d;
-    bool put;
+    uintptr_t bits; /* pointer to the datom | 1: put in */
 } ri_change;
+static inline ri_change ri_change_of(const ri_datom *d, bool put)
+{
+    ri_change change = { (uintptr_t)d | (put ? 1U : 0U) };
+    return change;
+}
+static inline const ri_datom *ri_change_datom(ri_change change)
+{
+    return (const ri_datom *)(change.bits & ~(uintptr_t)1);
+}
+static inline bool ri_change_puts(ri_change change)
+{
+    return (change.bits & 1) != 0;
+}
+
+/* How many of sorted changes are below d. O(log of that). */
+size_t ri_changes_below(ri_order order, const ri_change *changes, size_t count, const ri_datom *d);
 
 /* The tree with sorted changes applied: only leaves that a change touches are rebuilt, and the chunker goes on until it
  * falls into step; all else is shared. Taking out what is not there changes nothing. May return RILLE_NEED (nothing
