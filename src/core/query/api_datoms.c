@@ -160,7 +160,7 @@ static int read_component(rille_steps *s, char part, const rille_value *value, c
         return 0;
     }
     if (*attr == NULL) { /* the v of VAET */
-        uint64_t id;
+        uint64_t id = 0;
         RI_TRY(read_entity(value, &id, err));
         key->v = ri_ref(id);
         return 0;
