@@ -142,6 +142,7 @@ static void check_phases(world *w, const char *const *queries, size_t count)
         int failures = atomic_load(&test_state.failures);
         REQUIRE_RC(world_run(w, queries[i], &whole, &test_err), 0);
         unsigned units = w->units;
+        world_again_clear(w); /* plans again, too */
         w->pause = PAUSE_EVERY_UNIT;
         REQUIRE_RC(world_run(w, queries[i], &paused, &test_err), 0);
         w->pause = PAUSE_NEVER;

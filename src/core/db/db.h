@@ -111,6 +111,28 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
 bool ri_db_is_indexed(const rille_db *db, uint64_t a);
 /* Number of datoms in AVET of such attributes. RILLE_NEED. */
 int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err);
+
+/* Single datoms of a range by their number, for samples. The numbers go through the base first and then through the
+ * novelty; where the novelty retracts or replaces what the base has, a datom may not be current. Holds what it gives out
+ * borrowed, not the database. */
+typedef struct ri_picker {
+    const rille_db *db;
+    ri_order order;
+    uint64_t base_first;
+    uint64_t base_count;
+    int64_t set_first;
+    const ri_set_node *set;
+    ri_set_node *hold;
+    uint64_t count; /* of the range: exact */
+} ri_picker;
+/* RILLE_NEED. To be released in any case. */
+int ri_picker_init(ri_picker *picker, const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to,
+                   ri_io *io, rille_err *err);
+void ri_picker_deinit(ri_picker *picker);
+/* number < count. *out borrows from *hold (a reference, may be NULL), or from the database. RILLE_NEED, RILLE_DONE: there
+ * is none. */
+int ri_picker_get(const ri_picker *picker, uint64_t number, ri_io *io, ri_datom *out, ri_object **hold, rille_err *err);
+
 /* Entity by a unique attribute's value; *e == 0: none. */
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err);
 

@@ -251,6 +251,31 @@ int64_t ri_set_rank(const ri_set_node *set, const ri_set_cut *cut)
     return rank;
 }
 
+const ri_datom *ri_set_at(const ri_set_node *set, int64_t rank)
+{
+    if (set == NULL) {
+        return NULL;
+    }
+    while (set->level > 0) {
+        const ri_set_child *children = ri_set_children(set);
+        uint32_t at = set->count - 1;
+        while (at > 0 && children[at].before > rank) {
+            at--;
+        }
+        rank -= children[at].before;
+        set = children[at].node;
+    }
+    const ri_item *items = ri_set_items(set);
+    uint32_t at = 0;
+    for (; at + 1 < set->count; at++) {
+        rank -= ri_item_delta(items[at]);
+        if (rank < 0) {
+            break;
+        }
+    }
+    return ri_item_datom(items[at]);
+}
+
 bool ri_set_find(const ri_set_node *set, ri_order order, const ri_datom *d, ri_item *out)
 {
     ri_bound bound = { *d, 3, false };

@@ -168,6 +168,9 @@ static inline void ri_set_next(ri_set_cursor *cursor)
 }
 /* The sum of deltas of items before the cut: what the set adds to a rank. */
 int64_t ri_set_rank(const ri_set_node *set, const ri_set_cut *cut);
+/* The item up to which the sum of deltas first exceeds a rank, where all deltas are +1; else one near it. NULL: the set
+ * has no items. */
+const ri_datom *ri_set_at(const ri_set_node *set, int64_t rank);
 /* The item with d's (e, a, v), if any. */
 bool ri_set_find(const ri_set_node *set, ri_order order, const ri_datom *d, ri_item *out);
 

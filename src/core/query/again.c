@@ -18,6 +18,7 @@
  * from an input, attributes named by an input for get-else and its kin, runs with a limit of memory, and plans that
  * need more than REST_BYTES_MAX.
  */
+#include "links.h"
 #include "types.h"
 
 #define FACTOR 2U
@@ -180,6 +181,7 @@ static bool bind_patterns(rille_op *op)
         }
     }
     forget_ranges(op);
+    ri_links_renew(op);
     return ri_plan_form_fixed(op, NULL) == 0;
 }
 
@@ -216,6 +218,9 @@ static ri_counts counts_of(const ri_pattern *p)
 void ri_plan_note(rille_op *op)
 {
     op->planned_rows = op->in_rows;
+    for (uint32_t i = 0; i < op->link_count; i++) {
+        op->links[i].planned = op->links[i].size;
+    }
     for (ri_pattern *p = op->patterns; p != NULL; p = p->next) {
         p->planned = counts_of(p);
         if (p->range != NULL) {
@@ -238,6 +243,9 @@ bool ri_plan_fits(const rille_op *op)
                near((double)now.constants, (double)p->planned.constants) &&
                near((double)now.range, (double)p->planned.range) &&
                (p->range == NULL || p->range->planned_empty == p->range->cuts.empty);
+    }
+    for (uint32_t i = 0; fits && i < op->link_count; i++) {
+        fits = near(op->links[i].size, op->links[i].planned);
     }
     return fits;
 }

@@ -38,7 +38,7 @@ int ri_rule_stages(rille_op *op, const ri_scope *scope, ri_stage *input, const r
 /* Plans the bodies of all predicates reached so far. */
 int ri_ruleset_plan(rille_op *op, rille_err *err);
 
-/* ---- planning (plan_order.c, plan_cost.c, plan.c) ---- */
+/* ---- planning (plan_order.c, plan_cost.c, plan_fanout.c, plan.c) ---- */
 
 typedef struct ri_plan_input {
     const ri_scope *scope;
@@ -62,13 +62,26 @@ ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound);
 void ri_outer_vars(const ri_clause *clause, ri_varset *out);
 /* Does it give at most one row for each? */
 bool ri_clause_filters(const ri_clause *clause);
+/* Compares clauses by what they say. (plan_ties.c) */
+int ri_clause_cmp(const ri_scope *scope, const ri_clause *a, const ri_clause *b);
 /* Order: order[i] = index of the clause to run i-th; est[i] rows after it. Arrays of `count`. */
 int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err);
+/* What an order costs, in rows that its stages read and give. */
+typedef struct ri_plan_cost {
+    double rows;
+    double rows_max;  /* whatever the links that are not known are (links.h) */
+    double start_min; /* the least that another clause gives at the start; negative: none can come first */
+    bool choices;     /* after the first clause, several could come next that give more than one row each */
+} ri_plan_cost;
+/* The same from one clause after the other, as ri_plan_order does it first: without comparing starts. */
+int ri_plan_order_cost(rille_op *op, const ri_plan_input *in, ri_plan_cost *cost, rille_err *err);
 /* Is a clause that can fail written after this one? */
 bool ri_fails_after(rille_op *op, const ri_plan_input *in, uint16_t clause);
 /* Appends stages for clauses order[from..to) to *last. bound is updated; live: after order[to - 1]. */
 int ri_plan_stages(rille_op *op, const ri_plan_input *in, const uint16_t *order, const double *est, uint16_t from,
                    uint16_t to, ri_varset *bound, ri_stage **last, rille_err *err);
+/* The body of the query itself. */
+ri_plan_input ri_plan_query_input(rille_op *op);
 /* Both. */
 int ri_plan_body(rille_op *op, const ri_plan_input *in, ri_stage **last, rille_err *err);
 /* Orders the body of the query, which may begin with a scan from an end (plan_ends.c): then in->first and in->ends are
@@ -77,9 +90,6 @@ int ri_plan_query_order(rille_op *op, ri_plan_input *in, uint16_t *order, double
 /* Appends a stage for numbers of several forms among the variables that are bound now and were not before. */
 int ri_plan_forms(rille_op *op, const ri_plan_input *in, const ri_varset *before, const ri_varset *after,
                   ri_stage **last, rille_err *err);
-/* Rows that come of one row of the input. in: what is bound is in `bound`. */
-double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                      double rows);
 /* Gives nothing / gives one row without columns, once. */
 ri_stage *ri_none_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input);
 ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope);
@@ -121,7 +131,7 @@ void ri_find_live(const rille_op *op, ri_varset *live);
 
 /* ---- the operation ---- */
 
-typedef enum ri_op_state { RI_OP_COUNT, RI_OP_RANGES, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
+typedef enum ri_op_state { RI_OP_COUNT, RI_OP_RANGES, RI_OP_SAMPLE, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
 
 struct rille_op {
     ri_meter *meter; /* counts all that the operation holds but nodes and blobs, which are the cache's; or meter_own */
@@ -148,8 +158,12 @@ struct rille_op {
     bool in_distinct;    /* the relation of the inputs is a set, and all its columns are variables */
     bool empty;          /* an input has no rows */
     ri_pattern *patterns;
-    ri_scope *scopes;    /* derived ones */
-    ri_scope *uncounted; /* those whose patterns are not all counted yet */
+    ri_scope *scopes;      /* derived ones */
+    ri_scope *uncounted;   /* those whose patterns are not all counted yet */
+    struct ri_link *links; /* links.h; NULL: none were asked for */
+    uint32_t link_count;
+    bool links_noted; /* what is asked for is noted */
+    bool decided;     /* which links matter */
     ri_io io;
     ri_stage *stages; /* all, newest first */
     ri_stage *last;
@@ -176,7 +190,7 @@ struct rille_op {
     uint64_t stretch_max;   /* the most work between two looks */
     bool ranged;            /* the ranges of patterns were found */
     bool begun;             /* the unit of work before the first stage runs */
-    bool again;             /* it has a plan from an earlier run */
+    bool again;             /* it has a plan from an earlier run, that may fit */
     uint8_t state;          /* ri_op_state */
     int failed;             /* the error that ended it */
     rille_err error;

@@ -365,15 +365,21 @@ static int resolve_new(rille_op *op, const ri_scope *scope, const ri_clause *cla
     return 0;
 }
 
+/* Does some input say what a constant of the pattern is? */
+static bool has_input(const ri_pattern *p)
+{
+    bool has = false;
+    for (uint16_t i = 0; i < p->term_count; i++) {
+        has = has || (p->terms[i].kind == RI_TERM_VAR && ri_term_const(p->scope, &p->terms[i]) != NULL);
+    }
+    return has;
+}
+
 /* Does some input, or the value of the database, say what a constant of the pattern is? The stub of a long text goes with
  * the run, too. */
 static bool may_change(const rille_op *op, const ri_pattern *p)
 {
-    bool changes = !op->sources[p->source].same || (p->has[RI_POS_V] && ri_type_is_stub(p->v.type));
-    for (uint16_t i = 0; i < p->term_count; i++) {
-        changes = changes || (p->terms[i].kind == RI_TERM_VAR && ri_term_const(p->scope, &p->terms[i]) != NULL);
-    }
-    return changes;
+    return !op->sources[p->source].same || (p->has[RI_POS_V] && ri_type_is_stub(p->v.type)) || has_input(p);
 }
 
 /* Bytes of inputs are gone when the next run begins, so only words can be compared. */
@@ -386,6 +392,7 @@ static bool same_constants(const ri_pattern *a, const ri_pattern *b)
 bool ri_pattern_renew(rille_op *op, ri_pattern *p)
 {
     p->db = op->sources[p->source].db;
+    p->moved = false;
     if (!may_change(op, p)) {
         return true;
     }
@@ -405,7 +412,10 @@ bool ri_pattern_renew(rille_op *op, ri_pattern *p)
         memcmp(fresh.var, p->var, sizeof p->var) != 0) {
         return false;
     }
-    p->counted = p->counted && (p->assumed || (op->sources[p->source].same && same_constants(p, &fresh)));
+    bool same = same_constants(p, &fresh);
+    p->moved = !same && has_input(p);
+    p->share = p->moved ? 0 : p->share;
+    p->counted = p->counted && (p->assumed || (op->sources[p->source].same && same));
     p->e = fresh.e;
     p->t = fresh.t;
     p->v = fresh.v;

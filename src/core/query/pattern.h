@@ -96,6 +96,8 @@ typedef struct ri_pattern {
     bool nothing;      /* matches no datom at all */
     bool counted;
     bool assumed;            /* the counts need not be looked up, whatever they are */
+    bool moved;              /* this run's inputs gave it other constants than the last run's */
+    double share;            /* of the attribute that has the value, where no index tells: sampled; 0: not known */
     ri_counts planned;       /* what the plan was made for */
     uint64_t attr_count;     /* datoms of the attribute (of the database when it is unknown) */
     uint64_t const_count;    /* datoms that match the constants: exact, or a guess where no index tells */

@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many rows: exact counts for what constants cut out, guesses for what joins give.
- *
- * Counts come from the trees (two descents each) and are kept by pattern. A fan-out (rows that come of one row) is
- * known where the schema says so: an attribute of cardinality one gives at most one row by entity, a unique one by
- * value. Elsewhere it is a guess from the size of the attribute.
+ * How many rows patterns have: exact counts for what constants cut out. They come from the trees (two descents each) and
+ * are kept by pattern.
  */
 #include "exec.h"
 
 #include <math.h>
 
-#define GUESS_CONST_SHARE 0.1   /* of an attribute that has a given value, without an index */
-#define GUESS_MANY_VALUES 4.0   /* of a cardinality-many attribute, an entity */
-#define GUESS_ENTITY_DATOMS 8.0 /* an entity */
-#define GUESS_CHECK 0.3         /* rows that stay when both ends are bound */
-#define GUESS_FILTER 0.35
-#define GUESS_COLLECTION 8.0
-#define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
-#define GUESS_RULE_FREE 1e7
-#define ASSUMED_COUNT 1000U /* of an attribute that need not be counted */
-#define FANOUTS_MAX 512U    /* clauses looked at for one */
+#define GUESS_CONST_SHARE 0.1 /* of an attribute that has a given value, without an index */
+#define ASSUMED_COUNT 1000U   /* of an attribute that need not be counted */
 
 /* ---- counting ---- */
 
@@ -57,7 +46,7 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
         RI_TRY(ri_db_count(p->db, RI_AEVT, &from, &to, &op->io, &whole, err));
     }
     if (filter_v && count > 1) {
-        count = (uint64_t)ceil((double)count * GUESS_CONST_SHARE);
+        count = (uint64_t)ceil((double)count * (p->share > 0 ? p->share : GUESS_CONST_SHARE));
     }
     p->const_count = count;
     p->attr_count = whole;
@@ -183,145 +172,4 @@ int ri_plan_count_again(rille_op *op, rille_err *err)
         RI_TRY(rc == RILLE_NEED ? 0 : rc);
     }
     return need ? RILLE_NEED : 0;
-}
-
-/* ---- fan-outs ---- */
-
-static double pattern_fanout(const ri_pattern *p, const ri_varset *bound)
-{
-    if (p->nothing) {
-        return 0;
-    }
-    double all = (double)p->attr_count;
-    double some = (double)p->const_count;
-    double share = all > 0 ? some / all : 0;
-    bool e = p->var[RI_POS_E] != RI_NO_VAR && ri_varset_has(bound, p->var[RI_POS_E]);
-    bool v = p->var[RI_POS_V] != RI_NO_VAR && ri_varset_has(bound, p->var[RI_POS_V]);
-    if (all == 0) {
-        return 0;
-    }
-    if (e && p->attr == NULL) {
-        return GUESS_ENTITY_DATOMS * (v ? GUESS_CHECK : 1);
-    }
-    if (e) {
-        double values = p->attr->many ? GUESS_MANY_VALUES : 1;
-        values = values < all ? values : all;
-        return v ? GUESS_CHECK : p->has[RI_POS_V] && p->attr->many ? share * values : values * share;
-    }
-    if (v && p->attr != NULL && p->attr->unique != RI_UNIQUE_NO) {
-        return some < 1 ? some : 1;
-    }
-    if (v) {
-        return p->has[RI_POS_E] ? GUESS_CHECK : pow(some, 0.25);
-    }
-    bool a = p->var[RI_POS_A] != RI_NO_VAR && ri_varset_has(bound, p->var[RI_POS_A]);
-    some = ri_range_rows(p, bound);
-    return a ? some * GUESS_CONST_SHARE : some;
-}
-
-static double relation_fanout(const rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_table *table,
-                              const ri_varset *bound)
-{
-    double rows = table->count;
-    (void)op;
-    for (uint16_t i = 0; i < clause->term_count; i++) {
-        ri_var var = ri_term_var(scope, &clause->terms[i]);
-        if (ri_term_const(scope, &clause->terms[i]) != NULL || (var != RI_NO_VAR && ri_varset_has(bound, var))) {
-            rows = pow(rows, 0.5);
-        }
-    }
-    return rows;
-}
-
-static double rule_fanout(const ri_scope *scope, const ri_clause *clause, const ri_varset *bound)
-{
-    unsigned known = 0;
-    for (uint16_t i = 0; i < clause->term_count; i++) {
-        ri_var var = ri_term_var(scope, &clause->terms[i]);
-        known += ri_term_const(scope, &clause->terms[i]) != NULL || (var != RI_NO_VAR && ri_varset_has(bound, var));
-    }
-    return known == 0 ? GUESS_RULE_FREE : known == clause->term_count ? GUESS_CHECK : GUESS_RULE_BOUND;
-}
-
-static double clause_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                            double rows);
-
-/* A conjunction: its fan-outs one after the other, the smallest first. */
-static double body_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clauses, uint16_t count,
-                          ri_varset bound, double rows)
-{
-    double fanout = 1;
-    bool done[RI_QUERY_DEPTH_MAX] = { false };
-    uint16_t n = count < RI_QUERY_DEPTH_MAX ? count : RI_QUERY_DEPTH_MAX;
-    for (uint16_t step = 0; step < n; step++) {
-        uint16_t best = n;
-        double best_fanout = 0;
-        for (uint16_t i = 0; i < n; i++) {
-            double f = done[i] ? 0 : clause_fanout(op, in, &clauses[i], &bound, rows);
-            if (!done[i] && (best == n || f < best_fanout)) {
-                best = i;
-                best_fanout = f;
-            }
-        }
-        done[best] = true;
-        fanout *= best_fanout;
-        ri_clause_provides(&clauses[best], &bound);
-    }
-    return fanout;
-}
-
-static double or_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                        double rows)
-{
-    double sum = 0;
-    for (uint16_t i = 0; i < clause->body_count; i++) {
-        const ri_clause *branch = &clause->body[i];
-        bool is_and = branch->kind == RI_CLAUSE_AND;
-        sum += body_fanout(op, in, is_and ? branch->body : branch, is_and ? branch->body_count : 1, *bound, rows);
-    }
-    return sum;
-}
-
-static double clause_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                            double rows)
-{
-    bool nested = clause->kind == RI_CLAUSE_OR || clause->kind == RI_CLAUSE_AND;
-    if (op->fanouts_left == 0 && nested) {
-        return GUESS_COLLECTION;
-    }
-    op->fanouts_left -= op->fanouts_left > 0;
-    switch ((ri_clause_kind)clause->kind) {
-    case RI_CLAUSE_PATTERN: {
-        uint16_t source;
-        if (ri_pattern_source(op, in->scope, clause, &source, NULL) != 0) {
-            return 1; /* told when its stage is made */
-        }
-        if (op->sources[source].db == NULL) {
-            return relation_fanout(op, in->scope, clause, op->sources[source].table, bound);
-        }
-        ri_pattern *p = NULL;
-        int rc = ri_pattern_resolve(op, in->scope, clause, &p, NULL);
-        return rc == 0 ? pattern_fanout(p, bound) : 1;
-    }
-    case RI_CLAUSE_PRED:
-    case RI_CLAUSE_NOT:
-        return GUESS_FILTER;
-    case RI_CLAUSE_FUNC:
-        return clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE ? 1 : GUESS_COLLECTION;
-    case RI_CLAUSE_OR:
-        return or_fanout(op, in, clause, bound, rows);
-    case RI_CLAUSE_AND:
-        return body_fanout(op, in, clause->body, clause->body_count, *bound, rows);
-    case RI_CLAUSE_RULE:
-        return rule_fanout(in->scope, clause, bound);
-    }
-    return 1;
-}
-
-/* Bodies inside of bodies are ordered again for each step of the outer ones, so there is an end to looking inside. */
-double ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
-                      double rows)
-{
-    op->fanouts_left = FANOUTS_MAX;
-    return clause_fanout(op, in, clause, bound, rows);
 }

@@ -3,8 +3,9 @@
  * The order of clauses.
  *
  * Greedy: whatever only filters comes as soon as its variables are bound; else the clause that leaves the fewest rows,
- * among those that share a variable with what is bound (a cross product only when nothing else is left). By (B2) of
- * bind.h this never gets stuck.
+ * among those that share a variable with what is bound (a cross product only when it is small, or nothing else is left). By (B2) of
+ * bind.h this never gets stuck. Where that is much work, the same is done from each other clause that can come first,
+ * and the cheapest order is taken.
  *
  * AS WRITTEN. A clause that can fail on some row (plan_total.c) waits for all clauses that are written before it: it
  * sees only rows that they leave. "Before" is the order in which the clauses would run as they are written, each as soon
@@ -13,7 +14,12 @@
  * ATTRIBUTES. In attribute position a name is as good as an id, elsewhere they differ. So that the answer does not
  * depend on the order, a pattern waits for the clauses that may give its attribute variable as a name.
  */
+#include "links.h"
 #include "types.h"
+
+#define STARTS_ROWS 64.0 /* an order that costs less is good enough */
+#define CROSS_ROWS 64.0  /* a cross product that is sure to have no more is as good as a join */
+#define STARTS_MAX 16U   /* more clauses are not tried as starts */
 
 ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
 {
@@ -206,11 +212,11 @@ static uint16_t next_written(const ri_plan_input *in, const written *w, const bo
     return next;
 }
 
-/* ---- the choice ---- */
+/* ---- by chance ---- */
 
 typedef struct choice {
     uint16_t clause;
-    double fanout;
+    double score;
     bool connected;
     bool found;
 } choice;
@@ -218,128 +224,229 @@ typedef struct choice {
 /* In tests, an order by chance or the order as written instead of the cheapest. */
 static void consider_any(rille_op *op, const written *w, uint16_t i, choice *best)
 {
-    double fanout = w->rank[i];
+    double score = w->rank[i];
     if (op->options.order_seed != RI_ORDER_AS_WRITTEN) {
         op->order_state = op->order_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        fanout = (double)(op->order_state >> 33);
+        score = (double)(op->order_state >> 33);
     }
-    if (!best->found || fanout < best->fanout) {
-        *best = (choice){ i, fanout, true, true };
+    if (!best->found || score < best->score) {
+        *best = (choice){ i, score, true, true };
     }
 }
 
-static int cmp_names(const ri_scope *scope, ri_var a, ri_var b)
-{
-    return a == RI_NO_VAR || b == RI_NO_VAR ? (a == RI_NO_VAR) - (b == RI_NO_VAR)
-                                            : strcmp(scope->var_names[a], scope->var_names[b]);
-}
-
-/* Of two clauses that seem equally good, does the first come first? Patterns are told apart by what they are, not by
- * where they are written, so that a query has one plan in whatever order it is written. */
-static bool comes_before(rille_op *op, const ri_scope *scope, const ri_clause *a, const ri_clause *b)
+static ri_pattern *pattern_of(rille_op *op, const ri_scope *scope, const ri_clause *clause)
 {
     ri_pattern *p = NULL;
-    ri_pattern *q = NULL;
-    if (a->kind != RI_CLAUSE_PATTERN || b->kind != RI_CLAUSE_PATTERN || !asks_database(op, scope, a) ||
-        !asks_database(op, scope, b) || ri_pattern_resolve(op, scope, a, &p, NULL) != 0 ||
-        ri_pattern_resolve(op, scope, b, &q, NULL) != 0 || p->attr == NULL || q->attr == NULL) {
-        return false;
-    }
-    if (p->attr_count != q->attr_count) {
+    bool is = clause->kind == RI_CLAUSE_PATTERN && asks_database(op, scope, clause) &&
+              ri_pattern_resolve(op, scope, clause, &p, NULL) == 0;
+    return is ? p : NULL;
+}
+
+/* Of two clauses that seem equally good, does the first come first? So a query has one plan in whatever order it is
+ * written. */
+static bool comes_before(rille_op *op, const ri_scope *scope, const ri_clause *a, const ri_clause *b)
+{
+    const ri_pattern *p = pattern_of(op, scope, a);
+    const ri_pattern *q = pattern_of(op, scope, b);
+    if (p != NULL && q != NULL && p->attr_count != q->attr_count) {
         return p->attr_count < q->attr_count;
     }
-    if (p->attr->id != q->attr->id) {
-        return p->attr->id < q->attr->id;
-    }
-    int e = cmp_names(scope, p->var[RI_POS_E], q->var[RI_POS_E]);
-    return e != 0 ? e < 0 : cmp_names(scope, p->var[RI_POS_V], q->var[RI_POS_V]) < 0;
+    return ri_clause_cmp(scope, a, b) < 0;
 }
+
+/* ---- the choice ---- */
 
 /* Of a pattern, only the attribute is bound, or the transaction: no index leads from that to few datoms. */
 static bool reads_widely(rille_op *op, const ri_scope *scope, const ri_clause *clause, const ri_varset *bound)
 {
-    ri_pattern *p = NULL;
-    if (clause->kind != RI_CLAUSE_PATTERN || !asks_database(op, scope, clause) ||
-        ri_pattern_resolve(op, scope, clause, &p, NULL) != 0) {
-        return false;
-    }
-    return p->attr == NULL && !p->has[RI_POS_E] && !ri_varset_has(bound, p->var[RI_POS_E]) &&
+    const ri_pattern *p = pattern_of(op, scope, clause);
+    return p != NULL && p->attr == NULL && !p->has[RI_POS_E] && !ri_varset_has(bound, p->var[RI_POS_E]) &&
            !ri_varset_has(bound, p->var[RI_POS_V]);
 }
 
-static void consider(rille_op *op, const ri_plan_input *in, const written *w, uint16_t i, const ri_varset *bound,
-                     double rows, choice *best)
+/* An order in the making. */
+typedef struct ordering {
+    rille_op *op;
+    const ri_plan_input *in;
+    const written *w;
+    bool *done;
+    bool *waits;
+    ri_varset bound;
+    double rows;
+    double rows_max;
+    unsigned several; /* clauses that could come next and give more than one row each */
+} ordering;
+
+static void consider(ordering *o, uint16_t i, choice *best)
 {
-    const ri_clause *clause = &in->clauses[i];
-    ri_varset known = ri_known_vars(in->scope, bound);
+    rille_op *op = o->op;
+    const ri_scope *scope = o->in->scope;
+    const ri_clause *clause = &o->in->clauses[i];
+    ri_varset known = ri_known_vars(scope, &o->bound);
     if (!ready(op, clause, &known)) {
         return;
     }
     if (op->options.order_seed != 0) {
-        consider_any(op, w, i, best);
+        consider_any(op, o->w, i, best);
         return;
     }
     ri_varset vars = { { 0 } };
     ri_outer_vars(clause, &vars);
-    double fanout = ri_plan_fanout(op, in, clause, bound, rows);
-    bool connected = ri_varset_meets(&vars, bound) || rows <= 1 || fanout <= 1 || ri_varset_within(&vars, &known);
-    connected = connected && (fanout <= 1 || !reads_widely(op, in->scope, clause, bound));
+    ri_fanout fanout = ri_plan_fanout(op, o->in, clause, &o->bound, o->done);
+    bool connected =
+        ri_varset_meets(&vars, &o->bound) || o->rows <= 1 || fanout.rows <= 1 || ri_varset_within(&vars, &known);
+    connected = connected || o->rows_max * fanout.rows_max <= CROSS_ROWS;
+    connected = connected && (fanout.rows <= 1 || !reads_widely(op, scope, clause, &o->bound));
+    double score = fanout.rows + fanout.reads / (o->rows > 1 ? o->rows : 1);
     if (ri_clause_filters(clause)) {
-        fanout = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
+        score = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
         connected = true;
+    } else {
+        o->several += connected && fanout.rows_max > 1;
     }
     bool better = !best->found || (connected && !best->connected);
     if (!better && connected == best->connected) {
-        bool tie = fanout == best->fanout; /* of the same counts: to the bit */
-        better = tie ? comes_before(op, in->scope, clause, &in->clauses[best->clause]) : fanout < best->fanout;
+        bool tie = score == best->score; /* of the same counts: to the bit */
+        better = tie ? comes_before(op, scope, clause, &o->in->clauses[best->clause]) : score < best->score;
     }
     if (better) {
-        *best = (choice){ i, fanout, connected, true };
+        *best = (choice){ i, score, connected, true };
     }
+}
+
+static int choose(ordering *o, choice *best, rille_err *err)
+{
+    const ri_plan_input *in = o->in;
+    uint16_t next = next_written(in, o->w, o->done);
+    o->several = 0;
+    for (unsigned all = 0; all < 2 && !best->found; all++) { /* all: they wait for each other */
+        for (uint16_t i = 0; i < in->count; i++) {
+            if (!o->done[i] && o->waits[i] == (all == 1) && (!o->w->may_fail[i] || i == next)) {
+                consider(o, i, best);
+            }
+        }
+    }
+    for (uint16_t i = 0; i < in->count && !best->found; i++) { /* against (B2): run it with what there is */
+        if (!o->done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
+            *best = (choice){ i, 1, true, true };
+        }
+    }
+    return best->found ? 0
+                       : ri_fail(err, RILLE_QUERY,
+                                 "the clauses of the query cannot be ordered: a function waits for a "
+                                 "variable that nothing binds");
+}
+
+/* The cheapest next clause, again and again; `first`, if any, begins. */
+static int order_from(ordering *o, const ri_clause *first, uint16_t *order, double *est, ri_plan_cost *cost,
+                      rille_err *err)
+{
+    const ri_plan_input *in = o->in;
+    o->bound = in->bound;
+    o->rows = o->rows_max = in->rows;
+    *cost = (ri_plan_cost){ .start_min = -1 };
+    memset(o->done, 0, in->count);
+    for (uint16_t at = 0; at < in->count; at++) {
+        choice best = { 0, 0, false, false };
+        RI_TRY(ri_check(o->op, err));
+        find_waits(o->op, in, o->done, &o->bound, o->waits);
+        if (first != NULL && at == 0) {
+            best = (choice){ (uint16_t)(first - in->clauses), 0, true, true };
+        } else {
+            RI_TRY(choose(o, &best, err));
+        }
+        const ri_clause *clause = &in->clauses[best.clause];
+        ri_fanout fanout = ri_plan_fanout(o->op, in, clause, &o->bound, o->done);
+        cost->choices = cost->choices || (at > 0 && o->several > 1);
+        cost->rows += o->rows * fanout.rows + fanout.reads;
+        cost->rows_max += o->rows_max * fanout.rows_max + fanout.reads;
+        o->rows *= fanout.rows;
+        o->rows_max *= fanout.rows_max;
+        o->done[best.clause] = true;
+        order[at] = best.clause;
+        est[at] = o->rows;
+        ri_clause_provides(clause, &o->bound);
+    }
+    return 0;
+}
+
+static int begin_ordering(rille_op *op, const ri_plan_input *in, written *w, ordering *out, rille_err *err)
+{
+    *out = (ordering){ .op = op, .in = in, .w = w };
+    out->done = ri_arena_alloc(&op->plan_arena, in->count + 1U);
+    out->waits = ri_arena_alloc(&op->plan_arena, in->count + 1U);
+    if (out->done == NULL || out->waits == NULL) {
+        return ri_fail_nomem(err);
+    }
+    return find_written(op, in, w, err);
+}
+
+/* May the clause come first, of all? Only clauses that read a source are tried. */
+static bool may_start(ordering *o, uint16_t i)
+{
+    const ri_plan_input *in = o->in;
+    ri_varset known = ri_known_vars(in->scope, &in->bound);
+    memset(o->done, 0, in->count);
+    find_waits(o->op, in, o->done, &in->bound, o->waits);
+    return in->clauses[i].kind == RI_CLAUSE_PATTERN && !o->waits[i] && !o->w->may_fail[i] &&
+           ready(o->op, &in->clauses[i], &known);
+}
+
+/* What is cheapest first may lead to what is dear: so other starts are tried, where it is worth it. */
+static int compare_starts(ordering *o, uint16_t *order, double *est, ri_plan_cost *cost, rille_err *err)
+{
+    const ri_plan_input *in = o->in;
+    uint16_t other[STARTS_MAX];
+    double other_est[STARTS_MAX];
+    uint16_t natural = order[0];
+    for (uint16_t i = 0; i < in->count; i++) {
+        ri_plan_cost other_cost;
+        if (i == natural || !may_start(o, i)) {
+            continue;
+        }
+        RI_TRY(order_from(o, &in->clauses[i], other, other_est, &other_cost, err));
+        bool tie = other_cost.rows == cost->rows && order[0] != natural;
+        if (other_cost.rows < cost->rows ||
+            (tie && comes_before(o->op, in->scope, &in->clauses[i], &in->clauses[order[0]]))) {
+            *cost = other_cost;
+            memcpy(order, other, in->count * sizeof *order);
+            memcpy(est, other_est, in->count * sizeof *est);
+        }
+    }
+    return 0;
 }
 
 int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double *est, rille_err *err)
 {
-    ri_varset bound = in->bound;
-    double rows = in->rows;
-    bool *done = ri_arena_alloc(&op->plan_arena, in->count);
-    bool *waits = ri_arena_alloc(&op->plan_arena, in->count);
-    if (done == NULL || waits == NULL) {
+    written w;
+    ordering o;
+    ri_plan_cost cost;
+    RI_TRY(begin_ordering(op, in, &w, &o, err));
+    RI_TRY(order_from(&o, in->first, order, est, &cost, err));
+    bool compares = in->first == NULL && op->options.order_seed == 0 && in->count > 1 && in->count <= STARTS_MAX &&
+                    cost.rows > STARTS_ROWS;
+    return compares ? compare_starts(&o, order, est, &cost, err) : 0;
+}
+
+int ri_plan_order_cost(rille_op *op, const ri_plan_input *in, ri_plan_cost *cost, rille_err *err)
+{
+    written w;
+    ordering o;
+    uint16_t *order = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *order);
+    double *est = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *est);
+    if (order == NULL || est == NULL) {
         return ri_fail_nomem(err);
     }
-    memset(done, 0, in->count);
-    written w;
-    RI_TRY(find_written(op, in, &w, err));
-    for (uint16_t at = 0; at < in->count; at++) {
-        choice best = { 0, 0, false, false };
-        RI_TRY(ri_check(op, err));
-        find_waits(op, in, done, &bound, waits);
-        uint16_t next = next_written(in, &w, done);
-        if (in->first != NULL && at == 0) {
-            best = (choice){ (uint16_t)(in->first - in->clauses), 0, true, true };
+    RI_TRY(begin_ordering(op, in, &w, &o, err));
+    RI_TRY(order_from(&o, in->first, order, est, cost, err));
+    memset(o.done, 0, in->count);
+    for (uint16_t i = 0; i < in->count; i++) {
+        if (i == order[0] || !may_start(&o, i)) {
+            continue;
         }
-        for (unsigned all = 0; all < 2 && !best.found; all++) { /* all: they wait for each other */
-            for (uint16_t i = 0; i < in->count; i++) {
-                if (!done[i] && waits[i] == (all == 1) && (!w.may_fail[i] || i == next)) {
-                    consider(op, in, &w, i, &bound, rows, &best);
-                }
-            }
-        }
-        for (uint16_t i = 0; i < in->count && !best.found; i++) { /* against (B2): run it with what there is */
-            if (!done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
-                best = (choice){ i, 1, true, true };
-            }
-        }
-        if (!best.found) {
-            return ri_fail(err, RILLE_QUERY,
-                           "the clauses of the query cannot be ordered: a function waits for a "
-                           "variable that nothing binds");
-        }
-        done[best.clause] = true;
-        order[at] = best.clause;
-        rows *= ri_plan_fanout(op, in, &in->clauses[best.clause], &bound, rows);
-        est[at] = rows;
-        ri_clause_provides(&in->clauses[best.clause], &bound);
+        ri_fanout fanout = ri_plan_fanout(op, in, &in->clauses[i], &in->bound, o.done);
+        double rows = in->rows * fanout.rows + fanout.reads;
+        cost->start_min = cost->start_min < 0 || rows < cost->start_min ? rows : cost->start_min;
     }
     return 0;
 }

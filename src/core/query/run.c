@@ -4,6 +4,7 @@
  *
  *   COUNT  resolve and count the patterns (may need storage; what is known already is kept)
  *   RANGES find and count the ranges that predicates cut out (may need storage, too)
+ *   SAMPLE find and sample the links between clauses that decide about the plan (may need storage, too)
  *   PLAN   build the chain (from memory alone)
  *   RUN    pull batches through :find
  *   ENDED  done, or failed: the same answer for ever
@@ -11,6 +12,7 @@
  * An operation that runs again (again.c) has patterns and a plan: it counts only what may have changed, and renews the
  * chain where the counts are much as they were.
  */
+#include "links.h"
 #include "types.h"
 
 #define PATIENT_US 1000U
@@ -103,14 +105,8 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
     return 0;
 }
 
-static int make_plan(rille_op *op, rille_err *err)
+ri_plan_input ri_plan_query_input(rille_op *op)
 {
-    op->order_state = op->options.order_seed;
-    RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
-    ri_stage *last = ri_input_stage_new(op);
-    if (last == NULL) {
-        return ri_fail_nomem(err);
-    }
     ri_plan_input in = { .scope = &op->scope,
                          .clauses = op->query->where,
                          .count = op->query->where_count,
@@ -122,6 +118,18 @@ static int make_plan(rille_op *op, rille_err *err)
     }
     in.given = in.bound;
     ri_find_live(op, &in.live);
+    return in;
+}
+
+static int make_plan(rille_op *op, rille_err *err)
+{
+    op->order_state = op->options.order_seed;
+    RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
+    ri_stage *last = ri_input_stage_new(op);
+    if (last == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_plan_input in = ri_plan_query_input(op);
     const ri_varset none = { { 0 } };
     RI_TRY(ri_plan_forms(op, &in, &none, &in.bound, &last, err));
     RI_TRY(ri_plan_body(op, &in, &last, err));
@@ -134,7 +142,7 @@ static int make_plan(rille_op *op, rille_err *err)
 /* Nothing that the new plan needs is in the old one. */
 static int plan(rille_op *op, rille_err *err)
 {
-    if (op->again && ri_plan_fits(op)) {
+    if (op->again) {
         ri_plan_renew(op);
         if (op->find == NULL) {
             return ri_find_new(op, &op->find, err);
@@ -148,6 +156,21 @@ static int plan(rille_op *op, rille_err *err)
     return make_plan(op, err);
 }
 
+/* Links of the plan that there is; where it does not fit, those that decide about a new one. */
+static int sample(rille_op *op, rille_err *err)
+{
+    if (op->again) {
+        RI_TRY(ri_links_sample(op, err));
+        op->again = ri_plan_fits(op);
+        op->decided = op->again;
+    }
+    if (!op->decided) {
+        RI_TRY(ri_plan_decide(op, err));
+        op->decided = true;
+    }
+    return op->again ? 0 : ri_links_sample(op, err);
+}
+
 static int step(rille_op *op, rille_err *err)
 {
     if (op->state == RI_OP_COUNT) {
@@ -158,6 +181,10 @@ static int step(rille_op *op, rille_err *err)
     }
     if (op->state == RI_OP_RANGES) {
         RI_TRY(ri_plan_ranges(op, err));
+        op->state = RI_OP_SAMPLE;
+    }
+    if (op->state == RI_OP_SAMPLE) {
+        RI_TRY(sample(op, err));
         op->state = RI_OP_PLAN;
     }
     if (op->state == RI_OP_PLAN) {

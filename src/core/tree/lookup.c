@@ -6,6 +6,8 @@
  */
 #include "chunk.h"
 
+#include <assert.h>
+
 int ri_tree_check_height(const ri_tree *tree, rille_err *err)
 {
     if (tree->height == 0 || tree->height > RI_TREE_HEIGHT_MAX || tree->order >= RI_ORDER_COUNT) {
@@ -154,6 +156,47 @@ int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri
     RI_TRY(find_leaf(store, tree, bound, io, &leaf, &before, err));
     *out = before + ri_node_search(leaf, 0, bound);
     ri_node_release(leaf);
+    return RILLE_OK;
+}
+
+/* The child that has a datom, by the number of datoms of the node before it. */
+static uint32_t child_at(const ri_node *branch, uint64_t number)
+{
+    uint32_t low = 0;
+    uint32_t high = branch->count;
+    while (high - low > 1) {
+        uint32_t mid = (low + high) / 2;
+        if (branch->counts[mid] <= number) {
+            low = mid;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, ri_node **leaf, uint32_t *row,
+               rille_err *err)
+{
+    *leaf = NULL;
+    *row = 0;
+    RI_TRY(ri_tree_check_height(tree, err));
+    ri_node *node;
+    RI_TRY(ri_tree_root(store, tree, io, &node, err));
+    while (node->level > 0) {
+        uint32_t slot = child_at(node, rank);
+        ri_node *child;
+        rank -= node->counts[slot];
+        int rc = ri_tree_child(store, node, slot, io, &child, err);
+        ri_node_release(node);
+        if (rc != RILLE_OK) {
+            return rc;
+        }
+        node = child;
+    }
+    assert(rank < node->count);
+    *leaf = node;
+    *row = (uint32_t)rank;
     return RILLE_OK;
 }
 

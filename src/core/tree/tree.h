@@ -133,6 +133,9 @@ int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, co
  * *leaf, a reference of the caller's. *more: the next leaf may begin with some. RILLE_DONE: the tree is empty. */
 int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,
                   uint32_t *first, uint32_t *end, bool *more, rille_err *err);
+/* The leaf of a datom by its rank, and its row there: one descent. rank < tree->count. *leaf: a reference. */
+int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, ri_node **leaf, uint32_t *row,
+               rille_err *err);
 /* The datom equal to d in the order's key, if it is there: *found; *out borrows from *leaf, a reference of the caller's
  * (NULL if not found). */
 int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What joins give, by samples. A LINK is a pair of places at which two clauses have the same variable: a position of a
+ * pattern, or a column of an input. Its size is the number of pairs of rows that are equal there. It comes of a sample:
+ * rows of one place at even distances, whose matches at the other place an index counts exactly.
+ *
+ *   [?a :knows ?b] [?b :knows ?c]      16 datoms of the first, and for the ?b of each: how many has the second?
+ *
+ * So values count as often as the join meets them: a hub that half of all refs name is half of the sample. Where both
+ * places can be counted, both are sampled. A sample that misses what is rare and heavy is too small, so the greater
+ * result holds, unless a single row of its sample makes most of it.
+ *
+ * The planner asks for a link while it compares orders (plan_fanout.c); links are sampled where they may decide
+ * (plan_decide.c). Cost of a link: at most 2 * 16 descents for rows and twice as many for counts.
+ */
+#ifndef RI_LINKS_H
+#define RI_LINKS_H
+
+#include "exec.h"
+
+typedef struct ri_place {
+    ri_pattern *pattern; /* NULL: an input */
+    uint16_t at;         /* position; index into in_cols */
+} ri_place;
+
+typedef struct ri_link {
+    ri_place a; /* the same as b: `size` is the number of distinct values there; of rows, where the value is constant */
+    ri_place b; /* of a pattern */
+    double size;
+    double planned; /* what the plan was made for */
+    bool known;
+    bool begun; /* the unit in which it is sampled */
+} ri_link;
+
+static inline bool ri_place_eq(ri_place a, ri_place b)
+{
+    return a.pattern == b.pattern && a.at == b.at;
+}
+/* Does it have a value at most once? */
+bool ri_place_is_key(ri_place place);
+double ri_place_rows(const rille_op *op, ri_place place);
+
+/* The link of two places, in either order. NULL: it is not known, or nobody samples it; then it is noted for
+ * ri_links_sample, when op->links_noted says so. */
+const ri_link *ri_link_find(rille_op *op, ri_place a, ri_place b);
+/* Samples all links that are not known. A unit of work each. RILLE_NEED, RILLE_AGAIN: call again. */
+int ri_links_sample(rille_op *op, rille_err *err);
+/* Forgets those that other inputs may have changed. */
+void ri_links_renew(rille_op *op);
+
+/* Rows that come of one row of the input. in: what is bound is in `bound`; done: which of its clauses have run. */
+typedef struct ri_fanout {
+    double rows;
+    double rows_max; /* whatever the links that are not known are */
+    double reads;    /* that a stage reads once, however many rows come in */
+} ri_fanout;
+ri_fanout ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
+                         const bool *done);
+
+/* Notes the links that decide about the plan of the query. (plan_decide.c) */
+int ri_plan_decide(rille_op *op, rille_err *err);
+
+#endif
