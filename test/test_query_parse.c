@@ -156,6 +156,7 @@ TEST(parse__says_where_and_what_is_wrong)
         { "[:find ?x :where [?x :a] (> ?x 1)]", RILLE_SYNTAX, "> is a function: write [(> ?x 1)]" },
         { "[:find ?x :where (r ?x)]", RILLE_QUERY, "1:18: (r ?x) calls a rule, but :in has no %" },
         { "[:find ?x :in $ % :where (r)]", RILLE_QUERY, "rule r is called without arguments" },
+        { "[:find ?x :in $ $b % :where ($ $b ?x)]", RILLE_SYNTAX, "1:29: ($ $b ?x) is not a clause" },
         { "[:find ?x :where [not [?x :a]]]", RILLE_SYNTAX, "not needs parentheses: (not ...)" },
         { "[:find ?x :where [?x :a] (not)]", RILLE_SYNTAX, "(not) needs at least one clause" },
         { "[:find ?x :where [?x :a] (not-join ?x [?x :b])]", RILLE_SYNTAX,

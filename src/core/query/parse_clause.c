@@ -398,7 +398,8 @@ static int parse_list(ri_parser *parser, const ri_form *form, uint16_t source, u
         RI_TRY(ri_parse_source(parser, &items.p[0], &source));
         items = ri_items_rest(items, 1);
     }
-    if (items.count == 0 || !ri_form_is(&items.p[0], RI_SYMBOL) || ri_form_is_var(&items.p[0])) {
+    if (items.count == 0 || !ri_form_is(&items.p[0], RI_SYMBOL) || ri_form_is_var(&items.p[0]) ||
+        ri_form_is_source(&items.p[0])) {
         return fail_unknown(parser, form);
     }
     if (ri_form_is_symbol(&items.p[0], "and")) {
