@@ -251,7 +251,7 @@ TEST(edn__schema_is_data)
           "[a0 :db/valueType :db.type/long +] [a0 :db/valueType :db.type/string -]");
     GIVES("[{:p/name 5}]", "[e0 :p/name 5 +]");
     REFUSES("[{:db/ident :p/name :db/valueType :db.type/string}]", RILLE_SCHEMA,
-            "attribute :p/name has 1 values, so its :db/valueType");
+            "attribute :p/name has values (1), so its :db/valueType");
     GIVES("[{:db/ident :p/name :db/index true}]", "[a0 :db/index true +]"); /* longs are in AVET anyway */
     REFUSES("[{:db/ident :p/name :db/unique :db.unique/value}]", RILLE_SCHEMA, ":db/unique cannot change");
     GIVES("[{:db/ident :p/name :db/cardinality :db.cardinality/many}]", "[a0 :db/cardinality :db.cardinality/many +]");

@@ -275,7 +275,7 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
         ri_tx_blame(r, TX_BLAME_ANY, e, 0, NULL);
         return ri_fail(
             r->err, RILLE_SCHEMA,
-            "attribute :%s has %llu values, so its %s cannot change: retract the values first, or define a new "
+            "attribute :%s has values (%llu), so its %s cannot change: retract the values first, or define a new "
             "attribute",
             before->ident, (unsigned long long)count, property);
     }

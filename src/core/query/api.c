@@ -110,7 +110,10 @@ int ri_api_check_backend(const char *function, const rille_backend *backend, ril
 {
     return backend != NULL && backend->ops != NULL && ri_backend_is_whole(backend)
                ? 0
-               : ri_fail(err, RILLE_MISUSE, "%s: the backend, or a function of it, is NULL", function);
+               : ri_fail(err, RILLE_MISUSE,
+                         "%s: the backend, or a function that it must have (get_many, put_many, head_read, head_swap, "
+                         "close), is NULL",
+                         function);
 }
 
 int rille_connect_backend(const rille_backend *backend, const char *name, const rille_options *options,

@@ -244,15 +244,15 @@ static int start_index(rille_db *db, int (*run)(rille_steps *, rille_err *), con
     return 0;
 }
 
-#define NEED_INDEX()                                  \
-    do {                                              \
-        NEED_GIVEN(out, "out");                       \
-        *out = NULL;                                  \
-        NEED_GIVEN(db, "the database");               \
-        NEED_GIVEN(index, "the index");               \
-        if (count > 0) {                              \
-            NEED_GIVEN(components, "the components"); \
-        }                                             \
+#define NEED_INDEX()                                        \
+    do {                                                    \
+        NEED_GIVEN(out, "out");                             \
+        *out = NULL;                                        \
+        NEED_GIVEN(db, "the database");                     \
+        NEED_GIVEN(index, "the index");                     \
+        if (count > 0) {                                    \
+            NEED_GIVEN(components, "the components array"); \
+        }                                                   \
     } while (0)
 
 int rille_start_datoms(rille_db *db, const char *index, const rille_value *components, size_t count, rille_steps **out,

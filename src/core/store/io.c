@@ -272,7 +272,9 @@ int ri_io_fetch(ri_io *io, rille_err *err)
 int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err)
 {
     if (index >= io->want_count || io->wants[index].store == NULL) {
-        return ri_fail(err, RILLE_MISUSE, "unknown index %zu: supply a range that is being waited for", index);
+        return ri_fail(err, RILLE_MISUSE,
+                       "this range is not needed, or was supplied already: supply each range that the last step "
+                       "needs once");
     }
     ri_want *want = &io->wants[index];
     ri_object *object;
