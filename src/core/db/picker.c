@@ -12,25 +12,17 @@
 int ri_picker_init(ri_picker *picker, const rille_db *db, ri_order order, const ri_bound *from, const ri_bound *to,
                    ri_io *io, rille_err *err)
 {
-    const ri_tree *tree = &db->base->tree[order];
-    uint64_t end = 0;
+    uint64_t base;
     *picker = (ri_picker){ .db = db, .order = order };
-    int rc = ri_tree_rank(db->store, tree, from, io, &picker->base_first, err);
-    if (rc != 0 && rc != RILLE_NEED) {
-        return rc;
-    }
-    int rc_to = ri_tree_rank(db->store, tree, to, io, &end, err);
-    if (rc != 0 || rc_to != 0) {
-        return rc_to < 0 || rc == 0 ? rc_to : rc;
-    }
+    RI_TRY(ri_tree_range(db->store, &db->base->tree[order], from, to, io, &picker->base_first, &base, err));
     ri_set_cut before = ri_set_cut_of(order, from);
     ri_set_cut after = ri_set_cut_of(order, to);
     RI_TRY(ri_novelty_between(&db->novelty, &before, &after, &picker->set, &picker->hold, err));
     picker->set_first = ri_set_rank(picker->set, &before);
     int64_t added = ri_set_rank(picker->set, &after) - picker->set_first;
-    int64_t base = end > picker->base_first ? (int64_t)(end - picker->base_first) : 0;
-    picker->count = base + added > 0 ? (uint64_t)(base + added) : 0;
-    picker->base_count = (uint64_t)base < picker->count ? (uint64_t)base : picker->count;
+    int64_t count = (int64_t)base + added;
+    picker->count = count > 0 ? (uint64_t)count : 0;
+    picker->base_count = base < picker->count ? base : picker->count;
     return 0;
 }
 

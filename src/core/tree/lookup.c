@@ -120,6 +120,16 @@ int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *
 
 /* ---- one descent ---- */
 
+/* From *node, a reference, to its child; after a failure there is none. */
+static int step_down(ri_store *store, ri_node **node, uint32_t slot, ri_io *io, rille_err *err)
+{
+    ri_node *child;
+    int rc = ri_tree_child(store, *node, slot, io, &child, err);
+    ri_node_release(*node);
+    *node = rc == RILLE_OK ? child : NULL;
+    return rc;
+}
+
 /* To the leaf of the cut; *before: datoms in what lies left of it. */
 static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, ri_node **leaf,
                      uint64_t *before, rille_err *err)
@@ -131,14 +141,8 @@ static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound
     RI_TRY(ri_tree_root(store, tree, io, &node, err));
     while (node->level > 0) {
         uint32_t slot = ri_node_child(node, bound);
-        ri_node *child;
         *before += node->counts[slot];
-        int rc = ri_tree_child(store, node, slot, io, &child, err);
-        ri_node_release(node);
-        if (rc != RILLE_OK) {
-            return rc;
-        }
-        node = child;
+        RI_TRY(step_down(store, &node, slot, io, err));
     }
     *leaf = node;
     return RILLE_OK;
@@ -185,14 +189,8 @@ int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, r
     RI_TRY(ri_tree_root(store, tree, io, &node, err));
     while (node->level > 0) {
         uint32_t slot = child_at(node, rank);
-        ri_node *child;
         rank -= node->counts[slot];
-        int rc = ri_tree_child(store, node, slot, io, &child, err);
-        ri_node_release(node);
-        if (rc != RILLE_OK) {
-            return rc;
-        }
-        node = child;
+        RI_TRY(step_down(store, &node, slot, io, err));
     }
     assert(rank < node->count);
     *leaf = node;
@@ -200,22 +198,28 @@ int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, r
     return RILLE_OK;
 }
 
+int ri_tree_range(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
+                  uint64_t *first, uint64_t *count, rille_err *err)
+{
+    uint64_t end = 0;
+    *count = 0;
+    int rc = ri_tree_rank(store, tree, from, io, first, err);
+    if (rc != RILLE_OK && rc != RILLE_NEED) {
+        return rc;
+    }
+    int rc_to = ri_tree_rank(store, tree, to, io, &end, err); /* asked for in any case: both are fetched at once */
+    if (rc != RILLE_OK || rc_to != RILLE_OK) {
+        return rc_to < 0 || rc == RILLE_OK ? rc_to : rc;
+    }
+    *count = end > *first ? end - *first : 0;
+    return RILLE_OK;
+}
+
 int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
                   uint64_t *out, rille_err *err)
 {
     uint64_t first;
-    uint64_t last;
-    *out = 0;
-    int rc = ri_tree_rank(store, tree, from, io, &first, err);
-    if (rc != RILLE_OK && rc != RILLE_NEED) {
-        return rc;
-    }
-    int rc_to = ri_tree_rank(store, tree, to, io, &last, err); /* asked for in any case: both are fetched at once */
-    if (rc != RILLE_OK || rc_to != RILLE_OK) {
-        return rc_to < 0 || rc == RILLE_OK ? rc_to : rc;
-    }
-    *out = last > first ? last - first : 0;
-    return RILLE_OK;
+    return ri_tree_range(store, tree, from, to, io, &first, out, err);
 }
 
 int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,

@@ -126,7 +126,9 @@ static inline uint32_t ri_cursor_row(const ri_cursor *cursor)
 
 /* Datoms before the cut: one descent. */
 int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, uint64_t *out, rille_err *err);
-/* Datoms between two cuts: two descents. */
+/* The rank of the first datom between two cuts, and how many lie there: two descents. */
+int ri_tree_range(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
+                  uint64_t *first, uint64_t *count, rille_err *err);
 int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
                   uint64_t *out, rille_err *err);
 /* The rows that agree with a prefix (a cut before it) in the leaf where the first of them would be: [*first, *end) of
