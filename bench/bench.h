@@ -30,6 +30,22 @@ static inline double bench_thread_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Steps of one operation. */
+typedef struct bench_tally {
+    double longest;
+    double total;
+    uint64_t steps;
+    uint64_t over; /* of them, longer than the budget and a millisecond */
+} bench_tally;
+
+static inline void bench_tally_add(bench_tally *t, double took, uint64_t budget_us)
+{
+    t->longest = took > t->longest ? took : t->longest;
+    t->total += took;
+    t->over += took * 1e6 > (double)budget_us + 1000;
+    t->steps++;
+}
+
 static inline void bench_must(int rc, const rille_err *err)
 {
     if (rc != 0) {

@@ -70,31 +70,21 @@ static text rows(unsigned from, unsigned count, shape how)
 
 /* ---- steps ---- */
 
-typedef struct tally {
-    double longest;
-    double total;
-    unsigned steps;
-    unsigned over; /* of them, longer than the budget and a millisecond */
-} tally;
-
-static int timed_step(rille_steps *steps, tally *t, rille_err *err)
+static int timed_step(rille_steps *steps, bench_tally *t, rille_err *err)
 {
     double start = bench_thread_now();
     int rc = rille_step(steps, budget_us, err);
     double took = bench_thread_now() - start;
     if (getenv("RILLE_STEPS") != NULL) {
-        (void)printf("    step %u: %.3f ms\n", t->steps, took * 1e3);
+        (void)printf("    step %llu: %.3f ms\n", (unsigned long long)t->steps, took * 1e3);
     }
-    t->longest = took > t->longest ? took : t->longest;
-    t->total += took;
-    t->over += took * 1e6 > (double)budget_us + 1000;
-    t->steps++;
+    bench_tally_add(t, took, budget_us);
     return rc;
 }
 
-static tally finish(rille_steps *steps)
+static bench_tally finish(rille_steps *steps)
 {
-    tally t = { 0 };
+    bench_tally t = { 0 };
     rille_err err = { 0 };
     int rc;
     while ((rc = timed_step(steps, &t, &err)) != RILLE_DONE) {
@@ -112,7 +102,7 @@ typedef struct summary {
     const char *name;
     double start; /* the smallest of the runs', as is the next */
     double longest;
-    tally last;
+    bench_tally last;
 } summary;
 
 static bool skips(const char *name)
@@ -120,7 +110,7 @@ static bool skips(const char *name)
     return wanted != NULL && strstr(name, wanted) == NULL;
 }
 
-static void count_run(summary *s, double start, tally t)
+static void count_run(summary *s, double start, bench_tally t)
 {
     bool first = s->last.steps == 0;
     s->start = first || start < s->start ? start : s->start;
@@ -130,8 +120,9 @@ static void count_run(summary *s, double start, tally t)
 
 static void show(const summary *s)
 {
-    (void)printf("%-34s start %8.3f ms, longest step %8.3f ms, %5u over, %7u steps, %9.1f ms in all\n", s->name,
-                 s->start * 1e3, s->longest * 1e3, s->last.over, s->last.steps, s->last.total * 1e3);
+    (void)printf("%-34s start %8.3f ms, longest step %8.3f ms, %5llu over, %7llu steps, %9.1f ms in all\n", s->name,
+                 s->start * 1e3, s->longest * 1e3, (unsigned long long)s->last.over, (unsigned long long)s->last.steps,
+                 s->last.total * 1e3);
     (void)fflush(stdout);
 }
 

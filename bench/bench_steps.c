@@ -69,24 +69,11 @@ static rille_db *make_rows(void)
 
 /* ---- steps ---- */
 
-typedef struct tally {
-    double longest;
-    double total;
-    uint64_t steps;
-    uint64_t over; /* of them, longer than the budget and a millisecond */
-    uint64_t rows;
-    uint64_t work; /* the most between two looks at the budget, as the meter counts it */
-} tally;
-
-static int timed_step(rille_op *op, tally *t, rille_err *err)
+static int timed_step(rille_op *op, bench_tally *t, rille_err *err)
 {
     double start = bench_thread_now();
     int rc = ri_op_step(op, budget_us, err);
-    double took = bench_thread_now() - start;
-    t->longest = took > t->longest ? took : t->longest;
-    t->total += took;
-    t->over += took * 1e6 > (double)budget_us + 1000;
-    t->steps++;
+    bench_tally_add(t, bench_thread_now() - start, budget_us);
     return rc;
 }
 
@@ -111,7 +98,8 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
     rille_query *query = NULL;
     rille_op *op = NULL;
     ri_op_options options = { .limit = -1, .offset = -1, .has_function = has_function };
-    tally t = { 0 };
+    bench_tally t = { 0 };
+    uint64_t row_sum = 0;
     int rc = RILLE_AGAIN;
     if (wanted != NULL && strstr(name, wanted) == NULL) {
         return;
@@ -129,7 +117,7 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
         } else if (rc == RILLE_ROWS) {
             uint32_t rows = 0;
             (void)ri_op_rows(op, &rows);
-            t.rows += rows;
+            row_sum += rows;
         } else if (rc < 0) {
             bench_must(rc, &err);
         }
@@ -140,13 +128,13 @@ static void bench(const char *name, const char *query_text, const ri_input *inpu
         (void)printf("%.*s", (int)buf.len, (const char *)buf.p);
         ri_buf_deinit(&buf);
     }
-    t.work = op->stretch_max;
+    uint64_t work = op->stretch_max; /* the most between two looks at the budget, as the meter counts it */
     ri_op_release(op);
     ri_query_release(query);
     (void)printf("%-26s start %8.3f ms, longest step %8.3f ms, %5llu over, %7llu steps, %9.1f ms in all, %8llu rows, "
                  "work %7llu\n",
                  name, made * 1e3, t.longest * 1e3, (unsigned long long)t.over, (unsigned long long)t.steps,
-                 t.total * 1e3, (unsigned long long)t.rows, (unsigned long long)t.work);
+                 t.total * 1e3, (unsigned long long)row_sum, (unsigned long long)work);
 }
 
 /* ---- phases ---- */
