@@ -465,15 +465,28 @@ static int give_opening(opening *o, uint64_t key, int rc, rille_db **out, size_t
     return 0;
 }
 
-static int open_on(opening *o, ri_store *store, const char *branch, ri_base *base, const uint8_t *cell, size_t len,
-                   rille_err *err)
+static int begin_opening(opening *o, ri_store *store, const char *branch, const uint8_t *cell, size_t len,
+                         rille_err *err)
 {
-    if (o->r.db == NULL) {
-        RI_TRY(ri_db_of_base(store, branch, base, NULL, &o->r.db, err));
-        o->r.met = true;
-    }
-    int rc = replay_segments(o, err);
-    rc = rc == 0 ? replay_frames(&o->r, base->format == 1, cell, len, &o->valid_len, err) : rc;
+    ri_base *base;
+    RI_TRY(read_base(branch, cell, len, &base, &o->valid_len, err));
+    int rc = ri_db_of_base(store, branch, base, NULL, &o->r.db, err);
+    o->r.met = true;
+    ri_base_release(base);
+    return rc;
+}
+
+/* The segments, and the frames of the cell. */
+static int replay_head(opening *o, const uint8_t *cell, size_t len, rille_err *err)
+{
+    RI_TRY(replay_segments(o, err));
+    return replay_frames(&o->r, o->r.db->base->format == 1, cell, len, &o->valid_len, err);
+}
+
+static int open_head(opening *o, ri_store *store, const char *branch, const uint8_t *cell, size_t len, rille_err *err)
+{
+    RI_TRY(o->r.db == NULL ? begin_opening(o, store, branch, cell, len, err) : 0);
+    int rc = replay_head(o, cell, len, err);
     if (rc == RILLE_CONFLICT) {
         return ri_fail(err, RILLE_CORRUPT, "the head of branch %s has a transaction that is not the base's", branch);
     }
@@ -489,15 +502,11 @@ int ri_head_open(ri_store *store, const char *branch, const uint8_t *cell, size_
 {
     uint64_t key = ri_hash64(cell, len, 0);
     opening *o = take_opening(key);
-    int rc = o == NULL ? ri_fail_nomem(err) : 0;
     *out = NULL;
-    if (rc == 0 && !o->done) {
-        ri_base *base = NULL;
-        rc = read_base(branch, cell, len, &base, &o->valid_len, err);
-        rc = rc == 0 ? open_on(o, store, branch, base, cell, len, err) : rc;
-        ri_base_release(base);
+    if (o == NULL) {
+        return ri_fail_nomem(err);
     }
-    return o == NULL ? rc : give_opening(o, key, rc, out, valid_len, err);
+    return give_opening(o, key, o->done ? 0 : open_head(o, store, branch, cell, len, err), out, valid_len, err);
 }
 
 /* Does base come from what is known, and not lie before its base? */
@@ -543,8 +552,7 @@ static int begin_advance(opening *o, const rille_db *known, const uint8_t *cell,
 static int advance(opening *o, const rille_db *known, const uint8_t *cell, size_t len, rille_err *err)
 {
     RI_TRY(o->r.db == NULL ? begin_advance(o, known, cell, len, err) : 0);
-    int rc = replay_segments(o, err);
-    rc = rc == 0 ? replay_frames(&o->r, o->r.db->base->format == 1, cell, len, &o->valid_len, err) : rc;
+    int rc = replay_head(o, cell, len, err);
     rc = rc == 0 && !o->r.met ? RILLE_CONFLICT : rc;
     return rc == RILLE_CORRUPT ? RILLE_CONFLICT : rc; /* of another history, or corrupt: opening it anew will say */
 }
