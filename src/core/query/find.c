@@ -63,8 +63,7 @@ static int64_t option_or(int64_t option, int64_t otherwise)
     return option >= 0 ? option : otherwise;
 }
 
-/* What belongs to one run. */
-static void begin(ri_find *find)
+void ri_find_renew(ri_find *find)
 {
     const rille_op *op = find->op;
     find->limit_left = option_or(op->options.limit, op->query->limit);
@@ -99,7 +98,7 @@ int ri_find_new(rille_op *op, ri_find **out, rille_err *err)
     }
     RI_TRY(ri_find_new_aggregates(find, err));
     bool ordered = query->order_count > 0;
-    begin(find);
+    ri_find_renew(find);
     if (!ri_plan_distinct(op, &vars)) {
         RI_TRY(ri_op_table(op, find->col_count, true, &find->set, err));
         bool all = find->aggregates || ordered || find->limit_left < 0; /* else any rows will do */
@@ -132,11 +131,6 @@ bool ri_find_rest(ri_find *find)
         find->last = find->begun = false;
     }
     return simple;
-}
-
-void ri_find_renew(ri_find *find)
-{
-    begin(find);
 }
 
 void ri_find_release(ri_find *find)

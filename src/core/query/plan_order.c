@@ -381,15 +381,17 @@ static int begin_ordering(rille_op *op, const ri_plan_input *in, written *w, ord
     return find_written(op, in, w, err);
 }
 
-/* May the clause come first, of all? Only clauses that read a source are tried. */
-static bool may_start(ordering *o, uint16_t i)
+/* Which clauses may come first of all? Only those that read a source are tried. */
+static void find_starts(ordering *o, bool *starts)
 {
     const ri_plan_input *in = o->in;
     ri_varset known = ri_known_vars(in->scope, &in->bound);
     memset(o->done, 0, in->count);
     find_waits(o->op, in, o->done, &in->bound, o->waits);
-    return in->clauses[i].kind == RI_CLAUSE_PATTERN && !o->waits[i] && !o->w->may_fail[i] &&
-           ready(o->op, &in->clauses[i], &known);
+    for (uint16_t i = 0; i < in->count; i++) {
+        starts[i] = in->clauses[i].kind == RI_CLAUSE_PATTERN && !o->waits[i] && !o->w->may_fail[i] &&
+                    ready(o->op, &in->clauses[i], &known);
+    }
 }
 
 /* What is cheapest first may lead to what is dear: so other starts are tried, where it is worth it. */
@@ -398,10 +400,12 @@ static int compare_starts(ordering *o, uint16_t *order, double *est, ri_plan_cos
     const ri_plan_input *in = o->in;
     uint16_t other[STARTS_MAX];
     double other_est[STARTS_MAX];
+    bool starts[STARTS_MAX];
     uint16_t natural = order[0];
+    find_starts(o, starts);
     for (uint16_t i = 0; i < in->count; i++) {
         ri_plan_cost other_cost;
-        if (i == natural || !may_start(o, i)) {
+        if (i == natural || !starts[i]) {
             continue;
         }
         RI_TRY(order_from(o, &in->clauses[i], other, other_est, &other_cost, err));
@@ -434,14 +438,15 @@ int ri_plan_order_cost(rille_op *op, const ri_plan_input *in, ri_plan_cost *cost
     ordering o;
     uint16_t *order = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *order);
     double *est = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *est);
-    if (order == NULL || est == NULL) {
+    bool *starts = ri_arena_alloc(&op->plan_arena, in->count + 1U);
+    if (order == NULL || est == NULL || starts == NULL) {
         return ri_fail_nomem(err);
     }
     RI_TRY(begin_ordering(op, in, &w, &o, err));
     RI_TRY(order_from(&o, in->first, order, est, cost, err));
-    memset(o.done, 0, in->count);
+    find_starts(&o, starts);
     for (uint16_t i = 0; i < in->count; i++) {
-        if (i == order[0] || !may_start(&o, i)) {
+        if (i == order[0] || !starts[i]) {
             continue;
         }
         ri_fanout fanout = ri_plan_fanout(op, in, &in->clauses[i], &in->bound, o.done);
