@@ -384,16 +384,6 @@ static commit *task_commit(lua_State *L, rl_task *task)
     return task->kept;
 }
 
-static int begin_in_task(rille_conn *conn, commit *c, ri_task *task, rille_err *err)
-{
-    RI_TRY(ri_conn_begin(conn, &c->tx, err));
-    if (task->lacks) {
-        drop_tx(c);
-        return RILLE_NEED;
-    }
-    return 0;
-}
-
 /* Fills the transaction, which is Lua's part: outside of the task, but in its time. */
 static int fill_some(lua_State *L, rille_conn *conn, commit *c, ri_task *task, rille_err *err)
 {
@@ -401,7 +391,7 @@ static int fill_some(lua_State *L, rille_conn *conn, commit *c, ri_task *task, r
     int rc = check_data(L, c, task, err);
     (void)ri_task_leave(NULL, outer, 0, NULL);
     if (rc == 0 && c->tx == NULL) {
-        rc = begin_in_task(conn, c, task, err);
+        rc = ri_conn_begin(conn, &c->tx, err);
     }
     if (rc == 0) {
         outer = ri_task_enter(NULL);
@@ -428,6 +418,13 @@ static int commit_in_task(lua_State *L, rille_conn *conn, commit *c, rille_err *
     return ++c->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(conn, err);
 }
 
+/* What a run in a task gives: that it goes on, or the outcome. */
+static int end_run(lua_State *L, rl_box *held, commit *c, bool is_alone, int rc, const rille_err *err)
+{
+    rl_let_go(held);
+    return rc == RILLE_NEED || rc == RILLE_AGAIN ? rl_fail(L, err) : push_outcome(L, c, is_alone, rc, err);
+}
+
 static int transact_in_task(lua_State *L, rl_task *task)
 {
     commit *c = task_commit(L, task);
@@ -441,11 +438,7 @@ static int transact_in_task(lua_State *L, rl_task *task)
     if (is_committed && rc == RILLE_CANCELLED) {
         rc = 0; /* too late */
     }
-    rl_let_go(box);
-    if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
-        return rl_fail(L, &err);
-    }
-    return push_outcome(L, c, false, rc, &err);
+    return end_run(L, box, c, false, rc, &err);
 }
 
 /* _transact(data, meta) --> report */
@@ -503,11 +496,7 @@ static int with_in_task(lua_State *L, rl_task *task)
     rl_task_enter(task, &outer);
     int rc = with_some(L, box->handle, c, &err);
     rc = rl_task_leave(task, outer, rc, &err);
-    rl_let_go(box);
-    if (rc == RILLE_NEED || rc == RILLE_AGAIN) {
-        return rl_fail(L, &err);
-    }
-    return push_outcome(L, c, true, rc, &err);
+    return end_run(L, box, c, true, rc, &err);
 }
 
 /* _with(data) --> report; nothing is stored */

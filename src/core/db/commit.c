@@ -47,7 +47,8 @@ int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err)
     rille_db *db;
     *out = NULL;
     RI_TRY(ri_conn_db(conn, &db, err));
-    int rc = ri_tx_new(db, out, err);
+    const ri_task *task = ri_task_running();
+    int rc = task != NULL && task->lacks ? RILLE_NEED : ri_tx_new(db, out, err);
     ri_db_release(db);
     return rc;
 }

@@ -52,7 +52,7 @@ typedef struct ri_report {
 } ri_report;
 void ri_report_deinit(ri_report *report);
 
-/* Begins a transaction on the newest value. */
+/* Begins a transaction on the newest value. RILLE_NEED: the running task lacks something, maybe of that value. */
 int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
 /* Resolves and commits. RILLE_CONFLICT: another writer was first; release tx, begin again, fill again
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */

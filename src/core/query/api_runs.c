@@ -80,23 +80,13 @@ int ri_run_with(rille_steps *s, rille_err *err)
     return rc;
 }
 
-static int begin_transact(rille_steps *s, rille_err *err)
-{
-    RI_TRY(ri_conn_begin(s->conn, &s->filled, err));
-    if (ri_task_running()->lacks) {
-        drop_filled(s);
-        return RILLE_NEED;
-    }
-    return 0;
-}
-
 int ri_run_transact(rille_steps *s, rille_err *err)
 {
     ri_report report;
     ri_task_insist(ri_commit_looks(s->tries));
     RI_TRY(read_form(s, err));
     if (s->filled == NULL) {
-        RI_TRY(begin_transact(s, err));
+        RI_TRY(ri_conn_begin(s->conn, &s->filled, err));
     }
     RI_TRY(fill(s, err));
     int rc = ri_conn_commit_step(s->conn, s->filled, &s->kept, &report, err);
