@@ -32,7 +32,7 @@ static int append(rille_conn *conn, uint64_t t, ri_datom *datoms, size_t count)
     ri_block_chain(block, db->commit);
     ri_buf cell = { 0 };
     ri_buf_put(&cell, conn->seen.cell->bytes, conn->seen.cell_len);
-    REQUIRE_RC(ri_block_write(block, NULL, &cell, &test_err), 0);
+    REQUIRE_RC(ri_block_write(block, &cell, &test_err), 0);
     rille_head_swap swap = { .branch = "main",
                              .expected = conn->seen.revision,
                              .cell = cell.p,

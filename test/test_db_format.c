@@ -46,12 +46,24 @@ static ri_block *make_block(unsigned n)
     return block;
 }
 
+static int write_segment(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
+{
+    ri_segment_writer writer = { 0 };
+    ri_encoder *encoder = NULL;
+    int rc;
+    do {
+        rc = ri_segment_write_step(&writer, blocks, count, &encoder, out, err);
+    } while (rc == RILLE_AGAIN);
+    ri_encoder_free(encoder);
+    return rc;
+}
+
 static void make_segment(ri_block *blocks[BLOCKS], ri_buf *out)
 {
     for (unsigned n = 0; n < BLOCKS; n++) {
         blocks[n] = make_block(n);
     }
-    REQUIRE_RC(ri_segment_write(blocks, BLOCKS, out, &test_err), 0);
+    REQUIRE_RC(write_segment(blocks, BLOCKS, out, &test_err), 0);
 }
 
 static void release_blocks(ri_block *blocks[BLOCKS])
@@ -390,7 +402,7 @@ static void append_merge(rille_conn *conn, unsigned merged_count)
     ri_block_chain(block, db->commit);
     ri_buf tail = { 0 };
     ri_buf_put(&tail, conn->seen.cell->bytes + conn->seen.tail_at, conn->seen.cell_len - conn->seen.tail_at);
-    REQUIRE_RC(ri_block_write(block, NULL, &tail, &test_err), 0);
+    REQUIRE_RC(ri_block_write(block, &tail, &test_err), 0);
     swap_base(conn, db->base, &tail, NULL);
     ri_buf_deinit(&tail);
     ri_block_release(block);
@@ -552,7 +564,7 @@ TEST(head__passes_over_what_the_base_holds)
     ri_buf bytes = { 0 };
     ri_base *base;
     ri_writer *writer = NULL;
-    REQUIRE_RC(ri_segment_write(blocks, 3, &bytes, &test_err), 0);
+    REQUIRE_RC(write_segment(blocks, 3, &bytes, &test_err), 0);
     struct ri_segment segment = { .t_last = db->t, .packed = true };
     REQUIRE_RC(ri_writer_new(db->store, &writer, &test_err), 0);
     REQUIRE_RC(ri_writer_put_blob(writer, bytes.p, bytes.len, segment.addr, &test_err), 0);

@@ -104,6 +104,17 @@ static inline uint64_t ri_load_few(const uint8_t *p, size_t len)
     return len == 0 ? 0 : p[0] | (uint64_t)p[len / 2] << (8 * (len / 2)) | (uint64_t)p[len - 1] << (8 * (len - 1));
 }
 
+/* The first 8 bytes as a number that sorts as they do, if it differs. */
+static inline uint64_t ri_load_prefix(const uint8_t *p, size_t len)
+{
+    uint8_t few[8];
+    if (len >= 8) {
+        return ri_load_be64(p);
+    }
+    ri_store_u64(few, ri_load_few(p, len));
+    return ri_load_be64(few);
+}
+
 /* Bits needed to write x: 0 for 0, 64 at most. */
 static inline unsigned ri_bit_width(uint64_t x)
 {

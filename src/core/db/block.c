@@ -473,15 +473,15 @@ int ri_block_write_step(ri_block_writer *writer, const ri_block *block, ri_encod
     return out->failed ? ri_fail_nomem(err) : 0;
 }
 
-int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err)
+int ri_block_write(const ri_block *block, ri_buf *out, rille_err *err)
 {
     ri_block_writer writer = { 0 };
-    ri_encoder *own = NULL;
+    ri_encoder *encoder = NULL;
     int rc;
     do {
-        rc = ri_block_write_step(&writer, block, encoder != NULL ? encoder : &own, out, err);
+        rc = ri_block_write_step(&writer, block, &encoder, out, err);
     } while (rc == RILLE_AGAIN);
-    ri_encoder_free(own);
+    ri_encoder_free(encoder);
     return rc;
 }
 

@@ -102,9 +102,9 @@ void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE]);
 /* By the rule of which format block->commit is the commit id of a block that follows `parent` (NULL: none); 0: of none.
  * digest NULL: that of its datoms. */
 unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent, const uint8_t *digest);
-/* Appends the frame. *encoder is used, and made before the first use; NULL: one of its own. */
-int ri_block_write(ri_block *block, ri_encoder **encoder, ri_buf *out, rille_err *err);
-/* The same in steps of a leaf: RILLE_AGAIN until it is written. */
+/* Appends the frame. */
+int ri_block_write(const ri_block *block, ri_buf *out, rille_err *err);
+/* The same in steps of a leaf: RILLE_AGAIN until it is written. *encoder is used, and made before the first use. */
 typedef struct ri_block_writer {
     size_t at;    /* datoms that are written */
     size_t start; /* of the body; 0: nothing is written */

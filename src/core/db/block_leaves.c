@@ -9,20 +9,15 @@
 #define BLOCK_LEAF_BYTES_MAX (16U * 1024U * 1024U)
 #define ROWS_EXPECTED_MAX 4096U /* room made at once for as many as the header claims */
 
-int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **kept, ri_buf *out, rille_err *err)
+int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err)
 {
-    ri_encoder *encoder = kept != NULL && *kept != NULL ? *kept : ri_encoder_new();
-    if (encoder == NULL) {
+    *encoder = *encoder != NULL ? *encoder : ri_encoder_new();
+    if (*encoder == NULL) {
         return ri_fail_nomem(err);
     }
     size_t start = out->len;
-    int rc = ri_node_encode(encoder, RI_LOG, 0, datoms, (uint32_t)count, NULL, NULL, out, err);
+    int rc = ri_node_encode(*encoder, RI_LOG, 0, datoms, (uint32_t)count, NULL, NULL, out, err);
     ri_buf_make_block(out, start);
-    if (kept != NULL) {
-        *kept = encoder;
-    } else {
-        ri_encoder_free(encoder);
-    }
     return rc;
 }
 

@@ -320,7 +320,7 @@ static int first_cell(const ri_conn_options *options, ri_buf *cell, rille_err *e
         rc = bootstrap_block(&block, err);
     }
     if (rc == 0) {
-        rc = ri_block_write(block, NULL, cell, err);
+        rc = ri_block_write(block, cell, err);
     }
     if (rc == 0 && (body.failed || cell->failed)) {
         rc = ri_fail_nomem(err);

@@ -74,18 +74,6 @@ int ri_segment_write_step(ri_segment_writer *w, ri_block *const *blocks, size_t 
     return rc != 0 ? rc : w->left > 0 ? RILLE_AGAIN : out->failed ? ri_fail_nomem(err) : 0;
 }
 
-int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err)
-{
-    ri_segment_writer writer = { 0 };
-    ri_encoder *encoder = NULL;
-    int rc;
-    do {
-        rc = ri_segment_write_step(&writer, blocks, count, &encoder, out, err);
-    } while (rc == RILLE_AGAIN);
-    ri_encoder_free(encoder);
-    return rc;
-}
-
 static int damaged(rille_err *err)
 {
     return ri_fail(err, RILLE_CORRUPT, "a segment of the branch head is corrupt: restore it from a backup");

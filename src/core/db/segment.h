@@ -15,9 +15,7 @@
 
 #include "block.h"
 
-/* Appends a segment of `count` blocks, oldest first. */
-int ri_segment_write(ri_block *const *blocks, size_t count, ri_buf *out, rille_err *err);
-/* The same in steps of a leaf: RILLE_AGAIN until it is written. */
+/* Appends a segment of `count` blocks, oldest first, in steps of a leaf: RILLE_AGAIN until it is written. */
 typedef struct ri_segment_writer {
     bool begun;
     size_t left; /* datoms */

@@ -80,14 +80,6 @@ static void value_sort(keyed *items, keyed *other, size_t count)
     }
 }
 
-/* The first 8 bytes as a number that sorts as they do: enough to order most texts. */
-static uint64_t bytes_key(const ri_value *v)
-{
-    uint8_t head[8] = { 0 };
-    memcpy(head, v->as.p, v->len < 8 ? v->len : 8);
-    return ri_load_be64(head);
-}
-
 static bool sorts_by_bytes(uint8_t type)
 {
     return type == RI_STRING || type == RI_KEYWORD || type == RI_SYMBOL || type == RI_UUID || type == RI_BYTES;
@@ -159,7 +151,10 @@ static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
     for (size_t i = 0; i < count; i++) {
         const ri_datom *d = ri_change_datom(changes[i]);
         keyable = keyable && d->v.type == type;
-        items[i] = (keyed){ !keyable ? 0 : words ? ri_word_to_key(type, d->v.as.u) : bytes_key(&d->v), d };
+        items[i] = (keyed){ !keyable ? 0
+                            : words  ? ri_word_to_key(type, d->v.as.u)
+                                     : ri_load_prefix(d->v.as.p, d->v.len),
+                            d };
     }
     if (keyable) {
         radix_sort(items, room->other, count);

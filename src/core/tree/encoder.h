@@ -37,17 +37,6 @@ static inline void ri_slots_set(ri_slots *slots, uint32_t hash, uint16_t number)
     slots->slots[hash % RI_SLOT_COUNT] = (uint32_t)slots->generation << 16 | number;
 }
 
-/* The first 8 bytes as a number that sorts as they do, if it differs. */
-static inline uint64_t ri_load_prefix(const uint8_t *p, size_t len)
-{
-    uint8_t few[8];
-    if (len >= 8) {
-        return ri_load_be64(p);
-    }
-    ri_store_u64(few, ri_load_few(p, len));
-    return ri_load_be64(few);
-}
-
 /* memcpy without a call where it is short. */
 static inline void ri_copy_short(uint8_t *to, const uint8_t *p, size_t len)
 {

@@ -109,11 +109,9 @@ static uint32_t dict_lower_bytes(const ri_group *group, const ri_value *v, bool 
     if (order != 0 || v->len < shared) {
         return order > 0 ? dict->count : 0;
     }
-    uint8_t padded[8] = { 0 };
     uint32_t v_len = v->len - shared;
-    const uint8_t *v_rest = v_len == 0 ? padded : v->as.p + shared;
-    memcpy(padded, v_rest, v_len < 8 ? v_len : 8);
-    uint64_t v_head = ri_load_be64(padded);
+    const uint8_t *v_rest = v_len == 0 ? dict->bytes : v->as.p + shared;
+    uint64_t v_head = ri_load_prefix(v_rest, v_len);
     uint32_t from = 0;
     uint32_t to = dict->count;
     while (from < to) {
