@@ -142,6 +142,8 @@ void rl_note_box(lua_State *L, rl_box *box, size_t bytes);
 void rl_note_released(lua_State *L, rl_box *box);
 /* Bytes of the cache of nodes behind a database. Locks each of its shards. */
 size_t rl_cache_bytes(const rille_db *db);
+/* ri_io_fetch. Adds what the cache grows by. */
+int rl_fetch(const rille_db *db, ri_io *io, size_t *read_bytes, rille_err *err);
 
 /* ---- values (rl_value.c, rl_value_lib.c, rl_number.c) ---- */
 

@@ -326,3 +326,12 @@ size_t rl_cache_bytes(const rille_db *db)
     ri_store_read_stats(db->store, &stats);
     return (size_t)stats.cache_bytes;
 }
+
+int rl_fetch(const rille_db *db, ri_io *io, size_t *read_bytes, rille_err *err)
+{
+    size_t before = rl_cache_bytes(db);
+    RI_TRY(ri_io_fetch(io, err));
+    size_t after = rl_cache_bytes(db);
+    *read_bytes += after > before ? after - before : 0;
+    return 0;
+}

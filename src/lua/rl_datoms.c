@@ -49,18 +49,6 @@ static void release_scan(void *handle)
 static const luaL_Reg methods[] = { { NULL, NULL } };
 const rl_class rl_class_scan = { "datoms iterator", release_scan, methods, NULL };
 
-static bool find_order(const char *name, ri_order *out)
-{
-    static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
-    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        if (strcmp(name, ri_order_name(orders[i])) == 0) {
-            *out = orders[i];
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One component at `index` into the key. */
 static int read_part(lua_State *L, const rl_state *state, int index, char part, const rille_db *db, ri_arena *arena,
                      ri_datom *key, const ri_attr **attr, rille_err *err)
@@ -81,12 +69,6 @@ static int read_part(lua_State *L, const rl_state *state, int index, char part, 
     }
     RI_TRY(rl_read_typed(L, state, index, *attr, arena, &key->v, err));
     return ri_value_shorten(arena, &key->v, err);
-}
-
-static int fail_unindexed(const ri_attr *attr, rille_err *err)
-{
-    return ri_fail(err, RILLE_ATTRIBUTE,
-                   "attribute :%s is not in the avet index: define it with :db/index true or :db/unique", attr->ident);
 }
 
 /* Arguments 3.. are components from the left, without gaps. A nil in front of others is a look-up that failed
@@ -120,25 +102,10 @@ int rl_read_parts(lua_State *L, const rl_state *state, const rille_db *db, ri_or
         RI_TRY(read_part(L, state, i + 3, parts[i], db, arena, &from->d, attr, err));
         from->parts = (uint8_t)(i + 1);
     }
-    if (order == RI_AVET && *attr != NULL && !(*attr)->index && (*attr)->unique == RI_UNIQUE_NO) {
-        return fail_unindexed(*attr, err);
-    }
-    if (order == RI_VAET && *attr != NULL && (*attr)->type != RI_REF) {
-        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is not a ref", (*attr)->ident);
-    }
-    return 0;
+    return ri_db_check_index(order, *attr, err);
 }
 
 /* ---- iterating ---- */
-
-static void datom_at(const scan *s, uint32_t row, ri_datom *out)
-{
-    if (s->run.leaf != NULL) {
-        ri_node_datom(s->run.leaf, s->run.from + row, out);
-    } else {
-        *out = *s->run.rows[row];
-    }
-}
 
 /* The next datom, borrowed; RILLE_DONE. */
 static int next_datom(scan *s, ri_datom *out, rille_err *err)
@@ -146,7 +113,7 @@ static int next_datom(scan *s, ri_datom *out, rille_err *err)
     for (;;) {
         uint32_t end = s->batched ? s->end : s->count;
         while (s->next < end) {
-            datom_at(s, s->next++, out);
+            ri_run_datom(&s->run, s->next++, out);
             if (!s->declared_only || ri_db_is_indexed(s->db, out->a)) {
                 return 0;
             }
@@ -156,10 +123,7 @@ static int next_datom(scan *s, ri_datom *out, rille_err *err)
         }
         int rc = ri_scan_next(&s->scan, &s->run, &s->io, err);
         if (rc == RILLE_NEED) {
-            size_t before = rl_cache_bytes(s->db);
-            RI_TRY(ri_io_fetch(&s->io, err));
-            size_t after = rl_cache_bytes(s->db);
-            s->read_bytes += after > before ? after - before : 0;
+            RI_TRY(rl_fetch(s->db, &s->io, &s->read_bytes, err));
             continue;
         }
         RI_TRY(rc);
@@ -212,7 +176,7 @@ static int scan_step(lua_State *L)
     push_attr_name(L, s, d.a);
     const ri_blob *blob = s->batched && s->blobs != NULL ? s->blobs[s->next - 1] : NULL;
     if (blob != NULL) {
-        d.v = ri_bytes_value(d.v.type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, blob->bytes, blob->len);
+        d.v = ri_stub_whole(&d.v, blob->bytes, blob->len);
     }
     rl_push_long_value(L, box, s->db, &d.v);
     rl_push_id(L, d.t);
@@ -230,7 +194,7 @@ static int take_blobs(scan *s, rille_err *err)
     bool need = false;
     for (s->end = s->next; s->end < s->count && sum < BATCH_BLOB_BYTES; s->end++) {
         ri_datom d;
-        datom_at(s, s->end, &d);
+        ri_run_datom(&s->run, s->end, &d);
         if (!ri_type_is_stub(d.v.type)) {
             continue;
         }
@@ -290,7 +254,7 @@ static ri_order check_order(lua_State *L)
         (void)rl_error(L, "expected an index (eavt, aevt, avet or vaet), got %s%s", RL_GOT(L, 2));
     }
     const char *name = lua_tostring(L, 2);
-    if (!find_order(name, &order)) {
+    if (!ri_order_find(name, &order)) {
         (void)rl_error(L, "unknown index \"%s\"; use one of: eavt, aevt, avet, vaet", name);
     }
     return order;
@@ -400,9 +364,7 @@ int rl_db_range(lua_State *L)
     scan *s = make_scan(L, rl_box_push(L, &rl_class_scan), RI_AVET);
     rl_task_enter(task, &outer);
     int rc = rl_read_attr(L, rl_own_state(L), 2, s->db, &attr, &err);
-    if (rc == 0 && !attr->index && attr->unique == RI_UNIQUE_NO) {
-        rc = fail_unindexed(attr, &err);
-    }
+    rc = rc == 0 ? ri_db_check_index(RI_AVET, attr, &err) : rc;
     if (rc == 0) {
         rc = read_end(L, s, 3, attr, false, &from, &err);
     }

@@ -39,7 +39,7 @@ static int make_whole(rl_op *op, const ri_value *stub, ri_arena *arena, ri_value
     ri_blob *blob;
     RI_TRY(get_blob(op, stub, &blob, err));
     const uint8_t *bytes = ri_arena_copy(arena, blob->bytes, blob->len);
-    *out = ri_bytes_value(stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, bytes, blob->len);
+    *out = ri_stub_whole(stub, bytes, blob->len);
     ri_object_release(&blob->object);
     return bytes == NULL ? ri_fail_nomem(err) : 0;
 }

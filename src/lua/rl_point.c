@@ -29,10 +29,7 @@ static int look_up(const rille_db *db, ri_order order, const ri_bound *key, poin
     ri_object *hold;
     int rc = ri_db_only(db, order, key, &io, &out->d, &hold, err);
     while (rc == RILLE_NEED) {
-        size_t before = rl_cache_bytes(db);
-        rc = ri_io_fetch(&io, err);
-        size_t after = rl_cache_bytes(db);
-        out->read_bytes += after > before ? after - before : 0;
+        rc = rl_fetch(db, &io, &out->read_bytes, err);
         rc = rc == 0 ? ri_db_only(db, order, key, &io, &out->d, &hold, err) : rc;
     }
     ri_value *v = &out->d.v;

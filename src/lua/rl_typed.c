@@ -273,7 +273,7 @@ int rl_read_stub(const rille_db *db, const ri_value *stub, ri_io *io, ri_blob **
     int rc;
     RI_FETCHING(rc, io, ri_db_blob(db, stub, io, blob, err), err)
     if (rc == 0) {
-        *out = ri_bytes_value(stub->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, (*blob)->bytes, (*blob)->len);
+        *out = ri_stub_whole(stub, (*blob)->bytes, (*blob)->len);
     }
     return rc;
 }

@@ -175,6 +175,18 @@ const char *ri_order_name(ri_order order)
     return orders[order].name;
 }
 
+bool ri_order_find(const char *name, ri_order *out)
+{
+    static const ri_order users[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
+        if (strcmp(name, ri_order_name(users[i])) == 0) {
+            *out = users[i];
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t ri_datom_hash(ri_order order, const ri_datom *d)
 {
     uint8_t type = d->v.type;

@@ -43,7 +43,8 @@ typedef struct ri_bound {
 int ri_datom_cmp_bound(ri_order order, const ri_datom *d, const ri_bound *bound);
 /* How many components of the order's key are compared in front of equality: 3 for EAVT, 5 for LOG and RET ... */
 unsigned ri_order_parts(ri_order order);
-const char *ri_order_name(ri_order order); /* "eavt" */
+const char *ri_order_name(ri_order order);           /* "eavt" */
+bool ri_order_find(const char *name, ri_order *out); /* of the four that users read; false: none is called so */
 
 /* The boundary hash of a datom (docs/format.md): over e, a, v (LOG: t, e, a, v; RET: e, a, v, t), never more. */
 uint64_t ri_datom_hash(ri_order order, const ri_datom *d);

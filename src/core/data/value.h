@@ -171,6 +171,11 @@ static inline const uint8_t *ri_stub_addr(const ri_value *v)
 {
     return v->as.p + RI_STUB_PREFIX + 8;
 }
+/* The value that a stub stands for, of its bytes. */
+static inline ri_value ri_stub_whole(const ri_value *v, const uint8_t *bytes, size_t len)
+{
+    return ri_bytes_value(v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, bytes, len);
+}
 
 bool ri_utf8_valid(const uint8_t *p, size_t len);
 /* How many bytes from the start are valid UTF-8: len when all are. */

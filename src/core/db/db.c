@@ -338,7 +338,20 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
 bool ri_db_is_indexed(const rille_db *db, uint64_t a)
 {
     const ri_attr *attr = ri_schema_attr_by_id(db->schema, a);
-    return attr != NULL && (attr->index || attr->unique != RI_UNIQUE_NO);
+    return attr != NULL && ri_attr_is_indexed(attr);
+}
+
+int ri_db_check_index(ri_order order, const ri_attr *attr, rille_err *err)
+{
+    if (order == RI_AVET && attr != NULL && !ri_attr_is_indexed(attr)) {
+        return ri_fail(err, RILLE_ATTRIBUTE,
+                       "attribute :%s is not in the avet index: define it with :db/index true or :db/unique",
+                       attr->ident);
+    }
+    if (order == RI_VAET && attr != NULL && attr->type != RI_REF) {
+        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is not a ref", attr->ident);
+    }
+    return 0;
 }
 
 int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err)
@@ -347,7 +360,7 @@ int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err 
     *out = 0;
     for (size_t i = 0; i < db->schema->attr_count; i++) {
         const ri_attr *attr = &db->schema->attrs[i];
-        if (attr->index || attr->unique != RI_UNIQUE_NO) {
+        if (ri_attr_is_indexed(attr)) {
             ri_bound from = ri_bound_a(attr->id, false);
             ri_bound to = ri_bound_a(attr->id, true);
             uint64_t count;

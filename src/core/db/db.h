@@ -46,6 +46,15 @@ static inline uint32_t ri_run_count(const ri_run *run)
 {
     return run->leaf != NULL ? run->to - run->from : run->row_count;
 }
+/* Row i of a run, borrowed. */
+static inline void ri_run_datom(const ri_run *run, uint32_t i, ri_datom *out)
+{
+    if (run->leaf != NULL) {
+        ri_node_datom(run->leaf, run->from + i, out);
+    } else {
+        *out = *run->rows[i];
+    }
+}
 
 #define RI_SCAN_ROWS 256U
 
@@ -109,6 +118,8 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
                 rille_err *err);
 /* Is the attribute declared as indexed or unique? AVET has others, too, for queries. */
 bool ri_db_is_indexed(const rille_db *db, uint64_t a);
+/* May users read an attribute (NULL: all) in this index? RILLE_ATTRIBUTE. */
+int ri_db_check_index(ri_order order, const ri_attr *attr, rille_err *err);
 /* Number of datoms in AVET of such attributes. RILLE_NEED. */
 int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err);
 

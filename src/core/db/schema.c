@@ -62,8 +62,7 @@ static uint64_t *ident_place(ri_schema *schema, const char *ident, size_t len)
 
 static bool in_avet(const ri_attr *attr)
 {
-    return attr->index || attr->unique != RI_UNIQUE_NO ||
-           (attr->type != RI_NIL && attr->type != RI_REF && ri_type_is_word(attr->type));
+    return ri_attr_is_indexed(attr) || (attr->type != RI_NIL && attr->type != RI_REF && ri_type_is_word(attr->type));
 }
 
 /* Room for `count` attributes; by_ident is filled by ri_schema_derive. */

@@ -75,6 +75,10 @@ typedef struct ri_attr {
     bool no_history;
     bool avet; /* is in AVET: declared, unique, or a word type other than ref */
 } ri_attr;
+static inline bool ri_attr_is_indexed(const ri_attr *attr) /* for users: AVET has others, too, for queries */
+{
+    return attr->index || attr->unique != RI_UNIQUE_NO;
+}
 
 typedef struct ri_schema {
     ri_refs refs;

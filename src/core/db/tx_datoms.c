@@ -52,7 +52,7 @@ static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_da
     }
     *state = rc == RILLE_NEED ? PROBE_PENDING : rc == RILLE_DONE ? PROBE_NONE : PROBE_FOUND;
     if (rc == RILLE_OK) {
-        tx_run_datom(&run, 0, out);
+        ri_run_datom(&run, 0, out);
     }
     r->need = r->need || rc == RILLE_NEED;
     return RILLE_OK;
@@ -346,7 +346,7 @@ static int make_all(tx_resolver *r, const group *g, size_t next)
         RI_TRY(rc);
         for (uint32_t i = 0; i < ri_run_count(&run); i++) {
             ri_datom d;
-            tx_run_datom(&run, i, &d);
+            ri_run_datom(&run, i, &d);
             RI_TRY(adds_below(r, g, &next, &d.v));
             RI_TRY(emit(r, g, &d.v, false));
         }

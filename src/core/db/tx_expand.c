@@ -54,7 +54,7 @@ static int visit_range(tx_resolver *r, ri_order order, ri_bound from, ri_bound t
     while ((rc = ri_scan_next(&scan, &run, r->io, r->err)) == RILLE_OK) {
         for (uint32_t i = 0; rc == RILLE_OK && i < ri_run_count(&run); i++) {
             ri_datom d;
-            tx_run_datom(&run, i, &d);
+            ri_run_datom(&run, i, &d);
             rc = visit(r, &d, order == RI_EAVT);
         }
         if (rc != RILLE_OK) {

@@ -118,14 +118,6 @@ int ri_tx_fixed_instant(rille_err *err);
 void ri_tx_resolver_release(tx_resolver *r);
 /* Counts work that was done (task.h). True: return RILLE_NEED. */
 bool ri_tx_pause(tx_resolver *r, size_t work);
-static inline void tx_run_datom(const ri_run *run, uint32_t i, ri_datom *out)
-{
-    if (run->leaf != NULL) {
-        ri_node_datom(run->leaf, run->from + i, out);
-    } else {
-        *out = *run->rows[i];
-    }
-}
 
 /* Phases: 0, RILLE_NEED when they paused, or an error. */
 

@@ -44,15 +44,6 @@ void ri_api_range_free(ri_api_range *range)
 
 /* ---- what is run ---- */
 
-static void datom_at(const ri_api_range *range, uint32_t row, ri_datom *out)
-{
-    if (range->run.leaf != NULL) {
-        ri_node_datom(range->run.leaf, range->run.from + row, out);
-    } else {
-        *out = *range->run.rows[row];
-    }
-}
-
 /* Rows from range->next on, with their long values. RILLE_NEED: all that are missing were asked for. */
 static int take_rows(rille_steps *s, rille_err *err)
 {
@@ -63,7 +54,7 @@ static int take_rows(rille_steps *s, rille_err *err)
     for (; row < range->end && sum < BATCH_BLOB_BYTES; row++) {
         ri_datom d;
         ri_io io = { 0 };
-        datom_at(range, row, &d);
+        ri_run_datom(&range->run, row, &d);
         if (range->declared_only && !ri_db_is_indexed(s->db, d.a)) {
             continue;
         }
@@ -168,18 +159,6 @@ static int read_component(rille_steps *s, char part, const rille_value *value, c
     return ri_api_key(*attr, value, &s->arena, &key->v, err);
 }
 
-static int find_order(const char *name, ri_order *out, rille_err *err)
-{
-    static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
-    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        if (strcmp(name, ri_order_name(orders[i])) == 0) {
-            *out = orders[i];
-            return 0;
-        }
-    }
-    return ri_fail(err, RILLE_MISUSE, "unknown index \"%s\"; use one of: eavt, aevt, avet, vaet", name);
-}
-
 static int read_range(rille_steps *s, const char *index, const rille_value *components, size_t count, bool to_end,
                       rille_err *err)
 {
@@ -189,7 +168,9 @@ static int read_range(rille_steps *s, const char *index, const rille_value *comp
         return ri_fail(err, RILLE_MISUSE, "too many components: %zu (only the first three of an index are supported)",
                        count);
     }
-    RI_TRY(find_order(index, &range->order, err));
+    if (!ri_order_find(index, &range->order)) {
+        return ri_fail(err, RILLE_MISUSE, "unknown index \"%s\"; use one of: eavt, aevt, avet, vaet", index);
+    }
     range->from = ri_bound_all(false);
     for (size_t i = 0; i < count; i++) {
         int rc = read_component(s, ri_order_name(range->order)[i], &components[i], &attr, err);
@@ -199,14 +180,7 @@ static int read_range(rille_steps *s, const char *index, const rille_value *comp
         }
         range->from.parts = (uint8_t)(i + 1);
     }
-    if (range->order == RI_AVET && attr != NULL && !ri_db_is_indexed(s->db, attr->id)) {
-        return ri_fail(err, RILLE_ATTRIBUTE,
-                       "attribute :%s is not in the avet index: define it with :db/index true or :db/unique",
-                       attr->ident);
-    }
-    if (range->order == RI_VAET && attr != NULL && attr->type != RI_REF) {
-        return ri_fail(err, RILLE_ATTRIBUTE, "attribute :%s is not in the vaet index: it is not a ref", attr->ident);
-    }
+    RI_TRY(ri_db_check_index(range->order, attr, err));
     range->to = to_end ? ri_bound_all(true) : range->from;
     range->to.after = true;
     range->declared_only = range->order == RI_AVET && (attr == NULL || to_end);
@@ -331,10 +305,7 @@ static rille_value attribute_out(const rille_db *db, uint32_t a)
 static rille_value value_at(const ri_api_range *range, size_t row, const ri_value *v)
 {
     const ri_blob *blob = range->blobs[row];
-    ri_value whole = *v;
-    if (blob != NULL) {
-        whole = ri_bytes_value(v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES, blob->bytes, blob->len);
-    }
+    ri_value whole = blob == NULL ? *v : ri_stub_whole(v, blob->bytes, blob->len);
     return ri_api_value_out(&whole);
 }
 
@@ -345,7 +316,7 @@ rille_value ri_api_range_get(const rille_steps *s, size_t row, size_t column)
     if (row >= range->row_count) {
         return (rille_value){ .type = RILLE_TYPE_NIL };
     }
-    datom_at(range, range->rows[row], &d);
+    ri_run_datom(&range->run, range->rows[row], &d);
     switch (column) {
     case 0:
         return (rille_value){ .u.i = (int64_t)d.e, .type = RILLE_TYPE_REF };

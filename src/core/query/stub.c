@@ -51,8 +51,7 @@ int ri_whole(rille_op *op, const rille_db *db, ri_value *v, ri_arena *arena, ril
     ri_blob *blob = NULL;
     RI_TRY(ri_db_blob(db, v, &op->io, &blob, err));
     void *copy = ri_meter_work(op->meter, blob->len) ? ri_arena_copy(arena, blob->bytes, blob->len) : NULL;
-    ri_type type = v->type == RI_STRING_BLOB ? RI_STRING : RI_BYTES;
-    *v = ri_bytes_value(type, copy, blob->len);
+    *v = ri_stub_whole(v, copy, blob->len);
     ri_object_release(&blob->object);
     return copy != NULL ? 0 : ri_fail_nomem(err);
 }
