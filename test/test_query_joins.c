@@ -200,7 +200,7 @@ static uint64_t work_of(world *w, const char *text, uint64_t work_max, int64_t *
             *answer = ri_vec_get(ri_op_rows(op, &count), 0).as.i;
         }
     } while ((rc == RILLE_ROWS || rc == RILLE_AGAIN) && work <= work_max);
-    CHECK(rc == RILLE_DONE || rc == RILLE_AGAIN);
+    CHECK(rc == RILLE_DONE || work > work_max);
     if (getenv("RILLE_EXPLAIN") != NULL && w->options.order_seed == 0) {
         ri_buf buf = { 0 };
         (void)ri_op_explain(op, &buf);
