@@ -5,8 +5,10 @@
  */
 #include "test_query_world.h"
 
+#include <inttypes.h>
+
 #define LONG_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* as much as a stub has */
-#define VALUES_MAX 24
+#define VALUES_MAX 32
 
 typedef struct kind {
     const char *attr;
@@ -40,6 +42,9 @@ static const kind kinds[] = {
       "#uuid \"00000000-0000-0000-0000-000000000001\" #uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"",
       "#uuid \"10000000-0000-0000-0000-000000000001\"" },
     { ":t", "boolean", "", "true false", "" },
+    { ":sy", "symbol", ":db/index true", "a a/b b", "aa c" },
+    { ":tp", "tuple", ":db/index true", "[1] [1 2] [1 [2]] [1 \"a\"] [1 \"" LONG_A "a\"] [:k 1.5]",
+      "[0] [1.0 3] [1 \"" LONG_A "\"] [:k]" },
     { ":many", "long", ":db/cardinality :db.cardinality/many", "1 5 6 9", "0 2 7.5" },
     { ":plain", "string", "", "\"a\" \"b\" \"bc\"", "\"bb\"" }, /* in no index by value */
 };
@@ -76,6 +81,23 @@ static const char *written_out(const char *text)
     return out;
 }
 
+static void read_tuple(const ri_form *form, ri_value *out)
+{
+    ri_buf bytes = { 0 };
+    for (uint32_t i = 0; i < form->u.seq.count; i++) {
+        const ri_form *item = &form->u.seq.items[i];
+        ri_value element = item->u.v;
+        if (item->kind == RI_FORM_VECTOR) {
+            read_tuple(item, &element);
+        } else if (item->kind == RI_FORM_DOUBLE) {
+            element = ri_double(item->u.v.as.d);
+        }
+        ri_value_write(&bytes, &element);
+    }
+    *out = ri_bytes_value(RI_TUPLE, ri_arena_copy(&arena, bytes.p, bytes.len), bytes.len);
+    ri_buf_deinit(&bytes);
+}
+
 static void read_values(const char *list, values *out)
 {
     ri_buf text = { 0 };
@@ -89,6 +111,8 @@ static void read_values(const char *list, values *out)
         ri_buf one = { 0 };
         if (item->kind == RI_FORM_DOUBLE) {
             out->items[out->count] = ri_double(item->u.v.as.d);
+        } else if (item->kind == RI_FORM_VECTOR) {
+            read_tuple(item, &out->items[out->count]);
         } else {
             REQUIRE(ri_value_copy(&arena, &item->u.v, &out->items[out->count]));
         }
@@ -245,12 +269,72 @@ static void add_column(world *w, const ri_value *v, unsigned rows)
     }
 }
 
+/* Has an index the values in the order of the predicate, which cannot fail? */
+static bool cuts(const kind *k, const values *stored, const char *name, bool first, const ri_value *constant)
+{
+    uint8_t type = stored->items[0].type;
+    bool same = constant->type == type || (ri_type_is_number(constant->type) && ri_type_is_number(type));
+    if (strcmp(k->attr, ":plain") == 0) {
+        return false;
+    }
+    return name[0] == '=' || (same && (name[0] != 's' || first));
+}
+
+/* How many values an index cannot tell from those that match: long texts are in it by their first bytes. */
+static uint64_t may_match(const values *stored, const expected *e, const ri_value *constant)
+{
+    uint64_t count = e->rows.count;
+    for (unsigned i = 0; i < stored->count; i++) {
+        const ri_value *v = &stored->items[i];
+        bool text = v->type == constant->type && (v->type == RI_STRING || v->type == RI_BYTES);
+        count += text && v->len >= RI_STUB_PREFIX && constant->len >= RI_STUB_PREFIX &&
+                 memcmp(v->as.p, constant->as.p, RI_STUB_PREFIX) == 0;
+    }
+    return count;
+}
+
+/* The plan shows this range, and no more is read of it than this. */
+static void check_reads(world *w, const char *text, uint64_t reads_max, const char *shown)
+{
+    rille_query *query = NULL;
+    rille_op *op = NULL;
+    ri_buf plan = { 0 };
+    uint64_t reads = 0;
+    bool cut = false;
+    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
+    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
+    int rc;
+    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
+        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
+    }
+    CHECK_RC(rc, RILLE_DONE);
+    for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
+        if (stage->clause != NULL && stage->clause->kind == RI_CLAUSE_PATTERN) {
+            reads += stage->rows;
+            cut = stage->range != NULL;
+        }
+    }
+    CHECK_RC(ri_op_explain(op, &plan), 0);
+    ri_buf_put_u8(&plan, 0);
+    if (!cut || reads > reads_max || strstr((const char *)plan.p, shown) == NULL) {
+        test_failed_at(__FILE__, __LINE__);
+        (void)fprintf(stderr, "%.300s\n    read %" PRIu64 " values, may match: %" PRIu64 "\n%.600s", text, reads,
+                      reads_max, (const char *)plan.p);
+    }
+    ri_buf_deinit(&plan);
+    ri_op_release(op);
+    ri_query_release(query);
+}
+
 static void check_one(world *w, const kind *k, const values *stored, const char *name, bool first,
                       const ri_value *constant, const char *text)
 {
     for (int way = 0; way < WAYS; way++) {
         ri_buf query = { 0 };
         expected e = { .rc = 0 };
+        if (way == BY_CONSTANT && constant->type == RI_SYMBOL) {
+            continue; /* no query can write it */
+        }
         char rules[320];
         put_query(&query, k, name, first, text, way);
         e.query = (const char *)query.p;
@@ -266,6 +350,9 @@ static void check_one(world *w, const kind *k, const values *stored, const char 
             world_add_rules(w, rules);
         }
         run_and_check(w, &e, way == BY_COLUMN && name[0] == '<');
+        if (e.rc == 0 && cuts(k, stored, name, first, constant)) {
+            check_reads(w, e.query, (way == BY_COLUMN ? 2U : 1U) * may_match(stored, &e, constant), "  in [(");
+        }
         world_inputs_clear(w);
         ri_table_deinit(&e.rows);
         ri_buf_deinit(&query);
@@ -310,6 +397,80 @@ TEST(range__has_what_the_predicate_keeps_for_each_type_and_constant)
         world_deinit(&w);
         ri_arena_deinit(&arena);
     }
+}
+
+/* ---- two predicates ---- */
+
+#define BETWEEN "[_ %s ?v] [(<= ?lo ?v)] [(< ?v ?hi)]"
+
+typedef struct two {
+    const char *query; /* %s: an attribute */
+    const char *rules;
+    unsigned rows; /* of the input */
+} two;
+
+static const two twos[] = {
+    { "[:find ?v :in $ [?lo ?hi] :where " BETWEEN "]", NULL, 1 },
+    { "[:find ?v :in $ [[?lo ?hi]] :where " BETWEEN "]", NULL, 1 },
+    { "[:find ?v :in $ [[?lo ?hi]] :where " BETWEEN "]", NULL, 2 },
+    { "[:find ?v :in $ [?lo ?hi] :where (or-join [?v ?lo ?hi] (and " BETWEEN "))]", NULL, 1 },
+    { "[:find ?v :in $ [?lo ?hi] % :where (r ?v ?lo ?hi)]", "[[(r ?v ?lo ?hi) " BETWEEN "]]", 1 },
+    { "[:find ?v :in $ [[?lo ?hi]] % :where (r ?v ?lo ?hi)]", "[[(r ?v ?lo ?hi) " BETWEEN "]]", 2 },
+    { "[:find ?v :in $ [?lo ?hi] % :where (s ?hi ?v ?lo)]",
+      "[[(s ?a ?b ?c) (r ?b ?c ?a)] [(r ?v ?lo ?hi) " BETWEEN "]]", 1 },
+};
+
+static void check_between(world *w, const kind *k, const values *stored, const ri_value *limits)
+{
+    static const char *const names[] = { ">=", "<" };
+    static const bool first[] = { true, true };
+    for (size_t i = 0; i < sizeof twos / sizeof *twos; i++) {
+        char query[160];
+        char rules[160];
+        expected e = { .query = query };
+        (void)snprintf(query, sizeof query, twos[i].query, k->attr);
+        expect_values(stored, names, limits, first, 2, &e);
+        world_add_db(w, 0);
+        ri_table *table = &w->tables[w->input_count];
+        w->inputs[w->input_count++] = (ri_input){ .kind = RI_INPUT_TABLE, .table = table };
+        REQUIRE_RC(ri_table_init(table, 2, false, &test_err), 0);
+        for (unsigned row = 0; row < twos[i].rows; row++) {
+            REQUIRE_RC(ri_table_add_row(table, limits, NULL, &test_err), 0);
+        }
+        if (twos[i].rules != NULL) {
+            (void)snprintf(rules, sizeof rules, twos[i].rules, k->attr);
+            world_add_rules(w, rules);
+        }
+        uint64_t reads = may_match(stored, &e, &limits[0]) + may_match(stored, &e, &limits[1]) - e.rows.count;
+        run_and_check(w, &e, false);
+        check_reads(w, query, reads * twos[i].rows, "  in [(<= ?lo ?v)] [(< ?v ?hi)]");
+        world_inputs_clear(w);
+        ri_table_deinit(&e.rows);
+    }
+}
+
+TEST(range__is_cut_at_both_ends_by_inputs_and_in_rules)
+{
+    static values stored[KINDS];
+    test_rng rng = test_rng_new();
+    world w;
+    world_init(&w);
+    memset(stored, 0, sizeof stored);
+    make_data(&w, WORLD_BOTH, stored);
+    for (size_t k = 0; k < KINDS; k++) {
+        values all = { .count = 0 };
+        read_values(kinds[k].values, &all);
+        read_values(kinds[k].others, &all);
+        for (unsigned i = 0; i < 3 * all.count; i++) {
+            ri_value limits[2] = { all.items[i % all.count], all.items[test_random_below(&rng, all.count)] };
+            if (cuts(&kinds[k], &stored[k], "<", true, &limits[0]) &&
+                cuts(&kinds[k], &stored[k], "<", true, &limits[1])) {
+                check_between(&w, &kinds[k], &stored[k], limits);
+            }
+        }
+    }
+    world_deinit(&w);
+    ri_arena_deinit(&arena);
 }
 
 /* ---- several predicates, other clauses ---- */
@@ -429,5 +590,5 @@ TEST(range__reads_the_rows_of_the_range_alone)
 }
 
 TEST_MAIN(range__has_what_the_predicate_keeps_for_each_type_and_constant,
-          range__takes_in_all_predicates_of_a_conjunction, range__hides_no_error_and_makes_none,
-          range__reads_the_rows_of_the_range_alone)
+          range__is_cut_at_both_ends_by_inputs_and_in_rules, range__takes_in_all_predicates_of_a_conjunction,
+          range__hides_no_error_and_makes_none, range__reads_the_rows_of_the_range_alone)

@@ -14,21 +14,25 @@ static void put_clause(const ri_stage *stage, const ri_clause *clause, ri_buf *o
     ri_print_clause(out, clause, stage->scope->var_names, stage->op->query->source_names);
 }
 
+/* Each predicate once, also one with a constant and a variable. */
 static void put_range(const ri_stage *stage, ri_buf *out)
 {
     const ri_range *range = stage->range;
-    const ri_clause *last = NULL;
+    const ri_clause *put[2 * RI_RANGE_PREDS_MAX];
+    unsigned count = 0;
     ri_buf_put_text(out, "  in");
-    for (unsigned i = 0; i < range->clause_count; i++) {
-        ri_buf_put_text(out, " ");
-        put_clause(stage, range->clauses[i], out);
-    }
-    for (unsigned i = 0; i < range->end_count; i++) {
-        const ri_clause *clause = range->ends[i].clause;
-        if ((stage->range_ends >> i & 1) != 0 && clause != last) {
+    for (unsigned i = 0; i < range->clause_count + range->end_count; i++) {
+        bool constant = i < range->clause_count;
+        unsigned end = i - range->clause_count;
+        const ri_clause *clause = constant ? range->clauses[i] : range->ends[end].clause;
+        bool cuts = constant || (stage->range_ends >> end & 1) != 0;
+        for (unsigned j = 0; j < count && cuts; j++) {
+            cuts = put[j] != clause;
+        }
+        if (cuts) {
             ri_buf_put_text(out, " ");
             put_clause(stage, clause, out);
-            last = clause;
+            put[count++] = clause;
         }
     }
 }

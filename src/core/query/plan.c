@@ -311,6 +311,9 @@ static int pattern_stage(const build *b, ri_stage **last, rille_err *err)
         stage = ri_probe_stage_new(b->op, b->in->scope, *last, &m, access);
         break;
     }
+    if (stage != NULL && access == RI_ACCESS_NONE && !p->nothing) {
+        stage->range = m.range; /* which is empty */
+    }
     *last = stage;
     return stage == NULL ? ri_fail_nomem(err) : 0;
 }

@@ -88,7 +88,7 @@ static bool ordered_alike(const ri_attr *attr, uint8_t type)
     if (ri_type_is_number(attr->type) && ri_type_is_number(type)) {
         return true;
     }
-    return attr->type == type && type != RI_TUPLE && type != RI_NIL && type != RI_REF;
+    return attr->type == type && type != RI_NIL && type != RI_REF;
 }
 
 static int narrow_equal(ri_cuts *cuts, const ri_attr *attr, const ri_value *v, ri_arena *arena, rille_err *err)
