@@ -6,6 +6,7 @@
 #define RILLE_TEST_DB_FORGE_H
 
 #include "harness.h"
+#include "test_verify_steps.h"
 
 #include "../src/core/db/conn_own.h"
 
@@ -95,6 +96,10 @@ static inline void expect_damage(rille_conn *conn, const char *part)
     if (strstr(test_err.message, part) == NULL) {
         CHECK_EQ_STR(test_err.message, part);
     }
+    rille_err whole = test_err;
+    verify_steps each = { .at = UINT32_MAX };
+    CHECK_RC(verify_in_steps(conn, &each), RILLE_CORRUPT);
+    CHECK_EQ_STR(test_err.message, whole.message);
 }
 
 #endif

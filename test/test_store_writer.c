@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../src/core/store/backends.h"
+#include "../src/core/store/check_packs.h"
 #include "../src/core/store/pack.h"
 #include "../src/core/store/task.h"
 #include "../src/core/store/writer_own.h"
@@ -151,8 +152,9 @@ static void write_much(const char *url, size_t count, bool asks, int waits_min)
         ri_object_release(leaf == NULL ? NULL : &leaf->object);
     }
     ri_io_deinit(&io);
-    size_t pack = 0;
-    CHECK_RC(ri_store_check_packs(store, &pack, &test_err), RILLE_OK);
+    ri_pack_check *check = NULL;
+    CHECK_RC(ri_store_check_packs(store, &check, &test_err), RILLE_OK);
+    ri_pack_check_release(check);
     ri_task_deinit(&task);
     ri_writer_release(writer);
     CHECK_RC(ri_store_drop(store, &test_err), RILLE_OK);

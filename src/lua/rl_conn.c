@@ -241,28 +241,33 @@ static int conn_stats(lua_State *L)
     return 1;
 }
 
+static void release_verify(void *run)
+{
+    ri_verify_run_release(run);
+}
+
 /* verify() --> what was checked */
 static int conn_verify(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_own_state(L));
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
-    ri_verify_state once = { .next_branch = 0 };
-    ri_verify_state *state = &once;
+    ri_verify_report report = { 0 };
     rille_err err;
     ri_task *outer;
-    if (task != NULL) {
-        if (task->kept == NULL && (task->kept = ri_alloc_zero(sizeof *state)) == NULL) {
-            return rl_error(L, "out of memory");
-        }
-        task->release = ri_free;
-        state = task->kept;
-    }
     rl_task_enter(task, &outer);
-    int rc = ri_conn_verify_step(conn, state, &err);
+    int rc;
+    if (task == NULL) {
+        rc = ri_conn_verify(conn, &report, &err);
+    } else {
+        ri_verify_run *run = task->kept;
+        rc = ri_conn_verify_step(conn, &run, &err);
+        task->kept = run;
+        task->release = release_verify;
+        report = run != NULL ? *ri_verify_run_report(run) : report;
+    }
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
-    const ri_verify_report report = state->report;
     lua_newtable(L);
     set_count(L, "branches", report.branches);
     set_count(L, "nodes", report.nodes);

@@ -104,6 +104,28 @@ void ri_blake2b_final(ri_blake2b_state *state, uint8_t out[RI_HASH_SIZE])
     (void)crypto_generichash_final((crypto_generichash_state *)(void *)state, out, RI_HASH_SIZE);
 }
 
+void ri_hasher_begin(ri_hasher *hasher)
+{
+    ri_blake2b_state state;
+    ri_blake2b_init(&state);
+    memcpy(hasher->state, &state, sizeof state);
+}
+
+void ri_hasher_add(ri_hasher *hasher, const void *bytes, size_t len)
+{
+    ri_blake2b_state state;
+    memcpy(&state, hasher->state, sizeof state);
+    ri_blake2b_update(&state, bytes, len);
+    memcpy(hasher->state, &state, sizeof state);
+}
+
+void ri_hasher_end(const ri_hasher *hasher, uint8_t out[RI_HASH_SIZE])
+{
+    ri_blake2b_state state;
+    memcpy(&state, hasher->state, sizeof state);
+    ri_blake2b_final(&state, out);
+}
+
 void ri_random_bytes(void *out, size_t len)
 {
     randombytes_buf(out, len);

@@ -89,6 +89,14 @@ void ri_blake2b_init(ri_blake2b_state *state);
 void ri_blake2b_update(ri_blake2b_state *state, const void *bytes, size_t len);
 void ri_blake2b_final(ri_blake2b_state *state, uint8_t out[RI_HASH_SIZE]);
 
+/* The same in parts, with a state that may lie anywhere and be copied. */
+typedef struct ri_hasher {
+    uint8_t state[sizeof(ri_blake2b_state)];
+} ri_hasher;
+void ri_hasher_begin(ri_hasher *hasher);
+void ri_hasher_add(ri_hasher *hasher, const void *bytes, size_t len);
+void ri_hasher_end(const ri_hasher *hasher, uint8_t out[RI_HASH_SIZE]);
+
 /* Random bytes from the operating system, for database ids. */
 void ri_random_bytes(void *out, size_t len);
 

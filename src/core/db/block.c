@@ -10,9 +10,6 @@
 #define SECTOR 512U /* the least that any storage writes at once */
 #define FRAMES_TRIED_MAX 16U
 
-static const char commit_tag[] = "rille commit 2";
-static const char commit_tag_1[] = "rille commit 1";
-
 _Static_assert(sizeof(ri_block) <= 192, "tens of thousands of transactions have one each");
 
 ri_block *ri_block_retain(ri_block *block)
@@ -162,143 +159,13 @@ void ri_blocks_release(ri_block **blocks, size_t count)
     ri_free(blocks);
 }
 
-/* ---- commit id ---- */
+/* ---- parents of a merge ---- */
 
 uint8_t (*ri_block_merged(ri_block *block, uint8_t count))[RI_HASH_SIZE]
 {
     block->merged = ri_arena_array(&block->memory->arena, count, RI_HASH_SIZE);
     block->merged_count = block->merged == NULL ? 0 : count;
     return block->merged;
-}
-
-#define DIGEST_CHUNK 4096U
-#define DIGEST_DATOM_MAX 40U /* of a datom but its bytes */
-
-/* In large pieces: what one costs besides its bytes is more than hashing a datom. */
-static void hash_datoms(const ri_datom *datoms, size_t count, ri_blake2b_state *state)
-{
-    uint8_t chunk[DIGEST_CHUNK];
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        const ri_datom *d = &datoms[i];
-        if (used + DIGEST_DATOM_MAX + d->v.len > sizeof chunk) {
-            ri_blake2b_update(state, chunk, used);
-            used = 0;
-        }
-        ri_store_u64(chunk + used, d->e);
-        ri_store_u32(chunk + used + 8, d->a);
-        chunk[used + 12] = d->added ? 1 : 0;
-        chunk[used + 13] = d->v.type;
-        used += 14;
-        if (ri_type_is_word(d->v.type)) {
-            ri_store_u64(chunk + used, ri_word_to_key(d->v.type, d->v.as.u));
-            used += 8;
-        } else {
-            used += ri_put_varint(chunk + used, d->v.len);
-            if (d->v.len > sizeof chunk - DIGEST_DATOM_MAX) {
-                ri_blake2b_update(state, chunk, used);
-                used = 0;
-                ri_blake2b_update(state, d->v.as.p, d->v.len);
-            } else if (d->v.len > 0) {
-                memcpy(chunk + used, d->v.as.p, d->v.len);
-                used += d->v.len;
-            }
-        }
-    }
-    ri_blake2b_update(state, chunk, used);
-}
-
-void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE])
-{
-    ri_blake2b_state state;
-    ri_blake2b_init(&state);
-    hash_datoms(block->datoms, block->count, &state);
-    ri_blake2b_final(&state, out);
-}
-
-void ri_digest_begin(ri_digest *digest)
-{
-    ri_blake2b_state state;
-    ri_blake2b_init(&state);
-    memcpy(digest->state, &state, sizeof state);
-}
-
-void ri_digest_add(ri_digest *digest, const ri_block *block, size_t from, size_t to)
-{
-    ri_blake2b_state state;
-    memcpy(&state, digest->state, sizeof state);
-    hash_datoms(block->datoms + from, to - from, &state);
-    memcpy(digest->state, &state, sizeof state);
-}
-
-void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE])
-{
-    ri_blake2b_state state;
-    memcpy(&state, digest->state, sizeof state);
-    ri_blake2b_final(&state, out);
-}
-
-/* digest NULL: the rule of format 1. */
-static void commit_id(const ri_block *block, const uint8_t *parent, const uint8_t *digest, uint8_t out[RI_HASH_SIZE])
-{
-    ri_blake2b_state state;
-    uint8_t chunk[sizeof commit_tag + 1 + RI_HASH_SIZE];
-    size_t used = sizeof commit_tag;
-    ri_blake2b_init(&state);
-    memcpy(chunk, digest != NULL ? commit_tag : commit_tag_1, sizeof commit_tag);
-    chunk[used++] = (uint8_t)(block->merged_count + (parent != NULL ? 1U : 0U));
-    if (parent != NULL) {
-        memcpy(chunk + used, parent, RI_HASH_SIZE);
-        used += RI_HASH_SIZE;
-    }
-    ri_blake2b_update(&state, chunk, used);
-    if (block->merged_count > 0) {
-        ri_blake2b_update(&state, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
-    }
-    ri_store_u64(chunk, block->t);
-    ri_blake2b_update(&state, chunk, 8);
-    if (digest != NULL) {
-        ri_blake2b_update(&state, digest, RI_HASH_SIZE);
-    } else {
-        hash_datoms(block->datoms, block->count, &state);
-    }
-    ri_blake2b_final(&state, out);
-}
-
-void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE])
-{
-    commit_id(block, parent, digest, block->commit);
-}
-
-void ri_block_chain(ri_block *block, const uint8_t *parent)
-{
-    uint8_t digest[RI_HASH_SIZE];
-    ri_block_digest(block, digest);
-    ri_block_chain_by(block, parent, digest);
-}
-
-static bool is_commit_1(const ri_block *block, const uint8_t *parent)
-{
-    uint8_t own[RI_HASH_SIZE];
-    commit_id(block, parent, NULL, own);
-    return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
-}
-
-static bool is_commit_2(const ri_block *block, const uint8_t *parent, const uint8_t *digest)
-{
-    uint8_t own[RI_HASH_SIZE];
-    uint8_t of_datoms[RI_HASH_SIZE];
-    if (digest == NULL) {
-        ri_block_digest(block, of_datoms);
-        digest = of_datoms;
-    }
-    commit_id(block, parent, digest, own);
-    return memcmp(own, block->commit, RI_HASH_SIZE) == 0;
-}
-
-unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent, const uint8_t *digest)
-{
-    return is_commit_2(block, parent, digest) ? 2 : digest == NULL && is_commit_1(block, parent) ? 1 : 0;
 }
 
 /* ---- frames ---- */
@@ -545,7 +412,7 @@ static int read_body(ri_block *block, bool is_1, const uint8_t *parent, ri_reade
     uint64_t skipped;
     RI_TRY(ri_block_read_leaves(block, in, count, 0, &skipped, err));
     memcpy(block->commit, commit, RI_HASH_SIZE);
-    if (!(is_1 ? is_commit_1(block, parent) : is_commit_2(block, parent, NULL))) {
+    if (!ri_block_has_commit(block, parent, is_1 ? 1 : 2)) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",
                        (unsigned long long)block->t);
     }

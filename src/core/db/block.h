@@ -92,16 +92,22 @@ void ri_block_chain(ri_block *block, const uint8_t *parent);
 void ri_block_digest(const ri_block *block, uint8_t out[RI_HASH_SIZE]);
 /* The same from a digest that was made in parts. */
 void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE]);
-/* A digest in parts: of datoms [from, to), which follow each other. */
-typedef struct ri_digest {
-    uint8_t state[sizeof(ri_blake2b_state)]; /* as bytes, which may lie anywhere */
-} ri_digest;
-void ri_digest_begin(ri_digest *digest);
-void ri_digest_add(ri_digest *digest, const ri_block *block, size_t from, size_t to);
-void ri_digest_end(const ri_digest *digest, uint8_t out[RI_HASH_SIZE]);
-/* By the rule of which format block->commit is the commit id of a block that follows `parent` (NULL: none); 0: of none.
- * digest NULL: that of its datoms. */
-unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent, const uint8_t *digest);
+/* Adds datoms, which follow each other, to a digest that is made in parts. */
+void ri_digest_add(ri_hasher *digest, const ri_datom *datoms, size_t count);
+/* Is block->commit, by the rule of that format, the commit id of a block that follows `parent` (NULL: none)? */
+bool ri_block_has_commit(const ri_block *block, const uint8_t *parent, unsigned rule);
+/* By the rule of which format it is; 0: of none. */
+unsigned ri_block_commit_rule(const ri_block *block, const uint8_t *parent);
+/* The same in parts, by one rule: begin, then all datoms (ri_digest_add to the hasher), then end. The block needs all but
+ * its datoms. digest NULL: that of the datoms. */
+typedef struct ri_commit_check {
+    ri_hasher hasher;
+    unsigned rule;
+    bool has_parent;
+    uint8_t parent[RI_HASH_SIZE];
+} ri_commit_check;
+void ri_commit_check_begin(ri_commit_check *check, const ri_block *block, const uint8_t *parent, unsigned rule);
+bool ri_commit_check_end(const ri_commit_check *check, const ri_block *block, const uint8_t *digest);
 /* Appends the frame. */
 int ri_block_write(const ri_block *block, ri_buf *out, rille_err *err);
 /* The same in steps of a leaf: RILLE_AGAIN until it is written. *encoder is used, and made before the first use. */

@@ -101,13 +101,10 @@ typedef struct ri_verify_report {
     uint64_t branches, nodes, datoms, transactions, blobs, bytes;
 } ri_verify_report;
 int ri_conn_verify(rille_conn *conn, ri_verify_report *out, rille_err *err);
-/* The same in a task: RILLE_AGAIN after each branch and pack. */
-typedef struct ri_verify_state {
-    ri_verify_report report;
-    size_t next_branch;
-    size_t next_pack;
-    bool has_branches;
-} ri_verify_state; /* all zero at first */
-int ri_conn_verify_step(rille_conn *conn, ri_verify_state *state, rille_err *err);
+/* The same in a task: it keeps its place where it lacks something (RILLE_NEED). *run: NULL at first. */
+typedef struct ri_verify_run ri_verify_run;
+int ri_conn_verify_step(rille_conn *conn, ri_verify_run **run, rille_err *err);
+const ri_verify_report *ri_verify_run_report(const ri_verify_run *run);
+void ri_verify_run_release(ri_verify_run *run);
 
 #endif

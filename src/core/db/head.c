@@ -345,7 +345,7 @@ static int replay_packed_block(replay *r, ri_block *block, rille_err *err)
     if (rc != 0 || over) {
         return rc;
     }
-    if (!r->met && ri_block_commit_rule(block, r->db->t == 0 ? NULL : r->db->commit, NULL) == 0) {
+    if (!r->met && ri_block_commit_rule(block, r->db->t == 0 ? NULL : r->db->commit) == 0) {
         return RILLE_CONFLICT;
     }
     r->begun = r->met = true;

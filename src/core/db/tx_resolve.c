@@ -311,9 +311,9 @@ static int make_schema(tx_resolver *r)
 static int digest_datoms(tx_resolver *r, size_t from, size_t to)
 {
     if (from == 0) {
-        ri_digest_begin(&r->digest);
+        ri_hasher_begin(&r->digest);
     }
-    ri_digest_add(&r->digest, r->block, from, to);
+    ri_digest_add(&r->digest, r->block->datoms + from, to - from);
     return RILLE_OK;
 }
 
@@ -321,7 +321,7 @@ static int finish_block(tx_resolver *r)
 {
     uint8_t digest[RI_HASH_SIZE];
     RI_TRY(ri_tx_slices(r, r->block->count, TX_ITEM_WORK, digest_datoms));
-    ri_digest_end(&r->digest, digest);
+    ri_hasher_end(&r->digest, digest);
     r->block->instant = r->instant;
     ri_block_chain_by(r->block, r->db->commit, digest);
     return RILLE_OK;

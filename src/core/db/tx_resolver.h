@@ -87,7 +87,7 @@ typedef struct tx_resolver {
     ri_schema *schema; /* after it; a reference */
     struct ri_tempid *tempids;
     size_t tempid_count;
-    ri_digest digest;
+    ri_hasher digest;
     tx_blame blame; /* set with an error */
     ri_scan scan;   /* EAVT; not cleared */
 } tx_resolver;

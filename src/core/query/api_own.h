@@ -71,7 +71,7 @@ struct rille_steps {
     size_t filled_items;
     ri_commit *kept;
     unsigned tries;
-    ri_verify_state verify;
+    ri_verify_run *verify;
     ri_flush_run *flush;
     struct ri_api_range *range;
     rille_conn *out_conn; /* results */

@@ -297,6 +297,7 @@ void rille_steps_close(rille_steps *steps)
         ri_commit_release(steps->kept);
         ri_tx_release(steps->filled);
         ri_flush_run_release(steps->flush);
+        ri_verify_run_release(steps->verify);
         ri_api_range_free(steps->range);
         ri_edn_deinit(&steps->reader);
         ri_arena_deinit(&steps->arena);

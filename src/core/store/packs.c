@@ -125,53 +125,6 @@ int ri_packs_refresh(ri_packs *packs, ri_store *store, rille_err *err)
     return rc;
 }
 
-static int check_pack(ri_store *store, const uint8_t *id, rille_err *err)
-{
-    char hex[2 * RI_HASH_SIZE + 1];
-    uint8_t hash[RI_HASH_SIZE] = { 0 };
-    uint8_t *bytes;
-    size_t len;
-    uint64_t footer_offset = 0;
-    ri_pack_footer footer;
-    ri_hex(hex, id, RI_HASH_SIZE);
-    int rc = read_range(store, id, 0, 0, &bytes, &len, err);
-    if (rc != RILLE_OK) {
-        return rc == RILLE_NOMEM ? ri_fail_nomem(err)
-                                 : ri_fail(err, rc, "%s: cannot read pack %s", ri_store_url(store), hex);
-    }
-    ri_blake2b(hash, bytes, len);
-    bool good =
-        memcmp(hash, id, RI_HASH_SIZE) == 0 && ri_pack_read_header(bytes, len, &footer_offset) == RILLE_OK &&
-        footer_offset <= len &&
-        ri_pack_read_footer(bytes + footer_offset, len - (size_t)footer_offset, footer_offset, &footer) == RILLE_OK;
-    ri_free(bytes);
-    return good ? RILLE_OK
-                : ri_fail(err, RILLE_CORRUPT,
-                          "%s: pack %s is corrupt (it does not match its name): restore it from a backup",
-                          ri_store_url(store), hex);
-}
-
-int ri_store_check_packs(ri_store *store, size_t *next, rille_err *err)
-{
-    rille_object_id *ids;
-    size_t count;
-    if (ri_store_has(store, RILLE_BACKEND_ROWS)) {
-        return RILLE_OK;
-    }
-    int rc = ri_store_list(store, RILLE_OBJECT_PACK, &ids, &count, err);
-    if (rc != RILLE_OK) {
-        return rc == RILLE_UNSUPPORTED ? RILLE_OK : rc; /* each node is checked when it is read */
-    }
-    while (*next < count && rc == RILLE_OK) {
-        rc = check_pack(store, ids[*next].id, err);
-        rc = rc == RILLE_NOTFOUND ? RILLE_OK : rc; /* removed since */
-        *next += rc == RILLE_OK ? 1 : 0;
-        rc = rc == RILLE_OK && ri_task_running() != NULL ? RILLE_AGAIN : rc;
-    }
-    ri_free(ids);
-    return rc;
-}
-
 bool ri_packs_find(ri_packs *packs, const uint8_t addr[RI_HASH_SIZE], size_t *from, ri_noderef *out)
 {
     bool found = false;

@@ -35,7 +35,7 @@ typedef struct ri_noderef {
 
 bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE]);
 
-/* A decoded thing in the cache. First member of what is decoded. Immutable after publication. */
+/* A decoded thing in the cache, first member of what is decoded. Immutable after publication. */
 typedef struct ri_object {
     ri_refs refs;
     size_t mem_bytes;
@@ -192,10 +192,6 @@ int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *
  * damage is ignored here and reported by the read of the node itself. */
 int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
                   ri_io *io);
-
-/* Reads every pack as a whole: its hash is its name, its header and footer are good. RILLE_CORRUPT names it. *next: 0 at
- * first; in a task, RILLE_AGAIN after each pack. */
-int ri_store_check_packs(ri_store *store, size_t *next, rille_err *err);
 
 /* ---- writing ---- */
 

@@ -171,13 +171,5 @@ typedef struct ri_check_report {
 /* Reads every node, checks addresses, N1-N7, separators, counts, that boundaries are where the chunker would put them,
  * and that each node re-encodes to its own bytes. Blocks (fetches itself). RILLE_CORRUPT names the node. */
 int ri_tree_check(ri_store *store, const ri_tree *tree, ri_check_report *report, rille_err *err);
-/* The same, noting what was checked in `seen`, and showing all datoms in order, borrowed for the call. */
-typedef int ri_check_visit(void *context, const ri_datom *d, rille_err *err);
-int ri_tree_check_noting(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_visit *visit, void *context,
-                         ri_check_report *report, rille_err *err);
-/* Of an older state of such a tree: reads the nodes that are not in `seen` and checks their addresses, N1-N7 and counts;
- * adds to the report. Blocks. */
-int ri_tree_check_unseen(ri_store *store, const ri_tree *tree, ri_node_set *seen, ri_check_report *report,
-                         rille_err *err);
 
 #endif
