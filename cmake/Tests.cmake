@@ -6,6 +6,7 @@
 # bench/bench_<x>.c         a program linked to everything, not a test
 # bench/compare/<x>_driver.c  a program of bench/compare/run; that of SQLite only where SQLite is installed
 # test/lua_alloc.c          a module of Lua for the specs
+# test/late_clock.c         a library that tools/test preloads
 set(layer_of_backends store)
 
 function(rille_program name source layer)
@@ -78,6 +79,13 @@ if(RILLE_TESTS AND NOT RILLE_FUZZ)
         target_include_directories(rille_lua_alloc SYSTEM PRIVATE "${lua_include}")
         target_link_libraries(rille_lua_alloc PRIVATE rille_warnings)
         target_link_options(rille_lua_alloc PRIVATE -Wl,-z,nodelete) # it is Lua's allocator to the very end
+    endif()
+
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT RILLE_SANITIZE)
+        add_library(rille_late_clock MODULE "${PROJECT_SOURCE_DIR}/test/late_clock.c")
+        set_target_properties(rille_late_clock PROPERTIES PREFIX "" SUFFIX ".so" OUTPUT_NAME late_clock
+                              C_VISIBILITY_PRESET default LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+        target_link_libraries(rille_late_clock PRIVATE rille_warnings)
     endif()
 
     file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/bench_*.c")

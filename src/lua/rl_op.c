@@ -179,20 +179,20 @@ int rl_op_fetch(rl_op *op, rille_err *err)
     return rc;
 }
 
-int rl_op_advance(rl_op *op, uint64_t ends_us, rille_err *err)
+int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
 {
-    for (;;) {
+    int rc;
+    do {
         uint64_t now_us = ri_clock_us();
-        if (now_us >= ends_us) {
-            return RILLE_AGAIN;
-        }
-        int rc = rl_op_step(op, ends_us - now_us, err);
-        if (rc == RILLE_NEED) {
+        rc = rl_op_step(op, now_us < ends_us ? ends_us - now_us : 1, err);
+        if (rc == RILLE_NEED && fetches) {
             RI_TRY(rl_op_fetch(op, err));
-        } else if (rc != RILLE_AGAIN && !(rc == RILLE_ROWS && op->count == 0)) {
-            return rc;
+            rc = RILLE_AGAIN;
+        } else if (rc == RILLE_ROWS && op->count == 0) {
+            rc = RILLE_AGAIN;
         }
-    }
+    } while (rc == RILLE_AGAIN && ri_clock_us() < ends_us);
+    return rc;
 }
 
 int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err)
@@ -356,21 +356,6 @@ int rl_op_take_batch(rl_op *op, rille_err *err)
     return ri_table_add(&op->result->table, places, count, &added, err);
 }
 
-/* Without `fetches`, a need is the caller's. */
-static int advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
-{
-    if (fetches) {
-        return rl_op_advance(op, ends_us, err);
-    }
-    for (;;) {
-        uint64_t now_us = ri_clock_us();
-        int rc = now_us >= ends_us ? RILLE_AGAIN : rl_op_step(op, ends_us - now_us, err);
-        if (rc != RILLE_ROWS || op->count > 0) {
-            return rc;
-        }
-    }
-}
-
 /* _run(budget_us) --> "call", "again" after a slice of time, "need" if a budget was given, or what the query gives (and true before it: a value may be nil) */
 static int op_run(lua_State *L)
 {
@@ -381,13 +366,14 @@ static int op_run(lua_State *L)
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     uint64_t ends_us = ri_clock_us() + (fetches ? RL_SLICE_US : budget_us);
-    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : advance(op, fetches, ends_us, &err);
-    for (; rc == RILLE_ROWS; rc = advance(op, fetches, ends_us, &err)) {
+    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, fetches, ends_us, &err);
+    while (rc == RILLE_ROWS) {
         rc = rl_op_take_batch(op, &err);
         if (rc != 0) {
             (void)rl_op_failed(op, rc, &err);
             return rl_fail(L, &err);
         }
+        rc = ri_clock_us() < ends_us ? rl_op_advance(op, fetches, ends_us, &err) : RILLE_AGAIN;
     }
     if (rc != RILLE_DONE) {
         return push_outcome(L, rc, &err);

@@ -293,7 +293,7 @@ static int iterate_step(lua_State *L)
         if (box->holds > 0) {
             return rl_error(L, "the operation is already in use and cannot be used from a finalizer");
         }
-        rc = rl_op_advance(op, ri_clock_us() + RL_SLICE_US, &err);
+        rc = rl_op_advance(op, true, ri_clock_us() + RL_SLICE_US, &err);
         if (rc != RILLE_ROWS && rc != RILLE_AGAIN) {
             break;
         }
