@@ -34,12 +34,13 @@
 #define SPINS_MAX 64U
 #define NO_ENTRY UINT32_MAX
 
+/* 64 bytes, and what a hit reads in the first 48: malloc's blocks begin 16 bytes into a line. */
 typedef struct cache_entry {
     uint8_t addr[RI_HASH_SIZE];
     ri_object *object;
-    size_t cost;
     uint32_t next; /* towards the tail of its queue, or in the free list */
     uint8_t uses;
+    _Alignas(16) size_t cost;
 } cache_entry;
 
 typedef struct cache_slot {
@@ -54,11 +55,13 @@ typedef struct cache_queue {
 } cache_queue;
 
 typedef struct cache_shard {
-    _Alignas(64) atomic_flag lock;
+    _Alignas(64) atomic_flag lock; /* up to `misses`: what a hit needs, in one line */
     cache_slot *slots;
     size_t slot_cap;
     size_t count;
     cache_entry *entries;
+    uint64_t hits;
+    uint64_t misses;
     size_t entry_count; /* used so far, free ones among them */
     size_t entry_cap;
     uint32_t free_head;
@@ -68,8 +71,6 @@ typedef struct cache_shard {
     size_t bytes_max;
     uint32_t *ghost; /* fingerprints by place; a later one overwrites */
     size_t ghost_cap;
-    uint64_t hits;
-    uint64_t misses;
 } cache_shard;
 
 /* Internally locked. */
@@ -178,13 +179,21 @@ void ri_cache_release(ri_cache *cache)
 
 /* ---- table ---- */
 
+static bool same_addr(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < RI_HASH_SIZE; i += 8) {
+        differ |= ri_load_u64(a + i) ^ ri_load_u64(b + i);
+    }
+    return differ == 0;
+}
+
 static cache_slot *find_slot(const cache_shard *shard, uint64_t hash, const uint8_t *addr)
 {
     size_t mask = shard->slot_cap - 1;
     for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
         cache_slot *slot = &shard->slots[i];
-        if (slot->entry == NO_ENTRY ||
-            (slot->hash == hash && memcmp(shard->entries[slot->entry].addr, addr, RI_HASH_SIZE) == 0)) {
+        if (slot->entry == NO_ENTRY || (slot->hash == hash && same_addr(shard->entries[slot->entry].addr, addr))) {
             return slot;
         }
     }

@@ -42,32 +42,33 @@ typedef struct ri_dict {
 } ri_dict;
 
 typedef struct ri_group {
-    ri_col values; /* word keys, or codes; count = rows of the group */
-    ri_dict dict;  /* types of bytes only */
     uint32_t a;
     uint32_t start; /* first row (contiguous nodes) */
     uint32_t count;
-    uint8_t type; /* ri_type; RI_NIL: no value (truncated separators) */
+    uint8_t type;  /* ri_type; RI_NIL: no value (truncated separators) */
+    ri_col values; /* word keys, or codes; count = rows of the group */
+    ri_dict dict;  /* types of bytes only */
 } ri_group;
 
 enum { RI_COLUMN_E = 0, RI_COLUMN_T, RI_COLUMN_G, RI_COLUMN_V, RI_COLUMN_X, RI_COLUMN_OP, RI_COLUMN_COUNT };
 
+/* What a search reads lies together: a node that is looked at by chance costs a cache miss for each of its lines. */
 typedef struct ri_node {
     ri_object object; /* first: what the cache holds */
-    uint8_t *bytes;   /* the canonical bytes, owned (unless borrowed), padded */
-    size_t len;
-    bool borrowed;
-    ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
-    ri_col col[RI_COLUMN_COUNT];
-    ri_group *groups;
-    uint16_t *ranks;       /* NULL: groups are contiguous */
-    ri_noderef *children;  /* branches */
-    uint64_t *counts;      /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
-    atomic_uchar *fitting; /* branches: 1: child i was seen to lie between its separators; in an immutable node */
+    uint32_t count;   /* rows; children of a branch */
     uint32_t group_count;
-    uint32_t count; /* rows; children of a branch */
-    uint8_t order;  /* ri_order */
-    uint8_t level;  /* 0 = leaf */
+    uint8_t order; /* ri_order */
+    uint8_t level; /* 0 = leaf */
+    bool borrowed;
+    ri_group *groups;
+    uint16_t *ranks;  /* NULL: groups are contiguous */
+    uint64_t *counts; /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
+    ri_col col[RI_COLUMN_COUNT];
+    ri_noderef *children;  /* branches */
+    atomic_uchar *fitting; /* branches: 1: child i was seen to lie between its separators; in an immutable node */
+    uint8_t *bytes;        /* the canonical bytes, owned (unless borrowed), padded */
+    size_t len;
+    ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
 } ri_node;
 
 /* ri_decode_fn for the store. */
