@@ -5,6 +5,43 @@ local support = require "spec.support.init"
 describe("datoms", function()
   after_each(support.cleanup)
 
+  -- The binding guesses where an attribute is in a schema by the string that names it.
+  it("find an attribute by its name, whichever databases and names were asked for before", function()
+    local seed = support.seed()
+    local names, values, made = {}, {}, {}
+    for i = 1, 60 do names[i] = "n/" .. i end
+    for i = 1, 6 do
+      local schema, data = {}, {}
+      values[i] = {}
+      for j = 1, #names do
+        local name = names[math.random(#names)]
+        if not values[i][name] then
+          values[i][name] = 100 * i + j
+          schema[#schema + 1] = { ["db/ident"] = name, ["db/valueType"] = "db.type/long",
+            ["db/cardinality"] = "db.cardinality/one", ["db/unique"] = "db.unique/identity" }
+          data[#data + 1] = { [name] = 100 * i + j }
+        end
+      end
+      local conn = assert(rille.create(support.url()))
+      assert(conn:transact(schema))
+      assert(conn:transact(data))
+      made[i] = conn:db()
+      conn:close()
+    end
+    for _ = 1, 2000 do
+      local i, name = math.random(#made), names[math.random(#names)]
+      local db, value = made[i], values[i][name]
+      local e, message, code = db:entid { name, value or 1 }
+      local why = ("seed %d, database %d, %s: %s"):format(seed, i, name, tostring(message))
+      if value then
+        local _, a, v = assert(db:datoms("eavt", assert(e, why), name))()
+        assert.is_true(a == name and v == value, why)
+      else
+        assert.equal("ATTRIBUTE", code, why)
+      end
+    end
+  end)
+
   for _, kind in ipairs(support.kinds()) do
     for _, flushed in ipairs { false, true } do
       describe(("in %s%s"):format(kind, flushed and ", flushed" or ""), function()

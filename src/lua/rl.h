@@ -40,6 +40,8 @@ typedef struct rl_pauses {
     uint8_t reads;
 } rl_pauses;
 
+#define RL_ATTR_GUESSES 32U
+
 /* What is known of a Lua state: found under a key of the registry; lives as long as the state. */
 typedef struct rl_state {
     const void *value_meta; /* lua_topointer of the metatable of values */
@@ -50,8 +52,9 @@ typedef struct rl_state {
     struct rl_functions *functions; /* of Lua, that query text may call; NULL once the state is being closed */
     int64_t noted_bytes;            /* rl_note_bytes */
     rl_pauses pauses;
-    struct rl_task *task; /* for the function that is called next (rl_task.h) */
-    bool has_ffi;         /* LuaJIT: int64_t cdata */
+    uint32_t *attr_guesses; /* RL_ATTR_GUESSES places of attributes in schemas (rl_read_attr) */
+    struct rl_task *task;   /* for the function that is called next (rl_task.h) */
+    bool has_ffi;           /* LuaJIT: int64_t cdata */
 } rl_state;
 
 typedef struct rl_functions {

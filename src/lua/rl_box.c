@@ -34,29 +34,32 @@ rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class)
     return box;
 }
 
-void *rl_check(lua_State *L, int arg, const rl_class *class)
+static rl_box *check_open(lua_State *L, int arg, const rl_class *class)
 {
     rl_box *box = rl_box_check(L, arg, class);
     if (box->handle == NULL) {
         (void)rl_error(L, "the %s is closed", class->name);
     }
-    return box->handle;
+    return box;
+}
+
+void *rl_check(lua_State *L, int arg, const rl_class *class)
+{
+    return check_open(L, arg, class)->handle;
 }
 
 void *rl_check_free(lua_State *L, int arg, const rl_class *class)
 {
-    void *handle = rl_check(L, arg, class);
-    const rl_box *box = lua_touserdata(L, arg);
+    const rl_box *box = check_open(L, arg, class);
     if (box->holds > 0) {
         (void)rl_error(L, "the %s is already in use and cannot be used from a finalizer", class->name);
     }
-    return handle;
+    return box->handle;
 }
 
 rl_box *rl_hold(lua_State *L, int arg, const rl_class *class)
 {
-    (void)rl_check(L, arg, class);
-    rl_box *box = lua_touserdata(L, arg);
+    rl_box *box = check_open(L, arg, class);
     box->holds++;
     return box;
 }

@@ -6,6 +6,8 @@
 #include "rl.h"
 #include "rl_task.h"
 
+#include <string.h>
+
 #include <signal.h>
 #include <unistd.h>
 
@@ -94,8 +96,10 @@ int luaopen_rille_core(lua_State *L)
         return 1;
     }
     lua_pop(L, 1);
-    rl_state *state = rl_newuserdata(L, sizeof *state);
-    *state = (rl_state){ 0 };
+    const size_t guess_bytes = RL_ATTR_GUESSES * sizeof(uint32_t);
+    rl_state *state = rl_newuserdata(L, sizeof *state + guess_bytes);
+    *state = (rl_state){ .attr_guesses = (uint32_t *)(void *)(state + 1) };
+    memset(state->attr_guesses, 0, guess_bytes);
     rl_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
     lua_newtable(L);
     rl_setfuncs(L, functions);

@@ -29,6 +29,19 @@ static const char *name_at(lua_State *L, const rl_state *state, int index, size_
     return name;
 }
 
+/* Programs name few attributes again and again, mostly by the same strings of Lua: where the attribute of such a string
+ * was is looked at first. It is an attribute of that name, or another guess is made. */
+static const ri_attr *find_attr(const rl_state *state, const ri_schema *schema, const char *name, size_t len)
+{
+    uint32_t *guess = &state->attr_guesses[((uintptr_t)name >> 4) % RL_ATTR_GUESSES];
+    const ri_attr *attr = *guess < schema->attr_count ? &schema->attrs[*guess] : NULL;
+    if (attr == NULL || attr->ident_len != len || memcmp(attr->ident, name, len) != 0) {
+        attr = ri_schema_attr(schema, name, len);
+        *guess = attr == NULL ? 0 : (uint32_t)(attr - schema->attrs);
+    }
+    return attr;
+}
+
 int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db *db, const ri_attr **out,
                  rille_err *err)
 {
@@ -44,7 +57,7 @@ int rl_read_attr(lua_State *L, const rl_state *state, int index, const rille_db 
                             : ri_fail(err, RILLE_ATTRIBUTE,
                                       "expected an attribute name such as \"person/name\", got %s%s", RL_GOT(L, index));
     }
-    *out = ri_schema_attr(db->schema, name, len);
+    *out = find_attr(state, db->schema, name, len);
     return *out != NULL ? 0 : ri_db_unknown_attr(db, NULL, name, len, err);
 }
 
@@ -241,15 +254,15 @@ static int read_entity(lua_State *L, const rl_state *state, int index, const ril
     int64_t id;
     size_t len;
     *out = 0;
+    if (lua_istable(L, index)) {
+        return read_lookup(L, state, rl_absindex(L, index), db, depth, arena, out, err);
+    }
     if (rl_read_int64(L, state, index, &id)) {
         if (id <= 0 || (uint64_t)id > RI_EID_MAX) {
             return ri_fail(err, RILLE_ENTITY_MISSING, "%lld is not a valid entity id", (long long)id);
         }
         *out = (uint64_t)id;
         return 0;
-    }
-    if (lua_istable(L, index)) {
-        return read_lookup(L, state, rl_absindex(L, index), db, depth, arena, out, err);
     }
     const char *name = name_at(L, state, index, &len);
     if (name == NULL) {

@@ -120,6 +120,9 @@ int rl_read_value(lua_State *L, const rl_state *state, int index, ri_arena *aren
     ri_buf tuple = { 0 };
     ri_value v = ri_nil();
     *out = v;
+    if (lua_type(L, index) == LUA_TSTRING) {
+        return read_string(L, index, out, err);
+    }
     int rc = read_any(L, state, index, 0, &tuple, &v, err);
     if (rc == 0 && v.type == RI_TUPLE && v.as.p == NULL) {
         v.as.p = ri_arena_copy(arena, tuple.p, tuple.len);
