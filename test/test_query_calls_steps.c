@@ -137,6 +137,13 @@ static int try_start_count(world *w, unsigned null, rille_err *err)
     return check_started(out, GIVE(4, JUNK) != NULL, rc);
 }
 
+static int try_start_index_range(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    int rc = rille_start_index_range(GIVE(1, w->db), GIVE(2, "p/name"), NULL, NULL, GIVE(3, &out), err);
+    return check_started(out, GIVE(3, JUNK) != NULL, rc);
+}
+
 static int try_start_entid(world *w, unsigned null, rille_err *err)
 {
     rille_steps *out = JUNK;
@@ -208,6 +215,7 @@ static const attempt attempts[] = {
     { "rille_start_datoms", try_start_datoms, 4, RILLE_MISUSE },
     { "rille_start_seek_datoms", try_start_seek_datoms, 4, RILLE_MISUSE },
     { "rille_start_count", try_start_count, 4, RILLE_MISUSE },
+    { "rille_start_index_range", try_start_index_range, 3, RILLE_MISUSE },
     { "rille_start_entid", try_start_entid, 4, RILLE_MISUSE },
     { "rille_steps_conn rille_steps_db rille_steps_commit rille_steps_number rille_steps_wants rille_steps_cancel",
       try_results, 1, 0 },

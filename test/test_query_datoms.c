@@ -252,6 +252,81 @@ TEST(datoms__seek_goes_on_to_the_end)
     CHECK_RC(rille_drop("mem:datoms", &test_err), 0);
 }
 
+/* Ages from `from` on, without `to`; out of AGES, an open end. */
+enum { AGES = 70, NO_AGE = -99 };
+
+static void check_ages(rille_db *db, int from, int to)
+{
+    rille_value ends[] = { rille_long(from), rille_long(to) };
+    rille_steps *steps;
+    found f = { .digest = DIGEST_START };
+    uint64_t expected = 0;
+    int last = -1;
+    int rc = 0;
+    for (int i = 0; i < PEOPLE; i++) {
+        expected += (from == NO_AGE || i % AGES >= from) && (to == NO_AGE || i % AGES < to);
+    }
+    REQUIRE_RC(rille_start_index_range(db, "age", from == NO_AGE ? NULL : &ends[0], to == NO_AGE ? NULL : &ends[1],
+                                       &steps, &test_err),
+               0);
+    for (int i = 0; rc != RILLE_DONE && i < STEPS_MAX; i++) {
+        rc = rille_step(steps, 0, &test_err);
+        REQUIRE(rc >= 0);
+        for (size_t row = 0; rc == RILLE_ROWS && row < rille_steps_rows(steps); row++) {
+            int age = (int)rille_steps_get(steps, row, 2).u.i;
+            CHECK(age >= last && (from == NO_AGE || age >= from) && (to == NO_AGE || age < to));
+            last = age;
+        }
+        add_rows(steps, &f);
+        REQUIRE_RC(rille_fetch(steps, &test_err), 0);
+    }
+    CHECK_EQ_INT(rc, RILLE_DONE);
+    CHECK_EQ_INT(f.count, expected);
+    rille_steps_close(steps);
+}
+
+TEST(index_range__has_the_first_end_and_not_the_other)
+{
+    static const int ends[] = { NO_AGE, -1, 0, 1, 35, AGES - 1, AGES, AGES + 1 };
+    enum { ENDS = sizeof ends / sizeof *ends };
+    static const char *const urls[] = { "mem:datoms", "deferred:mem:datoms" };
+    fill("mem:datoms");
+    for (size_t u = 0; u < 2; u++) {
+        rille_db *db = open_db(urls[u]);
+        for (size_t i = 0; i < ENDS * ENDS; i++) {
+            check_ages(db, ends[i / ENDS], ends[i % ENDS]);
+        }
+        rille_db_release(db);
+    }
+    CHECK_RC(rille_drop("mem:datoms", &test_err), 0);
+}
+
+static found read_keys(rille_db *db, const char *from, const char *to)
+{
+    rille_value ends[] = { rille_string(from), rille_string(to) };
+    rille_steps *steps;
+    found f;
+    REQUIRE_RC(rille_start_index_range(db, "key", &ends[0], &ends[1], &steps, &test_err), 0);
+    CHECK_RC(run(steps, STEPS_MAX, &f), RILLE_DONE);
+    rille_steps_close(steps);
+    return f;
+}
+
+TEST(index_range__has_ends_that_are_long_values)
+{
+    static char after[LONG + 2];
+    fill("mem:datoms");
+    memcpy(after, long_text, LONG);
+    after[LONG] = 'x';
+    rille_db *db = open_db("deferred:mem:datoms");
+    CHECK_EQ_INT(read_keys(db, long_text, after).long_values, 1);
+    CHECK_EQ_INT(read_keys(db, long_text + 1, after).count, 1);
+    CHECK_EQ_INT(read_keys(db, "a", long_text).count, 0);
+    CHECK_EQ_INT(read_keys(db, after, "y").count, 0);
+    rille_db_release(db);
+    CHECK_RC(rille_drop("mem:datoms", &test_err), 0);
+}
+
 /* At each step in turn. */
 TEST(datoms__can_be_cancelled_and_closed_at_each_step)
 {
@@ -339,10 +414,23 @@ TEST(datoms__names_what_is_wrong)
     CHECK_RC(rille_start_entid(db, "age", &v, &steps, &test_err), RILLE_MISUSE);
     CHECK_RC(rille_start_entid(db, "none", &v, &steps, NULL), RILLE_ATTRIBUTE);
     CHECK_RC(rille_start_entid(db, "name", &v, &steps, NULL), RILLE_TYPE);
+    static const struct {
+        const char *attribute;
+        int rc;
+        const char *message;
+    } bad[] = { { "text", RILLE_ATTRIBUTE, "not in the avet index" },
+                { "nmae", RILLE_ATTRIBUTE, ":nmae" },
+                { "name", RILLE_TYPE, "the start of the range" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        rille_err err = { 0 };
+        CHECK_RC(rille_start_index_range(db, bad[i].attribute, &v, NULL, &steps, &err), bad[i].rc);
+        CHECK(steps == NULL && strstr(err.message, bad[i].message) != NULL);
+    }
     rille_db_release(db);
     CHECK_RC(rille_drop("mem:datoms", &test_err), 0);
 }
 
 TEST_MAIN(datoms__are_the_same_wherever_they_come_from, datoms__seek_goes_on_to_the_end,
+          index_range__has_the_first_end_and_not_the_other, index_range__has_ends_that_are_long_values,
           datoms__can_be_cancelled_and_closed_at_each_step, entid__finds_short_and_long_values,
           datoms__names_what_is_wrong)

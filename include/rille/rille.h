@@ -209,7 +209,11 @@ RILLE_API int rille_start_datoms(rille_db *db, const char *index, const rille_va
                                  rille_steps **out, rille_err *err);
 RILLE_API int rille_start_seek_datoms(rille_db *db, const char *index, const rille_value *components, size_t count,
                                       rille_steps **out, rille_err *err);
-/* How many datoms that are: rille_steps_number. */
+/* Datoms of an indexed or unique attribute with values starting at `from`, up to but not including `to`, in the order of the
+ * values; NULL means no bound. RILLE_ATTRIBUTE, RILLE_TYPE. */
+RILLE_API int rille_start_index_range(rille_db *db, const char *attribute, const rille_value *from,
+                                      const rille_value *to, rille_steps **out, rille_err *err);
+/* How many datoms begin with such components: rille_steps_number. */
 RILLE_API int rille_start_count(rille_db *db, const char *index, const rille_value *components, size_t count,
                                 rille_steps **out, rille_err *err);
 /* rille_db_lookup in steps: rille_steps_number is the entity, or 0. */

@@ -201,13 +201,9 @@ static int start_range(rille_db *db, int (*run)(rille_steps *, rille_err *), ril
     return 0;
 }
 
-/* Of arguments that are not NULL where they must not be. */
-static int start_index(rille_db *db, int (*run)(rille_steps *, rille_err *), const char *index,
-                       const rille_value *components, size_t count, bool to_end, rille_steps **out, rille_err *err)
+/* Of a range that was read; rc: whether it was. */
+static int begin_scan(rille_steps *s, int rc, rille_steps **out)
 {
-    rille_steps *s;
-    RI_TRY(start_range(db, run, &s, err));
-    int rc = read_range(s, index, components, count, to_end, err);
     if (rc != 0) {
         rille_steps_close(s);
         return rc;
@@ -216,6 +212,15 @@ static int start_index(rille_db *db, int (*run)(rille_steps *, rille_err *), con
     ri_scan_set(&s->range->scan, &s->range->from, &s->range->to);
     *out = s;
     return 0;
+}
+
+/* Of arguments that are not NULL where they must not be. */
+static int start_index(rille_db *db, int (*run)(rille_steps *, rille_err *), const char *index,
+                       const rille_value *components, size_t count, bool to_end, rille_steps **out, rille_err *err)
+{
+    rille_steps *s;
+    RI_TRY(start_range(db, run, &s, err));
+    return begin_scan(s, read_range(s, index, components, count, to_end, err), out);
 }
 
 #define NEED_INDEX()                                        \
@@ -248,6 +253,48 @@ int rille_start_count(rille_db *db, const char *index, const rille_value *compon
 {
     NEED_INDEX();
     return start_index(db, run_count, index, components, count, false, out, err);
+}
+
+/* The cut before the values of the attribute from this one on; NULL: before or after all of them. */
+static int read_end(rille_steps *s, const ri_attr *attr, const rille_value *value, bool after_all, ri_bound *out,
+                    rille_err *err)
+{
+    ri_value v;
+    *out = ri_bound_a(attr->id, after_all);
+    if (value == NULL) {
+        return 0;
+    }
+    int rc = ri_api_key(attr, value, &s->arena, &v, err);
+    if (rc != 0) {
+        ri_err_prefix(err, "the %s of the range", after_all ? "end" : "start");
+        return rc;
+    }
+    *out = ri_bound_av(attr->id, &v, false);
+    return 0;
+}
+
+static int read_ends(rille_steps *s, const char *attribute, const rille_value *from, const rille_value *to,
+                     rille_err *err)
+{
+    const ri_attr *attr;
+    ri_api_range *range = s->range;
+    range->order = RI_AVET;
+    RI_TRY(find_attr(s->db, attribute, strlen(attribute), &attr, err));
+    RI_TRY(ri_db_check_index(RI_AVET, attr, err));
+    RI_TRY(read_end(s, attr, from, false, &range->from, err));
+    return read_end(s, attr, to, true, &range->to, err);
+}
+
+int rille_start_index_range(rille_db *db, const char *attribute, const rille_value *from, const rille_value *to,
+                            rille_steps **out, rille_err *err)
+{
+    NEED_GIVEN(out, "out");
+    *out = NULL;
+    NEED_GIVEN(db, "the database");
+    NEED_GIVEN(attribute, "the attribute");
+    rille_steps *s;
+    RI_TRY(start_range(db, run_datoms, &s, err));
+    return begin_scan(s, read_ends(s, attribute, from, to, err), out);
 }
 
 /* The unique attribute and the value of a lookup. */
