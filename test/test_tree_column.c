@@ -239,6 +239,11 @@ TEST(column__of_one_or_two_numbers_is_written_as_a_longer_one)
         ri_col_write(&few, numbers, n);
         ri_col_write(&more, numbers, 3);
         CHECK_EQ_MEM(few.p, few.len, more.p, more.len);
+        if (step == 0) {
+            ri_buf_clear(&few);
+            ri_col_write_same(&few, first);
+            CHECK_EQ_MEM(few.p, few.len, more.p, more.len);
+        }
     }
     ri_buf_deinit(&few);
     ri_buf_deinit(&more);

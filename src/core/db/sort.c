@@ -98,28 +98,6 @@ static bool take_room(sort_room *room, size_t count)
     return RI_GROW(&room->items, &room->items_cap, count) && RI_GROW(&room->other, &room->other_cap, count);
 }
 
-static bool is_sorted(const ri_change *changes, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        if (ri_value_cmp(&ri_change_datom(changes[i - 1])->v, &ri_change_datom(changes[i])->v) > 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Bytes that all have one length, of at most 8: those of one key are equal. */
-static bool is_decided(const keyed *items, size_t count)
-{
-    uint32_t len = items[0].d->v.len;
-    for (size_t i = 1; i < count; i++) {
-        if (items[i].d->v.len != len) {
-            return false;
-        }
-    }
-    return len <= 8;
-}
-
 /* Items of equal keys, in the order of their values. */
 static void sort_ties(keyed *items, keyed *other, size_t count)
 {
@@ -128,40 +106,68 @@ static void sort_ties(keyed *items, keyed *other, size_t count)
         while (to < count && items[to].key == items[from].key) {
             to++;
         }
-        if (to - from > 1 && !is_decided(items + from, to - from)) {
+        if (to - from > 1) {
             value_sort(items + from, other, to - from);
         }
         from = to;
     }
 }
 
+/* A text whose 8 bytes of key say all of it: zeros behind it are no part of it. */
+static bool is_short(const ri_value *v)
+{
+    return v->len == 0 || (v->len <= 8 && v->as.p[v->len - 1] != 0);
+}
+
+/* What is known of one attribute's items. */
+typedef struct key_facts {
+    bool keyed;  /* keys are in the order of the values, as far as they differ ... */
+    bool exact;  /* ... and where they are equal, so are the values */
+    bool sorted; /* the values do not fall */
+} key_facts;
+
+/* Makes the items of datoms that lie in (e) order. */
+static key_facts make_keys(const ri_change *changes, size_t count, keyed *items)
+{
+    uint8_t type = ri_change_datom(changes[0])->v.type;
+    bool words = ri_type_is_word(type);
+    key_facts facts = { words || sorts_by_bytes(type), true, true };
+    for (size_t i = 0; i < count; i++) {
+        const ri_datom *d = ri_change_datom(changes[i]);
+        const ri_value *v = &d->v;
+        facts.keyed = facts.keyed && v->type == type;
+        facts.exact = facts.exact && (words || is_short(v));
+        items[i] = (keyed){ !facts.keyed ? 0
+                            : words      ? ri_word_to_key(type, v->as.u)
+                                         : ri_load_prefix(v->as.p, v->len),
+                            d };
+        if (i > 0 && facts.sorted) {
+            uint64_t before = items[i - 1].key;
+            facts.sorted = facts.keyed && before != items[i].key ? before < items[i].key
+                           : facts.keyed && facts.exact          ? true
+                                                                 : ri_value_cmp(&items[i - 1].d->v, v) <= 0;
+        }
+    }
+    return facts;
+}
+
 /* Sorts one attribute's datoms by value, equal values keeping their (e) order. */
 static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
 {
-    if (is_sorted(changes, count)) {
-        return true;
-    }
     if (!take_room(room, count)) {
         return false;
     }
     keyed *items = room->items;
-    uint8_t type = ri_change_datom(changes[0])->v.type;
-    bool words = ri_type_is_word(type);
-    bool keyable = words || sorts_by_bytes(type);
-    for (size_t i = 0; i < count; i++) {
-        const ri_datom *d = ri_change_datom(changes[i]);
-        keyable = keyable && d->v.type == type;
-        items[i] = (keyed){ !keyable ? 0
-                            : words  ? ri_word_to_key(type, d->v.as.u)
-                                     : ri_load_prefix(d->v.as.p, d->v.len),
-                            d };
+    key_facts facts = make_keys(changes, count, items);
+    if (facts.sorted) {
+        return true;
     }
-    if (keyable) {
+    if (!facts.keyed) {
+        value_sort(items, room->other, count);
+    } else {
         radix_sort(items, room->other, count);
     }
-    if (!keyable) {
-        value_sort(items, room->other, count);
-    } else if (!words) {
+    if (facts.keyed && !facts.exact) {
         sort_ties(items, room->other, count);
     }
     for (size_t i = 0; i < count; i++) {
@@ -170,83 +176,127 @@ static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
     return true;
 }
 
-/* One stable pass by a digit of the attribute; the block's datoms if from is NULL. */
-static void scatter(const ri_block *block, const ri_change *from, uint32_t low, unsigned shift, ri_change *to)
+static bool belongs(const ri_schema *schema, ri_order order, uint32_t a)
 {
-    uint32_t starts[DIGITS] = { 0 };
-    for (size_t i = 0; i < block->count; i++) {
-        const ri_datom *d = from != NULL ? ri_change_datom(from[i]) : &block->datoms[i];
-        starts[(d->a - low) >> shift & (DIGITS - 1)]++;
-    }
+    const ri_attr *attr = order == RI_AEVT ? NULL : ri_schema_attr_by_id(schema, a);
+    return order == RI_AEVT || (attr != NULL && ri_attr_in_order(attr, order));
+}
+
+/* ---- by attribute ---- */
+
+#define LEFT_OUT UINT32_MAX
+
+/* Counts to places. Where `schema` is given, a digit is an attribute, and those that do not belong are left out. */
+static size_t make_places(uint32_t places[DIGITS], const ri_schema *schema, ri_order order)
+{
     uint32_t sum = 0;
-    for (unsigned digit = 0; digit < DIGITS; digit++) {
-        uint32_t here = starts[digit];
-        starts[digit] = sum;
-        sum += here;
+    for (uint32_t digit = 0; digit < DIGITS; digit++) {
+        uint32_t here = places[digit];
+        places[digit] = sum;
+        if (here > 0 && schema != NULL && !belongs(schema, order, digit)) {
+            places[digit] = LEFT_OUT;
+        } else {
+            sum += here;
+        }
     }
-    for (size_t i = 0; i < block->count; i++) {
-        const ri_datom *d = from != NULL ? ri_change_datom(from[i]) : &block->datoms[i];
-        to[starts[(d->a - low) >> shift & (DIGITS - 1)]++] = ri_change_of(d, d->added);
+    return sum;
+}
+
+/* Of few attributes, as mostly: one pass puts each datom in its place. */
+static size_t group_few(const ri_block *block, const ri_schema *schema, ri_order order, uint32_t places[DIGITS],
+                        ri_change *to)
+{
+    size_t count = make_places(places, schema, order);
+    for (size_t i = 0; i < block->count && count > 0; i++) {
+        const ri_datom *d = &block->datoms[i];
+        if (places[d->a] != LEFT_OUT) {
+            to[places[d->a]++] = ri_change_of(d, d->added);
+        }
+    }
+    return count;
+}
+
+/* One stable pass by a digit of the attribute. */
+static void scatter(const ri_change *from, size_t count, unsigned shift, ri_change *to)
+{
+    uint32_t places[DIGITS] = { 0 };
+    for (size_t i = 0; i < count; i++) {
+        places[ri_change_datom(from[i])->a >> shift & (DIGITS - 1)]++;
+    }
+    (void)make_places(places, NULL, RI_AEVT);
+    for (size_t i = 0; i < count; i++) {
+        to[places[ri_change_datom(from[i])->a >> shift & (DIGITS - 1)]++] = from[i];
     }
 }
 
-/* All datoms by attribute, those of one in (e v) order. */
-static bool group_by_attribute(const ri_block *block, size_t more, ri_change **out)
+static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t highest, ri_order order, size_t more,
+                       ri_sorted *out)
 {
-    uint32_t low = UINT32_MAX;
-    uint32_t high = 0;
-    for (size_t i = 0; i < block->count; i++) {
-        low = block->datoms[i].a < low ? block->datoms[i].a : low;
-        high = block->datoms[i].a > high ? block->datoms[i].a : high;
-    }
-    unsigned width = block->count == 0 ? 0 : ri_bit_width(high - low);
-    ri_change *other = width > DIGIT_BITS ? ri_alloc_array(block->count + more, sizeof *other) : NULL;
-    if (width > DIGIT_BITS && other == NULL) {
+    ri_change *other = ri_alloc_array(block->count + more, sizeof *other);
+    if (other == NULL) {
         return false;
     }
-    scatter(block, NULL, low, 0, *out);
-    for (unsigned shift = DIGIT_BITS; shift < width; shift += DIGIT_BITS) {
-        ri_change *from = *out;
-        scatter(block, from, low, shift, other);
-        *out = other;
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = &block->datoms[i];
+        if (belongs(schema, order, d->a)) {
+            out->changes[out->count++] = ri_change_of(d, d->added);
+        }
+    }
+    for (unsigned shift = 0; shift < 32 && highest >> shift > 0; shift += DIGIT_BITS) {
+        ri_change *from = out->changes;
+        scatter(from, out->count, shift, other);
+        out->changes = other;
         other = from;
     }
     ri_free(other);
     return true;
 }
 
-/* Of all datoms by attribute, those that belong here. */
-static bool sort_avet(const ri_schema *schema, size_t count, ri_sorted *out, sort_room *room)
+/* The datoms that belong to the order, by attribute, those of one in (e v) order. */
+static bool group_by_attribute(const ri_block *block, const ri_schema *schema, ri_order order, size_t more,
+                               ri_sorted *out)
 {
-    for (size_t from = 0; from < count;) {
+    uint32_t counts[DIGITS] = { 0 };
+    uint32_t highest = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        uint32_t a = block->datoms[i].a;
+        counts[a & (DIGITS - 1)]++;
+        highest |= a;
+    }
+    if (highest >= DIGITS) {
+        return group_many(block, schema, highest, order, more, out);
+    }
+    out->count = group_few(block, schema, order, counts, out->changes);
+    return true;
+}
+
+/* ---- by value ---- */
+
+static bool sort_avet(ri_sorted *out, sort_room *room)
+{
+    for (size_t from = 0; from < out->count;) {
         uint32_t a = ri_change_datom(out->changes[from])->a;
         size_t to = from + 1;
-        while (to < count && ri_change_datom(out->changes[to])->a == a) {
+        while (to < out->count && ri_change_datom(out->changes[to])->a == a) {
             to++;
         }
-        const ri_attr *attr = ri_schema_attr_by_id(schema, a);
-        if (attr != NULL && ri_attr_in_order(attr, RI_AVET)) {
-            if (!sort_by_value(out->changes + from, to - from, room)) {
-                return false;
-            }
-            memmove(out->changes + out->count, out->changes + from, (to - from) * sizeof *out->changes);
-            out->count += to - from;
+        if (!sort_by_value(out->changes + from, to - from, room)) {
+            return false;
         }
         from = to;
     }
     return true;
 }
 
-static bool sort_vaet(const ri_schema *schema, size_t count, ri_sorted *out, sort_room *room)
+static bool sort_vaet(ri_sorted *out, sort_room *room)
 {
     size_t refs = 0;
-    for (size_t i = 0; i < count; i++) {
-        const ri_datom *d = ri_change_datom(out->changes[i]);
-        const ri_attr *attr = ri_schema_attr_by_id(schema, d->a);
-        if (d->v.type == RI_REF && attr != NULL && ri_attr_in_order(attr, RI_VAET)) {
+    for (size_t i = 0; i < out->count; i++) {
+        if (ri_change_datom(out->changes[i])->v.type == RI_REF) {
             out->changes[refs++] = out->changes[i];
         }
     }
+    out->count = refs;
     if (!take_room(room, refs)) {
         return false;
     }
@@ -258,7 +308,6 @@ static bool sort_vaet(const ri_schema *schema, size_t count, ri_sorted *out, sor
     for (size_t i = 0; i < refs; i++) {
         out->changes[i] = ri_change_of(room->items[i].d, room->items[i].d->added);
     }
-    out->count = refs;
     return true;
 }
 
@@ -275,12 +324,9 @@ int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order ord
         }
         out->count = count;
     } else if (good) {
-        good = group_by_attribute(block, more, &out->changes);
-        if (good && order == RI_AEVT) {
-            out->count = count;
-        } else if (good) {
-            good = order == RI_AVET ? sort_avet(schema, count, out, &room) : sort_vaet(schema, count, out, &room);
-        }
+        good = group_by_attribute(block, schema, order, more, out);
+        good = good && (order != RI_AVET || sort_avet(out, &room));
+        good = good && (order != RI_VAET || sort_vaet(out, &room));
     }
     ri_free(room.items);
     ri_free(room.other);

@@ -41,6 +41,8 @@ typedef struct ri_col {
 
 /* Appends the encoding of n > 0 numbers. */
 void ri_col_write(ri_buf *out, const uint64_t *numbers, uint32_t n);
+/* The same of numbers that are all `number`. */
+void ri_col_write_same(ri_buf *out, uint64_t number);
 /* Opens a column of `count` numbers on borrowed bytes; nested parts go to the arena. False: damaged (then in->bad),
  * or no memory. */
 bool ri_col_open(ri_reader *in, uint32_t count, ri_arena *arena, ri_col *out);

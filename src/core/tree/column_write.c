@@ -242,6 +242,11 @@ static void write_few(ri_buf *out, const uint64_t *numbers, uint32_t n)
     out->len += (size_t)(end - p);
 }
 
+void ri_col_write_same(ri_buf *out, uint64_t number)
+{
+    write_few(out, &number, 1);
+}
+
 void ri_col_write(ri_buf *out, const uint64_t *numbers, uint32_t n)
 {
     RI_ASSERT(n > 0);

@@ -117,8 +117,24 @@ static void sort_groups(ri_encoder *enc)
     }
 }
 
+static bool is_one_group(ri_order order, const ri_datom *rows, uint32_t n)
+{
+    uint64_t key = group_key(order, &rows[0]);
+    uint32_t i = n;
+    while (i > 0 && group_key(order, &rows[i - 1]) == key) {
+        i--;
+    }
+    return i == 0;
+}
+
 static void find_groups(ri_encoder *enc, ri_order order, const ri_datom *rows, uint32_t n)
 {
+    if (is_one_group(order, rows, n)) { /* most leaves by attribute */
+        enc->group_count = 1;
+        enc->groups[0] = (group_scratch){ group_key(order, &rows[0]), n, 0, 0 };
+        enc->sorted[0] = 0;
+        return;
+    }
     enc->group_count = 0;
     ri_slots_clear(&enc->slots);
     uint16_t current = find_group(enc, group_key(order, &rows[0]));
@@ -136,7 +152,7 @@ static void find_groups(ri_encoder *enc, ri_order order, const ri_datom *rows, u
     sort_groups(enc);
 }
 
-/* Fills starts and rows: the rows of each group, in row order. */
+/* Fills starts and rows: the rows of each group, in row order; and numbers: the sorted number of each row's group. */
 static void spread_rows(ri_encoder *enc, uint32_t n)
 {
     uint32_t start = 0;
@@ -165,28 +181,55 @@ static void put_e(ri_encoder *enc, const ri_datom *rows, uint32_t n, ri_buf *out
     ri_col_write(out, enc->numbers, n);
 }
 
+/* Columns that are mostly one number throughout. */
+static void put_often_same(ri_encoder *enc, uint32_t n, uint64_t differing, ri_buf *out)
+{
+    if (differing == 0) {
+        ri_col_write_same(out, enc->numbers[0]);
+    } else {
+        ri_col_write(out, enc->numbers, n);
+    }
+}
+
 static void put_t(ri_encoder *enc, const ri_datom *rows, uint32_t n, ri_buf *out)
 {
+    uint64_t differing = 0;
     for (uint32_t i = 0; i < n; i++) {
         enc->numbers[i] = rows[i].t;
+        differing |= rows[i].t ^ rows[0].t;
     }
-    ri_col_write(out, enc->numbers, n);
+    put_often_same(enc, n, differing, out);
+}
+
+static void put_groups(ri_encoder *enc, uint32_t n, ri_buf *out)
+{
+    if (enc->group_count == 1) {
+        enc->starts[0] = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            enc->rows[i] = (uint16_t)i;
+        }
+        ri_col_write_same(out, 0);
+    } else {
+        spread_rows(enc, n);
+        ri_col_write(out, enc->numbers, n);
+    }
 }
 
 static void put_rare(ri_encoder *enc, unsigned column, const ri_datom *rows, uint32_t n, ri_buf *out)
 {
+    uint64_t differing = 0;
     for (uint32_t i = 0; i < n; i++) {
         enc->numbers[i] = column == RI_COLUMN_V ? rows[i].v.as.u : column == RI_COLUMN_X ? rows[i].x : rows[i].added;
+        differing |= enc->numbers[i] ^ enc->numbers[0];
     }
-    ri_col_write(out, enc->numbers, n);
+    put_often_same(enc, n, differing, out);
 }
 
 static void put_columns(ri_encoder *enc, ri_order order, const ri_datom *rows, uint32_t n, ri_buf *out)
 {
     put_e(enc, rows, n, out);
     put_t(enc, rows, n, out);
-    spread_rows(enc, n); /* leaves the sorted group numbers in enc->numbers */
-    ri_col_write(out, enc->numbers, n);
+    put_groups(enc, n, out);
     for (unsigned column = RI_COLUMN_V; column < RI_COLUMN_COUNT; column++) {
         if (ri_order_has_column(order, column)) {
             put_rare(enc, column, rows, n, out);
