@@ -166,6 +166,24 @@ static int read_value_of(fill *f, int key, int value, unsigned depth, ri_form *o
     return rc == 0 ? 0 : at_name(f, key, rc);
 }
 
+/* What most entries are: a string or, where Lua tells them apart, an integer. `type` is that of the value. */
+static inline bool read_plain(fill *f, int index, int type, ri_form *out)
+{
+    if (type == LUA_TSTRING) {
+        size_t len;
+        const char *text = lua_tolstring(f->L, index, &len);
+        *out = (ri_form){ { .v = ri_bytes_value(RI_STRING, text, len) }, UINT32_MAX, RI_FORM_VALUE };
+        return len <= UINT32_MAX;
+    }
+#if LUA_VERSION_NUM >= 503
+    if (type == LUA_TNUMBER && lua_isinteger(f->L, index)) {
+        *out = (ri_form){ { .v = ri_long((int64_t)lua_tointeger(f->L, index)) }, UINT32_MAX, RI_FORM_VALUE };
+        return true;
+    }
+#endif
+    return false;
+}
+
 /* Entries as they come. Tables without a mark have no keys but names. */
 static int read_map(fill *f, int index, unsigned depth, bool marked, ri_form *out)
 {
@@ -187,13 +205,18 @@ static int read_map(fill *f, int index, unsigned depth, bool marked, ri_form *ou
             items = grown;
             cap = more;
         }
-        if (rc == 0 && !marked && lua_type(L, key) != LUA_TSTRING && lua_type(L, key) != LUA_TUSERDATA) {
+        int type = lua_type(L, key);
+        if (rc == 0 && !marked && type != LUA_TSTRING && type != LUA_TUSERDATA) {
             rc = ri_fail(f->err, RILLE_TX_SYNTAX,
                          "a %s is not a key of an entity map: attributes are strings such as \"person/name\"",
                          rl_typename(L, key));
         }
-        rc = rc == 0 ? read_node(f, key, depth, &items[count]) : rc;
-        rc = rc == 0 ? read_value_of(f, key, key + 1, depth, &items[count + 1]) : rc;
+        if (rc == 0 && !read_plain(f, key, type, &items[count])) {
+            rc = read_node(f, key, depth, &items[count]);
+        }
+        if (rc == 0 && !read_plain(f, key + 1, lua_type(L, key + 1), &items[count + 1])) {
+            rc = read_value_of(f, key, key + 1, depth, &items[count + 1]);
+        }
         if (rc != 0) {
             lua_settop(L, key - 1);
             return rc;

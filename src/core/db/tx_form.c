@@ -101,22 +101,20 @@ static int reverse_attr(filler *f, const char *key, size_t len, const char *mark
     return RILLE_OK;
 }
 
-/* The attribute of a key that is no reverse one, by the address of its text if it was met before. */
-static int cached_attr(filler *f, const ri_form *key, const ri_attr **out)
+static inline struct ri_tx_key *key_slot(filler *f, const ri_value *text)
+{
+    uintptr_t bits = (uintptr_t)text->as.p;
+    return &f->keys[(bits >> 4 ^ bits >> 10) & (RI_TX_KEYS - 1U)];
+}
+
+/* The attribute of a key that was met before, by the address of its text; NULL: look closer. It is no reverse one. */
+static inline const ri_attr *known_attr(filler *f, const ri_form *key)
 {
     const ri_value *v = &key->u.v;
-    uintptr_t bits = (uintptr_t)v->as.p;
-    struct ri_tx_key *slot = &f->keys[(bits >> 4 ^ bits >> 10) & (RI_TX_KEYS - 1U)];
-    if (slot->text == v->as.p && slot->attr != NULL && slot->attr->ident_len == v->len &&
-        memcmp(slot->attr->ident, v->as.p, v->len) == 0) { /* another text may have come to the same address */
-        *out = slot->attr;
-        return RILLE_OK;
-    }
-    RI_TRY(ri_tx_form_attr(f, key, out));
-    if (ri_tx_form_is_name(key)) {
-        *slot = (struct ri_tx_key){ v->as.p, *out };
-    }
-    return RILLE_OK;
+    const struct ri_tx_key *slot = key_slot(f, v);
+    const ri_attr *attr = slot->attr;
+    bool same = ri_tx_form_is_name(key) && slot->text == v->as.p && attr != NULL && attr->ident_len == v->len;
+    return same && memcmp(attr->ident, v->as.p, v->len) == 0 ? attr : NULL; /* the address may have another text now */
 }
 
 /* ---- values ---- */
@@ -244,6 +242,11 @@ int ri_tx_form_value(filler *f, const ri_attr *attr, const ri_form *form, ri_val
     }
     if (form->u.v.type == attr->type && ri_type_is_word(attr->type) && attr->type != RI_DOUBLE) {
         *out = form->u.v;
+        return RILLE_OK;
+    }
+    if (form->u.v.type == attr->type && attr->type == RI_STRING && ri_utf8_valid(form->u.v.as.p, form->u.v.len)) {
+        *out = form->u.v;
+        *copy = !f->lua || f->copies;
         return RILLE_OK;
     }
     if (form->u.v.type == RI_NIL) {
@@ -471,13 +474,16 @@ static int fill_entry(filler *f, ri_ent e, const ri_form *key, const ri_form *va
         RI_TRY(reverse_attr(f, name, len, mark, &attr));
         return add_reverse(f, e, attr, value);
     }
-    RI_TRY(f->lua ? cached_attr(f, key, &attr) : ri_tx_form_attr(f, key, &attr));
+    RI_TRY(ri_tx_form_attr(f, key, &attr));
+    if (f->lua && ri_tx_form_is_name(key)) {
+        *key_slot(f, &key->u.v) = (struct ri_tx_key){ key->u.v.as.p, attr };
+    }
     return add_values(f, e, attr, value);
 }
 
 static bool is_id(const ri_form *key)
 {
-    if (!ri_tx_form_is_name(key)) {
+    if (!ri_tx_form_is_name(key) || key->u.v.len < 5 || key->u.v.len > 6) {
         return false;
     }
     size_t len;
@@ -508,8 +514,12 @@ static int fill_entries(filler *f, const ri_form *map, ri_ent e)
     }
     f->depth++;
     for (uint32_t i = 0; i < map->u.seq.count; i += 2) {
-        if (!is_id(&map->u.seq.items[i])) {
-            RI_TRY(fill_entry(f, e, &map->u.seq.items[i], &map->u.seq.items[i + 1]));
+        const ri_form *key = &map->u.seq.items[i];
+        const ri_attr *attr = f->lua ? known_attr(f, key) : NULL;
+        if (attr != NULL) {
+            RI_TRY(add_values(f, e, attr, key + 1));
+        } else if (!is_id(key)) {
+            RI_TRY(fill_entry(f, e, key, key + 1));
         }
     }
     f->depth--;
