@@ -59,6 +59,11 @@ void ri_tx_forget_items(ri_tx *tx)
     ri_free(tx->unique);
     tx->unique = NULL;
     tx->unique_count = tx->unique_cap = 0;
+    ri_free(tx->starts.at);
+    tx->starts = (tx_starts){ 0 };
+    ri_free(tx->temps);
+    tx->temps = NULL;
+    tx->temp_count = tx->temp_cap = 0;
 }
 
 const rille_db *ri_tx_db(const ri_tx *tx)

@@ -127,7 +127,8 @@ typedef struct ri_tx_result {
 void ri_tx_result_deinit(ri_tx_result *result);
 /* instant_ms: of the clock; the transaction's is at least one above db->instant, unless its data gives one: not before
  * db->instant, and not more than a minute after both. May return RILLE_NEED any time: call again. Where it lacked nodes it
- * restarts from its items, with the instant of that call; where it paused (task.h) it goes on. */
+ * restarts from its items, with the instant of that call; where it paused (task.h) it goes on. Else it is not called
+ * again: the items may have become the datoms. */
 int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, rille_err *err);
 /* Frees the items of a transaction that will not be resolved again. Results stay. */
 void ri_tx_forget_items(ri_tx *tx);

@@ -376,7 +376,7 @@ static int make_many(tx_resolver *r, const group *g)
 /* ---- all of them ---- */
 
 /* ops[0..count) are all of one entity, sorted. */
-static int make_entity(tx_resolver *r, const tx_op *ops, size_t count)
+int ri_tx_make_entity(tx_resolver *r, const tx_op *ops, size_t count)
 {
     group g = { .e = ops->e, .fresh = tx_is_fresh(r, ops->e) };
     for (size_t i = 0; i < count; i += g.count) {
@@ -419,7 +419,7 @@ int ri_tx_make_datoms(tx_resolver *r)
             end++;
         }
         RI_TRY(ri_tx_sort_entity(r, ops + r->at, end - r->at));
-        RI_TRY(make_entity(r, ops + r->at, end - r->at));
+        RI_TRY(ri_tx_make_entity(r, ops + r->at, end - r->at));
         size_t count = end - r->at;
         r->at = end;
         if (ri_tx_pause(r, count * TX_DATOM_WORK)) {
@@ -463,7 +463,7 @@ int ri_tx_make_datoms_in_order(tx_resolver *r)
             r->other_count = r->op_cap;
         }
         RI_TRY(ri_tx_sort_entity(r, r->ops, r->op_count));
-        RI_TRY(make_entity(r, r->ops, r->op_count));
+        RI_TRY(ri_tx_make_entity(r, r->ops, r->op_count));
         r->at = next;
         if (ri_tx_pause(r, r->op_count * TX_DATOM_WORK)) {
             return RILLE_NEED;
@@ -474,5 +474,5 @@ int ri_tx_make_datoms_in_order(tx_resolver *r)
     }
     tx_op instant = tx_instant_op(r);
     r->instant_made = true;
-    return make_entity(r, &instant, 1);
+    return ri_tx_make_entity(r, &instant, 1);
 }

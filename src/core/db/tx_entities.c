@@ -171,7 +171,7 @@ static int gather_keys(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     r->key_count = tx->unique_count + tx->lookup_count;
-    r->keys = ri_arena_array(&tx->scratch, r->key_count + 1, sizeof *r->keys);
+    r->keys = ri_alloc_array(r->key_count + 1, sizeof *r->keys);
     if (r->keys == NULL) {
         return ri_fail_nomem(r->err);
     }
@@ -201,7 +201,7 @@ static int table_init(tx_resolver *r)
     while (cap < r->key_count * 2) {
         cap *= 2;
     }
-    r->places = ri_arena_array(&r->tx->scratch, cap, sizeof *r->places);
+    r->places = ri_alloc_array(cap, sizeof *r->places);
     r->place_mask = cap - 1;
     return r->places == NULL ? ri_fail_nomem(r->err) : RILLE_OK;
 }
@@ -410,8 +410,12 @@ int ri_tx_number_entities(tx_resolver *r)
 
 /* ---- unique values ---- */
 
+/* block NULL: of additions alone. */
 static bool is_retracted(const ri_block *block, uint64_t e, uint32_t a, const ri_value *v)
 {
+    if (block == NULL) {
+        return false;
+    }
     ri_datom wanted = { .e = e, .t = block->t, .v = *v, .a = a, .added = false };
     size_t low = 0;
     size_t high = block->count;
@@ -464,4 +468,13 @@ int ri_tx_check_unique(tx_resolver *r)
 {
     return r->key_count == 0 ? RILLE_OK
                              : ri_tx_slices(r, r->key_count - r->tx->lookup_count, TX_ITEM_WORK, check_unique);
+}
+
+void ri_tx_forget_keys(tx_resolver *r)
+{
+    ri_free(r->keys);
+    ri_free(r->places);
+    r->keys = NULL;
+    r->places = NULL;
+    r->key_count = 0;
 }

@@ -9,6 +9,7 @@
  *   tx_expand.c    retracted entities
  *   tx_sort.c      operations by (e a v)
  *   tx_datoms.c    operations and the database before -> datoms
+ *   tx_turn.c      the same of additions to new entities, in place
  *   tx_resolve.c   the steps in order, the schema, the result
  *   tx_items.c     entities and items in messages
  *
@@ -128,6 +129,7 @@ struct ri_tx {
     uint8_t self_names;           /* by which names the transaction was named: a bit for each of ri_tx_self_names */
     tx_starts starts;             /* of the items of the transaction data */
     bool chained;                 /* a unique attribute's value is a tempid, or it is said of a lookup ref */
+    bool spent;                   /* the items became datoms */
     struct tx_resolver *resolver; /* of a resolving that paused */
 };
 

@@ -2,7 +2,7 @@
  *
  * Resolving: the steps of tx.h in order, the schema after the transaction, the result.
  *
- * Items are never changed; everything that a run makes lies in the scratch arena, in the resolver or in the block. So a
+ * Items are never changed, but for those of bulk loads (tx_turn.c); everything that a run makes lies in the scratch arena, in the resolver or in the block. So a
  * run that lacked nodes, or was good, can be followed by another. A run that paused leaves the resolver to the next one.
  */
 #include "tx_resolver.h"
@@ -108,6 +108,34 @@ static bool has_missing_value(const tx_resolver *r, const tx_op *item)
     return v.type == RI_REF && ri_tx_entity_id(r, v.as.u) == 0;
 }
 
+/* Does an item before this one say something of the same entity and attribute, which has cardinality one? */
+static bool says_again(tx_resolver *r, size_t i, uint32_t slot)
+{
+    enum { LOOKED_AT_MAX = 128 };
+    tx_survey *all = &r->survey;
+    uint64_t bit = UINT64_C(1) << slot % 64;
+    bool may = (all->slots & bit) != 0 && !tx_attr(r->tx, slot)->many;
+    all->slots |= bit;
+    if (may && i - all->first > LOOKED_AT_MAX) {
+        return true; /* it may */
+    }
+    for (size_t k = all->first; may && k < i; k++) {
+        if (tx_op_slot(&r->tx->items[k]) == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* For tx_turn.c. */
+static bool is_plain(tx_resolver *r, size_t i, uint64_t e)
+{
+    const tx_op *item = &r->tx->items[i];
+    uint32_t slot = tx_op_slot(item);
+    return tx_op_kind(item) == TX_ADD && tx_is_fresh(r, e) && slot != TX_INSTANT_SLOT &&
+           !ri_is_schema_attr(tx_attr(r->tx, slot)->id) && !says_again(r, i, slot);
+}
+
 static int survey_items(tx_resolver *r, size_t from, size_t to)
 {
     tx_survey *all = &r->survey;
@@ -119,8 +147,13 @@ static int survey_items(tx_resolver *r, size_t from, size_t to)
             return not_an_entity(r, item);
         }
         all->unsorted = all->unsorted || all->before > e;
-        all->before = e;
+        if (all->before != e) {
+            all->before = e;
+            all->first = i;
+            all->slots = 0;
+        }
         all->blob_count += (item->code & TX_WITH_BLOB) != 0;
+        all->plain = all->plain && is_plain(r, i, e);
         if (is_expanded(tx_op_kind(item))) {
             all->expand_count++;
         } else if (tx_op_slot(item) == TX_INSTANT_SLOT) {
@@ -133,6 +166,7 @@ static int survey_items(tx_resolver *r, size_t from, size_t to)
 
 static int survey(tx_resolver *r)
 {
+    r->survey.plain = r->at == 0 || r->survey.plain;
     RI_TRY(ri_tx_slices(r, r->tx->item_count, TX_ITEM_WORK, survey_items));
     size_t blob_count = r->survey.blob_count;
     r->blobs = blob_count == 0 ? NULL : ri_arena_array(&r->tx->scratch, blob_count, sizeof *r->blobs);
@@ -184,7 +218,9 @@ static int sort_items(tx_resolver *r)
 
 static int make_datoms(tx_resolver *r)
 {
-    return is_in_order(r) ? ri_tx_make_datoms_in_order(r) : ri_tx_make_datoms(r);
+    return ri_tx_turns(r)   ? ri_tx_turn_into_datoms(r)
+           : is_in_order(r) ? ri_tx_make_datoms_in_order(r)
+                            : ri_tx_make_datoms(r);
 }
 
 /* ---- schema ---- */
@@ -434,6 +470,7 @@ void ri_tx_resolver_release(tx_resolver *r)
         if (r->scan_open) {
             ri_scan_deinit(&r->scan);
         }
+        ri_tx_forget_keys(r);
         ri_free(r->ops);
         ri_map64_deinit(&r->expansion.seen);
         ri_free(r->expansion.todo);
@@ -461,6 +498,7 @@ int ri_tx_resolve(ri_tx *tx, int64_t instant_ms, ri_io *io, ri_tx_result *out, r
 {
     *out = (ri_tx_result){ 0 };
     tx_resolver *r = tx->resolver;
+    RI_ASSERT(!tx->spent);
     tx->resolver = NULL;
     if (r == NULL) {
         ri_arena_reset(&tx->scratch);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Resolving a transaction, from inside: for tx_resolve.c, tx_entities.c, tx_expand.c, tx_sort.c, tx_datoms.c and, for
- * messages, tx_items.c.
+ * Resolving a transaction, from inside: for tx_resolve.c, tx_entities.c, tx_expand.c, tx_sort.c, tx_datoms.c, tx_turn.c
+ * and, for messages, tx_items.c.
  */
 #ifndef RI_TX_RESOLVER_H
 #define RI_TX_RESOLVER_H
@@ -24,8 +24,11 @@ typedef struct tx_key {
 typedef struct tx_survey {
     size_t blob_count;
     size_t expand_count; /* retracted entities and components */
+    bool plain;          /* tx_turn.c: nothing but additions to new entities, and nothing to decide among them */
     bool unsorted;       /* by entity */
-    uint64_t before;     /* the entity of the item before */
+    uint64_t before;     /* the entity of the item before, */
+    size_t first;        /* its first item in a row, */
+    uint64_t slots;      /* and what slots those have, modulo 64 */
 } tx_survey;
 
 /* Sorting in slices (tx_sort.c). */
@@ -66,9 +69,9 @@ typedef struct tx_resolver {
     bool instant_made;
     bool backwards; /* the pass over the keys at hand ... */
     bool changed;   /* ... found out something */
-    tx_key *keys;
+    tx_key *keys;   /* heap */
     size_t key_count;
-    uint32_t *places; /* index + 1 of a head; 0: free */
+    uint32_t *places; /* heap; index + 1 of a head; 0: free */
     size_t place_mask;
     uint8_t *slot_empty; /* per slot, NULL: not asked; 1: the attribute has datoms; 2: it has none */
     tx_op *ops;          /* heap; all of them, growing by retracted entities; or those of one entity */
@@ -134,6 +137,8 @@ uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word);
 uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word);
 /* Unique values, against the datoms of the block. */
 int ri_tx_check_unique(tx_resolver *r);
+/* They are looked at no more. */
+void ri_tx_forget_keys(tx_resolver *r);
 /* After numbering: an item with ids in place of tempids. */
 static inline tx_op tx_known_op(const tx_resolver *r, const tx_op *item)
 {
@@ -169,5 +174,12 @@ int ri_tx_expand(tx_resolver *r);
 int ri_tx_make_datoms(tx_resolver *r);
 /* The same straight from the items, which lie in the order of entities and retract none as a whole. */
 int ri_tx_make_datoms_in_order(tx_resolver *r);
+/* Those of one entity, whose operations are sorted. */
+int ri_tx_make_entity(tx_resolver *r, const tx_op *ops, size_t count);
+
+/* tx_turn.c */
+/* May the items be turned into datoms where they lie? After the survey. */
+bool ri_tx_turns(const tx_resolver *r);
+int ri_tx_turn_into_datoms(tx_resolver *r);
 
 #endif

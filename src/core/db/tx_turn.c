@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Datoms in the place of their items: for transactions that only add to new entities, nothing twice that there is once,
+ * and in the order of entities, as bulk loads do.
+ *
+ *   items     0 1 2 3                   32 bytes each
+ *   datoms    .. 0 .. 1 .. 2 .. 3 .. 4  48 bytes each; the last one is the instant
+ *
+ * The memory of the items is made larger, and they are turned from the last to the first, entity by entity. An entity
+ * has at most as many datoms as items, so that
+ * (U1) where datoms begin, at or above `put`, lies above the end of the items that are left.
+ * Where there were fewer, the datoms move down at the end.
+ *
+ * Once unique values were looked at, nothing can be wrong with the items, or be missing in storage: so they need not stay
+ * as they were.
+ *
+ * Cost: as of items in order, without a second array.
+ */
+#include "tx_resolver.h"
+
+#include "../store/task.h"
+
+#define TURNED_MIN 256U /* fewer are not worth it */
+
+bool ri_tx_turns(const tx_resolver *r)
+{
+    return !r->survey.unsorted && r->survey.plain && r->tx->item_count >= TURNED_MIN && ri_task_running() == NULL;
+}
+
+typedef struct turn {
+    tx_resolver *r;
+    uint8_t *memory; /* the transaction's items */
+    size_t put;      /* datoms lie here and above */
+} turn;
+
+static uint64_t entity_at(const turn *t, size_t i)
+{
+    uint64_t e;
+    memcpy(&e, t->memory + i * sizeof(tx_op) + offsetof(tx_op, e), sizeof e);
+    return ri_tx_entity_id(t->r, e);
+}
+
+/* Items [from, to), which are of one entity, to r->ops, and the instant where it goes with them. */
+static int take(turn *t, size_t from, size_t to)
+{
+    tx_resolver *r = t->r;
+    r->op_count = to - from;
+    if (!RI_GROW(&r->ops, &r->op_cap, r->op_count + 1)) {
+        return ri_fail_nomem(r->err);
+    }
+    if (r->op_count + 1 > r->other_count) {
+        r->other = NULL;
+        r->other_count = r->op_cap;
+    }
+    memcpy(r->ops, t->memory + from * sizeof *r->ops, r->op_count * sizeof *r->ops);
+    for (size_t i = 0; i < r->op_count; i++) {
+        r->ops[i] = tx_known_op(r, &r->ops[i]);
+    }
+    if (r->ops[0].e == r->t) {
+        r->ops[r->op_count++] = tx_instant_op(r);
+        r->instant_made = true;
+    }
+    return ri_tx_sort_entity(r, r->ops, r->op_count);
+}
+
+static void put_datoms(turn *t, const ri_datom *datoms, size_t count)
+{
+    t->put -= count;
+    memcpy(t->memory + t->put * sizeof *datoms, datoms, count * sizeof *datoms);
+}
+
+/* One value of each attribute, and no long ones: nothing to decide. */
+static bool is_simple(const tx_op *ops, size_t count)
+{
+    bool simple = true;
+    for (size_t i = 0; i < count && simple; i++) {
+        simple = (ops[i].code & TX_WITH_BLOB) == 0 && (i == 0 || tx_op_slot(&ops[i - 1]) < tx_op_slot(&ops[i]));
+    }
+    return simple;
+}
+
+static int turn_entity(turn *t)
+{
+    tx_resolver *r = t->r;
+    ri_block *block = r->block;
+    if (!is_simple(r->ops, r->op_count)) {
+        block->count = 0;
+        RI_TRY(ri_tx_make_entity(r, r->ops, r->op_count));
+        put_datoms(t, block->datoms, block->count);
+        return RILLE_OK;
+    }
+    for (size_t i = r->op_count; i-- > 0;) {
+        const tx_op *op = &r->ops[i];
+        ri_datom d = { .e = op->e, .t = r->t, .a = tx_attr(r->tx, tx_op_slot(op))->id, .added = true };
+        if (!ri_value_copy(&block->memory->arena, &op->v, &d.v)) {
+            return ri_fail_nomem(r->err);
+        }
+        put_datoms(t, &d, 1);
+    }
+    return RILLE_OK;
+}
+
+static int turn_items(turn *t)
+{
+    tx_resolver *r = t->r;
+    size_t to = r->tx->item_count;
+    if (entity_at(t, to - 1) != r->t) {
+        ri_datom d = { .e = r->t, .t = r->t, .v = tx_instant_op(r).v, .a = RI_A_TX_INSTANT, .added = true };
+        put_datoms(t, &d, 1);
+        r->instant_made = true;
+    }
+    while (to > 0) {
+        uint64_t e = entity_at(t, to - 1);
+        size_t from = to - 1;
+        while (from > 0 && entity_at(t, from - 1) == e) {
+            from--;
+        }
+        RI_TRY(take(t, from, to));
+        RI_TRY(turn_entity(t));
+        to = from;
+        RI_ASSERT(t->put * sizeof(ri_datom) >= to * sizeof(tx_op)); /* U1 */
+    }
+    return RILLE_OK;
+}
+
+/* The block gets what was the items' memory. */
+static void give_memory(turn *t, size_t count)
+{
+    ri_tx *tx = t->r->tx;
+    ri_block *block = t->r->block;
+    if (t->put > 0) {
+        memmove(t->memory, t->memory + t->put * sizeof(ri_datom), (count - t->put) * sizeof(ri_datom));
+    }
+    ri_free(block->datoms);
+    block->datoms = (ri_datom *)(void *)t->memory;
+    block->memory->heap_cap = count;
+    block->count = count - t->put;
+    tx->items = NULL;
+    tx->item_count = tx->item_cap = 0;
+}
+
+int ri_tx_turn_into_datoms(tx_resolver *r)
+{
+    ri_tx *tx = r->tx;
+    size_t count = tx->item_count + 1;
+    size_t size;
+    RI_TRY(ri_tx_check_unique(r));
+    ri_tx_forget_keys(r);
+    r->block = ri_block_new();
+    void *memory = r->block != NULL && ri_mul_size(count, sizeof(ri_datom), &size) ? ri_realloc(tx->items, size) : NULL;
+    if (memory == NULL) {
+        return ri_fail_nomem(r->err);
+    }
+    tx->items = memory;
+    r->block->t = r->t;
+    turn t = { r, memory, count };
+    tx->spent = true;
+    RI_TRY(turn_items(&t));
+    give_memory(&t, count);
+    return RILLE_OK;
+}
