@@ -15,14 +15,12 @@
 
 #include <string.h>
 
-#define PORTION 4096U
-
 typedef ri_flush flush;
 
 size_t ri_flush_portion(const ri_flush *f)
 {
     size_t end = f->at;
-    for (size_t datoms = 0; end < f->block_count && datoms < PORTION; end++) {
+    for (size_t datoms = 0; end < f->block_count && datoms < RI_FLUSH_PORTION; end++) {
         datoms += f->blocks[end]->count;
     }
     return end;
@@ -33,12 +31,11 @@ void ri_flush_clear(ri_flush *f)
     ri_merge_release(f->merge);
     f->merge = NULL;
     ri_free(f->changes);
-    ri_free(f->other);
     ri_free(f->made);
-    f->changes = f->other = NULL;
+    f->changes = NULL;
     f->made = NULL;
-    f->change_count = f->change_cap = f->made_count = 0;
-    f->sort = (ri_change_sort){ 0 };
+    f->change_count = f->made_count = 0;
+    ri_flush_end_sort(f);
 }
 
 /* ---- applying changes ---- */
@@ -75,9 +72,8 @@ static int merge(flush *f, ri_order order, rille_err *err)
 /* ---- current trees ---- */
 
 /* The novelty's set, made a portion at a time. */
-static int make_set(flush *f, ri_order order, rille_err *err)
+static int make_set(flush *f, ri_order order, size_t own, rille_err *err)
 {
-    size_t own = f->block_count - (f->extra != NULL ? 1 : 0);
     if (f->at == 0) {
         for (f->at = own; f->at > 0 && !ri_block_has_set(f->blocks[f->at - 1], order);) {
             f->at--;
@@ -91,6 +87,38 @@ static int make_set(flush *f, ri_order order, rille_err *err)
         return end < own ? RILLE_AGAIN : 0;
     }
     return 0;
+}
+
+/* The novelty's datoms to be sorted. */
+static int gather(flush *f, ri_order order, size_t own, rille_err *err)
+{
+    ri_change_sort *sort = &f->sort;
+    if (sort->from == NULL) {
+        sort->from = ri_alloc_array((size_t)f->db->novelty.datom_count, sizeof *sort->from);
+        if (sort->from == NULL) {
+            return ri_fail_nomem(err);
+        }
+    }
+    size_t end = ri_flush_portion(f);
+    for (end = end < own ? end : own; f->at < end; f->at++) {
+        const ri_block *block = f->blocks[f->at];
+        for (size_t i = 0; i < block->count; i++) {
+            if (ri_block_in_order(block, &block->datoms[i], order)) {
+                sort->from[sort->count++] = ri_flush_key(order, &block->datoms[i]);
+            }
+        }
+    }
+    return f->at < own ? RILLE_AGAIN : 0;
+}
+
+/* Where the order was read, most of a set is there: all of it is made. Otherwise sorting takes less. */
+static int prepare(flush *f, ri_order order, rille_err *err)
+{
+    size_t own = f->block_count - (f->extra != NULL ? 1 : 0);
+    if (f->at == 0 && f->sort.from == NULL) {
+        f->by_set = ri_novelty_was_read(&f->db->novelty, order);
+    }
+    return f->by_set ? make_set(f, order, own, err) : gather(f, order, own, err);
 }
 
 static int begin_items(flush *f, ri_order order, rille_err *err)
@@ -137,18 +165,24 @@ static int join_extra(flush *f, ri_order order, rille_err *err)
     return 0;
 }
 
-static int collect_items(flush *f, ri_order order, rille_err *err)
+static int take_items(flush *f, ri_order order, rille_err *err)
 {
     if (f->changes == NULL) {
         RI_TRY(begin_items(f, order, err));
     }
-    for (size_t end = f->change_count + PORTION; !ri_set_at_end(&f->items); ri_set_next(&f->items)) {
+    for (size_t end = f->change_count + RI_FLUSH_PORTION; !ri_set_at_end(&f->items); ri_set_next(&f->items)) {
         if (f->change_count == end) {
             return RILLE_AGAIN;
         }
         const ri_datom *d = ri_item_datom(ri_set_item(&f->items));
         f->changes[f->change_count++] = ri_change_of(d, d->added);
     }
+    return 0;
+}
+
+static int collect_items(flush *f, ri_order order, rille_err *err)
+{
+    RI_TRY(f->by_set ? take_items(f, order, err) : ri_flush_take_sorted(f, order, err));
     return f->extra != NULL ? join_extra(f, order, err) : 0;
 }
 
@@ -311,16 +345,20 @@ static const struct {
     bool of_history;
 } jobs[] = {
     { list_blocks, RI_EAVT, false },
-    { make_set, RI_EAVT, false },
+    { prepare, RI_EAVT, false },
+    { ri_flush_sort, RI_EAVT, false },
     { collect_items, RI_EAVT, false },
     { merge, RI_EAVT, false },
-    { make_set, RI_AEVT, false },
+    { prepare, RI_AEVT, false },
+    { ri_flush_sort, RI_AEVT, false },
     { collect_items, RI_AEVT, false },
     { merge, RI_AEVT, false },
-    { make_set, RI_AVET, false },
+    { prepare, RI_AVET, false },
+    { ri_flush_sort, RI_AVET, false },
     { collect_items, RI_AVET, false },
     { merge, RI_AVET, false },
-    { make_set, RI_VAET, false },
+    { prepare, RI_VAET, false },
+    { ri_flush_sort, RI_VAET, false },
     { collect_items, RI_VAET, false },
     { merge, RI_VAET, false },
     { ri_flush_log, RI_LOG, true },
@@ -328,10 +366,12 @@ static const struct {
     { ri_flush_note_retractions, RI_RET, true },
     { ri_flush_collect_events, RI_RET, true },
     { ri_flush_sort, RI_RET, true },
+    { ri_flush_take_sorted, RI_RET, true },
     { ri_flush_make_retired, RI_RET, true },
     { merge, RI_RET, true },
     { ri_flush_meta, RI_META, true },
     { ri_flush_sort, RI_META, true },
+    { ri_flush_take_sorted, RI_META, true },
     { merge, RI_META, true },
     { gather_branches, RI_EAVT, false },
     { read_attempts, RI_EAVT, false },

@@ -136,10 +136,11 @@ static int collect_event(ri_flush *f, const ri_datom *d, rille_err *err)
     if (d->added && ri_map64_get(&f->retracted, fact_hash(d)) == NULL) {
         return 0;
     }
-    if (!RI_GROW(&f->changes, &f->change_cap, f->change_count + 1)) {
+    ri_change_sort *sort = &f->sort;
+    if (!RI_GROW(&sort->from, &sort->cap, sort->count + 1)) {
         return ri_fail_nomem(err);
     }
-    f->changes[f->change_count++] = ri_change_of(d, true);
+    sort->from[sort->count++] = ri_flush_key(RI_RET, d);
     return 0;
 }
 
@@ -207,60 +208,6 @@ int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
     return 0;
 }
 
-/* ---- sorting ---- */
-
-/* Takes the smaller of the first changes of two runs. */
-static void take_smaller(ri_flush *f, ri_order order)
-{
-    ri_change_sort *sort = &f->sort;
-    size_t middle = sort->start + sort->width < f->change_count ? sort->start + sort->width : f->change_count;
-    size_t end = middle + sort->width < f->change_count ? middle + sort->width : f->change_count;
-    size_t at = sort->left + sort->right - middle;
-    bool take_left =
-        sort->right == end || (sort->left < middle && ri_datom_cmp(order, ri_change_datom(sort->from[sort->left]),
-                                                                   ri_change_datom(sort->from[sort->right])) <= 0);
-    sort->to[at] = take_left ? sort->from[sort->left++] : sort->from[sort->right++];
-    if (at + 1 < end) {
-        return;
-    }
-    sort->start = end; /* the next two runs */
-    if (end == f->change_count) {
-        ri_change *to = sort->to;
-        sort->to = sort->from;
-        sort->from = to;
-        sort->start = 0;
-        sort->width *= 2;
-    }
-    sort->left = sort->start;
-    sort->right = sort->start + sort->width < f->change_count ? sort->start + sort->width : f->change_count;
-}
-
-/* By the whole key of an order. */
-int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err)
-{
-    enum { MOVES_MAX = 16384 };
-    ri_change_sort *sort = &f->sort;
-    if (f->change_count < 2) {
-        return 0;
-    }
-    if (sort->width == 0) {
-        f->other = ri_alloc_array(f->change_count, sizeof *f->other);
-        if (f->other == NULL) {
-            return ri_fail_nomem(err);
-        }
-        *sort = (ri_change_sort){ .from = f->changes, .to = f->other, .width = 1, .right = 1 };
-    }
-    for (unsigned i = 0; i < MOVES_MAX && sort->width < f->change_count; i++) {
-        take_smaller(f, order);
-    }
-    if (sort->width < f->change_count) {
-        return RILLE_AGAIN;
-    }
-    f->changes = sort->from;
-    f->other = sort->to;
-    return 0;
-}
-
 /* ---- META ---- */
 
 static int meta_datom(ri_flush *f, uint32_t a, const uint8_t *v, size_t len, uint64_t e, ri_datom *out, rille_err *err)
@@ -298,38 +245,37 @@ static int transaction_row(ri_flush *f, const ri_block *block, ri_datom *out, ri
     return meta_datom(f, RI_A_META_TX, key, RI_META_KEY_SIZE + merged, block->t, out, err);
 }
 
-static int collect_meta(ri_flush *f, const ri_block *block, rille_err *err)
+/* Room for two rows of each transaction, and one of the base. */
+static int begin_meta(ri_flush *f, rille_err *err)
 {
-    ri_datom *out = f->made + f->made_count;
-    RI_TRY(transaction_row(f, block, &out[0], err));
-    RI_TRY(meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, &out[1], err));
-    f->made_count += 2;
-    return 0;
+    size_t count = 2 * f->block_count + 1;
+    f->made = ri_alloc_array(count, sizeof *f->made);
+    f->sort.from = ri_alloc_array(count, sizeof *f->sort.from);
+    return f->made == NULL || f->sort.from == NULL ? ri_fail_nomem(err) : 0;
 }
 
 int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err)
 {
-    (void)order;
     if (f->at == 0) {
-        f->made = ri_alloc_array(2 * f->block_count + 1, sizeof *f->made);
-        f->changes = ri_alloc_array(2 * f->block_count + 1, sizeof *f->changes);
-        if (f->made == NULL || f->changes == NULL) {
-            return ri_fail_nomem(err);
-        }
+        RI_TRY(begin_meta(f, err));
     }
+    ri_datom *transactions = f->made + f->block_count; /* which are in order */
     for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
-        RI_TRY(collect_meta(f, f->blocks[f->at], err));
+        const ri_block *block = f->blocks[f->at];
+        ri_datom *commit = &f->made[f->at];
+        RI_TRY(meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, commit, err));
+        RI_TRY(transaction_row(f, block, &transactions[f->at], err));
+        f->sort.from[f->at] = ri_flush_key(order, commit);
+        f->sort.from[f->block_count + f->at] = ri_flush_key(order, &transactions[f->at]);
     }
+    f->made_count = f->sort.count = 2 * f->block_count;
     if (f->at < f->block_count) {
         return RILLE_AGAIN;
     }
-    if (f->db->base->keep_history && f->db->base->t > 0) {
-        RI_TRY(retain_old_base(f, &f->made[f->made_count], err));
-        f->made_count++;
+    if (f->db->base->t > 0) {
+        ri_datom *base = &f->made[f->made_count++];
+        RI_TRY(retain_old_base(f, base, err));
+        f->sort.from[f->sort.count++] = ri_flush_key(order, base);
     }
-    for (size_t i = 0; i < f->made_count; i++) {
-        f->changes[i] = ri_change_of(&f->made[i], true);
-    }
-    f->change_count = f->made_count;
     return 0;
 }

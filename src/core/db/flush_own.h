@@ -8,14 +8,20 @@
 #include "flush.h"
 #include "sort.h"
 
-/* Changes are merge-sorted from the bottom, `width` of them at a time. */
+#define RI_FLUSH_PORTION 4096U /* datoms of a step */
+
+/* Keys that are being sorted (flush_sort.c): first portions, then runs of `width`, two at a time. */
 typedef struct ri_change_sort {
-    ri_change *from;
-    ri_change *to;
-    size_t width; /* 0: not begun */
+    ri_set_key *from; /* the keys; no two for the same fact but in the order of their time */
+    ri_set_key *to;
+    size_t count;
+    size_t cap;    /* of from, where it grows */
+    size_t sorted; /* in portions */
+    size_t width;
     size_t start; /* of the two runs being merged */
     size_t left;
     size_t right;
+    size_t taken;
 } ri_change_sort;
 
 struct ri_flush {
@@ -34,15 +40,14 @@ struct ri_flush {
     /* of the job, and what one leaves to the next */
     size_t at; /* block, or event */
     ri_change *changes;
-    ri_change *other; /* room for as many */
     size_t change_count;
-    size_t change_cap;
     ri_datom *made; /* datoms that no block has */
     size_t made_count;
     ri_map64 retracted;
     size_t retractions;
+    bool by_set; /* the novelty's items come from its set ... */
     ri_set_cursor items;
-    ri_change_sort sort;
+    ri_change_sort sort; /* ... or are sorted here */
     ri_merge *merge;
     ri_kept_cursor kept;
     bool gathers;
@@ -53,8 +58,14 @@ struct ri_flush {
 size_t ri_flush_portion(const ri_flush *f);
 /* Frees what a job left to the next. */
 void ri_flush_clear(ri_flush *f);
+/* A datom to be sorted. */
+ri_set_key ri_flush_key(ri_order order, const ri_datom *d);
+void ri_flush_end_sort(ri_flush *f);
 /* Jobs: RILLE_AGAIN until they are done. */
+/* Sorts f->sort.from; equal keys stay as they lie. */
 int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err);
+/* Sorted keys become changes: of several that are equal but for their time, one. */
+int ri_flush_take_sorted(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_log(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_note_retractions(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err);

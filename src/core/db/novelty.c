@@ -84,7 +84,7 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
 
 /* ---- making a set ---- */
 
-static bool belongs(const ri_block *block, const ri_datom *d, ri_order order)
+bool ri_block_in_order(const ri_block *block, const ri_datom *d, ri_order order)
 {
     if (order <= RI_AEVT) {
         return true;
@@ -101,7 +101,7 @@ static size_t gather(const ri_block *from, const ri_block *last, ri_order order,
     for (const ri_block *b = last; b != from; b = b->prev) {
         for (size_t i = b->count; i > 0; i--) {
             const ri_datom *d = &b->datoms[i - 1];
-            if (belongs(b, d, order)) {
+            if (ri_block_in_order(b, d, order)) {
                 keys[--at] = (ri_set_key){ ri_set_prefix(order, d), ri_item_new(d) };
             }
         }
@@ -203,7 +203,7 @@ static bool take_block(range *r, const ri_block *block)
     for (; i > 0 && block->datoms[i - 1].e >= r->e_min; i--) {
         const ri_datom *d = &block->datoms[i - 1];
         bool may_be = d->e <= r->e_max && d->a >= r->a_min && d->a <= r->a_max;
-        if (!may_be || !ri_set_between(r->from, r->to, d) || !belongs(block, d, order)) {
+        if (!may_be || !ri_set_between(r->from, r->to, d) || !ri_block_in_order(block, d, order)) {
             continue;
         }
         if (r->at == 0) {
