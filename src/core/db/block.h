@@ -39,7 +39,8 @@ typedef struct ri_block_memory {
     ri_mutex lock;   /* of the blocks' sets */
     ri_arena arena;  /* of values, and of what else belongs to the blocks */
     ri_blob *bytes;  /* in which values lie that are not in the arena; or NULL */
-    size_t heap_cap; /* > 0: the datoms are a heap block of their own, else they lie in the arena */
+    size_t heap_cap; /* > 0: the datoms are a heap block of their own, else they lie in the arena, or ... */
+    size_t room;     /* ... right behind this, where there is room for so many */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;
@@ -68,6 +69,10 @@ typedef struct ri_block {
 } ri_block;
 
 ri_block *ri_block_new(void); /* NULL: no memory */
+/* The same for about so many datoms: a few lie in one piece of memory with the block. */
+ri_block *ri_block_new_for(size_t count);
+/* Room for so many datoms. False: no memory. */
+bool ri_block_reserve(ri_block *block, size_t count);
 ri_block *ri_block_retain(ri_block *block);
 /* Blocks to be shared (below), the first of which has the memory of all. ri_blocks_release. NULL: no memory. */
 ri_block **ri_blocks_new(size_t count);

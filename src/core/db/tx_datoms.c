@@ -90,7 +90,7 @@ static int emit(tx_resolver *r, const group *g, const ri_value *v, bool added)
         ri_tx_blame(r, 1U << TX_ADD | 1U << TX_RETRACT | 1U << TX_RETRACT_ALL, g->e, TX_INSTANT_SLOT, NULL);
         return ri_tx_fixed_instant(r->err);
     }
-    if (!RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + 1)) {
+    if (!ri_block_reserve(block, block->count + 1)) {
         return ri_fail_nomem(r->err);
     }
     ri_datom *d = &block->datoms[block->count];
@@ -401,8 +401,8 @@ static int begin_block(tx_resolver *r, size_t expected_count)
     if (r->block != NULL) {
         return RILLE_OK;
     }
-    r->block = ri_block_new();
-    if (r->block == NULL || !RI_GROW(&r->block->datoms, &r->block->memory->heap_cap, expected_count)) {
+    r->block = ri_block_new_for(expected_count);
+    if (r->block == NULL) {
         return ri_fail_nomem(r->err);
     }
     r->block->t = r->t;
