@@ -14,6 +14,7 @@
 
 typedef struct commit {
     ri_tx *tx;
+    ri_tx *idle;      /* memory for the next one, or NULL */
     ri_arena edn;     /* of EDN text */
     ri_arena scratch; /* while it is filled */
     ri_report report;
@@ -36,23 +37,36 @@ static void drop_tx(commit *c)
     c->filled = (rl_filled){ 0 };
 }
 
+/* Memory of the transaction serves the next one, if it is not much. */
+static void end_tx(commit *c)
+{
+    if (c->tx != NULL && c->idle == NULL && ri_tx_recycle(c->tx)) {
+        c->idle = c->tx;
+    } else {
+        ri_tx_release(c->tx);
+    }
+    c->tx = NULL;
+}
+
 static void clear_commit(commit *c)
 {
     if (c->has_report) {
         ri_report_deinit(&c->report);
     }
     ri_commit_release(c->kept);
-    ri_tx_release(c->tx);
+    end_tx(c);
     ri_edn_deinit(&c->reader);
     ri_arena_deinit(&c->edn);
     ri_arena_deinit(&c->scratch);
-    *c = (commit){ .tries = c->tries };
+    *c = (commit){ .tries = c->tries, .idle = c->idle };
 }
 
 static void release_commit(void *handle)
 {
-    clear_commit(handle);
-    ri_free(handle);
+    commit *c = handle;
+    clear_commit(c);
+    ri_tx_release(c->idle);
+    ri_free(c);
 }
 
 static const luaL_Reg no_methods[] = { { NULL, NULL } };
@@ -364,9 +378,10 @@ static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_er
 
 static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit *c, rille_err *err)
 {
-    ri_tx_release(c->tx);
-    c->tx = NULL;
-    RI_TRY(ri_conn_begin(conn, &c->tx, err));
+    end_tx(c);
+    RI_TRY(ri_conn_begin_again(conn, &c->idle, err));
+    c->tx = c->idle;
+    c->idle = NULL;
     RI_TRY(fill_from(L, from, c, err));
     return ri_conn_commit(conn, c->tx, &c->report, err);
 }

@@ -43,7 +43,9 @@ typedef struct ri_edn_reader {
     size_t len;
     size_t pos;
     ri_arena *arena;
-    bool borrow;    /* the text outlives the forms */
+    bool borrow;   /* the text outlives the forms */
+    ri_form *room; /* the caller's, for a short stack; or NULL */
+    size_t room_count;
     size_t portion; /* of the text that is read at once, in bytes; 0: all of it */
     /* private */
     bool has_one; /* ri_edn_read_on has it */

@@ -32,7 +32,9 @@ void ri_edn_init(ri_edn_reader *reader, ri_arena *arena, const char *text, size_
 
 void ri_edn_deinit(ri_edn_reader *reader)
 {
-    ri_free(reader->stack);
+    if (reader->stack != reader->room) {
+        ri_free(reader->stack);
+    }
     ri_free(reader->slots);
     *reader = (ri_edn_reader){ 0 };
 }
@@ -130,12 +132,32 @@ static const uint8_t *fail_unexpected(ri_edn_state *s, const uint8_t *at)
 
 /* ---- the stack ---- */
 
+static bool grow_stack(ri_edn_reader *reader)
+{
+    if (reader->stack == NULL && reader->room != NULL) {
+        reader->stack = reader->room;
+        reader->stack_cap = reader->room_count;
+        return true;
+    }
+    if (reader->stack == NULL || reader->stack != reader->room) {
+        return RI_GROW(&reader->stack, &reader->stack_cap, reader->stack_count + 1);
+    }
+    ri_form *grown = NULL;
+    size_t cap = 0;
+    if (!RI_GROW(&grown, &cap, reader->stack_count + 1)) {
+        return false;
+    }
+    memcpy(grown, reader->room, reader->stack_count * sizeof *grown);
+    reader->stack = grown;
+    reader->stack_cap = cap;
+    return true;
+}
+
 /* Room for one more form; NULL when memory is out. */
 static inline ri_form *next_slot(ri_edn_state *s)
 {
     ri_edn_reader *reader = s->reader;
-    if (reader->stack_count == reader->stack_cap &&
-        !RI_GROW(&reader->stack, &reader->stack_cap, reader->stack_count + 1)) {
+    if (reader->stack_count == reader->stack_cap && !grow_stack(reader)) {
         (void)ri_edn_fail_nomem(s);
         return NULL;
     }

@@ -42,15 +42,25 @@ void ri_report_deinit(ri_report *report)
     *report = (ri_report){ 0 };
 }
 
-int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err)
+int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err)
 {
     rille_db *db;
-    *out = NULL;
     RI_TRY(ri_conn_db(conn, &db, err));
     const ri_task *task = ri_task_running();
-    int rc = task != NULL && task->lacks ? RILLE_NEED : ri_tx_new(db, out, err);
+    int rc = task != NULL && task->lacks ? RILLE_NEED : 0;
+    if (rc == 0 && *tx != NULL) {
+        ri_tx_reuse(*tx, db);
+    } else if (rc == 0) {
+        rc = ri_tx_new(db, tx, err);
+    }
     ri_db_release(db);
     return rc;
+}
+
+int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err)
+{
+    *out = NULL;
+    return ri_conn_begin_again(conn, out, err);
 }
 
 static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
@@ -250,29 +260,44 @@ int ri_conn_busy(const rille_conn *conn, rille_err *err)
                    ri_conn_url(conn), RI_COMMIT_TRIES_MAX);
 }
 
+/* *tx: as in ri_conn_begin_again, before and after. */
+static int try_form(rille_conn *conn, const ri_form *form, ri_tx **tx, ri_report *out, rille_err *err)
+{
+    RI_TRY(ri_conn_begin_again(conn, tx, err));
+    int rc = ri_tx_fill_edn(*tx, form, err);
+    if (rc == 0) {
+        rc = ri_conn_commit(conn, *tx, out, err);
+    }
+    if (!ri_tx_recycle(*tx)) {
+        ri_tx_release(*tx);
+        *tx = NULL;
+    }
+    return rc;
+}
+
 static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, rille_err *err)
 {
-    for (int tries = 0; tries < RI_COMMIT_TRIES_MAX; tries++) {
-        ri_tx *tx;
-        RI_TRY(ri_conn_begin(conn, &tx, err));
-        int rc = ri_tx_fill_edn(tx, form, err);
-        if (rc == 0) {
-            rc = ri_conn_commit(conn, tx, out, err);
-        }
-        ri_tx_release(tx);
-        if (rc != RILLE_CONFLICT) {
-            return rc;
-        }
+    ri_tx *tx = atomic_exchange_explicit(&conn->idle, NULL, memory_order_acq_rel);
+    int rc = RILLE_CONFLICT;
+    for (int tries = 0; rc == RILLE_CONFLICT && tries < RI_COMMIT_TRIES_MAX; tries++) {
+        rc = try_form(conn, form, &tx, out, err);
     }
-    return ri_conn_busy(conn, err);
+    ri_tx_release(atomic_exchange_explicit(&conn->idle, tx, memory_order_acq_rel));
+    return rc == RILLE_CONFLICT ? ri_conn_busy(conn, err) : rc;
 }
 
 int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err)
 {
     ri_arena arena = { 0 };
+    ri_edn_reader reader;
+    ri_form room[16];
     ri_form form;
     *out = (ri_report){ 0 };
-    int rc = ri_edn_read(&arena, text, len, &form, err);
+    ri_edn_init(&reader, &arena, text, len, true);
+    reader.room = room;
+    reader.room_count = sizeof room / sizeof *room;
+    int rc = ri_edn_read_on(&reader, &form, err);
+    ri_edn_deinit(&reader);
     if (rc == 0) {
         rc = transact_form(conn, &form, out, err);
     }

@@ -407,6 +407,7 @@ static int conn_init(rille_conn *conn, const ri_conn_options *options, rille_err
 {
     const char *branch = options->branch != NULL ? options->branch : "main";
     ri_refs_init(&conn->refs);
+    atomic_init(&conn->idle, NULL);
     ri_mutex_init(&conn->writer);
     ri_mutex_init(&conn->state);
     ri_flusher_init(&conn->flusher);
@@ -502,6 +503,8 @@ void ri_conn_release(rille_conn *conn)
         ri_flusher_deinit(conn);
         ri_seen_deinit(&conn->seen);
         ri_encoder_free(conn->encoder);
+        ri_buf_deinit(&conn->frame);
+        ri_tx_release(atomic_load_explicit(&conn->idle, memory_order_acquire));
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
         ri_mutex_deinit(&conn->state);

@@ -54,6 +54,8 @@ void ri_report_deinit(ri_report *report);
 
 /* Begins a transaction on the newest value. RILLE_NEED: the running task lacks something, maybe of that value. */
 int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
+/* The same in the memory of *tx, which was recycled, or is NULL. */
+int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err);
 /* Resolves and commits. RILLE_CONFLICT: another writer was first; release tx, begin again, fill again
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
 #define RI_COMMIT_TRIES_MAX 1000

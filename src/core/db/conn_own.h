@@ -60,8 +60,10 @@ struct rille_conn {
     ri_mutex state;
     ri_flusher flusher; /* its flush is held over I/O, and begun before `writer` is taken */
     ri_seen seen;
-    ri_encoder *encoder; /* of the writer, as is the next */
+    ri_encoder *encoder; /* of the writer, as are the next */
     ri_random_words random;
+    ri_buf frame;          /* memory for one */
+    _Atomic(ri_tx *) idle; /* memory for a small transaction; NULL: it is in use */
 };
 
 void ri_seen_deinit(ri_seen *seen);

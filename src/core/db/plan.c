@@ -87,8 +87,23 @@ static int choose(rille_conn *conn, ri_commit *c, rille_err *err)
     return 0;
 }
 
+/* Most frames are small: their memory serves the next one. */
+static void give_frame_back(rille_conn *conn, ri_commit *c)
+{
+    enum { FRAME_KEPT_MAX = 4096 };
+    if (conn->frame.p == NULL && c->frame.cap <= FRAME_KEPT_MAX) {
+        ri_buf_clear(&c->frame);
+        conn->frame = c->frame;
+        c->frame = (ri_buf){ 0 };
+    }
+}
+
 static int write_frame(rille_conn *conn, ri_commit *c, rille_err *err)
 {
+    if (c->frame.p == NULL) {
+        c->frame = conn->frame;
+        conn->frame = (ri_buf){ 0 };
+    }
     int rc = c->plan.flushes ? 0 : RILLE_AGAIN;
     while (rc == RILLE_AGAIN) {
         rc = ri_block_write_step(&c->frame_writer, c->report.tx.block, &conn->encoder, &c->frame, err);
@@ -238,11 +253,11 @@ static int place(rille_conn *conn, ri_commit *c, rille_err *err)
     const ri_tx_result *result = &c->report.tx;
     const rille_db *db = c->from.db;
     ri_plan *p = &c->plan;
-    (void)conn;
     RI_TRY(p->flushes                              ? plan_flush(p, db, result->schema, c->flush, err)
            : spills(c)                             ? plan_spill(p, &c->from, result, &c->segment, err)
            : db->base->format != RI_FORMAT_VERSION ? plan_convert(p, &c->from, result, &c->frame, err)
                                                    : plan_append(p, &c->from, result, &c->frame, err));
+    give_frame_back(conn, c);
     return !p->flushes && p->writer != NULL ? ri_writer_seal(p->writer, err) : 0;
 }
 

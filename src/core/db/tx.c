@@ -16,56 +16,6 @@
 
 const char *const ri_tx_self_names[RI_TX_SELF_NAME_COUNT] = { "datomic.tx", "datahike.tx", "db/current-tx" };
 
-int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err)
-{
-    *out = NULL;
-    ri_tx *tx = ri_alloc_zero(sizeof *tx);
-    if (tx == NULL) {
-        return ri_fail_nomem(err);
-    }
-    tx->db = ri_db_retain(db);
-    tx->schema = db->schema;
-    *out = tx;
-    return RILLE_OK;
-}
-
-void ri_tx_release(ri_tx *tx)
-{
-    if (tx == NULL) {
-        return;
-    }
-    ri_tx_resolver_release(tx->resolver);
-    ri_free(tx->items);
-    ri_free(tx->starts.at);
-    ri_free(tx->unique);
-    ri_free(tx->temps);
-    ri_free(tx->names);
-    ri_free(tx->lookups);
-    ri_free(tx->made);
-    ri_bytemap_deinit(&tx->by_name);
-    ri_map64_deinit(&tx->by_number);
-    ri_bytemap_deinit(&tx->by_made);
-    ri_arena_deinit(&tx->arena);
-    ri_arena_deinit(&tx->scratch);
-    ri_db_release(tx->db);
-    ri_free(tx);
-}
-
-void ri_tx_forget_items(ri_tx *tx)
-{
-    ri_free(tx->items);
-    tx->items = NULL;
-    tx->item_count = tx->item_cap = 0;
-    ri_free(tx->unique);
-    tx->unique = NULL;
-    tx->unique_count = tx->unique_cap = 0;
-    ri_free(tx->starts.at);
-    tx->starts = (tx_starts){ 0 };
-    ri_free(tx->temps);
-    tx->temps = NULL;
-    tx->temp_count = tx->temp_cap = 0;
-}
-
 const rille_db *ri_tx_db(const ri_tx *tx)
 {
     return tx->db;

@@ -37,6 +37,10 @@ typedef struct ri_ent {
 
 int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err); /* retains db */
 void ri_tx_release(ri_tx *tx);
+/* Lets go of all that the transaction holds but memory, which serves another one (ri_tx_reuse). False: it has too much
+ * of it. */
+bool ri_tx_recycle(ri_tx *tx);
+void ri_tx_reuse(ri_tx *tx, rille_db *db); /* retains db */
 const rille_db *ri_tx_db(const ri_tx *tx);
 ri_arena *ri_tx_arena(ri_tx *tx); /* for values that must live as long as the transaction */
 

@@ -3,6 +3,7 @@
  * A transaction from inside, for the files tx*.c.
  *
  *   tx.c           filling: items, tempids, lookup refs
+ *   tx_memory.c    memory, from one transaction to the next
  *   tx_form.c      filling from forms, the grammar of EDN text and Lua data
  *   tx_form_op.c   operations in them
  *   tx_entities.c  who is who: lookup refs, upserts, ids of new entities, unique values
@@ -131,6 +132,7 @@ struct ri_tx {
     bool chained;                 /* a unique attribute's value is a tempid, or it is said of a lookup ref */
     bool spent;                   /* the items became datoms */
     struct tx_resolver *resolver; /* of a resolving that paused */
+    struct tx_resolver *ended;    /* memory for the next one, and its operations' */
 };
 
 /* An attribute's slot, and back. */

@@ -198,7 +198,7 @@ static int copy_items(tx_resolver *r)
     if (is_in_order(r)) {
         return RILLE_OK;
     }
-    if (r->ops == NULL) {
+    if (r->at == 0) {
         r->expanded = ri_arena_array(&r->tx->scratch, r->survey.expand_count, sizeof *r->expanded);
         if (r->expanded == NULL || !RI_GROW(&r->ops, &r->op_cap, r->tx->item_count + 1)) {
             return ri_fail_nomem(r->err);
@@ -453,10 +453,16 @@ static int resolve(tx_resolver *r)
 static tx_resolver *resolver_new(ri_tx *tx, int64_t instant_ms)
 {
     const rille_db *db = tx->db;
-    tx_resolver *r = ri_alloc(sizeof *r);
+    tx_resolver *r = tx->ended;
+    tx_op *ops = r != NULL ? r->ops : NULL;
+    size_t op_cap = r != NULL ? r->op_cap : 0;
+    tx->ended = NULL;
+    r = r != NULL ? r : ri_alloc(sizeof *r);
     if (r != NULL) {
         memset(r, 0, offsetof(tx_resolver, scan));
         r->tx = tx;
+        r->ops = ops;
+        r->op_cap = op_cap;
         r->db = db;
         r->clock_ms = instant_ms;
         r->t = (db->t < RI_TX_BASE ? RI_TX_BASE : db->t) + 1;
@@ -464,20 +470,36 @@ static tx_resolver *resolver_new(ri_tx *tx, int64_t instant_ms)
     return r;
 }
 
-void ri_tx_resolver_release(tx_resolver *r)
+void ri_tx_resolver_free(tx_resolver *r)
 {
     if (r != NULL) {
-        if (r->scan_open) {
-            ri_scan_deinit(&r->scan);
-        }
-        ri_tx_forget_keys(r);
         ri_free(r->ops);
-        ri_map64_deinit(&r->expansion.seen);
-        ri_free(r->expansion.todo);
-        ri_block_release(r->block);
-        ri_schema_release(r->schema);
         ri_free(r);
     }
+}
+
+#define OPS_KEPT_MAX 256U
+
+void ri_tx_resolver_release(tx_resolver *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    if (r->scan_open) {
+        ri_scan_deinit(&r->scan);
+    }
+    ri_tx_forget_keys(r);
+    if (r->op_cap > OPS_KEPT_MAX) {
+        ri_free(r->ops);
+        r->ops = NULL;
+        r->op_cap = 0;
+    }
+    ri_map64_deinit(&r->expansion.seen);
+    ri_free(r->expansion.todo);
+    ri_block_release(r->block);
+    ri_schema_release(r->schema);
+    ri_tx_resolver_free(r->tx->ended); /* NULL: there is one at a time */
+    r->tx->ended = r;
 }
 
 static void give_result(tx_resolver *r, ri_tx_result *out)

@@ -118,7 +118,9 @@ static inline bool tx_is_fresh(const tx_resolver *r, uint64_t e)
 /* tx_resolve.c */
 int ri_tx_fixed_instant(rille_err *err);
 
+/* Ends it; its memory stays with the transaction. */
 void ri_tx_resolver_release(tx_resolver *r);
+void ri_tx_resolver_free(tx_resolver *r); /* which has ended */
 /* Counts work that was done (task.h). True: return RILLE_NEED. */
 bool ri_tx_pause(tx_resolver *r, size_t work);
 
