@@ -47,6 +47,44 @@ TEST(value__order_is_total)
     ri_arena_deinit(&arena);
 }
 
+/* Behind what any two of them have in common, values of their class keep their order, and those between them begin so. */
+TEST(value__prefixes_behind_a_common_beginning_keep_the_order)
+{
+    test_rng rng = test_rng_new();
+    ri_arena arena = { 0 };
+    static ri_value values[VALUE_COUNT];
+    size_t pairs = 0;
+    for (int i = 0; i < VALUE_COUNT; i++) {
+        do {
+            values[i] = test_value(&rng, &arena, 0);
+        } while (!ri_type_is_bytes(values[i].type));
+    }
+    qsort(values, VALUE_COUNT, sizeof *values, cmp_for_qsort);
+    for (int pair = 0; pair < 20 * VALUE_COUNT; pair++) {
+        size_t first = test_random_below(&rng, VALUE_COUNT);
+        size_t last = first + test_random_below(&rng, pair % 2 == 0 ? 9 : VALUE_COUNT);
+        last = last < VALUE_COUNT ? last : VALUE_COUNT - 1;
+        uint32_t len = ri_value_shared(&values[first], &values[last]);
+        if (len == 0) {
+            continue;
+        }
+        uint64_t before = 0;
+        pairs++;
+        for (size_t i = 0; i < VALUE_COUNT; i++) {
+            if (ri_type_class(values[i].type) == ri_type_class(values[first].type)) {
+                uint64_t prefix = ri_value_prefix_behind(&values[i], values[first].as.p, len);
+                bool same = i > 0 && ri_value_cmp(&values[i - 1], &values[i]) == 0;
+                CHECK(before <= prefix);
+                CHECK(before < prefix || same || !ri_prefix_is_whole(prefix));
+                before = prefix;
+            }
+            CHECK(i < first || i > last || ri_value_shared(&values[i], &values[last]) >= len);
+        }
+    }
+    CHECK(pairs > 1000);
+    ri_arena_deinit(&arena);
+}
+
 TEST(value__types_come_in_the_documented_order)
 {
     ri_arena arena = { 0 };
@@ -191,6 +229,7 @@ TEST(value__copies_survive_lack_of_memory)
     TEST_FAULT_SWEEP(copy_string());
 }
 
-TEST_MAIN(value__order_is_total, value__types_come_in_the_documented_order, value__equal_numbers_have_equal_hashes,
+TEST_MAIN(value__order_is_total, value__prefixes_behind_a_common_beginning_keep_the_order,
+          value__types_come_in_the_documented_order, value__equal_numbers_have_equal_hashes,
           value__tuples_compare_by_element, value__word_keys_sort_as_words_do, value__names_of_types_read_back,
           value__copies_survive_lack_of_memory)

@@ -86,6 +86,12 @@ static inline bool ri_type_is_stub(uint8_t type)
     return type == RI_STRING_BLOB || type == RI_BYTES_BLOB;
 }
 
+/* Compared byte by byte. */
+static inline bool ri_type_is_bytes(uint8_t type)
+{
+    return (type >= RI_UUID && type <= RI_BYTES_BLOB) || type == RI_FLOATS;
+}
+
 static inline bool ri_type_is_number(uint8_t type)
 {
     return type >= RI_LONG && type <= RI_BIGDEC;
@@ -128,6 +134,18 @@ static inline bool ri_value_eq(const ri_value *a, const ri_value *b)
  * values have equal prefixes. Exact for booleans, refs and instants of less than 48 bits, and longs of less than 38. */
 uint64_t ri_value_prefix(const ri_value *v);
 #define RI_VALUE_PREFIX_BITS 53U
+#define RI_VALUE_CLASS_BITS 4U /* of these the first: values of one class have them in common */
+/* So many first bytes two values have in common; 0 where they are not both bytes of one class. All values between them
+ * begin so, too. */
+uint32_t ri_value_shared(const ri_value *a, const ri_value *b);
+/* The same as a prefix, of 64 bits, for bytes of one class: of what is behind a common beginning, len > 0. Bytes that do
+ * not begin so have 0, or all bits, whether they come before or after those that do. */
+uint64_t ri_value_prefix_behind(const ri_value *v, const uint8_t *common, uint32_t len);
+/* Whether such a prefix is that of one value only. */
+static inline bool ri_prefix_is_whole(uint64_t prefix)
+{
+    return (prefix & 0xff) >= 1 && (prefix & 0xff) <= 8;
+}
 /* Types of one class are compared with each other, those of a lower one come first. */
 unsigned ri_type_class(uint8_t type);
 /* Equal values have equal hashes (1 and 1.0 too). */

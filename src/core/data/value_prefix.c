@@ -6,7 +6,11 @@
  * prefix p. A number's prefix is the greatest p with D(p) <= the number, which keeps the order between types: a long is
  * first rounded down to a double, a big number is parsed (rounded to the nearest) and corrected by one comparison.
  *
- * Cost: a few instructions; big numbers 0.1 us and more.
+ * Bytes that begin alike have one prefix. Where all of a set of values do, what follows their common beginning tells them
+ * apart: 7 bytes, and how many there were, 1 for none to 8 for 7, 9 for more. Of a long value only the stub's first
+ * RI_STUB_PREFIX bytes are known; it comes after all whole ones that begin like these, as if bytes of 0xff followed.
+ *
+ * Cost: a few instructions, and one comparison of the common beginning; big numbers 0.1 us and more.
  */
 #include "value.h"
 
@@ -52,14 +56,24 @@ static uint64_t of_signed(int64_t i)
     return i < -half ? 0 : i >= half ? VALUE_MAX : (uint64_t)(i + half);
 }
 
-/* 6 bytes and a 0 bit. */
-static uint64_t of_bytes(const ri_value *v)
+/* Bytes that are in order: those of a stub begin with some of its value's. */
+static uint32_t known_len(const ri_value *v)
 {
-    uint8_t head[8] = { 0 };
-    if (v->len > 0) {
-        memcpy(head, v->as.p, v->len < 6 ? v->len : 6);
+    return ri_type_is_stub(v->type) ? RI_STUB_PREFIX : v->len;
+}
+
+/* The first 7 bytes from `at` on, which is at most the known length, and what is known of how many there are. */
+static uint64_t bytes_from(const ri_value *v, uint32_t at)
+{
+    bool is_stub = ri_type_is_stub(v->type);
+    uint32_t left = known_len(v) - at;
+    uint8_t word[8];
+    memset(word, is_stub ? 0xff : 0, sizeof word);
+    if (left > 0) {
+        memcpy(word, v->as.p + at, left < 7 ? left : 7);
     }
-    return ri_load_be64(head) >> (64 - VALUE_BITS);
+    word[7] = (uint8_t)(is_stub || left > 7 ? 9 : left + 1);
+    return ri_load_be64(word);
 }
 
 static uint64_t inside_class(const ri_value *v)
@@ -85,7 +99,7 @@ static uint64_t inside_class(const ri_value *v)
     case RI_BYTES:
     case RI_BYTES_BLOB:
     case RI_FLOATS:
-        return of_bytes(v);
+        return bytes_from(v, 0) >> (64 - VALUE_BITS);
     case RI_NIL:
     case RI_TUPLE:
     case RI_TYPE_COUNT:
@@ -97,4 +111,27 @@ static uint64_t inside_class(const ri_value *v)
 uint64_t ri_value_prefix(const ri_value *v)
 {
     return (uint64_t)ri_type_class(v->type) << VALUE_BITS | inside_class(v);
+}
+
+uint32_t ri_value_shared(const ri_value *a, const ri_value *b)
+{
+    if (!ri_type_is_bytes(a->type) || ri_type_class(a->type) != ri_type_class(b->type)) {
+        return 0;
+    }
+    uint32_t max = known_len(a) < known_len(b) ? known_len(a) : known_len(b);
+    uint32_t len = 0;
+    while (len < max && a->as.p[len] == b->as.p[len]) {
+        len++;
+    }
+    return len;
+}
+
+uint64_t ri_value_prefix_behind(const ri_value *v, const uint8_t *common, uint32_t len)
+{
+    uint32_t known = known_len(v);
+    int order = known == 0 ? 0 : memcmp(v->as.p, common, known < len ? known : len);
+    if (order == 0 && known < len) {
+        order = ri_type_is_stub(v->type) ? 1 : -1;
+    }
+    return order < 0 ? 0 : order > 0 ? UINT64_MAX : bytes_from(v, len);
 }

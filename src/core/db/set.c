@@ -8,6 +8,7 @@
 #define A_MAX ((1U << A_BITS) - 1) /* all attributes from here on have one prefix */
 #define E_BITS 53U
 #define E_MAX RI_EID_MAX
+#define KIND_SHIFT (RI_VALUE_PREFIX_BITS - RI_VALUE_CLASS_BITS) /* of a prefix of AVET: attribute and class */
 #define REF_CLASS ri_type_class(RI_REF)
 
 void ri_set_release(ri_set_node *node)
@@ -65,6 +66,25 @@ uint64_t ri_set_prefix(ri_order order, const ri_datom *d)
     return 0;
 }
 
+void ri_set_begin(ri_set_node *leaf, ri_order order, const ri_datom *first, const ri_datom *last)
+{
+    leaf->prefix = ri_set_prefix(order, first);
+    if (order == RI_AVET && first->a == last->a && first->a < A_MAX) {
+        leaf->common = first->v.as.p;
+        leaf->common_len = ri_value_shared(&first->v, &last->v);
+    }
+}
+
+uint64_t ri_set_leaf_prefix(const ri_set_node *leaf, uint64_t prefix, const ri_datom *d)
+{
+    if (leaf->common_len == 0) {
+        return prefix;
+    }
+    uint64_t kind = prefix >> KIND_SHIFT;
+    uint64_t own = leaf->prefix >> KIND_SHIFT;
+    return kind < own ? 0 : kind > own ? UINT64_MAX : ri_value_prefix_behind(&d->v, leaf->common, leaf->common_len);
+}
+
 /* Of one component (e or a ref) at the front. */
 static void cut_id(ri_set_cut *cut, uint64_t id)
 {
@@ -100,6 +120,18 @@ ri_set_cut ri_set_cut_of(ri_order order, const ri_bound *bound)
         cut_a(&cut, d->a);
     }
     return cut;
+}
+
+/* The cut, ready for comparing with the prefixes of a leaf. */
+static ri_set_cut cut_in(const ri_set_node *leaf, const ri_set_cut *cut)
+{
+    ri_set_cut own = *cut;
+    if (leaf->common_len > 0) {
+        own.low = ri_set_leaf_prefix(leaf, cut->low, &cut->bound->d);
+        own.high = cut->low == cut->high ? own.low : ri_set_leaf_prefix(leaf, cut->high, &cut->bound->d);
+        own.exact = own.low < own.high ? cut->exact : cut->bound->parts == 2 && ri_prefix_is_whole(own.low);
+    }
+    return own;
 }
 
 /* < 0: before the cut. */
@@ -143,21 +175,23 @@ static uint32_t search_between(const ri_set_node *leaf, uint32_t low, uint32_t h
 
 uint32_t ri_set_search(const ri_set_node *leaf, uint32_t from, const ri_set_cut *cut)
 {
-    return search_between(leaf, from, leaf->count, cut);
+    ri_set_cut own = cut_in(leaf, cut);
+    return search_between(leaf, from, leaf->count, &own);
 }
 
 uint32_t ri_set_gallop(const ri_set_node *leaf, uint32_t from, const ri_set_cut *cut)
 {
     const uint64_t *prefixes = ri_set_prefixes(leaf);
     const ri_item *items = ri_set_items(leaf);
+    ri_set_cut own = cut_in(leaf, cut);
     uint32_t low = from;
     uint32_t high = from;
-    for (uint32_t step = 1; high < leaf->count && cut_cmp(cut, prefixes[high], ri_item_datom(items[high])) < 0;
+    for (uint32_t step = 1; high < leaf->count && cut_cmp(&own, prefixes[high], ri_item_datom(items[high])) < 0;
          step *= 2) {
         low = high + 1;
         high += step;
     }
-    return search_between(leaf, low, high < leaf->count ? high : leaf->count, cut);
+    return search_between(leaf, low, high < leaf->count ? high : leaf->count, &own);
 }
 
 /* The last child whose first item lies before the cut, or child 0. */
@@ -285,7 +319,8 @@ bool ri_set_find(const ri_set_node *set, ri_order order, const ri_datom *d, ri_i
     if (ri_set_at_end(&cursor)) {
         return false;
     }
+    const ri_set_node *leaf = ri_set_leaf(&cursor);
     *out = ri_set_item(&cursor);
-    return ri_set_prefixes(ri_set_leaf(&cursor))[ri_set_slot(&cursor)] == cut.low &&
+    return ri_set_prefixes(leaf)[ri_set_slot(&cursor)] == ri_set_leaf_prefix(leaf, cut.low, d) &&
            ri_datom_cmp(order, ri_item_datom(*out), d) == 0;
 }

@@ -15,6 +15,11 @@
  *
  * Attributes from 2,047 on have one prefix: right, but slower.
  *
+ * Texts of one attribute often begin alike. A leaf of AVET whose values all do has prefixes of its own: of what is behind
+ * the beginning that its first and last value, and so all of them, have in COMMON.
+ *
+ *   u00001234, u00001240 ... u00001799      common u00001, prefixes 234, 240 ... 799
+ *
  * A VIEW is a leaf's shown datoms once more as a packed node (../tree/node.h), like a leaf of the base. It is made when
  * about as many items of the leaf were asked for as it has, and lives as long as the leaf.
  *
@@ -67,9 +72,12 @@ typedef struct ri_set_node {
     ri_refs refs;
     uint32_t count; /* items, or children */
     uint32_t room;
-    uint32_t shown; /* leaf: items that are */
-    uint32_t level; /* 0: leaf */
-    int64_t delta;  /* of all items below */
+    uint32_t shown;        /* leaf: items that are */
+    uint32_t level;        /* 0: leaf */
+    uint32_t common_len;   /* > 0: the leaf's prefixes are those behind its values' common beginning */
+    const uint8_t *common; /* borrowed from a datom */
+    uint64_t prefix;       /* of its first item, of the usual kind */
+    int64_t delta;         /* of all items below */
     _Atomic(ri_node *) view;
     _Atomic(struct ri_overlay *) overlays;
     atomic_uint offered; /* leaf: items that scans were given */
@@ -109,6 +117,10 @@ typedef struct ri_set_key {
     ri_item item; /* as a new one */
 } ri_set_key;
 uint64_t ri_set_prefix(ri_order order, const ri_datom *d);
+/* Chooses a new leaf's kind of prefix, for items from one datom to another. */
+void ri_set_begin(ri_set_node *leaf, ri_order order, const ri_datom *first, const ri_datom *last);
+/* A datom's prefix among those of a leaf, made from its usual one. */
+uint64_t ri_set_leaf_prefix(const ri_set_node *leaf, uint64_t prefix, const ri_datom *d);
 /* Stable: equal keys stay in the order of their time. `other` has room for as many. True: there are no equal keys. */
 bool ri_set_sort(ri_order order, ri_set_key *keys, ri_set_key *other, size_t count);
 /* The set with sorted keys added, or NULL: no memory. `set` may be NULL (empty). distinct: no two keys are equal. Of

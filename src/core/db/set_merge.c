@@ -62,11 +62,21 @@ static void sum_up(ri_set_node *leaf)
     leaf->shown = shown;
 }
 
-static void copy_items(const ri_set_node *from, uint32_t at, uint32_t count, ri_set_node *to)
+/* Of one leaf's values all or some are the other's, so beginnings of the same length are the same. */
+static void copy_items(ri_order order, const ri_set_node *from, uint32_t at, uint32_t count, ri_set_node *to)
 {
-    memcpy(ri_set_prefixes(to) + to->count, ri_set_prefixes(from) + at, count * sizeof(uint64_t));
-    memcpy(ri_set_items(to) + to->count, ri_set_items(from) + at, count * sizeof(ri_item));
+    uint64_t *prefixes = ri_set_prefixes(to) + to->count;
+    const ri_item *items = ri_set_items(from) + at;
+    memcpy(ri_set_items(to) + to->count, items, count * sizeof *items);
     to->count += count;
+    if (from->common_len == to->common_len) {
+        memcpy(prefixes, ri_set_prefixes(from) + at, count * sizeof *prefixes);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const ri_datom *d = ri_item_datom(items[i]);
+        prefixes[i] = ri_set_leaf_prefix(to, ri_set_prefix(order, d), d);
+    }
 }
 
 static inline int cmp_key(ri_order order, uint64_t prefix, const ri_datom *d, const ri_set_key *key)
@@ -77,7 +87,12 @@ static inline int cmp_key(ri_order order, uint64_t prefix, const ri_datom *d, co
     return ri_datom_cmp(order, d, ri_item_datom(key->item));
 }
 
-/* First item of the leaf, from `from` on, that is not below the key. */
+static ri_set_key key_in(const ri_set_node *leaf, const ri_set_key *key)
+{
+    return (ri_set_key){ ri_set_leaf_prefix(leaf, key->prefix, ri_item_datom(key->item)), key->item };
+}
+
+/* First item of the leaf, from `from` on, that is not below the key (of the leaf's kind). */
 static uint32_t lower_item(const ri_set_node *leaf, uint32_t from, ri_order order, const ri_set_key *key, bool *equal)
 {
     const uint64_t *prefixes = ri_set_prefixes(leaf);
@@ -109,6 +124,27 @@ static ri_item fold(ri_item old, const ri_datom *d)
     return ri_item_shown(old) == d->added ? old : ri_item_of(d, ri_item_delta(old) + (d->added ? 1 : -1));
 }
 
+/* An empty leaf for both. */
+static ri_set_node *leaf_for(const merger *m, const ri_set_node *leaf, const ri_set_key *keys, size_t count)
+{
+    ri_set_node *out = node_new((leaf == NULL ? 0 : leaf->count) + (uint32_t)count, 0);
+    if (out == NULL || count == 0) {
+        return out;
+    }
+    const ri_datom *first = ri_item_datom(keys[0].item);
+    const ri_datom *last = ri_item_datom(keys[count - 1].item);
+    if (leaf != NULL) {
+        const ri_item *items = ri_set_items(leaf);
+        const ri_datom *old_first = ri_item_datom(items[0]);
+        const ri_datom *old_last = ri_item_datom(items[leaf->count - 1]);
+        ri_set_key key = key_in(leaf, &keys[count - 1]);
+        first = cmp_key(m->order, leaf->prefix, old_first, &keys[0]) < 0 ? old_first : first;
+        last = cmp_key(m->order, ri_set_prefixes(leaf)[leaf->count - 1], old_last, &key) > 0 ? old_last : last;
+    }
+    ri_set_begin(out, m->order, first, last);
+    return out;
+}
+
 /* Both into `out`, which has room. *first and *last: where the first and last new item are in it. */
 static void merge_items(const merger *m, const ri_set_node *leaf, const ri_set_key *keys, size_t count,
                         ri_set_node *out, uint32_t *first, uint32_t *last)
@@ -121,24 +157,26 @@ static void merge_items(const merger *m, const ri_set_node *leaf, const ri_set_k
         const ri_datom *d = ri_item_datom(keys[i].item);
         bool equal = false;
         if (leaf != NULL) {
-            uint32_t at = lower_item(leaf, pos, m->order, &keys[i], &equal);
-            copy_items(leaf, pos, at + equal - pos, out);
+            ri_set_key key = key_in(leaf, &keys[i]);
+            uint32_t at = lower_item(leaf, pos, m->order, &key, &equal);
+            copy_items(m->order, leaf, pos, at + equal - pos, out);
             pos = at + equal;
         }
         uint32_t top = out->count - 1; /* wraps when it is empty */
-        equal = equal || (!m->distinct && out->count > 0 && prefixes[top] == keys[i].prefix &&
+        uint64_t prefix = key_in(out, &keys[i]).prefix;
+        equal = equal || (!m->distinct && out->count > 0 && prefixes[top] == prefix &&
                           ri_datom_cmp(m->order, ri_item_datom(items[top]), d) == 0);
         if (equal) {
             items[top] = fold(items[top], d);
             continue;
         }
-        prefixes[out->count] = keys[i].prefix;
+        prefixes[out->count] = prefix;
         items[out->count] = keys[i].item;
         *first = *first == UINT32_MAX ? out->count : *first;
         *last = out->count++;
     }
     if (leaf != NULL) {
-        copy_items(leaf, pos, leaf->count - pos, out);
+        copy_items(m->order, leaf, pos, leaf->count - pos, out);
     }
 }
 
@@ -157,7 +195,7 @@ int ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut
             return ri_fail_nomem(err);
         }
         if (part->count < max) {
-            copy_items(ri_set_leaf(&cursor), ri_set_slot(&cursor), 1, part);
+            copy_items((ri_order)from->order, ri_set_leaf(&cursor), ri_set_slot(&cursor), 1, part);
         } else {
             rc = RILLE_DONE;
         }
@@ -167,6 +205,7 @@ int ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut
         return rc;
     }
     if (part != NULL) {
+        part->prefix = ri_set_prefixes(part)[0];
         sum_up(part);
     }
     *out = part;
@@ -175,9 +214,11 @@ int ri_set_part(const ri_set_node *set, const ri_set_cut *from, const ri_set_cut
 
 static bool push_part(merger *m, const ri_set_node *from, uint32_t at, uint32_t count)
 {
+    const ri_item *items = ri_set_items(from) + at;
     ri_set_node *leaf = node_new(count, 0);
     if (leaf != NULL) {
-        copy_items(from, at, count, leaf);
+        ri_set_begin(leaf, m->order, ri_item_datom(items[0]), ri_item_datom(items[count - 1]));
+        copy_items(m->order, from, at, count, leaf);
         sum_up(leaf);
     }
     return push(m, leaf);
@@ -209,7 +250,7 @@ static uint32_t cut_of(const ri_set_node *leaf, uint32_t first, uint32_t last, u
 static bool split_leaf(merger *m, const ri_set_node *leaf, const ri_set_key *keys, size_t count)
 {
     uint32_t old_count = leaf == NULL ? 0 : leaf->count;
-    ri_set_node *all = node_new(old_count + (uint32_t)count, 0);
+    ri_set_node *all = leaf_for(m, leaf, keys, count);
     uint32_t first = 0;
     uint32_t last = 0;
     if (all == NULL) {
@@ -228,9 +269,9 @@ static bool push_keys(merger *m, const ri_set_key *keys, size_t count)
     bool ok = true;
     for (size_t at = 0; ok && at < count;) {
         uint32_t here = count - at < RI_SET_LEAF ? (uint32_t)(count - at) : RI_SET_LEAF;
-        ri_set_node *leaf = node_new(here, 0);
+        ri_set_node *leaf = leaf_for(m, NULL, keys + at, here);
         for (uint32_t i = 0; leaf != NULL && i < here; i++, at++) {
-            ri_set_prefixes(leaf)[i] = keys[at].prefix;
+            ri_set_prefixes(leaf)[i] = key_in(leaf, &keys[at]).prefix;
             ri_set_items(leaf)[i] = keys[at].item;
         }
         if (leaf != NULL) {
@@ -251,7 +292,7 @@ static bool merge_leaf(merger *m, const ri_set_node *leaf, const ri_set_key *key
     if (count > RI_SET_LEAF - old_count) {
         return split_leaf(m, leaf, keys, count);
     }
-    ri_set_node *copy = node_new(old_count + (uint32_t)count, 0);
+    ri_set_node *copy = leaf_for(m, leaf, keys, count);
     uint32_t first;
     uint32_t last;
     if (copy != NULL) {
@@ -273,7 +314,7 @@ static void add_child(ri_set_node *node, uint64_t prefix, ri_set_child child)
 
 static ri_set_child child_of(ri_set_node *node, uint64_t *prefix)
 {
-    *prefix = ri_set_prefixes(node)[0];
+    *prefix = node->level == 0 ? node->prefix : ri_set_prefixes(node)[0];
     const ri_datom *first = node->level == 0 ? ri_item_datom(ri_set_items(node)[0]) : ri_set_children(node)[0].first;
     return (ri_set_child){ node, first, 0 };
 }
