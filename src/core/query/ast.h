@@ -187,6 +187,9 @@ int ri_rules_parse_form(const ri_form *form, ri_text text, const rille_query *qu
                         rille_err *err);
 /* The first branch of that name, or NULL. O(log n). */
 const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name);
+/* All of them, in the order as written: from a number on, until NULL. */
+size_t ri_rules_from(const ri_rules *rules, const char *name);
+const ri_rule_branch *ri_rules_at(const ri_rules *rules, const char *name, size_t at);
 
 /* The query as EDN text again (a printed query parses to the same AST). */
 int ri_query_print(const rille_query *query, ri_buf *out);

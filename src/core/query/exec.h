@@ -162,7 +162,12 @@ struct rille_op {
     ri_scope *uncounted;   /* those whose patterns are not all counted yet */
     struct ri_link *links; /* links.h; NULL: none were asked for */
     uint32_t link_count;
+    struct ri_rows_count *rows_counts; /* NULL: none */
+    uint32_t rows_count_count;
+    struct ri_rule_count *rule_counts; /* likewise: of calls of rules */
+    uint32_t rule_count_count;
     bool links_noted; /* what is asked for is noted */
+    bool routed;      /* links matter, so routes to places are looked for */
     bool decided;     /* which links matter */
     ri_io io;
     ri_stage *stages; /* all, newest first */

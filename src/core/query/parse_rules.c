@@ -164,7 +164,7 @@ static int parse_branch(ri_parser *parser, const ri_form *form, ri_rule_branch *
     return 0;
 }
 
-const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name)
+size_t ri_rules_from(const ri_rules *rules, const char *name)
 {
     size_t low = 0;
     size_t high = rules->branch_count;
@@ -176,11 +176,18 @@ const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name)
             high = middle;
         }
     }
-    if (low == rules->branch_count) {
-        return NULL;
-    }
-    const ri_rule_branch *branch = &rules->branches[rules->by_name[low]];
-    return strcmp(branch->name, name) == 0 ? branch : NULL;
+    return low;
+}
+
+const ri_rule_branch *ri_rules_at(const ri_rules *rules, const char *name, size_t at)
+{
+    const ri_rule_branch *branch = at < rules->branch_count ? &rules->branches[rules->by_name[at]] : NULL;
+    return branch != NULL && strcmp(branch->name, name) == 0 ? branch : NULL;
+}
+
+const ri_rule_branch *ri_rules_find(const ri_rules *rules, const char *name)
+{
+    return ri_rules_at(rules, name, ri_rules_from(rules, name));
 }
 
 /* Insertion: RULES_MAX is small, and rules of one name mostly stand together. */

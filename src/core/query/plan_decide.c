@@ -14,6 +14,13 @@
 #define MUCH_CHEAPER 3.0 /* as many times */
 #define FEW_ROWS 64.0    /* of a pattern: no matter how many a value has */
 
+/* Of a place with itself. */
+static void note_link(rille_op *op, ri_place place)
+{
+    const ri_route own = { { place }, 1 };
+    (void)ri_link_find(op, &own, place);
+}
+
 static bool links_matter(const ri_plan_cost *cost)
 {
     bool other_start = cost->start_min >= 0 && cost->start_min * MUCH_CHEAPER < cost->rows_max;
@@ -24,9 +31,9 @@ static bool links_matter(const ri_plan_cost *cost)
 static void note_share(rille_op *op, ri_pattern *p)
 {
     bool indexed = p->attr == NULL || p->attr->avet || p->v_is_ref;
-    ri_place place = { p, RI_POS_V };
+    ri_place place = { .pattern = p, .at = RI_POS_V };
     if (!p->nothing && p->has[RI_POS_V] && !p->has[RI_POS_E] && !indexed && (double)p->attr_count > FEW_ROWS) {
-        (void)ri_link_find(op, place, place);
+        note_link(op, place);
     }
 }
 
@@ -52,6 +59,8 @@ static int decide_query(rille_op *op, rille_err *err)
         op->link_count = 0;
         return 0;
     }
+    op->link_count = 0;
+    op->routed = true;
     uint16_t *order = ri_arena_array(&op->plan_arena, in.count + 1U, sizeof *order);
     double *est = ri_arena_array(&op->plan_arena, in.count + 1U, sizeof *est);
     if (order == NULL || est == NULL) {
@@ -64,10 +73,10 @@ static int decide_query(rille_op *op, rille_err *err)
 static void note_own(rille_op *op, ri_pattern *p)
 {
     for (uint16_t pos = RI_POS_E; pos <= RI_POS_V; pos += RI_POS_V - RI_POS_E) {
-        ri_place place = { p, pos };
+        ri_place place = { .pattern = p, .at = pos };
         if (!p->nothing && p->attr != NULL && p->var[pos] != RI_NO_VAR && !ri_place_is_key(place) &&
             ri_place_rows(op, place) > FEW_ROWS) {
-            (void)ri_link_find(op, place, place);
+            note_link(op, place);
         }
     }
 }
@@ -92,6 +101,8 @@ static int decide_inside(rille_op *op, const ri_scope *scope, const ri_clause *b
 int ri_plan_decide(rille_op *op, rille_err *err)
 {
     op->link_count = 0;
+    op->routed = false;
+    op->rule_count_count = 0;
     if (op->options.order_seed != 0 || op->empty) {
         return 0; /* orders by chance */
     }

@@ -3,11 +3,10 @@
  * How many rows come of one row: the fan-out of a clause after others.
  *
  * It is known where the schema says so: an attribute of cardinality one gives at most one row by entity, a unique one by
- * value. Elsewhere a pattern is linked to the clause that gave the variable (links.h): of those, to the one that has the
- * fewest rows. Where nothing is known of that clause, each value of the variable counts once. What no link tells is a
- * guess.
+ * value. Elsewhere a pattern is linked to where the variable came from (links.h, plan_route.c). Where nothing is known of
+ * that, each value of the variable counts once. What no link tells is a guess. A rule has the answers of its bodies.
  */
-#include "links.h"
+#include "fanout.h"
 
 #include <math.h>
 
@@ -19,83 +18,15 @@
 #define GUESS_COLLECTION 8.0
 #define GUESS_RULE_BOUND 25.0 /* answers of a rule for one row of bound arguments */
 #define GUESS_RULE_FREE 1e7
-#define FANOUTS_MAX 512U /* clauses looked at for one */
-
-/* A body, and which of its clauses have run; the bodies around it. */
-typedef struct context {
-    rille_op *op;
-    const ri_plan_input *in;
-    const ri_clause *clauses;
-    uint16_t count;
-    const bool *done; /* NULL: none */
-    const struct context *outer;
-} context;
+#define RULES_DEPTH_MAX 3U    /* rules inside of rules: more are guessed */
+#define RULE_ROUNDS 6U        /* of a recursion */
+#define RULE_COUNTS_MAX 64U   /* that are kept */
+#define RULE_FANOUTS_MAX 128U /* clauses looked at for a rule */
+#define FANOUTS_MAX 512U      /* and for a clause */
 
 static ri_fanout exactly(double rows)
 {
     return (ri_fanout){ rows, rows, 0 };
-}
-
-/* ---- what gave a variable ---- */
-
-/* The best place so far, and its clause. */
-typedef struct giver {
-    ri_place place;
-    const ri_clause *clause; /* NULL: an input */
-    double rows;
-    bool every; /* it has each value once, without a condition: which are likely is not known from it */
-    bool found;
-} giver;
-
-static void consider_place(const context *c, ri_place place, const ri_clause *clause, giver *best)
-{
-    const ri_pattern *p = place.pattern;
-    bool every = ri_place_is_key(place) && !p->has[RI_POS_V] && p->range == NULL;
-    giver other = { place, clause, ri_place_rows(c->op, place), every, true };
-    bool tie = best->found && other.every == best->every && other.rows == best->rows;
-    bool before =
-        tie && clause != NULL && best->clause != NULL && ri_clause_cmp(c->in->scope, clause, best->clause) < 0;
-    bool fewer = best->found && (every != best->every ? best->every : other.rows < best->rows);
-    if (!best->found || fewer || before) {
-        *best = other;
-    }
-}
-
-static void places_in_body(const context *c, ri_var var, giver *best)
-{
-    for (uint16_t i = 0; c->done != NULL && i < c->count; i++) {
-        const ri_clause *clause = &c->clauses[i];
-        ri_pattern *p = NULL;
-        if (!c->done[i] || clause->kind != RI_CLAUSE_PATTERN ||
-            c->op->sources[ri_scope_source(c->in->scope, clause->source)].db == NULL ||
-            ri_pattern_resolve(c->op, c->in->scope, clause, &p, NULL) != 0 || p->nothing) {
-            continue;
-        }
-        for (uint16_t pos = RI_POS_E; pos <= RI_POS_V; pos += RI_POS_V - RI_POS_E) {
-            if (p->var[pos] == var) {
-                consider_place(c, (ri_place){ p, pos }, clause, best);
-            }
-        }
-    }
-}
-
-/* The place that a bound variable comes from: of those that tell most, the one with the fewest rows. False: none is known. */
-static bool place_of(const context *c, ri_var var, ri_place *out)
-{
-    giver best = { .found = false };
-    if (ri_varset_has(&c->in->scope->named, var)) {
-        return false; /* names are not what an index has */
-    }
-    for (uint16_t i = 0; c->in->scope == &c->op->scope && i < c->op->in_col_count; i++) {
-        if (c->op->in_cols[i].var == var) {
-            consider_place(c, (ri_place){ NULL, i }, NULL, &best);
-        }
-    }
-    for (const context *at = c; at != NULL; at = at->outer) {
-        places_in_body(at, var, &best);
-    }
-    *out = best.place;
-    return best.found;
 }
 
 /* ---- patterns ---- */
@@ -131,11 +62,12 @@ static bool known_by_schema(const ri_pattern *p, bool given, ri_place from)
 }
 
 /* By one bound position. */
-static ri_fanout place_fanout(const context *c, ri_pattern *p, unsigned pos)
+static ri_fanout place_fanout(const ri_context *c, ri_pattern *p, unsigned pos)
 {
-    ri_place to = { p, (uint16_t)pos };
-    ri_place from;
-    bool given = place_of(c, p->var[pos], &from);
+    ri_place to = { .pattern = p, .at = (uint16_t)pos };
+    ri_route route;
+    bool given = ri_route_of(c, p->var[pos], &route);
+    ri_place from = route.places[route.count - 1];
     bool key = ri_place_is_key(to);
     double share = key ? key_fanout(p, pos, given && from.pattern != NULL ? &from : NULL) : 0;
     if (key && known_by_schema(p, given, from)) {
@@ -145,17 +77,18 @@ static ri_fanout place_fanout(const context *c, ri_pattern *p, unsigned pos)
     if (!given && ((pos == RI_POS_V && p->attr == NULL) || ri_varset_has(&c->in->scope->named, p->var[pos]))) {
         return (ri_fanout){ guess(p, pos), rows, 0 };
     }
-    const ri_link *link = ri_link_find(c->op, given ? from : to, to);
+    const ri_route own = { { to }, 1 };
+    const ri_link *link = ri_link_find(c->op, given ? &route : &own, to);
     if (link == NULL) {
         return (ri_fanout){ key ? share : guess(p, pos), key ? 1 : rows, 0 };
     }
-    double each = given ? ri_place_rows(c->op, from) : link->size;
+    double each = !given ? link->size : route.count > 1 ? link->rows : ri_place_rows(c->op, from);
     double fanout = given ? link->size : rows;
     fanout = each > 1 ? fanout / each : fanout;
     return exactly(fanout < rows ? fanout : rows);
 }
 
-static ri_fanout pattern_fanout(const context *c, ri_pattern *p, const ri_varset *bound)
+static ri_fanout pattern_fanout(const ri_context *c, ri_pattern *p, const ri_varset *bound)
 {
     double all = (double)p->attr_count;
     double some = (double)p->const_count;
@@ -196,38 +129,21 @@ static ri_fanout pattern_fanout(const context *c, ri_pattern *p, const ri_varset
 
 /* ---- other clauses ---- */
 
-static double relation_fanout(const ri_scope *scope, const ri_clause *clause, const ri_table *table,
-                              const ri_varset *bound)
-{
-    double rows = table->count;
-    for (uint16_t i = 0; i < clause->term_count; i++) {
-        ri_var var = ri_term_var(scope, &clause->terms[i]);
-        if (ri_term_const(scope, &clause->terms[i]) != NULL || (var != RI_NO_VAR && ri_varset_has(bound, var))) {
-            rows = pow(rows, 0.5);
-        }
-    }
-    return rows;
-}
-
-static double rule_fanout(const ri_scope *scope, const ri_clause *clause, const ri_varset *bound)
-{
-    unsigned known = 0;
-    for (uint16_t i = 0; i < clause->term_count; i++) {
-        ri_var var = ri_term_var(scope, &clause->terms[i]);
-        known += ri_term_const(scope, &clause->terms[i]) != NULL || (var != RI_NO_VAR && ri_varset_has(bound, var));
-    }
-    return known == 0 ? GUESS_RULE_FREE : known == clause->term_count ? GUESS_CHECK : GUESS_RULE_BOUND;
-}
-
-static ri_fanout clause_fanout(const context *c, const ri_clause *clause, const ri_varset *bound);
+static ri_fanout clause_fanout(const ri_context *c, const ri_clause *clause, const ri_varset *bound);
 
 /* A conjunction: its fan-outs one after the other, the smallest first. */
-static ri_fanout body_fanout(const context *outer, const ri_clause *clauses, uint16_t count, ri_varset bound)
+static ri_fanout body_fanout(const ri_context *outer, const ri_clause *clauses, uint16_t count, ri_varset bound)
 {
     ri_fanout fanout = exactly(1);
     bool done[RI_QUERY_DEPTH_MAX] = { false };
     uint16_t n = count < RI_QUERY_DEPTH_MAX ? count : RI_QUERY_DEPTH_MAX;
-    context c = { outer->op, outer->in, clauses, n, done, outer };
+    ri_context c = { .op = outer->op,
+                     .in = outer->in,
+                     .clauses = clauses,
+                     .count = n,
+                     .done = done,
+                     .outer = outer,
+                     .rules = outer->rules };
     for (uint16_t step = 0; step < n; step++) {
         uint16_t best = n;
         ri_fanout best_fanout = exactly(0);
@@ -247,7 +163,7 @@ static ri_fanout body_fanout(const context *outer, const ri_clause *clauses, uin
     return fanout;
 }
 
-static ri_fanout or_fanout(const context *c, const ri_clause *clause, const ri_varset *bound)
+static ri_fanout or_fanout(const ri_context *c, const ri_clause *clause, const ri_varset *bound)
 {
     ri_fanout sum = exactly(0);
     for (uint16_t i = 0; i < clause->body_count; i++) {
@@ -261,7 +177,163 @@ static ri_fanout or_fanout(const context *c, const ri_clause *clause, const ri_v
     return sum;
 }
 
-static ri_fanout source_fanout(const context *c, const ri_clause *clause, const ri_varset *bound)
+/* ---- rules ---- */
+
+/* A call that leads back to a rule that is being estimated has the answers that were found so far. */
+static const ri_frame *find_frame(const ri_context *c, const ri_rule_branch *first, uint64_t mask)
+{
+    const ri_frame *f = c->rules;
+    while (f != NULL && (f->first != first || f->mask != mask)) {
+        f = f->outer;
+    }
+    return f;
+}
+
+/* One branch, with as many answers of the rules around it as their frames say; *most gets the datoms it can meet. */
+static ri_fanout branch_fanout(const ri_context *c, const ri_clause *call, const ri_rule_branch *branch,
+                               const ri_scope *scope, const ri_frame *f, double *most)
+{
+    const ri_plan_input in = { .scope = scope };
+    const ri_context inside = {
+        .op = c->op, .in = &in, .rules = f, .caller = c->op->routed ? c : NULL, .call = call, .branch = branch
+    };
+    ri_varset bound = { { 0 } };
+    for (uint16_t i = 0; i < branch->param_count && i < 64; i++) {
+        if ((f->mask >> i & 1) != 0) {
+            ri_varset_add(&bound, branch->params[i]);
+        }
+    }
+    for (uint16_t i = 0; i < branch->body_count; i++) {
+        ri_pattern *p = NULL;
+        const ri_clause *clause = &branch->body[i];
+        uint16_t source = ri_scope_source(scope, clause->source);
+        if (clause->kind == RI_CLAUSE_PATTERN && source < c->op->source_count && c->op->sources[source].db != NULL &&
+            ri_pattern_resolve(c->op, scope, clause, &p, NULL) == 0) {
+            *most += (double)p->const_count;
+        }
+    }
+    return body_fanout(&inside, branch->body, branch->body_count, bound);
+}
+
+/* The answers of all branches. */
+static ri_fanout branches_fanout(const ri_context *c, const ri_clause *clause, const ri_frame *f, double *most)
+{
+    const ri_rules *rules = &c->op->rules;
+    ri_fanout sum = exactly(0);
+    *most = 0;
+    const ri_rule_branch *branch;
+    for (size_t i = ri_rules_from(rules, clause->name); (branch = ri_rules_at(rules, clause->name, i)) != NULL; i++) {
+        const ri_scope *scope = ri_branch_scope(c, clause, branch);
+        if (scope != NULL) {
+            ri_fanout one = branch_fanout(c, clause, branch, scope, f, most);
+            sum.rows += one.rows;
+            sum.rows_max += one.rows_max;
+            sum.reads += one.reads;
+        }
+    }
+    return sum;
+}
+
+static uint64_t bound_args(const ri_scope *scope, const ri_clause *call, const ri_varset *bound)
+{
+    uint64_t mask = 0;
+    for (uint16_t i = 0; i < call->term_count && i < 64; i++) {
+        ri_var var = ri_term_var(scope, &call->terms[i]);
+        bool known = ri_term_const(scope, &call->terms[i]) != NULL || (var != RI_NO_VAR && ri_varset_has(bound, var));
+        mask |= (uint64_t)known << i;
+    }
+    return mask;
+}
+
+/* A recursive rule has the answers of its other branches, and more by each round; as many entities as its patterns have
+ * datoms. */
+static ri_fanout count_rounds(const ri_context *c, const ri_clause *clause, ri_frame *f)
+{
+    for (unsigned round = 0; round < RULE_ROUNDS; round++) {
+        double most;
+        double before = f->fanout.rows;
+        f->fanout = branches_fanout(c, clause, f, &most);
+        double max = f->mask == 0 ? most * most : most;
+        f->fanout.rows = f->fanout.rows < max ? f->fanout.rows : max;
+        f->fanout.rows_max = f->fanout.rows_max < max ? f->fanout.rows_max : max;
+        if (f->fanout.rows <= before) {
+            break;
+        }
+    }
+    return f->fanout;
+}
+
+/* What was estimated for such a call: it is the same for all, as long as nothing depends on their arguments. */
+static ri_rule_count *find_count(const ri_context *c, const ri_rule_count *call)
+{
+    rille_op *op = c->op;
+    for (uint32_t i = 0; i < op->rule_count_count; i++) {
+        ri_rule_count *known = &op->rule_counts[i];
+        if (known->first == call->first && known->names == call->names && known->mask == call->mask &&
+            known->source == call->source) {
+            return known;
+        }
+    }
+    return NULL;
+}
+
+static void keep_count(const ri_context *c, const ri_rule_count *call)
+{
+    rille_op *op = c->op;
+    if (op->rule_counts == NULL) {
+        op->rule_counts = ri_arena_array(&op->arena, RULE_COUNTS_MAX, sizeof *op->rule_counts); /* or count again */
+    }
+    if (op->rule_counts != NULL && op->rule_count_count < RULE_COUNTS_MAX) {
+        op->rule_counts[op->rule_count_count++] = *call;
+    }
+}
+
+/* A call that is not inside of an estimate. */
+static ri_fanout count_call(const ri_context *c, const ri_clause *clause, ri_frame *f)
+{
+    ri_rule_count call = { .first = f->first,
+                           .names = ri_call_names(c->in->scope, clause),
+                           .mask = f->mask,
+                           .source = ri_scope_source(c->in->scope, clause->source) };
+    const ri_rule_count *known = c->op->routed ? NULL : find_count(c, &call);
+    if (known != NULL) {
+        return known->fanout;
+    }
+    uint32_t left = c->op->fanouts_left;
+    c->op->fanouts_left = RULE_FANOUTS_MAX; /* wherever it is called */
+    call.fanout = count_rounds(c, clause, f);
+    c->op->fanouts_left = left;
+    if (!c->op->routed) {
+        keep_count(c, &call);
+    }
+    return call.fanout;
+}
+
+/* Answers for one row of bound arguments. */
+static ri_fanout rule_fanout(const ri_context *c, const ri_clause *clause, const ri_varset *bound)
+{
+    ri_frame f = { .first = ri_rules_find(&c->op->rules, clause->name),
+                   .mask = bound_args(c->in->scope, clause, bound),
+                   .outer = c->rules,
+                   .depth = c->rules != NULL ? c->rules->depth + 1 : 1 };
+    const ri_frame *inside = find_frame(c, f.first, f.mask);
+    bool check = clause->term_count > 0 && f.mask == (UINT64_C(2) << (clause->term_count - 1)) - 1;
+    if (inside != NULL) {
+        return inside->fanout;
+    }
+    if (f.depth > RULES_DEPTH_MAX || (f.depth > 1 && c->op->fanouts_left == 0)) {
+        return exactly(check ? GUESS_CHECK : f.mask == 0 ? GUESS_RULE_FREE : GUESS_RULE_BOUND);
+    }
+    ri_fanout fanout = f.depth == 1 ? count_call(c, clause, &f) : count_rounds(c, clause, &f);
+    if (check && fanout.rows > 1) {
+        fanout.rows = fanout.rows_max = 1;
+    }
+    return fanout;
+}
+
+/* ---- clauses ---- */
+
+static ri_fanout source_fanout(const ri_context *c, const ri_clause *clause, const ri_varset *bound)
 {
     uint16_t source;
     ri_pattern *p = NULL;
@@ -270,13 +342,13 @@ static ri_fanout source_fanout(const context *c, const ri_clause *clause, const 
         return exactly(1); /* told when its stage is made */
     }
     if (op->sources[source].db == NULL) {
-        return exactly(relation_fanout(c->in->scope, clause, op->sources[source].table, bound));
+        return exactly(ri_rows_fanout(op, c->in->scope, clause, bound));
     }
     int rc = ri_pattern_resolve(op, c->in->scope, clause, &p, NULL);
     return rc == 0 ? pattern_fanout(c, p, bound) : exactly(1);
 }
 
-static ri_fanout clause_fanout(const context *c, const ri_clause *clause, const ri_varset *bound)
+static ri_fanout clause_fanout(const ri_context *c, const ri_clause *clause, const ri_varset *bound)
 {
     rille_op *op = c->op;
     bool nested = clause->kind == RI_CLAUSE_OR || clause->kind == RI_CLAUSE_AND;
@@ -298,7 +370,7 @@ static ri_fanout clause_fanout(const context *c, const ri_clause *clause, const 
     case RI_CLAUSE_AND:
         return body_fanout(c, clause->body, clause->body_count, *bound);
     case RI_CLAUSE_RULE:
-        return exactly(rule_fanout(c->in->scope, clause, bound));
+        return rule_fanout(c, clause, bound);
     }
     return exactly(1);
 }
@@ -307,7 +379,7 @@ static ri_fanout clause_fanout(const context *c, const ri_clause *clause, const 
 ri_fanout ri_plan_fanout(rille_op *op, const ri_plan_input *in, const ri_clause *clause, const ri_varset *bound,
                          const bool *done)
 {
-    context c = { op, in, in->clauses, in->count, done, NULL };
+    ri_context c = { .op = op, .in = in, .clauses = in->clauses, .count = in->count, .done = done };
     op->fanouts_left = FANOUTS_MAX;
     return clause_fanout(&c, clause, bound);
 }

@@ -17,9 +17,11 @@
 #include "links.h"
 #include "types.h"
 
-#define STARTS_ROWS 64.0 /* an order that costs less is good enough */
-#define CROSS_ROWS 64.0  /* a cross product that is sure to have no more is as good as a join */
-#define STARTS_MAX 16U   /* more clauses are not tried as starts */
+#define STARTS_ROWS 64.0      /* an order that costs less is good enough */
+#define CROSS_ROWS 64.0       /* a cross product that is sure to have no more is as good as a join; */
+#define CROSS_ROWS_MAX 4096.0 /* one of no more as a join that gives so many times as many rows; */
+#define CROSS_FACTOR 4.0
+#define STARTS_MAX 16U /* more clauses are not tried as starts */
 
 ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
 {
@@ -296,13 +298,17 @@ static void consider(ordering *o, uint16_t i, choice *best)
     bool connected =
         ri_varset_meets(&vars, &o->bound) || o->rows <= 1 || fanout.rows <= 1 || ri_varset_within(&vars, &known);
     connected = connected || o->rows_max * fanout.rows_max <= CROSS_ROWS;
-    connected = connected && (fanout.rows <= 1 || !reads_widely(op, scope, clause, &o->bound));
+    bool wide = fanout.rows > 1 && reads_widely(op, scope, clause, &o->bound);
+    connected = connected && !wide;
     double score = fanout.rows + fanout.reads / (o->rows > 1 ? o->rows : 1);
     if (ri_clause_filters(clause)) {
         score = clause->kind == RI_CLAUSE_PRED ? -2 : clause->kind == RI_CLAUSE_FUNC ? -1 : -0.5;
         connected = true;
-    } else {
-        o->several += connected && fanout.rows_max > 1;
+    } else if (connected) {
+        o->several += fanout.rows_max > 1;
+    } else if (!wide && o->rows_max * fanout.rows_max <= CROSS_ROWS_MAX) {
+        score *= CROSS_FACTOR;
+        connected = true;
     }
     bool better = !best->found || (connected && !best->connected);
     if (!better && connected == best->connected) {

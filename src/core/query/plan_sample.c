@@ -24,23 +24,61 @@ bool ri_place_is_key(ri_place place)
     return place.at == RI_POS_E ? !p->attr->many : place.at == RI_POS_V && p->attr->unique != RI_UNIQUE_NO;
 }
 
-double ri_place_rows(const rille_op *op, ri_place place)
+double ri_place_rows(rille_op *op, ri_place place)
 {
     const ri_pattern *p = place.pattern;
+    if (place.clause != NULL) {
+        const ri_varset none = { { 0 } };
+        return place.clause->kind == RI_CLAUSE_RULE ? 1 : ri_rows_fanout(op, place.scope, place.clause, &none);
+    }
     if (p == NULL) {
         return op->in_cols[place.at].table->count;
     }
     return p->range != NULL ? (double)p->range->count : (double)p->const_count;
 }
 
+bool ri_place_is_special(ri_place place)
+{
+    const ri_pattern *p = place.pattern;
+    bool indexed = p == NULL || p->v_is_ref || (p->attr != NULL && p->attr->avet);
+    return p == NULL || p->has[RI_POS_E] || (p->has[RI_POS_V] && indexed) ||
+           (p->range != NULL && p->range->clause_count > 0);
+}
+
+bool ri_place_can_count(ri_place place)
+{
+    const ri_pattern *p = place.pattern;
+    if (p == NULL) {
+        return false;
+    }
+    bool indexed = p->attr != NULL && (p->attr->type == RI_REF || (p->attr->avet && p->attr->type != RI_NIL));
+    return place.at == RI_POS_E || (place.at == RI_POS_V && indexed && !p->has[RI_POS_E]);
+}
+
 /* ---- links ---- */
 
-const ri_link *ri_link_find(rille_op *op, ri_place a, ri_place b)
+static bool same_route(const ri_route *a, const ri_route *b)
+{
+    bool same = a->count == b->count;
+    for (unsigned i = 0; same && i < a->count; i++) {
+        same = ri_place_eq(a->places[i], b->places[i]);
+    }
+    return same;
+}
+
+static bool is_link(const ri_link *link, const ri_route *from, ri_place to)
+{
+    const ri_route *known = &link->from;
+    bool turned = known->count == 1 && from->count == 1 && ri_place_eq(known->places[0], to) &&
+                  ri_place_eq(link->to, from->places[0]);
+    return turned || (ri_place_eq(link->to, to) && same_route(known, from));
+}
+
+const ri_link *ri_link_find(rille_op *op, const ri_route *from, ri_place to)
 {
     for (uint32_t i = 0; i < op->link_count; i++) {
         const ri_link *link = &op->links[i];
-        if ((ri_place_eq(link->a, a) && ri_place_eq(link->b, b)) ||
-            (ri_place_eq(link->a, b) && ri_place_eq(link->b, a))) {
+        if (is_link(link, from, to)) {
             return link->known ? link : NULL;
         }
     }
@@ -48,7 +86,7 @@ const ri_link *ri_link_find(rille_op *op, ri_place a, ri_place b)
         op->links = ri_arena_array(&op->arena, LINKS_MAX, sizeof *op->links); /* or no links */
     }
     if (op->links_noted && op->links != NULL && op->link_count < LINKS_MAX) {
-        op->links[op->link_count++] = (ri_link){ .a = b.pattern != NULL ? a : b, .b = b.pattern != NULL ? b : a };
+        op->links[op->link_count++] = (ri_link){ .from = *from, .to = to };
     }
     return NULL;
 }
@@ -57,10 +95,13 @@ void ri_links_renew(rille_op *op)
 {
     for (uint32_t i = 0; i < op->link_count; i++) {
         ri_link *link = &op->links[i];
-        if (link->a.pattern == NULL || link->a.pattern->moved || link->b.pattern->moved) {
-            link->known = false;
-            link->begun = false;
+        bool moved = link->to.pattern->moved;
+        for (unsigned at = 0; at < link->from.count; at++) {
+            const ri_pattern *p = link->from.places[at].pattern;
+            moved = moved || p == NULL || p->moved;
         }
+        link->known = link->known && !moved;
+        link->begun = link->begun && !moved;
     }
 }
 
@@ -134,62 +175,153 @@ static int take_sample(rille_op *op, ri_place place, uint32_t n, uint32_t cluste
     if (place.pattern != NULL) {
         return sample_pattern(op, place.pattern, place.at, n, cluster, s, err);
     }
-    const ri_in_column *col = &op->in_cols[place.at];
-    uint32_t rows = col->table->count;
-    s->all = rows <= n;
-    for (uint32_t i = 0; i < (s->all ? rows : n); i++) {
-        uint64_t row = s->all ? i : number_of(i, n, 1, rows);
-        s->holds[i] = NULL;
-        s->values[i] = ri_column_get(&col->table->cols[col->col], (uint32_t)row);
-        s->count++;
+    if (place.clause != NULL && place.clause->kind == RI_CLAUSE_RULE) {
+        s->values[0] = *ri_term_const(place.scope, &place.clause->terms[place.at]);
+        s->holds[0] = NULL;
+        s->count = 1;
+        s->all = true;
+        return 0;
+    }
+    bool input = place.clause == NULL;
+    uint16_t source = input ? 0 : ri_scope_source(place.scope, place.clause->source);
+    const ri_table *table = input ? op->in_cols[place.at].table : op->sources[source].table;
+    uint16_t col = input ? op->in_cols[place.at].col : place.at;
+    s->all = table->count <= n;
+    for (uint32_t i = 0; col < table->col_count && i < (s->all ? table->count : n); i++) {
+        uint64_t row = s->all ? i : number_of(i, n, 1, table->count);
+        if (input || ri_row_matches(place.scope, place.clause, table, (uint32_t)row)) {
+            s->holds[s->count] = NULL;
+            s->values[s->count++] = ri_column_get(&table->cols[col], (uint32_t)row);
+        }
     }
     return 0;
 }
 
-/* ---- matches ---- */
+/* ---- ranges of values ---- */
 
-static bool can_count(ri_place place)
-{
-    const ri_pattern *p = place.pattern;
-    if (p == NULL) {
-        return false;
-    }
-    bool indexed = p->attr != NULL && (p->attr->type == RI_REF || (p->attr->avet && p->attr->type != RI_NIL));
-    return place.at == RI_POS_E || (place.at == RI_POS_V && indexed && !p->has[RI_POS_E]);
-}
-
-/* Datoms of a pattern that have a value at a place. */
-static int count_at(rille_op *op, ri_place place, const ri_value *v, double *out, rille_err *err)
+/* The datoms of a pattern that have a value at a place. !*fits: it cannot have it. */
+static int range_at(rille_op *op, ri_place place, const ri_value *v, ri_order *order, ri_bound *from, ri_bound *to,
+                    bool *fits, rille_err *err)
 {
     const ri_pattern *p = place.pattern;
     uint32_t a = p->attr != NULL ? p->attr->id : 0;
     uint64_t e = ri_entity_of(v);
-    ri_order order = RI_EAVT;
-    ri_bound from = ri_bound_e(e, false);
-    ri_bound to = ri_bound_e(e, true);
-    ri_value fitted = ri_ref(e);
-    bool fits = e != 0;
-    *out = 0;
-    if (place.at == RI_POS_E && a != 0) {
+    ri_value fitted;
+    *fits = e != 0;
+    if (place.at == RI_POS_E) {
         bool whole = p->has[RI_POS_V];
-        order = RI_AEVT;
-        from = whole ? ri_bound_eav(e, a, &p->v, false) : ri_bound_ea(e, a, false);
-        to = whole ? ri_bound_eav(e, a, &p->v, true) : ri_bound_ea(e, a, true);
-    } else if (place.at == RI_POS_V && p->attr->type == RI_REF) {
-        order = RI_VAET;
-        from = ri_bound_va(e, a, false);
-        to = ri_bound_va(e, a, true);
-    } else if (place.at == RI_POS_V) {
-        RI_TRY(ri_attr_fit(p->attr, v, &op->values, &fitted, &fits, err));
-        order = RI_AVET;
-        from = ri_bound_av(a, &fitted, false);
-        to = ri_bound_av(a, &fitted, true);
+        *order = a != 0 ? RI_AEVT : RI_EAVT;
+        *from = a == 0 ? ri_bound_e(e, false) : whole ? ri_bound_eav(e, a, &p->v, false) : ri_bound_ea(e, a, false);
+        *to = a == 0 ? ri_bound_e(e, true) : whole ? ri_bound_eav(e, a, &p->v, true) : ri_bound_ea(e, a, true);
+    } else if (p->attr->type == RI_REF) {
+        *order = RI_VAET;
+        *from = ri_bound_va(e, a, false);
+        *to = ri_bound_va(e, a, true);
+    } else {
+        RI_TRY(ri_attr_fit(p->attr, v, &op->values, &fitted, fits, err));
+        *order = RI_AVET;
+        *from = ri_bound_av(a, &fitted, false);
+        *to = ri_bound_av(a, &fitted, true);
     }
-    uint64_t count = 0;
-    RI_TRY(fits ? ri_db_count(p->db, order, &from, &to, &op->io, &count, err) : 0);
-    *out = (double)count;
     return 0;
 }
+
+static int count_at(rille_op *op, ri_place place, const ri_value *v, uint64_t *out, rille_err *err)
+{
+    ri_order order;
+    ri_bound from;
+    ri_bound to;
+    bool fits;
+    *out = 0;
+    RI_TRY(range_at(op, place, v, &order, &from, &to, &fits, err));
+    return fits ? ri_db_count(place.pattern->db, order, &from, &to, &op->io, out, err) : 0;
+}
+
+/* ---- routes ---- */
+
+/* Adds rows number first, first + step ... of those that a pattern gives for a value, up to `count` of all. */
+typedef struct pick {
+    uint64_t begin; /* of all matches, those of this value */
+    uint64_t end;
+    uint64_t count;
+    uint32_t picks; /* to be taken of all */
+} pick;
+
+static int pick_matches(rille_op *op, ri_place in, const ri_value *v, const pick *which, uint32_t *next, sample *out,
+                        rille_err *err)
+{
+    ri_order order;
+    ri_bound from;
+    ri_bound to;
+    ri_picker picker;
+    bool fits;
+    bool need = false;
+    RI_TRY(range_at(op, in, v, &order, &from, &to, &fits, err));
+    int rc = ri_picker_init(&picker, in.pattern->db, order, &from, &to, &op->io, err);
+    for (; rc == 0 && *next < which->picks; (*next)++) {
+        uint64_t number = number_of(*next, which->picks, 1, which->count);
+        ri_datom d;
+        if (number >= which->end) {
+            break;
+        }
+        rc = number - which->begin < picker.count
+                 ? ri_picker_get(&picker, number - which->begin, &op->io, &d, &out->holds[out->count], err)
+                 : RILLE_DONE;
+        if (rc == 0) {
+            out->values[out->count++] = in.at == RI_POS_V ? ri_ref(d.e) : d.v;
+        }
+        need = need || rc == RILLE_NEED;
+        rc = rc == RILLE_NEED || rc == RILLE_DONE ? 0 : rc;
+    }
+    ri_picker_deinit(&picker);
+    return rc == 0 && need ? RILLE_NEED : rc;
+}
+
+/* From values at one position of a pattern to those that it gives at the other one. */
+static int go_through(rille_op *op, ri_place place, sample *s, double *rows, rille_err *err)
+{
+    ri_place in = { .pattern = place.pattern, .at = place.at == RI_POS_E ? RI_POS_V : RI_POS_E };
+    uint64_t counts[SAMPLE_COMPARED];
+    pick which = { .count = 0 };
+    sample out = { .count = 0 };
+    uint32_t next = 0;
+    bool need = false;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < s->count; i++) {
+        rc = count_at(op, in, &s->values[i], &counts[i], err);
+        need = need || rc == RILLE_NEED;
+        rc = rc == RILLE_NEED ? 0 : rc;
+        which.count += counts[i];
+    }
+    *rows = s->count > 0 ? *rows * (double)which.count / s->count : 0;
+    which.picks = which.count < SAMPLE ? (uint32_t)which.count : SAMPLE;
+    out.all = s->all && which.count <= SAMPLE;
+    for (uint32_t i = 0; rc == 0 && !need && i < s->count; i++) {
+        which.begin = which.end;
+        which.end += counts[i];
+        if (counts[i] > 0) {
+            rc = pick_matches(op, in, &s->values[i], &which, &next, &out, err);
+        }
+        need = rc == RILLE_NEED || (need && rc == 0);
+    }
+    drop_sample(s);
+    *s = out;
+    return rc < 0 ? rc : need ? RILLE_NEED : 0;
+}
+
+/* Values at the end of a route, and how many there are. */
+static int take_route(rille_op *op, const ri_route *route, uint32_t n, uint32_t cluster, sample *s, double *rows,
+                      rille_err *err)
+{
+    *rows = ri_place_rows(op, route->places[0]);
+    int rc = take_sample(op, route->places[0], n, cluster, s, err);
+    for (unsigned i = 1; rc == 0 && i < route->count; i++) {
+        rc = go_through(op, route->places[i], s, rows, err);
+    }
+    return rc;
+}
+
+/* ---- matches ---- */
 
 typedef struct matches {
     double sum;
@@ -207,38 +339,39 @@ static void add_matches(matches *m, double count)
     m->rows++;
 }
 
-/* The matches at `to` of a sample of `from`. */
-static int count_matches(rille_op *op, ri_place from, ri_place to, matches *m, rille_err *err)
+/* The matches at `to` of a sample of `from`, which has so many rows. */
+static int count_matches(rille_op *op, const ri_route *from, ri_place to, matches *m, double *rows, rille_err *err)
 {
     sample s;
     bool need = false;
     *m = (matches){ .rows = 0 };
-    int rc = take_sample(op, from, SAMPLE, 1, &s, err);
+    int rc = take_route(op, from, SAMPLE, 1, &s, rows, err);
     need = rc == RILLE_NEED;
     m->exact = s.all;
     for (uint32_t i = 0; (rc == 0 || rc == RILLE_NEED) && i < s.count; i++) {
-        double count;
+        uint64_t count;
         rc = count_at(op, to, &s.values[i], &count, err);
         need = need || rc == RILLE_NEED;
         if (rc == 0) {
-            add_matches(m, count);
+            add_matches(m, (double)count);
         }
     }
     drop_sample(&s);
     return rc < 0 ? rc : need ? RILLE_NEED : 0;
 }
 
-/* The matches of a sample of one place in a sample of the other. */
-static int compare_samples(rille_op *op, ri_place a, ri_place b, matches *m, rille_err *err)
+/* The matches of a sample of a route in a sample of a place. */
+static int compare_samples(rille_op *op, const ri_route *a, ri_place b, matches *m, double *rows, rille_err *err)
 {
     sample first;
     sample second = { .count = 0 };
     *m = (matches){ .rows = 0 };
-    int rc = take_sample(op, a, SAMPLE_COMPARED, CLUSTER, &first, err);
+    int rc = take_route(op, a, SAMPLE_COMPARED, CLUSTER, &first, rows, err);
     int rc_b = rc < 0 ? 0 : take_sample(op, b, SAMPLE_COMPARED, CLUSTER, &second, err);
     rc = rc_b < 0 || rc == 0 ? rc_b : rc;
-    unsigned self = ri_place_eq(a, b); /* a row does not stand for others that are equal to it */
+    unsigned self = a->count == 1 && ri_place_eq(a->places[0], b); /* a row does not stand for others equal to it */
     double scale = second.count > self ? ri_place_rows(op, b) / (second.count - self) : 0;
+    m->exact = first.all && second.all;
     for (uint32_t i = 0; rc == 0 && i < first.count; i++) {
         unsigned count = 0;
         for (uint32_t j = 0; j < second.count; j++) {
@@ -251,22 +384,31 @@ static int compare_samples(rille_op *op, ri_place a, ri_place b, matches *m, ril
     return rc;
 }
 
+static int find_matches(rille_op *op, const ri_route *from, ri_place to, matches *m, double *rows, rille_err *err)
+{
+    return ri_place_can_count(to) ? count_matches(op, from, to, m, rows, err)
+                                  : compare_samples(op, from, to, m, rows, err);
+}
+
 /* ---- sizes ---- */
 
 /* Of a sample of n rows, its matches scaled to all rows. */
 static double size_of(const matches *m, double rows)
 {
     double sum = m->sum > 0 || m->exact ? m->sum : NONE_FOUND;
-    return m->rows > 0 ? rows * sum / m->rows : 0;
+    return m->rows > 0 ? rows * sum / m->rows : sum;
+}
+
+static ri_route only(ri_place place)
+{
+    return (ri_route){ { place }, 1 };
 }
 
 static int sample_own(rille_op *op, ri_link *link, rille_err *err)
 {
     matches m;
-    RI_TRY(can_count(link->b) ? count_matches(op, link->b, link->b, &m, err)
-                              : compare_samples(op, link->b, link->b, &m, err));
-    double rows = ri_place_rows(op, link->b);
-    link->size = m.rows > 0 ? rows * m.inverse / m.rows : 0;
+    RI_TRY(find_matches(op, &link->from, link->to, &m, &link->rows, err));
+    link->size = m.rows > 0 ? link->rows * m.inverse / m.rows : 0;
     return 0;
 }
 
@@ -274,12 +416,12 @@ static int sample_both(rille_op *op, ri_link *link, rille_err *err)
 {
     matches ab;
     matches ba;
-    double rows_a = ri_place_rows(op, link->a);
-    double rows_b = ri_place_rows(op, link->b);
-    int rc = count_matches(op, link->a, link->b, &ab, err);
-    int rc_b = rc < 0 ? 0 : count_matches(op, link->b, link->a, &ba, err);
+    double rows_b;
+    ri_route back = only(link->to);
+    int rc = count_matches(op, &link->from, link->to, &ab, &link->rows, err);
+    int rc_b = rc < 0 ? 0 : count_matches(op, &back, link->from.places[0], &ba, &rows_b, err);
     RI_TRY(rc_b < 0 || rc == 0 ? rc_b : rc);
-    double by_a = size_of(&ab, rows_a);
+    double by_a = size_of(&ab, link->rows);
     double by_b = size_of(&ba, rows_b);
     bool sure_a = ab.exact || ab.top <= MOST * ab.sum;
     bool sure_b = ba.exact || ba.top <= MOST * ba.sum;
@@ -290,7 +432,7 @@ static int sample_both(rille_op *op, ri_link *link, rille_err *err)
 
 /* Is it better to sample the rows of `from` than those of `to`? A place with few rows is known by all of them; what a key
  * gives for a row is 0 or 1, so samples tell it well. */
-static bool sampled_better(const rille_op *op, ri_place from, ri_place to)
+static bool sampled_better(rille_op *op, ri_place from, ri_place to)
 {
     double rows_from = ri_place_rows(op, from);
     double rows_to = ri_place_rows(op, to);
@@ -298,31 +440,43 @@ static bool sampled_better(const rille_op *op, ri_place from, ri_place to)
     return few ? rows_from < rows_to : ri_place_is_key(to) && !ri_place_is_key(from);
 }
 
+/* Of two places. */
 static int sample_link(rille_op *op, ri_link *link, rille_err *err)
 {
     matches m;
-    ri_place from = link->a;
-    ri_place to = link->b;
-    bool both = can_count(from) && can_count(to);
+    double rows;
+    ri_place from = link->from.places[0];
+    ri_place to = link->to;
+    bool both = ri_place_can_count(from) && ri_place_can_count(to);
     if (both && !sampled_better(op, from, to) && !sampled_better(op, to, from)) {
         return sample_both(op, link, err);
     }
-    if (both ? sampled_better(op, to, from) : can_count(from)) {
-        from = link->b;
-        to = link->a;
+    if (both ? sampled_better(op, to, from) : ri_place_can_count(from)) {
+        to = from;
+        from = link->to;
     }
-    RI_TRY(can_count(to) ? count_matches(op, from, to, &m, err) : compare_samples(op, from, to, &m, err));
-    link->size = size_of(&m, ri_place_rows(op, from));
+    ri_route route = only(from);
+    RI_TRY(find_matches(op, &route, to, &m, &rows, err));
+    link->size = size_of(&m, rows);
+    link->rows = ri_place_rows(op, link->from.places[0]);
+    return 0;
+}
+
+static int sample_route(rille_op *op, ri_link *link, rille_err *err)
+{
+    matches m;
+    RI_TRY(find_matches(op, &link->from, link->to, &m, &link->rows, err));
+    link->size = size_of(&m, link->rows);
     return 0;
 }
 
 /* The share of an attribute that has the pattern's value, which no index tells. */
 static int sample_share(rille_op *op, ri_link *link, rille_err *err)
 {
-    ri_pattern *p = link->b.pattern;
+    ri_pattern *p = link->to.pattern;
     sample s;
     double count = 0;
-    int rc = take_sample(op, link->b, SAMPLE_COMPARED, CLUSTER, &s, err);
+    int rc = take_sample(op, link->to, SAMPLE_COMPARED, CLUSTER, &s, err);
     for (uint32_t i = 0; rc == 0 && i < s.count; i++) {
         count += ri_same_value(&s.values[i], &p->v);
     }
@@ -337,11 +491,14 @@ static int sample_share(rille_op *op, ri_link *link, rille_err *err)
 
 static int sample_any(rille_op *op, ri_link *link, rille_err *err)
 {
-    if (!ri_place_eq(link->a, link->b)) {
+    ri_place to = link->to;
+    if (link->from.count > 1) {
+        return sample_route(op, link, err);
+    }
+    if (!ri_place_eq(link->from.places[0], to)) {
         return sample_link(op, link, err);
     }
-    return link->b.at == RI_POS_V && link->b.pattern->has[RI_POS_V] ? sample_share(op, link, err)
-                                                                    : sample_own(op, link, err);
+    return to.at == RI_POS_V && to.pattern->has[RI_POS_V] ? sample_share(op, link, err) : sample_own(op, link, err);
 }
 
 int ri_links_sample(rille_op *op, rille_err *err)

@@ -124,6 +124,7 @@ ri_plan_input ri_plan_query_input(rille_op *op)
 static int make_plan(rille_op *op, rille_err *err)
 {
     op->order_state = op->options.order_seed;
+    op->rule_count_count = 0; /* links are known now */
     RI_TRY(ri_ruleset_new(op, &op->ruleset, err));
     ri_stage *last = ri_input_stage_new(op);
     if (last == NULL) {
