@@ -13,16 +13,18 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
+/* All pages of the block: large ones are mappings of their own in most allocators, and a mapping of which a part is
+ * advised becomes several, which the kernel does not grow as one: each realloc would copy. */
 static void advise(void *block, size_t size)
 {
-    uintptr_t start = ((uintptr_t)block + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-    uintptr_t end = ((uintptr_t)block + size) & ~(uintptr_t)(HUGE_PAGE - 1);
-    if (end > start) {
-        (void)madvise((void *)start, end - start, MADV_HUGEPAGE); /* a wish: without it all works as well */
-    }
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)block / page * page;
+    uintptr_t end = ((uintptr_t)block + size + page - 1) / page * page;
+    (void)madvise((void *)start, end - start, MADV_HUGEPAGE); /* a wish: without it all works as well */
 }
 #else
 #define HUGE_PAGE (SIZE_MAX / 2)
