@@ -8,8 +8,13 @@
 
 typedef struct keyed {
     uint64_t key;
-    const ri_datom *d;
+    ri_change change;
 } keyed;
+
+static inline const ri_value *value_of(const keyed *item)
+{
+    return &ri_change_datom(item->change)->v;
+}
 
 /* Stable LSD radix sort on the bits that differ. `other` has room for count items; the result is in items. */
 static void radix_sort(keyed *items, keyed *other, size_t count)
@@ -58,7 +63,7 @@ static void value_sort(keyed *items, keyed *other, size_t count)
         for (size_t i = 1; i < count; i++) {
             keyed item = items[i];
             size_t at = i;
-            for (; at > 0 && ri_value_cmp(&items[at - 1].d->v, &item.d->v) > 0; at--) {
+            for (; at > 0 && ri_value_cmp(value_of(&items[at - 1]), value_of(&item)) > 0; at--) {
                 items[at] = items[at - 1];
             }
             items[at] = item;
@@ -68,14 +73,14 @@ static void value_sort(keyed *items, keyed *other, size_t count)
     size_t half = count / 2;
     value_sort(items, other, half);
     value_sort(items + half, other, count - half);
-    if (ri_value_cmp(&items[half - 1].d->v, &items[half].d->v) <= 0) {
+    if (ri_value_cmp(value_of(&items[half - 1]), value_of(&items[half])) <= 0) {
         return;
     }
     memcpy(other, items, half * sizeof *items);
     size_t left = 0;
     size_t right = half;
     for (size_t at = 0; left < half; at++) {
-        bool take_left = right == count || ri_value_cmp(&other[left].d->v, &items[right].d->v) <= 0;
+        bool take_left = right == count || ri_value_cmp(value_of(&other[left]), value_of(&items[right])) <= 0;
         items[at] = take_left ? other[left++] : items[right++];
     }
 }
@@ -133,19 +138,18 @@ static key_facts make_keys(const ri_change *changes, size_t count, keyed *items)
     bool words = ri_type_is_word(type);
     key_facts facts = { words || sorts_by_bytes(type), true, true };
     for (size_t i = 0; i < count; i++) {
-        const ri_datom *d = ri_change_datom(changes[i]);
-        const ri_value *v = &d->v;
+        const ri_value *v = &ri_change_datom(changes[i])->v;
         facts.keyed = facts.keyed && v->type == type;
         facts.exact = facts.exact && (words || is_short(v));
         items[i] = (keyed){ !facts.keyed ? 0
                             : words      ? ri_word_to_key(type, v->as.u)
                                          : ri_load_prefix(v->as.p, v->len),
-                            d };
+                            changes[i] };
         if (i > 0 && facts.sorted) {
             uint64_t before = items[i - 1].key;
             facts.sorted = facts.keyed && before != items[i].key ? before < items[i].key
                            : facts.keyed && facts.exact          ? true
-                                                                 : ri_value_cmp(&items[i - 1].d->v, v) <= 0;
+                                                                 : ri_value_cmp(value_of(&items[i - 1]), v) <= 0;
         }
     }
     return facts;
@@ -171,7 +175,7 @@ static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
         sort_ties(items, room->other, count);
     }
     for (size_t i = 0; i < count; i++) {
-        changes[i] = ri_change_of(items[i].d, items[i].d->added);
+        changes[i] = items[i].change;
     }
     return true;
 }
@@ -301,12 +305,11 @@ static bool sort_vaet(ri_sorted *out, sort_room *room)
         return false;
     }
     for (size_t i = 0; i < refs; i++) {
-        const ri_datom *d = ri_change_datom(out->changes[i]);
-        room->items[i] = (keyed){ d->v.as.u, d };
+        room->items[i] = (keyed){ ri_change_datom(out->changes[i])->v.as.u, out->changes[i] };
     }
     radix_sort(room->items, room->other, refs);
     for (size_t i = 0; i < refs; i++) {
-        out->changes[i] = ri_change_of(room->items[i].d, room->items[i].d->added);
+        out->changes[i] = room->items[i].change;
     }
     return true;
 }

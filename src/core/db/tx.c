@@ -425,6 +425,13 @@ int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool 
     return push_add(tx, attr, &op, err);
 }
 
+int ri_tx_add_fit(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err)
+{
+    tx_op op = { .v = *v, .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
+    RI_TRY(ent_word(tx, e, TEMP_SUBJECT, &op.e, err));
+    return push_add(tx, attr, &op, err);
+}
+
 static int ref_op(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, tx_kind kind, tx_op *op, rille_err *err)
 {
     bool adds = kind == TX_ADD;

@@ -68,6 +68,8 @@ int ri_tx_begin_item(ri_tx *tx, bool meta, rille_err *err);
 /* Items. Values must already have the attribute's type (ri_attr_convert); their bytes are copied when `copy`, else they
  * outlive the transaction. */
 int ri_tx_add(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, bool copy, rille_err *err);
+/* The same of a value that is known to fit: of the attribute's type, no ref, not too long; its bytes are not copied. */
+int ri_tx_add_fit(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err);
 int ri_tx_add_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);
 int ri_tx_retract(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *v, rille_err *err); /* v NULL: all values */
 int ri_tx_retract_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, ri_ent v, rille_err *err);

@@ -34,14 +34,6 @@ uint32_t ri_tx_temp_root(ri_tx *tx, uint32_t temp)
     return temp;
 }
 
-uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word)
-{
-    if ((word & TX_TEMP) != 0) {
-        return r->tx->temps[ri_tx_temp_root(r->tx, (uint32_t)(word & TX_INDEX_MASK))].e;
-    }
-    return word == TX_SELF ? r->t : word;
-}
-
 uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word)
 {
     if ((word & TX_TEMP) != 0) {

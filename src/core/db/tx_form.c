@@ -393,6 +393,17 @@ int ri_tx_form_add(filler *f, ri_ent e, const ri_attr *attr, const ri_form *form
     return ri_tx_add(f->tx, e, attr, &v, copy, f->err);
 }
 
+/* A value that is of the attribute's type as it is, and that the transaction may borrow. */
+static inline bool is_direct(const filler *f, const ri_attr *attr, const ri_form *form)
+{
+    const ri_value *v = &form->u.v;
+    if (form->kind != RI_FORM_VALUE || v->type != attr->type) {
+        return false;
+    }
+    return v->type == RI_STRING ? !f->copies && v->len <= RI_VALUE_INLINE_MAX && ri_utf8_valid(v->as.p, v->len)
+                                : v->type == RI_LONG || v->type == RI_INSTANT || v->type == RI_BOOL;
+}
+
 /* [a v] with a unique attribute a. */
 static bool is_lookup(const filler *f, const ri_form *form)
 {
@@ -516,7 +527,9 @@ static int fill_entries(filler *f, const ri_form *map, ri_ent e)
     for (uint32_t i = 0; i < map->u.seq.count; i += 2) {
         const ri_form *key = &map->u.seq.items[i];
         const ri_attr *attr = f->lua ? known_attr(f, key) : NULL;
-        if (attr != NULL) {
+        if (attr != NULL && is_direct(f, attr, key + 1)) {
+            RI_TRY(ri_tx_add_fit(f->tx, e, attr, &key[1].u.v, f->err));
+        } else if (attr != NULL) {
             RI_TRY(add_values(f, e, attr, key + 1));
         } else if (!is_id(key)) {
             RI_TRY(fill_entry(f, e, key, key + 1));

@@ -134,7 +134,15 @@ int ri_tx_bind_entities(tx_resolver *r);
 /* Ids for new entities. */
 int ri_tx_number_entities(tx_resolver *r);
 /* After numbering: the id of a word; 0: a tempid that stands for nothing. */
-uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word);
+static inline uint64_t ri_tx_entity_id(const tx_resolver *r, uint64_t word)
+{
+    if ((word & TX_TEMP) != 0) {
+        uint32_t temp = (uint32_t)(word & TX_INDEX_MASK);
+        const tx_temp *temps = r->tx->temps;
+        return temps[temps[temp].parent == temp ? temp : ri_tx_temp_root(r->tx, temp)].e;
+    }
+    return word == TX_SELF ? r->t : word;
+}
 /* A word as far as it is known: an id, or the root of its tempids. */
 uint64_t ri_tx_known_word(const tx_resolver *r, uint64_t word);
 /* Unique values, against the datoms of the block. */

@@ -41,7 +41,7 @@ static uint64_t entity_at(const turn *t, size_t i)
 }
 
 /* Items [from, to), which are of one entity, to r->ops, and the instant where it goes with them. */
-static int take(turn *t, size_t from, size_t to)
+static int take(turn *t, uint64_t e, size_t from, size_t to)
 {
     tx_resolver *r = t->r;
     r->op_count = to - from;
@@ -54,9 +54,11 @@ static int take(turn *t, size_t from, size_t to)
     }
     memcpy(r->ops, t->memory + from * sizeof *r->ops, r->op_count * sizeof *r->ops);
     for (size_t i = 0; i < r->op_count; i++) {
-        r->ops[i] = tx_known_op(r, &r->ops[i]);
+        tx_op *op = &r->ops[i];
+        op->e = e;
+        op->v.as.u = op->v.type == RI_REF ? ri_tx_entity_id(r, op->v.as.u) : op->v.as.u;
     }
-    if (r->ops[0].e == r->t) {
+    if (e == r->t) {
         r->ops[r->op_count++] = tx_instant_op(r);
         r->instant_made = true;
     }
@@ -115,7 +117,7 @@ static int turn_items(turn *t)
         while (from > 0 && entity_at(t, from - 1) == e) {
             from--;
         }
-        RI_TRY(take(t, from, to));
+        RI_TRY(take(t, e, from, to));
         RI_TRY(turn_entity(t));
         to = from;
         RI_ASSERT(t->put * sizeof(ri_datom) >= to * sizeof(tx_op)); /* U1 */
