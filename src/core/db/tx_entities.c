@@ -159,11 +159,19 @@ static int ask_holder(tx_resolver *r, tx_key *head)
 
 /* ---- keys ---- */
 
+/* Memory of many is freed when they are looked at no more. */
+static void *key_array(tx_resolver *r, size_t count, size_t size)
+{
+    enum { MANY_KEYS = 1024 };
+    r->keys_are_heap = r->key_count >= MANY_KEYS;
+    return r->keys_are_heap ? ri_alloc_array(count, size) : ri_arena_array(&r->tx->scratch, count, size);
+}
+
 static int gather_keys(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     r->key_count = tx->unique_count + tx->lookup_count;
-    r->keys = ri_alloc_array(r->key_count + 1, sizeof *r->keys);
+    r->keys = key_array(r, r->key_count + 1, sizeof *r->keys);
     if (r->keys == NULL) {
         return ri_fail_nomem(r->err);
     }
@@ -193,7 +201,7 @@ static int table_init(tx_resolver *r)
     while (cap < r->key_count * 2) {
         cap *= 2;
     }
-    r->places = ri_alloc_array(cap, sizeof *r->places);
+    r->places = key_array(r, cap, sizeof *r->places);
     r->place_mask = cap - 1;
     return r->places == NULL ? ri_fail_nomem(r->err) : RILLE_OK;
 }
@@ -464,8 +472,10 @@ int ri_tx_check_unique(tx_resolver *r)
 
 void ri_tx_forget_keys(tx_resolver *r)
 {
-    ri_free(r->keys);
-    ri_free(r->places);
+    if (r->keys_are_heap) {
+        ri_free(r->keys);
+        ri_free(r->places);
+    }
     r->keys = NULL;
     r->places = NULL;
     r->key_count = 0;

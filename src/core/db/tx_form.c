@@ -101,22 +101,6 @@ static int reverse_attr(filler *f, const char *key, size_t len, const char *mark
     return RILLE_OK;
 }
 
-static inline struct ri_tx_key *key_slot(filler *f, const ri_value *text)
-{
-    uintptr_t bits = (uintptr_t)text->as.p;
-    return &f->keys[(bits >> 4 ^ bits >> 10) & (RI_TX_KEYS - 1U)];
-}
-
-/* The attribute of a key that was met before, by the address of its text; NULL: look closer. It is no reverse one. */
-static inline const ri_attr *known_attr(filler *f, const ri_form *key)
-{
-    const ri_value *v = &key->u.v;
-    const struct ri_tx_key *slot = key_slot(f, v);
-    const ri_attr *attr = slot->attr;
-    bool same = ri_tx_form_is_name(key) && slot->text == v->as.p && attr != NULL && attr->ident_len == v->len;
-    return same && memcmp(attr->ident, v->as.p, v->len) == 0 ? attr : NULL; /* the address may have another text now */
-}
-
 /* ---- values ---- */
 
 /* A number or string of a tuple, as it is stored; false: it is no value. */
@@ -487,7 +471,7 @@ static int fill_entry(filler *f, ri_ent e, const ri_form *key, const ri_form *va
     }
     RI_TRY(ri_tx_form_attr(f, key, &attr));
     if (f->lua && ri_tx_form_is_name(key)) {
-        *key_slot(f, &key->u.v) = (struct ri_tx_key){ key->u.v.as.p, attr };
+        *ri_tx_form_key_slot(f, &key->u.v) = (struct ri_tx_key){ key->u.v.as.p, attr };
     }
     return add_values(f, e, attr, value);
 }
@@ -526,7 +510,7 @@ static int fill_entries(filler *f, const ri_form *map, ri_ent e)
     f->depth++;
     for (uint32_t i = 0; i < map->u.seq.count; i += 2) {
         const ri_form *key = &map->u.seq.items[i];
-        const ri_attr *attr = f->lua ? known_attr(f, key) : NULL;
+        const ri_attr *attr = f->lua ? ri_tx_form_known_attr(f, key) : NULL;
         if (attr != NULL && is_direct(f, attr, key + 1)) {
             RI_TRY(ri_tx_add_fit(f->tx, e, attr, &key[1].u.v, f->err));
         } else if (attr != NULL) {

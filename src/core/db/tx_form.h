@@ -8,6 +8,8 @@
 
 #include "tx.h"
 
+#include <string.h>
+
 typedef ri_tx_filler filler;
 
 #define FORM_SHOWN_BYTES 80U
@@ -33,6 +35,22 @@ static inline const char *ri_tx_form_name(const ri_form *form, size_t *len)
     size_t colon = v->type == RI_STRING && v->len > 0 && v->as.p[0] == ':' ? 1 : 0;
     *len = v->len - colon;
     return (const char *)v->as.p + colon;
+}
+
+static inline struct ri_tx_key *ri_tx_form_key_slot(filler *f, const ri_value *text)
+{
+    uintptr_t bits = (uintptr_t)text->as.p;
+    return &f->keys[(bits >> 4 ^ bits >> 10) & (RI_TX_KEYS - 1U)];
+}
+
+/* The attribute of a key that was met before, by the address of its text; NULL: look closer. It is no reverse one. */
+static inline const ri_attr *ri_tx_form_known_attr(filler *f, const ri_form *key)
+{
+    const ri_value *v = &key->u.v;
+    const struct ri_tx_key *slot = ri_tx_form_key_slot(f, v);
+    const ri_attr *attr = slot->attr;
+    bool same = ri_tx_form_is_name(key) && slot->text == v->as.p && attr != NULL && attr->ident_len == v->len;
+    return same && memcmp(attr->ident, v->as.p, v->len) == 0 ? attr : NULL; /* the address may have another text now */
 }
 
 int ri_tx_form_attr(filler *f, const ri_form *form, const ri_attr **out);

@@ -67,11 +67,12 @@ typedef struct tx_resolver {
     bool paused;
     bool scan_open;
     bool instant_made;
+    bool keys_are_heap;
     bool backwards; /* the pass over the keys at hand ... */
     bool changed;   /* ... found out something */
-    tx_key *keys;   /* heap */
+    tx_key *keys;   /* scratch, or heap when they are many, as are the places */
     size_t key_count;
-    uint32_t *places; /* heap; index + 1 of a head; 0: free */
+    uint32_t *places; /* index + 1 of a head; 0: free */
     size_t place_mask;
     uint8_t *slot_empty; /* per slot, NULL: not asked; 1: the attribute has datoms; 2: it has none */
     tx_op *ops;          /* heap; all of them, growing by retracted entities; or those of one entity */
