@@ -443,7 +443,53 @@ TEST(writer__copes_without_memory)
     test_dir_remove(dir.path);
 }
 
-TEST_MAIN(writer__waits_only_between_steps, writer__round_trips_a_tree_through_rows,
+/* In slices, as often as its bytes need them; however long it is, it is read as it was put. */
+TEST(writer__puts_a_blob_in_slices)
+{
+    enum { SLICE = 128 * 1024, LEN_MAX = 5 * SLICE + 1 };
+    static const size_t lens[] = { 0, 1, 4711, SLICE - 1, SLICE, SLICE + 1, 2 * SLICE, LEN_MAX };
+    uint8_t *bytes = ri_alloc(LEN_MAX);
+    REQUIRE(bytes != NULL);
+    test_dir dir = test_dir_fast();
+    for (int packs = 0; packs < 2; packs++) {
+        ri_store *store = open_store(packs != 0 ? test_join("file:", dir.path, "/db").text : "mem:", 0);
+        ri_writer *writer = new_writer(store);
+        for (size_t i = 0; i < LEN_MAX; i++) {
+            bytes[i] = (uint8_t)(packs != 0 ? i % 7 : ri_mix64(i));
+        }
+        for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+            uint8_t addr[RI_HASH_SIZE];
+            uint8_t expected[RI_HASH_SIZE];
+            unsigned steps = 1;
+            int rc;
+            while ((rc = ri_writer_put_blob_step(writer, bytes, lens[i], addr, &test_err)) == RILLE_AGAIN) {
+                steps++;
+            }
+            REQUIRE_RC(rc, RILLE_OK);
+            ri_blake2b(expected, bytes, lens[i]);
+            CHECK(memcmp(addr, expected, RI_HASH_SIZE) == 0);
+            CHECK(lens[i] <= SLICE ? steps == 1
+                                   : steps > (packs != 0 ? 2 : 1) * ((lens[i] - 1) / SLICE)); /* hashed; packed */
+        }
+        CHECK_RC(test_set_head(store, "main", "x", 1, writer, &test_err), RILLE_OK);
+        for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+            uint8_t addr[RI_HASH_SIZE];
+            ri_blob *blob = NULL;
+            ri_io io = { 0 };
+            ri_blake2b(addr, bytes, lens[i]);
+            REQUIRE_RC(ri_store_get_blob(store, addr, &io, &blob, &test_err), RILLE_OK);
+            CHECK(blob->len == lens[i] && memcmp(blob->bytes, bytes, lens[i]) == 0);
+            ri_object_release(&blob->object);
+            ri_io_deinit(&io);
+        }
+        ri_writer_release(writer);
+        ri_store_release(store);
+    }
+    ri_free(bytes);
+    test_dir_remove(dir.path);
+}
+
+TEST_MAIN(writer__puts_a_blob_in_slices, writer__waits_only_between_steps, writer__round_trips_a_tree_through_rows,
           writer__round_trips_a_tree_through_a_pack, writer__gives_the_same_pack_for_the_same_nodes,
           writer__stores_equal_nodes_once, writer__puts_the_upper_levels_last,
           writer__without_nodes_writes_the_head_alone, writer__takes_blobs_after_the_seal_but_no_nodes,

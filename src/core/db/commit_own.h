@@ -29,6 +29,7 @@ struct ri_commit {
     size_t block_count;
     ri_buf segment;
     ri_segment_writer segment_writer;
+    uint8_t segment_addr[RI_HASH_SIZE];
     ri_flush *flush;
 };
 

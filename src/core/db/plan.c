@@ -49,8 +49,21 @@ static int need_writer(ri_plan *p, ri_store *store, rille_err *err)
 
 #define LEAF_WORK ((size_t)RI_BLOCK_ROWS * 48) /* of encoding one */
 #define FLUSH_STEP_WORK RI_TASK_WORK
+#define BLOB_SLICE (RI_TASK_WORK / 4)
 
 /* ---- stages of a plan ---- */
+
+/* RILLE_NEED: it is put in part, and no other one comes before it. */
+static int put_blob(ri_commit *c, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err)
+{
+    int rc;
+    while ((rc = ri_writer_put_blob_step(c->plan.writer, bytes, len, addr, err)) == RILLE_AGAIN) {
+        if (ri_task_pause(RI_TASK_WORK)) {
+            return RILLE_NEED;
+        }
+    }
+    return rc;
+}
 
 static int put_long_values(rille_conn *conn, ri_commit *c, rille_err *err)
 {
@@ -60,9 +73,9 @@ static int put_long_values(rille_conn *conn, ri_commit *c, rille_err *err)
         uint8_t addr[RI_HASH_SIZE];
         const struct ri_long_value *blob = &result->blobs[c->blobs_put];
         RI_TRY(need_writer(&c->plan, conn->store, err));
-        RI_TRY(ri_writer_put_blob(c->plan.writer, blob->bytes, blob->len, addr, err));
+        RI_TRY(put_blob(c, blob->bytes, blob->len, addr, err));
         c->blobs_put++;
-        if (ri_task_pause(4 * blob->len)) {
+        if (ri_task_pause(4 * (blob->len < BLOB_SLICE ? blob->len : BLOB_SLICE))) {
             return RILLE_NEED;
         }
     }
@@ -153,6 +166,15 @@ static int write_segment(rille_conn *conn, ri_commit *c, rille_err *err)
     return rc;
 }
 
+static int put_segment(rille_conn *conn, ri_commit *c, rille_err *err)
+{
+    if (!spills(c)) {
+        return 0;
+    }
+    RI_TRY(need_writer(&c->plan, conn->store, err));
+    return put_blob(c, c->segment.p, c->segment.len, c->segment_addr, err);
+}
+
 static int build_base(rille_conn *conn, ri_commit *c, rille_err *err)
 {
     const ri_tx_result *result = &c->report.tx;
@@ -183,12 +205,12 @@ static int push_on(ri_plan *p, const ri_seen *seen, const ri_tx_result *result, 
     return 0;
 }
 
-static int plan_spill(ri_plan *p, const ri_seen *seen, const ri_tx_result *result, const ri_buf *bytes, rille_err *err)
+static int plan_spill(ri_plan *p, const ri_seen *seen, const ri_tx_result *result, const uint8_t addr[RI_HASH_SIZE],
+                      rille_err *err)
 {
     ri_base *base = NULL;
     struct ri_segment segment = { .t_last = result->block->t, .packed = true };
-    RI_TRY(need_writer(p, seen->db->store, err));
-    RI_TRY(ri_writer_put_blob(p->writer, bytes->p, bytes->len, segment.addr, err));
+    memcpy(segment.addr, addr, RI_HASH_SIZE);
     int rc = ri_base_copy(seen->db->base, &segment, 1, &base, err);
     if (rc == 0) {
         rc = ri_plan_base(p, base, err);
@@ -254,16 +276,16 @@ static int place(rille_conn *conn, ri_commit *c, rille_err *err)
     const rille_db *db = c->from.db;
     ri_plan *p = &c->plan;
     RI_TRY(p->flushes                              ? plan_flush(p, db, result->schema, c->flush, err)
-           : spills(c)                             ? plan_spill(p, &c->from, result, &c->segment, err)
+           : spills(c)                             ? plan_spill(p, &c->from, result, c->segment_addr, err)
            : db->base->format != RI_FORMAT_VERSION ? plan_convert(p, &c->from, result, &c->frame, err)
                                                    : plan_append(p, &c->from, result, &c->frame, err));
     give_frame_back(conn, c);
     return !p->flushes && p->writer != NULL ? ri_writer_seal(p->writer, err) : 0;
 }
 
-static int (*const stages[])(rille_conn *conn, ri_commit *c, rille_err *err) = { put_long_values, choose,
-                                                                                 write_frame,     write_segment,
-                                                                                 build_base,      place };
+static int (*const stages[])(rille_conn *conn, ri_commit *c,
+                             rille_err *err) = { put_long_values, choose,     write_frame, write_segment,
+                                                 put_segment,     build_base, place };
 enum { STAGES = sizeof stages / sizeof *stages };
 
 void ri_commit_drop_plan(ri_commit *c)

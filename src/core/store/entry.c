@@ -92,6 +92,58 @@ int ri_packer_pack(ri_packer *packer, const uint8_t *bytes, size_t len, ri_entry
     return RILLE_OK;
 }
 
+#define PACK_SLICE ((size_t)128 * 1024) /* a block of zstd */
+
+/* Begins a frame that says how long it is, as ZSTD_compressCCtx does. */
+static int begin_slices(ri_packer *packer, size_t len, rille_err *err)
+{
+    if (packer->context == NULL && (packer->context = ZSTD_createCCtx()) == NULL) {
+        return ri_fail_nomem(err);
+    }
+    ri_buf_clear(&packer->scratch);
+    bool good = !ZSTD_isError(ZSTD_CCtx_reset(packer->context, ZSTD_reset_session_and_parameters)) &&
+                !ZSTD_isError(ZSTD_CCtx_setParameter(packer->context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL)) &&
+                !ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(packer->context, len));
+    return good ? RILLE_OK : ri_fail(err, RILLE_INTERNAL, "zstd cannot begin a frame of %zu bytes", len);
+}
+
+int ri_packer_pack_slice(ri_packer *packer, const uint8_t *bytes, size_t len, size_t *at, ri_entry *out, rille_err *err)
+{
+    if (packer->plain || len <= PACK_SLICE) {
+        *at = len;
+        return ri_packer_pack(packer, bytes, len, out, err);
+    }
+    RI_TRY(*at == 0 ? begin_slices(packer, len, err) : RILLE_OK);
+    size_t some = len - *at < PACK_SLICE ? len - *at : PACK_SLICE;
+    bool is_last = some == len - *at;
+    size_t bound = ZSTD_compressBound(some) + PACK_SLICE; /* it may hold back a block, but no more */
+    ZSTD_inBuffer in = { bytes + *at, some, 0 };
+    size_t left;
+    do {
+        uint8_t *to = ri_buf_reserve(&packer->scratch, bound);
+        if (to == NULL) {
+            return ri_fail_nomem(err);
+        }
+        ZSTD_outBuffer packed = { to, bound, 0 };
+        left = ZSTD_compressStream2(packer->context, &packed, &in, is_last ? ZSTD_e_end : ZSTD_e_continue);
+        if (ZSTD_isError(left)) {
+            return ri_fail_nomem(err);
+        }
+        packer->scratch.len += packed.pos;
+    } while (in.pos < in.size || (is_last && left > 0));
+    *at += some;
+    if (!is_last) {
+        return RILLE_AGAIN;
+    }
+    *out = (ri_entry){ .codec = RI_CODEC_RAW, .stored = bytes, .stored_len = len, .raw_len = len };
+    if (packer->scratch.len < len - len / 16) {
+        out->codec = RI_CODEC_ZSTD;
+        out->stored = packer->scratch.p;
+        out->stored_len = packer->scratch.len;
+    }
+    return RILLE_OK;
+}
+
 void ri_unpackers_init(ri_unpackers *unpackers)
 {
     unpackers->count = 0;

@@ -52,6 +52,9 @@ typedef struct ri_packer {
 void ri_packer_deinit(ri_packer *packer);
 /* Compresses when that pays. out borrows from the packer or from `bytes` until the next call. */
 int ri_packer_pack(ri_packer *packer, const uint8_t *bytes, size_t len, ri_entry *out, rille_err *err);
+/* The same in slices: *at, 0 at first, moves on; RILLE_AGAIN until it is len. Nothing else is packed meanwhile. */
+int ri_packer_pack_slice(ri_packer *packer, const uint8_t *bytes, size_t len, size_t *at, ri_entry *out,
+                         rille_err *err);
 
 #define RI_UNPACKERS_MAX 8
 /* Decompressors, a few kept for reuse. Internally locked. */

@@ -205,6 +205,9 @@ void ri_writer_release(ri_writer *writer);
  * once. */
 int ri_writer_put_node(ri_writer *writer, unsigned level, const uint8_t *bytes, size_t len, const ri_noderef *children,
                        size_t child_count, ri_noderef *out, rille_err *err);
+/* The step: RILLE_AGAIN after each slice, until it is put; no other blob in between. */
+int ri_writer_put_blob_step(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE],
+                            rille_err *err);
 int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err);
 /* Walks the branches of level_min (1 or more) and above, below those written so far, that are kept from before: written
  * branches name them, the writer does not hold them. Start with a zero cursor; false at the end. Packs only. */

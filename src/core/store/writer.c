@@ -384,8 +384,22 @@ bool ri_writer_next_kept(const ri_writer *writer, unsigned level_min, ri_kept_cu
     return false;
 }
 
-int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err)
+#define HASH_SLICE ((size_t)128 * 1024)
+
+static void hash_slice(struct ri_blob_put *blob, const uint8_t *bytes, size_t len)
 {
+    size_t some = len - blob->hashed < HASH_SLICE ? len - blob->hashed : HASH_SLICE;
+    if (blob->hashed == 0) {
+        ri_hasher_begin(&blob->hasher);
+    }
+    ri_hasher_add(&blob->hasher, bytes + blob->hashed, some);
+    blob->hashed += some;
+}
+
+int ri_writer_put_blob_step(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE],
+                            rille_err *err)
+{
+    struct ri_blob_put *blob = &writer->blob;
     ri_entry entry;
     memset(addr, 0, RI_HASH_SIZE);
     RI_TRY(check_open(writer, err));
@@ -393,15 +407,34 @@ int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint
         return ri_fail(err, RILLE_LIMIT, "%s: a value is too long: %zu bytes (the maximum is %zu)", writer->store->url,
                        len, RI_BLOB_BYTES_MAX);
     }
+    if (blob->hashed < len || len == 0) {
+        hash_slice(blob, bytes, len);
+        if (len > HASH_SLICE) {
+            return RILLE_AGAIN;
+        }
+    }
+    int rc = ri_packer_pack_slice(&writer->packer, bytes, len, &blob->packed, &entry, err);
+    if (rc == RILLE_AGAIN) {
+        return rc;
+    }
     uint8_t hash[RI_HASH_SIZE];
-    ri_blake2b(hash, bytes, len);
-    int rc = ri_packer_pack(&writer->packer, bytes, len, &entry, err);
+    ri_hasher_end(&blob->hasher, hash);
     rc = rc == RILLE_OK ? add_pending(writer, RILLE_OBJECT_BLOB, hash, &entry, err) : rc;
+    *blob = (struct ri_blob_put){ 0 };
     if (rc != RILLE_OK) {
         return failed(writer, rc);
     }
     memcpy(addr, hash, RI_HASH_SIZE);
     return RILLE_OK;
+}
+
+int ri_writer_put_blob(ri_writer *writer, const uint8_t *bytes, size_t len, uint8_t addr[RI_HASH_SIZE], rille_err *err)
+{
+    int rc;
+    do {
+        rc = ri_writer_put_blob_step(writer, bytes, len, addr, err);
+    } while (rc == RILLE_AGAIN);
+    return rc;
 }
 
 /* ---- the seal ---- */

@@ -80,6 +80,11 @@ struct ri_writer {
     size_t pending_count;
     size_t pending_cap;
     ri_buf pending_bytes;
+    struct ri_blob_put {
+        ri_hasher hasher;
+        size_t hashed;
+        size_t packed;
+    } blob;          /* that is being put, in slices */
     rille_put *puts; /* list_puts */
     size_t put_cap;
     uint64_t put_bytes;
