@@ -38,19 +38,13 @@ static int read_cell(const reader *r, int index, ri_value *out)
 
 /* ---- Lua data as tables ---- */
 
-/* What a row of Lua data is: the value itself (a list of values), or an array of `width` values. */
-typedef struct shape {
-    uint16_t width;
-    bool is_list;
-} shape;
-
-static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, uint32_t at)
+static int read_row(const reader *r, int row, const rl_rows *rows)
 {
     lua_State *L = r->L;
     ri_value v;
-    if (form->is_list) {
+    if (rows->is_list) {
         RI_TRY(read_cell(r, row, &v));
-        ri_vec_set(&cols[0], at, &v);
+        ri_vec_set(&rows->cols[0], rows->filled, &v);
         return 0;
     }
     if (!lua_istable(L, row)) {
@@ -58,10 +52,10 @@ static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, u
     }
     size_t width;
     RI_TRY(rl_array(L, row, NULL, &width, RILLE_INPUT, r->err));
-    if (width != form->width) {
-        return ri_fail(r->err, RILLE_INPUT, "expected %u values, got %zu", (unsigned)form->width, width);
+    if (width != rows->width) {
+        return ri_fail(r->err, RILLE_INPUT, "expected %u values, got %zu", (unsigned)rows->width, width);
     }
-    for (uint16_t c = 0; c < form->width; c++) {
+    for (uint16_t c = 0; c < rows->width; c++) {
         lua_rawgeti(L, row, c + 1);
         int rc = read_cell(r, lua_gettop(L), &v);
         lua_pop(L, 1);
@@ -69,69 +63,127 @@ static int read_row(const reader *r, int row, const shape *form, ri_vec *cols, u
             ri_err_prefix(r->err, "column %u", (unsigned)c + 1);
             return rc;
         }
-        ri_vec_set(&cols[c], at, &v);
+        ri_vec_set(&rows->cols[c], rows->filled, &v);
     }
     return 0;
 }
 
-static int make_columns(rl_op *op, uint16_t width, ri_vec **cols, const ri_vec ***places, rille_err *err)
+static int make_columns(rl_op *op, rl_rows *rows, rille_err *err)
 {
-    *cols = ri_arena_array(&op->arena, width, sizeof **cols);
-    *places = ri_arena_array(&op->arena, width, sizeof **places);
-    if (*cols == NULL || *places == NULL) {
+    rows->cols = ri_arena_array(&op->arena, rows->width, sizeof *rows->cols);
+    rows->places = ri_arena_array(&op->arena, rows->width, sizeof *rows->places);
+    if (rows->cols == NULL || rows->places == NULL) {
         return ri_fail_nomem(err);
     }
-    for (uint16_t c = 0; c < width; c++) {
-        if (!ri_vec_init(&(*cols)[c], &op->arena, RI_BATCH_ROWS)) {
+    for (uint16_t c = 0; c < rows->width; c++) {
+        if (!ri_vec_init(&rows->cols[c], &op->arena, RI_BATCH_ROWS)) {
             return ri_fail_nomem(err);
         }
-        (*places)[c] = &(*cols)[c];
+        rows->places[c] = &rows->cols[c];
     }
     return 0;
 }
 
-static int new_table(const reader *r, uint16_t width, ri_table **out)
+/* A table for the rows of the Lua array at `index`, which are read later. */
+static int begin_rows(const reader *r, int index, uint16_t width, bool is_list, rl_rows **out)
 {
-    ri_table *table = &r->op->tables[r->op->table_count];
+    rl_op *op = r->op;
+    rl_rows *rows = &op->lists[op->table_count];
+    ri_table *table = &op->tables[op->table_count];
     RI_TRY(ri_table_init(table, width, false, r->err));
-    r->op->table_count++;
-    ri_table_set_meter(table, &r->op->meter);
-    *out = table;
-    return 0;
+    op->table_count++;
+    ri_table_set_meter(table, &op->meter);
+    *rows = (rl_rows){ .input = r->number, .table = table, .width = width, .is_list = is_list };
+    rows->count = rl_rawlen(r->L, index);
+    *out = rows;
+    return make_columns(op, rows, r->err);
 }
 
-/* Rows of the Lua array at `index`. */
-static int read_table(const reader *r, int index, const shape *form, ri_table **out)
+/* What rille.csv gives has the names of its columns beside its rows. */
+static int check_keys(const reader *r, int index, const rl_rows *rows)
+{
+    size_t count;
+    RI_TRY(rl_array(r->L, index, rows->is_list ? NULL : "columns", &count, RILLE_INPUT, r->err));
+    return count == rows->count ? 0 : ri_fail(r->err, RILLE_INPUT, "the table was changed while it was being read");
+}
+
+/* The same in slices. At `key` is the key up to which they are counted, nil at first: it is moved on. */
+static int count_keys(const reader *r, int index, int key, rl_rows *rows)
 {
     lua_State *L = r->L;
-    ri_vec *cols;
-    const ri_vec **places;
-    size_t count;
-    /* What rille.csv gives has the names of its columns beside its rows. */
-    if (rl_array(L, index, form->is_list ? NULL : "columns", &count, RILLE_INPUT, r->err) != 0) {
-        ri_err_prefix(r->err, "input %zu (%s)", r->number, r->name);
-        return RILLE_INPUT;
+    lua_pushvalue(L, key);
+    if (!lua_isnil(L, key)) { /* else there is no next one */
+        lua_pushvalue(L, key);
+        lua_rawget(L, index);
+        bool is_gone = lua_isnil(L, -1) != 0;
+        lua_pop(L, 1);
+        if (is_gone) {
+            lua_pop(L, 1);
+            return ri_fail(r->err, RILLE_INPUT, "the table was changed while it was being read");
+        }
     }
-    RI_TRY(new_table(r, form->width, out));
-    RI_TRY(make_columns(r->op, form->width, &cols, &places, r->err));
-    uint32_t filled = 0;
-    for (size_t i = 1; i <= count; i++) {
-        uint32_t added;
-        lua_rawgeti(L, index, (int)i);
-        int rc = read_row(r, lua_gettop(L), form, cols, filled);
+    for (unsigned i = 0; i < RL_KEYS_SLICE; i++) {
+        if (lua_next(L, index) == 0) {
+            RI_TRY(rows->keys == rows->count ? 0 : check_keys(r, index, rows));
+            rows->has_keys = true;
+            lua_pushnil(L);
+            lua_replace(L, key);
+            return 0;
+        }
+        rows->keys++;
+        lua_pop(L, 1);
+    }
+    lua_replace(L, key);
+    return RILLE_AGAIN;
+}
+
+static int flush_rows(const reader *r, rl_rows *rows)
+{
+    uint32_t added;
+    RI_TRY(rows->filled == 0 ? 0 : ri_table_add(rows->table, rows->places, rows->filled, &added, r->err));
+    ri_arena_reset(&r->op->batch_arena);
+    rows->filled = 0;
+    return 0;
+}
+
+/* The next rows of the Lua array at `index`. */
+static int read_slice(const reader *r, int index, rl_rows *rows)
+{
+    lua_State *L = r->L;
+    size_t left = rows->count - rows->next;
+    size_t end = rows->next + (left < RL_ROWS_SLICE ? left : RL_ROWS_SLICE);
+    while (rows->next < end) {
+        lua_rawgeti(L, index, (int)(rows->next + 1));
+        int rc = read_row(r, lua_gettop(L), rows);
         lua_pop(L, 1);
         if (rc != 0) {
-            ri_err_prefix(r->err, "input %zu (%s), row %zu", r->number, r->name, i);
+            ri_err_prefix(r->err, "input %zu (%s), row %zu", r->number, r->name, rows->next + 1);
             return rc;
         }
-        filled++;
-        if (filled == RI_BATCH_ROWS || i == count || r->op->batch_arena.total_bytes > CELLS_BYTES_MAX) {
-            RI_TRY(ri_table_add(*out, places, filled, &added, r->err));
-            ri_arena_reset(&r->op->batch_arena);
-            filled = 0;
+        rows->next++;
+        rows->filled++;
+        if (rows->filled == RI_BATCH_ROWS || r->op->batch_arena.total_bytes > CELLS_BYTES_MAX) {
+            RI_TRY(flush_rows(r, rows));
         }
     }
-    return 0;
+    return flush_rows(r, rows);
+}
+
+/* One row, given without the outer list. */
+static int read_single_row(const reader *r, int index, uint16_t width, ri_table **out)
+{
+    rl_rows *rows;
+    RI_TRY(begin_rows(r, index, width, false, &rows));
+    *out = rows->table;
+    rows->count = rows->next = 1;
+    rows->has_keys = true;
+    int rc = read_row(r, index, rows);
+    if (rc != 0) {
+        ri_err_prefix(r->err, "input %zu (%s), row 1", r->number, r->name);
+        return rc;
+    }
+    rows->filled = 1;
+    return flush_rows(r, rows);
 }
 
 /* Width of rows: the names in `columns`, or the first row. 0: there is none. */
@@ -154,12 +206,22 @@ static size_t width_of(lua_State *L, int index)
 
 static int read_rows(const reader *r, int index, uint16_t width_if_empty, ri_table **out)
 {
+    rl_rows *rows;
     size_t width = width_of(r->L, index);
     if (width > UINT16_MAX / 2) {
         return ri_fail(r->err, RILLE_INPUT, "input %zu (%s): too many columns: %zu", r->number, r->name, width);
     }
-    shape rows = { (uint16_t)(width == 0 ? width_if_empty : width), false };
-    return read_table(r, index, &rows, out);
+    RI_TRY(begin_rows(r, index, (uint16_t)(width == 0 ? width_if_empty : width), false, &rows));
+    *out = rows->table;
+    return 0;
+}
+
+static int read_list(const reader *r, int index, ri_table **out)
+{
+    rl_rows *rows;
+    RI_TRY(begin_rows(r, index, 1, true, &rows));
+    *out = rows->table;
+    return 0;
 }
 
 /* ---- one input ---- */
@@ -261,24 +323,10 @@ static int read_scalar(const reader *r, int index, ri_input *out)
     return 0;
 }
 
-/* One row, given without the outer list. */
-static int read_single_row(const reader *r, int index, uint16_t width, ri_table **out)
-{
-    shape row = { width, false };
-    lua_State *L = r->L;
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, 1);
-    int rc = read_table(r, lua_gettop(L), &row, out);
-    lua_pop(L, 1);
-    return rc;
-}
-
 static int read_binding(const reader *r, int index, const ri_binding *binding, ri_input *out)
 {
     ri_table *table = NULL;
     rl_result *result;
-    const shape list = { 1, true };
     bool is_table = lua_istable(r->L, index) != 0;
     RI_TRY(result_at(r, index, &result));
     if (result != NULL && binding->kind != RI_BIND_SCALAR) {
@@ -289,7 +337,7 @@ static int read_binding(const reader *r, int index, const ri_binding *binding, r
     case RI_BIND_SCALAR:
         return read_scalar(r, index, out);
     case RI_BIND_COLL:
-        RI_TRY(is_table ? read_table(r, index, &list, &table) : wrong(r, index, "a list of values"));
+        RI_TRY(is_table ? read_list(r, index, &table) : wrong(r, index, "a list of values"));
         break;
     case RI_BIND_TUPLE:
         RI_TRY(is_table ? read_single_row(r, index, binding->var_count, &table) : wrong(r, index, "a row of values"));
@@ -328,16 +376,18 @@ static int read_input(reader *r, int index, const ri_in *in, ri_input *out)
     return ri_fail(r->err, RILLE_INTERNAL, "input %zu has an unknown kind", r->number);
 }
 
-int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
-                rille_err *err)
+/* ---- all inputs ---- */
+
+static int read_inputs(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, rille_err *err)
 {
     const rille_query *query = op->query;
     RI_TRY(ri_inputs_check_count(query, count, err));
     op->inputs = ri_arena_array(&op->arena, count + 1, sizeof *op->inputs);
     op->tables = ri_arena_array(&op->arena, count + 1, sizeof *op->tables);
+    op->lists = ri_arena_array(&op->arena, count + 1, sizeof *op->lists);
     op->results = ri_arena_array(&op->arena, count + 1, sizeof *op->results);
     op->dbs = ri_arena_array(&op->arena, count + 1, sizeof *op->dbs);
-    if (op->inputs == NULL || op->tables == NULL || op->results == NULL || op->dbs == NULL) {
+    if (op->inputs == NULL || op->tables == NULL || op->lists == NULL || op->results == NULL || op->dbs == NULL) {
         return ri_fail_nomem(err);
     }
     reader r = { .L = L, .state = state, .op = op, .err = err };
@@ -345,14 +395,83 @@ int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_
         r.number = i + 1;
         RI_TRY(read_input(&r, first + (int)i, &query->in[i], &op->inputs[i]));
     }
+    op->input_count = count;
+    op->list = 0;
+    return 0;
+}
+
+/* All inputs are read. */
+int rl_op_make(rl_op *op, const ri_op_options *options, rille_err *err)
+{
     if (op->op != NULL) {
         bool fits = false;
-        ri_op_again(op->op, op->query, op->inputs, count, options, &fits);
+        ri_op_again(op->op, op->query, op->inputs, op->input_count, options, &fits);
         if (fits) {
             return 0;
         }
         ri_op_release(op->op);
         op->op = NULL;
     }
-    return ri_op_new(op->query, op->inputs, count, options, &op->op, err);
+    return ri_op_new(op->query, op->inputs, op->input_count, options, &op->op, err);
+}
+
+static bool is_read(const rl_rows *rows)
+{
+    return rows->has_keys && rows->next == rows->count;
+}
+
+int rl_op_read_slice(lua_State *L, const rl_state *state, rl_op *op, int inputs, bool is_table, int key, rille_err *err)
+{
+    while (op->list < op->table_count && is_read(&op->lists[op->list])) {
+        op->list++;
+    }
+    if (op->list == op->table_count) {
+        return 0;
+    }
+    rl_rows *rows = &op->lists[op->list];
+    reader r = { .L = L, .state = state, .op = op, .err = err, .number = rows->input };
+    r.name = name_of(op->query, &op->query->in[rows->input - 1]);
+    if (is_table) {
+        lua_rawgeti(L, inputs, (int)rows->input);
+    } else {
+        lua_pushvalue(L, inputs + (int)rows->input - 1);
+    }
+    int index = lua_gettop(L);
+    int rc = rows->has_keys ? read_slice(&r, index, rows) : count_keys(&r, index, key, rows);
+    lua_pop(L, 1);
+    if (rc == RILLE_INPUT && !rows->has_keys) {
+        ri_err_prefix(err, "input %zu (%s)", r.number, r.name);
+    }
+    return rc < 0 ? rc : RILLE_AGAIN;
+}
+
+/* slices_max 0: all. RILLE_AGAIN: there are more. */
+static int begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, unsigned slices_max,
+                 rille_err *err)
+{
+    RI_TRY(read_inputs(L, state, op, first, count, err));
+    lua_pushnil(L);
+    int key = lua_gettop(L);
+    int rc = RILLE_AGAIN;
+    for (unsigned i = 0; rc == RILLE_AGAIN && (i < slices_max || slices_max == 0); i++) {
+        rc = rl_op_read_slice(L, state, op, first, false, key, err);
+    }
+    lua_pop(L, 1);
+    return rc;
+}
+
+int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
+                rille_err *err)
+{
+    RI_TRY(begin(L, state, op, first, count, 0, err));
+    return rl_op_make(op, options, err);
+}
+
+#define START_SLICES 8U
+
+int rl_op_begin_part(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count,
+                     const ri_op_options *options, rille_err *err)
+{
+    RI_TRY(begin(L, state, op, first, count, options->interrupt != NULL ? 1 : START_SLICES, err));
+    return rl_op_make(op, options, err);
 }

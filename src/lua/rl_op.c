@@ -138,7 +138,7 @@ int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err)
 
 ri_io *rl_op_io(rl_op *op)
 {
-    return op->blob_need ? &op->blob_io : ri_op_io(op->op);
+    return op->blob_need || op->reads ? &op->blob_io : ri_op_io(op->op);
 }
 
 static size_t caches_bytes(const rl_op *op)
@@ -237,13 +237,26 @@ uint64_t rl_check_budget(lua_State *L)
     return budget <= 1 ? 1 : (uint64_t)ceil((double)budget);
 }
 
+/* What is left of a budget; 0: no limit. */
+static uint64_t left_us(uint64_t budget_us, uint64_t start_us)
+{
+    uint64_t spent_us = ri_clock_us() - start_us;
+    return budget_us == 0 ? 0 : spent_us < budget_us ? budget_us - spent_us : 1;
+}
+
 /* _step(budget_us) --> "rows", "need", "again", "call", "done" */
 static int op_step(lua_State *L)
 {
     uint64_t budget_us = rl_check_budget(L);
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
-    int rc = rl_op_step(op, budget_us, &err);
+    int rc = 0;
+    if (op->reads) {
+        uint64_t start_us = ri_clock_us();
+        rc = rl_op_read(L, rl_own_state(L), op, 1, budget_us, &err);
+        budget_us = left_us(budget_us, start_us);
+    }
+    rc = rc == 0 ? rl_op_step(op, budget_us, &err) : rc;
     if (rc >= 0) {
         rl_op_note(L, lua_touserdata(L, 1));
     }
@@ -299,7 +312,11 @@ static int op_supply(lua_State *L)
 static int op_cancel(lua_State *L)
 {
     rl_op *op = rl_check(L, 1, &rl_class_op);
-    ri_op_cancel(op->op);
+    if (op->reads) {
+        op->cancelled = true;
+    } else {
+        ri_op_cancel(op->op);
+    }
     return 0;
 }
 
@@ -316,7 +333,7 @@ static int op_explain(lua_State *L)
     rl_temp *temp = rl_temp_push(L);
     rl_op *op = rl_check(L, 1, &rl_class_op);
     rille_err err;
-    int rc = ri_op_explain(op->op, &temp->buf);
+    int rc = op->reads ? ri_fail(&err, RILLE_MISUSE, "the query has not begun") : ri_op_explain(op->op, &temp->buf);
     if (rc == 0 && temp->buf.failed) {
         rc = ri_fail_nomem(&err);
     }
@@ -366,7 +383,10 @@ static int op_run(lua_State *L)
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
     rille_err err;
     uint64_t ends_us = ri_clock_us() + (fetches ? RL_SLICE_US : budget_us);
-    int rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, fetches, ends_us, &err);
+    int rc = op->reads ? rl_op_read(L, rl_own_state(L), op, 1, fetches ? RL_SLICE_US : budget_us, &err) : 0;
+    if (rc == 0) {
+        rc = rl_op_left(op) > 0 ? RILLE_ROWS : rl_op_advance(op, fetches, ends_us, &err);
+    }
     while (rc == RILLE_ROWS) {
         rc = rl_op_take_batch(op, &err);
         if (rc != 0) {
@@ -399,7 +419,7 @@ static int op_run(lua_State *L)
 static rl_op *check_calling(lua_State *L, ri_call **call)
 {
     rl_op *op = rl_check_free(L, 1, &rl_class_op);
-    *call = ri_op_call(op->op);
+    *call = op->reads ? NULL : ri_op_call(op->op);
     if (*call == NULL) {
         (void)rl_error(L, "the query is not waiting for a function");
     }

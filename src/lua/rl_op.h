@@ -10,6 +10,23 @@
 
 #include "../core/query/functions.h"
 
+/* A table of the inputs, and how far its rows, which Lua has, are read. */
+typedef struct rl_rows {
+    size_t input; /* its number, from 1 */
+    ri_table *table;
+    ri_vec *cols; /* of the batch that is filled */
+    const ri_vec **places;
+    size_t count; /* rows, when the operation began */
+    size_t keys;  /* of the Lua table that were counted: there must be no more than rows */
+    size_t next;  /* row */
+    uint32_t filled;
+    uint16_t width;
+    bool is_list;  /* rows are the values themselves, else arrays of `width` values */
+    bool has_keys; /* all are counted */
+} rl_rows;
+#define RL_KEYS_SLICE 1024U
+#define RL_ROWS_SLICE 64U
+
 typedef struct rl_op {
     ri_kept kept;       /* between two runs of a query, which keeps it then */
     rille_query *query; /* retained */
@@ -17,9 +34,15 @@ typedef struct rl_op {
     ri_meter meter;     /* of the inputs, of op, and of the result while it grows */
     ri_arena arena;     /* inputs */
     ri_input *inputs;
-    ri_table *tables;    /* made of Lua data */
-    rl_result **results; /* of other queries, retained */
-    rille_db **dbs;      /* retained: whole values of stubs are read from their stores */
+    ri_table *tables; /* made of Lua data */
+    rl_rows *lists;   /* of each of these */
+    size_t list;      /* that is being read */
+    size_t input_count;
+    ri_op_options options; /* while it reads */
+    bool reads;            /* rows of inputs are left: there is no op yet, or only that of an earlier run */
+    bool cancelled;        /* meanwhile */
+    rl_result **results;   /* of other queries, retained */
+    rille_db **dbs;        /* retained: whole values of stubs are read from their stores */
     size_t table_count;
     size_t result_count;
     size_t db_count;
@@ -54,6 +77,17 @@ static inline int rl_op_failed(const rl_op *op, int rc, rille_err *err)
 /* Reads the inputs at stack indices [first, first + count) and makes op->op. */
 int rl_op_begin(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count, const ri_op_options *options,
                 rille_err *err);
+/* The same in slices: RILLE_AGAIN when there are more than a few rows. Then rl_op_keep_inputs, with the box of op at `box`,
+ * and rl_op_read before anything else: RILLE_AGAIN until op->op is made. (rl_read.c) */
+int rl_op_begin_part(lua_State *L, const rl_state *state, rl_op *op, int first, size_t count,
+                     const ri_op_options *options, rille_err *err);
+void rl_op_keep_inputs(lua_State *L, int box, int first, size_t count);
+int rl_op_read(lua_State *L, rl_state *state, rl_op *op, int box, uint64_t budget_us, rille_err *err);
+/* A slice of what is left of the inputs. `inputs`: the stack index of the first one, or of a table of them. `key`: of a
+ * key, nil at first. RILLE_AGAIN: there are more. */
+int rl_op_read_slice(lua_State *L, const rl_state *state, rl_op *op, int inputs, bool is_table, int key,
+                     rille_err *err);
+int rl_op_make(rl_op *op, const ri_op_options *options, rille_err *err);
 /* RILLE_ROWS (op->rows has no stubs), RILLE_NEED, RILLE_AGAIN, RILLE_CALL, RILLE_DONE or an error. RILLE_MISUSE while
  * rows of a call have no answer: the engine would take what is not there for it. */
 int rl_op_step(rl_op *op, uint64_t budget_us, rille_err *err);

@@ -176,7 +176,15 @@ static int query_start(lua_State *L)
     }
     box->handle = op;
     options.meter = &op->meter;
-    int rc = rl_op_begin(L, state, op, 6, top < 6 ? 0 : (size_t)(top - 5), &options, &err);
+    size_t count = top < 6 ? 0 : (size_t)(top - 5);
+    int rc = rl_op_begin_part(L, state, op, 6, count, &options, &err);
+    if (rc == RILLE_AGAIN) {
+        op->reads = true;
+        op->options = options;
+        rl_op_keep_inputs(L, top + 1, 6, count);
+        rl_op_note(L, box);
+        return 1;
+    }
     if (rc != 0) {
         (void)rl_op_failed(op, rc, &err);
         return rl_fail(L, &err);

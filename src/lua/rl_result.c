@@ -293,7 +293,13 @@ static int iterate_step(lua_State *L)
         if (box->holds > 0) {
             return rl_error(L, "the operation is already in use and cannot be used from a finalizer");
         }
-        rc = rl_op_advance(op, true, ri_clock_us() + RL_SLICE_US, &err);
+        rc = 0;
+        if (op->reads) {
+            lua_pushvalue(L, lua_upvalueindex(1));
+            rc = rl_op_read(L, rl_state_of(L), op, lua_gettop(L), RL_SLICE_US, &err);
+            lua_pop(L, 1);
+        }
+        rc = rc == 0 ? rl_op_advance(op, true, ri_clock_us() + RL_SLICE_US, &err) : rc;
         if (rc != RILLE_ROWS && rc != RILLE_AGAIN) {
             break;
         }

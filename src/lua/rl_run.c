@@ -48,7 +48,7 @@ static void free_op(ri_kept *kept)
 
 static bool rest(rl_op *op)
 {
-    if (op->op == NULL || !ri_op_rest(op->op)) {
+    if (op->op == NULL || op->reads || !ri_op_rest(op->op)) {
         return false;
     }
     drop_inputs(op);
