@@ -71,7 +71,7 @@ static bool belongs(const ri_schema *schema, ri_order order, const ri_datom *d)
            (attr != NULL && ri_attr_in_order(attr, order) && (order != RI_VAET || d->v.type == RI_REF));
 }
 
-static void check_order(ri_block *block, const ri_schema *schema, ri_order order, size_t more)
+static void check_order(ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_attr_counts *counts)
 {
     ri_sorted sorted;
     ri_datom *expected = malloc((block->count + 1) * sizeof *expected);
@@ -84,7 +84,7 @@ static void check_order(ri_block *block, const ri_schema *schema, ri_order order
     }
     sort_order = order;
     qsort(expected, count, sizeof *expected, compare);
-    REQUIRE_RC(ri_block_sorted(block, schema, order, more, &sorted, &test_err), 0);
+    REQUIRE_RC(ri_block_sorted(block, schema, order, more, counts, &sorted, &test_err), 0);
     CHECK_EQ_INT(sorted.count, count);
     for (size_t i = 0; i < count && i < sorted.count; i++) {
         const ri_datom *d = ri_change_datom(sorted.changes[i]);
@@ -123,8 +123,9 @@ static void check_block(const ri_schema *schema, unsigned shape, size_t count, u
     REQUIRE(block != NULL);
     block->datoms = datoms;
     block->count = kept;
+    ri_attr_counts counts = { 0 };
     for (ri_order order = RI_EAVT; order <= RI_VAET; order++) {
-        check_order(block, schema, order, shape % 3 * 100);
+        check_order(block, schema, order, shape % 3 * 100, &counts);
     }
     ri_block_release(block);
     ri_arena_deinit(&arena);

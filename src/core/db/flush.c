@@ -138,7 +138,7 @@ static int join_extra(flush *f, ri_order order, rille_err *err)
     ri_sorted block;
     ri_change *items = f->changes;
     size_t item_count = f->change_count;
-    RI_TRY(ri_block_sorted(f->extra, f->schema, order, item_count, &block, err));
+    RI_TRY(ri_block_sorted(f->extra, f->schema, order, item_count, &f->extra_counts, &block, err));
     ri_change *to = block.changes;
     ri_change *from = to + item_count;
     size_t left = block.count;

@@ -30,6 +30,7 @@ struct ri_flush {
     const ri_schema *schema;
     ri_writer *writer;
     ri_base *base;
+    ri_attr_counts extra_counts;
     ri_block **blocks; /* oldest first, the extra one last */
     size_t block_count;
     size_t datom_count; /* of all blocks */

@@ -190,6 +190,8 @@ static bool belongs(const ri_schema *schema, ri_order order, uint32_t a)
 
 #define LEFT_OUT UINT32_MAX
 
+_Static_assert(DIGITS == RI_ATTR_COUNTS, "a digit each");
+
 /* Counts to places. Where `schema` is given, a digit is an attribute, and those that do not belong are left out. */
 static size_t make_places(uint32_t places[DIGITS], const ri_schema *schema, ri_order order)
 {
@@ -233,7 +235,7 @@ static void scatter(const ri_change *from, size_t count, unsigned shift, ri_chan
     }
 }
 
-static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t highest, ri_order order, size_t more,
+static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t bits, ri_order order, size_t more,
                        ri_sorted *out)
 {
     ri_change *other = ri_alloc_array(block->count + more, sizeof *other);
@@ -246,7 +248,7 @@ static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t 
             out->changes[out->count++] = ri_change_of(d, d->added);
         }
     }
-    for (unsigned shift = 0; shift < 32 && highest >> shift > 0; shift += DIGIT_BITS) {
+    for (unsigned shift = 0; shift < 32 && bits >> shift > 0; shift += DIGIT_BITS) {
         ri_change *from = out->changes;
         scatter(from, out->count, shift, other);
         out->changes = other;
@@ -256,21 +258,29 @@ static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t 
     return true;
 }
 
+static void count_attributes(const ri_block *block, ri_attr_counts *counts)
+{
+    if (!counts->known) {
+        for (size_t i = 0; i < block->count; i++) {
+            uint32_t a = block->datoms[i].a;
+            counts->of[a & (DIGITS - 1)]++;
+            counts->bits |= a;
+        }
+        counts->known = true;
+    }
+}
+
 /* The datoms that belong to the order, by attribute, those of one in (e v) order. */
 static bool group_by_attribute(const ri_block *block, const ri_schema *schema, ri_order order, size_t more,
-                               ri_sorted *out)
+                               ri_attr_counts *counts, ri_sorted *out)
 {
-    uint32_t counts[DIGITS] = { 0 };
-    uint32_t highest = 0;
-    for (size_t i = 0; i < block->count; i++) {
-        uint32_t a = block->datoms[i].a;
-        counts[a & (DIGITS - 1)]++;
-        highest |= a;
+    count_attributes(block, counts);
+    if (counts->bits >= DIGITS) {
+        return group_many(block, schema, counts->bits, order, more, out);
     }
-    if (highest >= DIGITS) {
-        return group_many(block, schema, highest, order, more, out);
-    }
-    out->count = group_few(block, schema, order, counts, out->changes);
+    uint32_t places[DIGITS];
+    memcpy(places, counts->of, sizeof places);
+    out->count = group_few(block, schema, order, places, out->changes);
     return true;
 }
 
@@ -314,8 +324,8 @@ static bool sort_vaet(ri_sorted *out, sort_room *room)
     return true;
 }
 
-int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_sorted *out,
-                    rille_err *err)
+int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_attr_counts *counts,
+                    ri_sorted *out, rille_err *err)
 {
     size_t count = block->count;
     sort_room room = { 0 };
@@ -327,7 +337,7 @@ int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order ord
         }
         out->count = count;
     } else if (good) {
-        good = group_by_attribute(block, schema, order, more, out);
+        good = group_by_attribute(block, schema, order, more, counts, out);
         good = good && (order != RI_AVET || sort_avet(out, &room));
         good = good && (order != RI_VAET || sort_vaet(out, &room));
     }

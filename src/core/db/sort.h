@@ -14,9 +14,18 @@ typedef struct ri_sorted {
     size_t count;
 } ri_sorted;
 
+/* How many datoms of a block each attribute has; all zero: not counted yet. */
+#define RI_ATTR_COUNTS 2048U
+typedef struct ri_attr_counts {
+    bool known;
+    uint32_t bits;               /* of all ids */
+    uint32_t of[RI_ATTR_COUNTS]; /* by the low bits of the id */
+} ri_attr_counts;
+
 /* The block's datoms that belong to `order` (EAVT, AEVT, AVET, VAET), in that order, and room behind them for `more`.
- * Memory: 8 bytes a datom, while it runs 32 more for each of the attribute that has most. */
-int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_sorted *out,
-                    rille_err *err);
+ * Memory: 8 bytes a datom, while it runs 32 more for each of the attribute that has most. The
+ * counts are for all orders of a block. */
+int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_attr_counts *counts,
+                    ri_sorted *out, rille_err *err);
 
 #endif

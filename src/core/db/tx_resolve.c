@@ -321,7 +321,7 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
 static int make_schema(tx_resolver *r)
 {
     const ri_block *block = r->block;
-    if (!has_schema(block)) {
+    if (r->tx->spent || !has_schema(block)) {
         r->schema = ri_schema_retain(r->db->schema);
         return RILLE_OK;
     }
