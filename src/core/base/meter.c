@@ -8,6 +8,7 @@ void ri_meter_init(ri_meter *meter, size_t bytes_max, uint64_t timeout_ms)
     meter->bytes = 0;
     meter->bytes_peak = 0;
     meter->bytes_max = bytes_max;
+    meter->bytes_spare = 0;
     meter->timeout_at_us = timeout_ms != 0 ? ri_clock_us() + timeout_ms * 1000U : 0;
     meter->timeout_ms = timeout_ms;
     meter->units_left = RI_METER_UNITS;
@@ -65,8 +66,8 @@ bool ri_meter_take(ri_meter *meter, size_t bytes)
     if (meter == NULL) {
         return true;
     }
-    if (meter->failed == 0 && meter->bytes_max != 0 &&
-        (meter->bytes > meter->bytes_max || bytes > meter->bytes_max - meter->bytes)) {
+    size_t max = meter->bytes_max + meter->bytes_spare;
+    if (meter->failed == 0 && meter->bytes_max != 0 && (meter->bytes > max || bytes > max - meter->bytes)) {
         meter->failed = RILLE_LIMIT;
         meter->units_left = 0;
     }

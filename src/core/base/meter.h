@@ -28,6 +28,7 @@ typedef struct ri_meter {
     size_t bytes; /* held now */
     size_t bytes_peak;
     size_t bytes_max;       /* 0: no limit */
+    size_t bytes_spare;     /* held for later, and not counted for the limit */
     uint64_t timeout_at_us; /* 0: none */
     uint64_t timeout_ms;
     size_t units_left; /* until the next look */

@@ -14,9 +14,12 @@
  * while each of them is at most FACTOR times what it was, or what it was is at most FACTOR times each, but for FEW
  * rows. Counts of another value of the database, or of other constants, are looked up before they are compared.
  *
- * What is not kept: queries with rules, with relations as sources, with tuples as inputs, aggregates that take a number
- * from an input, attributes named by an input for get-else and its kin, runs with a limit of memory, and plans that
- * need more than REST_BYTES_MAX.
+ * A limit of memory holds for what a new operation would hold: what earlier runs have left behind is not counted, and
+ * where that is much, nothing is kept.
+ *
+ * What is not kept: queries with rules, with relations as sources, with tuples as inputs that a call takes apart,
+ * aggregates that take a number from an input, attributes named by an input for get-else and its kin, and plans that need
+ * more than REST_BYTES_MAX.
  */
 #include "links.h"
 #include "types.h"
@@ -25,6 +28,7 @@
 #define FEW 16U
 #define REST_BYTES_MAX ((size_t)1024 * 1024)
 #define REST_PINS_MAX 64U
+#define SPARE_BYTES_MAX ((size_t)64 * 1024) /* that a run with a limit may hold beyond it */
 
 /* ---- rest ---- */
 
@@ -36,6 +40,23 @@ static bool stages_renew(const rille_op *op)
         }
     }
     return true;
+}
+
+/* Does a call take a tuple of an input apart? Whether it can fail depends on the value (plan_total.c). */
+static bool takes_apart(const rille_op *op, const ri_clause *clauses, uint16_t count)
+{
+    bool takes = false;
+    for (uint16_t i = 0; i < count && !takes; i++) {
+        const ri_clause *clause = &clauses[i];
+        bool several = clause->kind == RI_CLAUSE_FUNC && clause->binding.kind != RI_BIND_SCALAR;
+        for (uint16_t t = 0; several && t < clause->term_count && !takes; t++) {
+            const ri_term *term = &clause->terms[t];
+            takes = term->kind == RI_TERM_VAR && ri_varset_has(&op->scope.is_fixed, term->var) &&
+                    op->fixed_types[term->var] == RI_TUPLE;
+        }
+        takes = takes || takes_apart(op, clause->body, clause->body_count);
+    }
+    return takes;
 }
 
 static bool inputs_renew(const rille_op *op)
@@ -52,20 +73,15 @@ static bool inputs_renew(const rille_op *op)
             return false;
         }
     }
-    for (ri_var var = 0; var < query->var_count; var++) {
-        if (ri_varset_has(&op->scope.is_fixed, var) && op->fixed_types[var] == RI_TUPLE) {
-            return false;
-        }
-    }
-    return true;
+    return !takes_apart(op, query->where, query->where_count);
 }
 
 static bool may_rest(const rille_op *op)
 {
     bool planned = op->state == RI_OP_RUN || (op->state == RI_OP_ENDED && op->failed == 0);
     bool rests = op->query == NULL; /* already: there was no run */
-    return planned && !rests && op->find != NULL && op->meter->bytes_max == 0 &&
-           op->plan_arena.total_bytes <= REST_BYTES_MAX && inputs_renew(op) && stages_renew(op);
+    return planned && !rests && op->find != NULL && op->plan_arena.total_bytes <= REST_BYTES_MAX && inputs_renew(op) &&
+           stages_renew(op);
 }
 
 static void rest_stages(rille_op *op)
@@ -135,13 +151,21 @@ bool ri_op_rest(rille_op *op)
 
 /* ---- again ---- */
 
+/* What earlier runs have left in the arenas, beyond the plan: the next one may use it, or not. */
+static size_t left_bytes(const rille_op *op)
+{
+    size_t held = ri_plan_bytes(op);
+    return held > op->plan_bytes ? held - op->plan_bytes : 0;
+}
+
 static bool same_options(const rille_op *op, const ri_op_options *options)
 {
     const ri_op_options *old = &op->options;
     const ri_meter *meter = options->meter != NULL ? options->meter : &op->meter_own;
+    bool limited = options->meter != NULL ? meter->bytes_max != 0 : options->memory_bytes != 0;
     return old->limit == options->limit && old->offset == options->offset && old->order_seed == options->order_seed &&
-           old->has_function == options->has_function && options->memory_bytes == 0 && op->meter == meter &&
-           meter->bytes_max == 0;
+           old->has_function == options->has_function && op->meter == meter &&
+           (!limited || left_bytes(op) <= SPARE_BYTES_MAX);
 }
 
 static bool bind_sources(rille_op *op)
@@ -194,8 +218,9 @@ void ri_op_again(rille_op *op, rille_query *query, const ri_input *inputs, size_
         return;
     }
     if (op->meter == &op->meter_own) {
-        ri_meter_again(op->meter, 0, options->timeout_ms);
+        ri_meter_again(op->meter, options->memory_bytes, options->timeout_ms);
     }
+    op->meter->bytes_spare = left_bytes(op);
     op->options = *options;
     op->failed = 0;
     op->placed = false;
@@ -213,6 +238,11 @@ void ri_op_again(rille_op *op, rille_query *query, const ri_input *inputs, size_
 static ri_counts counts_of(const ri_pattern *p)
 {
     return (ri_counts){ p->attr_count, p->const_count, p->range != NULL ? p->range->count : 0 };
+}
+
+size_t ri_plan_bytes(const rille_op *op)
+{
+    return op->arena.total_bytes + op->plan_arena.total_bytes + op->find_arena.total_bytes;
 }
 
 void ri_plan_note(rille_op *op)

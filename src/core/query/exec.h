@@ -155,6 +155,7 @@ struct rille_op {
     uint16_t in_col_count;
     double in_rows;
     double planned_rows; /* in_rows, when the plan was made */
+    size_t plan_bytes;   /* ri_plan_bytes at that time */
     bool in_distinct;    /* the relation of the inputs is a set, and all its columns are variables */
     bool empty;          /* an input has no rows */
     ri_pattern *patterns;
@@ -214,6 +215,8 @@ int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int
 
 /* Remembers what the plan is made for. */
 void ri_plan_note(rille_op *op);
+/* What the plan and what belongs to it hold. */
+size_t ri_plan_bytes(const rille_op *op);
 /* Are the counts near enough to these? */
 bool ri_plan_fits(const rille_op *op);
 /* Makes the stages ready for another run. */

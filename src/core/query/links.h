@@ -44,7 +44,9 @@ typedef struct ri_link {
     ri_place to;   /* of a pattern */
     double rows;   /* of the route */
     double size;
-    double planned; /* what the plan was made for */
+    double planned;  /* what the plan was made for */
+    uint64_t datoms; /* that its patterns could meet when it was sampled */
+    unsigned runs;   /* since then, on other values of the database */
     bool known;
     bool begun; /* the unit in which it is sampled */
 } ri_link;
@@ -69,6 +71,9 @@ const ri_link *ri_link_find(rille_op *op, const ri_route *from, ri_place to);
 int ri_links_sample(rille_op *op, rille_err *err);
 /* Forgets those that other inputs may have changed. */
 void ri_links_renew(rille_op *op);
+/* Forgets those that other data may have changed: where there is more or less of it, by an eighth, or after 16 runs on
+ * changed values. Once in a run, when patterns are counted. */
+void ri_links_age(rille_op *op);
 
 /* Rows that come of one row of the input. in: what is bound is in `bound`; done: which of its clauses have run. */
 typedef struct ri_fanout {

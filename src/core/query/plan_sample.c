@@ -12,8 +12,11 @@
 #define SAMPLE 32U          /* rows whose matches are counted */
 #define SAMPLE_COMPARED 64U /* rows that are compared with rows */
 #define CLUSTER 8U          /* of these, so many lie together */
-#define NONE_FOUND 0.5      /* matches, when a sample has none */
-#define MOST 0.5            /* of a sum */
+#define RUNS_MAX 16U        /* on changed values, before a link is sampled again */
+#define FEW_DATOMS 16U
+#define CHANGED_SHARE 8U
+#define NONE_FOUND 0.5 /* matches, when a sample has none */
+#define MOST 0.5       /* of a sum */
 
 bool ri_place_is_key(ri_place place)
 {
@@ -102,6 +105,44 @@ void ri_links_renew(rille_op *op)
         }
         link->known = link->known && !moved;
         link->begun = link->begun && !moved;
+    }
+}
+
+/* Patterns of a link: of the route, and that of the other place. */
+static const ri_pattern *pattern_of(const ri_link *link, unsigned i)
+{
+    return i < link->from.count ? link->from.places[i].pattern : link->to.pattern;
+}
+
+static uint64_t datoms_of(const ri_link *link)
+{
+    uint64_t datoms = 0;
+    for (unsigned i = 0; i <= link->from.count; i++) {
+        const ri_pattern *p = pattern_of(link, i);
+        datoms += p != NULL ? p->attr_count : 0;
+    }
+    return datoms;
+}
+
+void ri_links_age(rille_op *op)
+{
+    for (uint32_t i = 0; i < op->link_count; i++) {
+        ri_link *link = &op->links[i];
+        bool changed = false;
+        for (unsigned at = 0; at <= link->from.count; at++) {
+            const ri_pattern *p = pattern_of(link, at);
+            changed = changed || (p != NULL && !op->sources[p->source].same);
+        }
+        if (!changed) {
+            continue;
+        }
+        uint64_t now = datoms_of(link);
+        uint64_t differ = now > link->datoms ? now - link->datoms : link->datoms - now;
+        link->runs++;
+        if (link->runs >= RUNS_MAX || differ > FEW_DATOMS + link->datoms / CHANGED_SHARE) {
+            link->known = false;
+            link->begun = false;
+        }
     }
 }
 
@@ -515,6 +556,8 @@ int ri_links_sample(rille_op *op, rille_err *err)
             return rc == RILLE_AGAIN && need ? RILLE_NEED : rc;
         }
         link->known = rc == 0;
+        link->datoms = datoms_of(link);
+        link->runs = 0;
         need = need || rc == RILLE_NEED;
     }
     return need ? RILLE_NEED : 0;

@@ -137,7 +137,9 @@ static int make_plan(rille_op *op, rille_err *err)
     RI_TRY(ri_ruleset_plan(op, err));
     op->last = last;
     ri_plan_note(op);
-    return ri_find_new(op, &op->find, err);
+    RI_TRY(ri_find_new(op, &op->find, err));
+    op->plan_bytes = ri_plan_bytes(op);
+    return 0;
 }
 
 /* Nothing that the new plan needs is in the old one. */
@@ -182,6 +184,7 @@ static int step(rille_op *op, rille_err *err)
     }
     if (op->state == RI_OP_RANGES) {
         RI_TRY(ri_plan_ranges(op, err));
+        ri_links_age(op);
         op->state = RI_OP_SAMPLE;
     }
     if (op->state == RI_OP_SAMPLE) {
