@@ -124,14 +124,29 @@ static int feed_change(ri_merge *m, feed *f)
     return put ? feed_row(m, f, d, old_row) : RILLE_OK;
 }
 
+/* The first row from the next one on that is not before d. It is mostly near, and rows are unpacked; else columns are
+ * searched. */
+static uint32_t row_of(const ri_merge *m, const feed *f, const ri_datom *d)
+{
+    enum { NEAR = 4 };
+    uint32_t count = f->leaf->count;
+    uint32_t near = count - f->row < NEAR ? count : f->row + NEAR;
+    for (uint32_t row = f->row; row < near; row++) {
+        if (ri_datom_cmp(m->order, &m->rows[row], d) >= 0) {
+            return row;
+        }
+    }
+    ri_bound bound = before(m->order, d);
+    return near == count ? count : ri_node_gallop(f->leaf, near, &bound);
+}
+
 /* Feeds rows and changes merged, until a leaf is written. RILLE_AGAIN: there are more. */
 static int feed_rows(ri_merge *m, feed *f)
 {
     while (!m->wrote) {
         uint32_t stop = f->leaf->count;
-        if (f->change < f->count) {
-            ri_bound bound = before(m->order, ri_change_datom(f->changes[f->change]));
-            stop = ri_node_gallop(f->leaf, f->row, &bound);
+        if (f->change < f->count && f->row < stop) {
+            stop = row_of(m, f, ri_change_datom(f->changes[f->change]));
         }
         RI_TRY(feed_old(m, f, stop));
         if (f->row == stop && f->change == f->count) {
