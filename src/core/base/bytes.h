@@ -155,11 +155,7 @@ static inline size_t ri_put_varint(uint8_t *p, uint64_t x)
 
 static inline size_t ri_varint_size(uint64_t x)
 {
-    size_t n = 1;
-    for (; x >= 0x80; x >>= 7) {
-        n++;
-    }
-    return n;
+    return (ri_bit_width(x | 1) + 6) / 7;
 }
 
 typedef struct ri_reader {
