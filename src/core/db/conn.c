@@ -10,13 +10,20 @@
 
 /* ---- what was last seen ---- */
 
-ri_cell *ri_cell_new(const uint8_t *bytes, size_t len)
+static ri_cell *new_cell(size_t cap)
 {
-    size_t cap = len + len / 2 + 1024;
     ri_cell *cell = ri_alloc(sizeof *cell + cap);
     if (cell != NULL) {
         ri_refs_init(&cell->refs);
         cell->cap = cap;
+    }
+    return cell;
+}
+
+ri_cell *ri_cell_new(const uint8_t *bytes, size_t len)
+{
+    ri_cell *cell = new_cell(len + len / 2 + 1024);
+    if (cell != NULL) {
         memcpy(cell->bytes, bytes, len);
     }
     return cell;
@@ -32,19 +39,15 @@ void ri_cell_release(ri_cell *cell)
 bool ri_cell_append(ri_cell **cell, size_t *len, const uint8_t *bytes, size_t count)
 {
     if (count > (*cell)->cap - *len) {
-        ri_buf all = { 0 };
-        ri_buf_put(&all, (*cell)->bytes, *len);
-        ri_buf_put(&all, bytes, count);
-        ri_cell *grown = all.failed ? NULL : ri_cell_new(all.p, all.len);
-        ri_buf_deinit(&all);
+        ri_cell *grown = count <= SIZE_MAX / 4 - *len ? new_cell(2 * (*len + count)) : NULL;
         if (grown == NULL) {
             return false;
         }
+        memcpy(grown->bytes, (*cell)->bytes, *len);
         ri_cell_release(*cell);
         *cell = grown;
-    } else {
-        memcpy((*cell)->bytes + *len, bytes, count);
     }
+    memcpy((*cell)->bytes + *len, bytes, count);
     *len += count;
     return true;
 }

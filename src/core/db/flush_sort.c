@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define RUN RI_FLUSH_PORTION
+#define FEW 16U      /* keys of one run in a row are moved at once */
 #define META_BITS 3U /* for the attributes of META */
 _Static_assert(RI_A_META_PURGED - RI_A_META_COMMIT < 1U << META_BITS, "each of them is another number");
 
@@ -69,7 +70,19 @@ static size_t merge_pair(ri_change_sort *sort, ri_order order, size_t moves)
     size_t begun = at;
     bool apart = left < middle && right < end && !is_before(order, &from[right], &from[middle - 1]);
     while (!apart && at < stop && left < middle && right < end) {
-        sort->to[at++] = is_before(order, &from[right], &from[left]) ? from[right++] : from[left++];
+        size_t few = stop - at < FEW ? stop - at : FEW;
+        if (middle - left >= few && !is_before(order, &from[right], &from[left + few - 1])) {
+            memcpy(sort->to + at, from + left, few * sizeof *from);
+            at += few;
+            left += few;
+        } else if (end - right >= few && is_before(order, &from[right + few - 1], &from[left])) {
+            memcpy(sort->to + at, from + right, few * sizeof *from);
+            at += few;
+            right += few;
+        }
+        for (size_t i = 0; i < few && at < stop && left < middle && right < end; i++) {
+            sort->to[at++] = is_before(order, &from[right], &from[left]) ? from[right++] : from[left++];
+        }
     }
     if (left < middle && (apart || right == end)) { /* what is left of a run follows as it is */
         size_t count = middle - left < stop - at ? middle - left : stop - at;

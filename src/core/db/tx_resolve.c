@@ -355,9 +355,14 @@ static int digest_datoms(tx_resolver *r, size_t from, size_t to)
 
 static int finish_block(tx_resolver *r)
 {
+    enum { AT_ONCE_MAX = 64 };
     uint8_t digest[RI_HASH_SIZE];
-    RI_TRY(ri_tx_slices(r, r->block->count, TX_ITEM_WORK, digest_datoms));
-    ri_hasher_end(&r->digest, digest);
+    if (r->block->count <= AT_ONCE_MAX) {
+        ri_block_digest(r->block, digest);
+    } else {
+        RI_TRY(ri_tx_slices(r, r->block->count, TX_ITEM_WORK, digest_datoms));
+        ri_hasher_end(&r->digest, digest);
+    }
     r->block->instant = r->instant;
     ri_block_chain_by(r->block, r->db->commit, digest);
     return RILLE_OK;
@@ -459,7 +464,7 @@ static tx_resolver *resolver_new(ri_tx *tx, int64_t instant_ms)
     tx->ended = NULL;
     r = r != NULL ? r : ri_alloc(sizeof *r);
     if (r != NULL) {
-        memset(r, 0, offsetof(tx_resolver, scan));
+        memset(r, 0, TX_RESOLVER_CLEARED);
         r->tx = tx;
         r->ops = ops;
         r->op_cap = op_cap;

@@ -38,7 +38,7 @@ typedef struct tx_sort {
     uint64_t differing;
     unsigned shift; /* of the digit at hand */
     unsigned part;
-    size_t places[256];
+    size_t places[256]; /* set before they are used */
 } tx_sort;
 
 /* Entities that are retracted with others, and what is left of them to do (tx_datoms.c). */
@@ -83,7 +83,6 @@ typedef struct tx_resolver {
     tx_op *expanded; /* scratch; of TX_RETRACT_ENTITY and TX_RETRACT_PARTS, known */
     size_t expanded_count;
     tx_expansion expansion;
-    tx_sort sort;
     tx_survey survey;
     ri_block *block;
     struct ri_long_value *blobs; /* scratch */
@@ -93,8 +92,11 @@ typedef struct tx_resolver {
     size_t tempid_count;
     ri_hasher digest;
     tx_blame blame; /* set with an error */
-    ri_scan scan;   /* EAVT; not cleared */
+    tx_sort sort;
+    ri_scan scan; /* EAVT */
 } tx_resolver;
+
+#define TX_RESOLVER_CLEARED (offsetof(tx_resolver, sort) + offsetof(tx_sort, places)) /* at its beginning */
 
 /* Work of a pause (task.h): of a key that is looked up, of an item that is passed over, of a datom that is made. */
 #define TX_KEY_WORK 256U
