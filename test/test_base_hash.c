@@ -170,6 +170,17 @@ TEST(hash__hex_is_of_lower_case_digits)
     CHECK_EQ_STR(hex, "00090a9ff0ff");
     ri_hex(hex, bytes, 0);
     CHECK_EQ_STR(hex, "");
+    uint8_t each[11] = { 0 }; /* two fours, and three alone */
+    char shown[2 * sizeof each + 1];
+    char expected[3];
+    for (size_t at = 0; at < sizeof each; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            each[at] = (uint8_t)byte;
+            ri_hex(shown, each, sizeof each);
+            (void)snprintf(expected, sizeof expected, "%02x", byte);
+            CHECK(memcmp(shown + 2 * at, expected, 2) == 0 && shown[2 * sizeof each] == '\0');
+        }
+    }
 }
 
 TEST_MAIN(hash64__is_the_documented_function, hash64__never_changes, hash64__tells_length_and_seed_apart,
