@@ -275,6 +275,40 @@ describe("operations", function()
     end)
   end)
 
+  -- `at` steps, polls and reads of storage after its beginning; false when it ends before.
+  local function advance(op, at)
+    local state
+    for _ = 1, at do
+      if state == "need" then
+        if op:poll() then state = nil end -- false: begun
+      else
+        state = assert(op:step(1))
+        if state == "done" then return false end
+      end
+    end
+    return true
+  end
+
+  it("of a query are cancelled at each step, also where only storage is needed", function()
+    each_store(function(url)
+      local conn = assert(rille.connect(url))
+      local query = assert(rille.prepare "[:find ?n ?a :where [?e :p/age ?a] [?e :p/name ?n]]")
+      local at, goes_on = 0, true
+      while goes_on do
+        assert.is_true(at < 500, url)
+        local op = assert(query:start(conn:db()))
+        goes_on = advance(op, at)
+        if goes_on then
+          op:cancel()
+          assert.equal("CANCELLED", select(3, op:step()), ("%s, at %d"):format(url, at))
+        end
+        op:close()
+        at = at + 1
+      end
+      conn:close()
+    end)
+  end)
+
   it("leave a whole database when a transaction is cancelled or closed at any step", function()
     for _, data in ipairs { { { ["p/name"] = "n1", ["p/age"] = 500 } },
       { { ["p/name"] = ("y"):rep(3000), ["p/age"] = 501 } } } do

@@ -7,8 +7,8 @@
  * records, one per branch, which only change by compare-and-swap.
  *
  * ASYNCHRONOUS SHAPE. Every slot may return RILLE_NEED: "begun, not done yet; call again with the same arguments".
- * A backend that can answer at once never does. Several calls may be under way at once, and one that was begun may never
- * be asked for again: its operation was closed. A backend that holds many such answers drops the oldest. The slots of one handle are called by one thread at a time unless the
+ * A backend that can answer at once never does. Several calls may be under way at once. One that will not be asked
+ * for again is cancelled (`cancel`). The slots of one handle are called by one thread at a time unless the
  * capability RILLE_BACKEND_THREADS is set.
  */
 #ifndef RILLE_BACKEND_H
@@ -80,6 +80,34 @@ typedef struct rille_head_swap {
     bool durable; /* false: a power failure may lose it, or all of the head; a killed process may not */
 } rille_head_swap;
 
+/* A call of a slot, with its arguments. */
+typedef enum rille_want_op {
+    RILLE_WANT_GET,       /* object, offset, len (0: to the end) -> bytes */
+    RILLE_WANT_PUT,       /* puts, count */
+    RILLE_WANT_HEAD_READ, /* branch, known -> bytes, revision; RILLE_DONE if it is still the known one */
+    RILLE_WANT_HEAD_SWAP, /* swap -> revision, or RILLE_CONFLICT */
+    RILLE_WANT_HEAD_DELETE,
+    RILLE_WANT_HEAD_LIST, /* -> names, count */
+    RILLE_WANT_LIST,      /* kind -> ids, count */
+    RILLE_WANT_DELETE,    /* ids, count */
+    RILLE_WANT_DROP
+} rille_want_op;
+typedef struct rille_want {
+    rille_want_op op;
+    const char *store; /* its URL */
+    rille_object_id object;
+    uint64_t offset;
+    uint64_t len;
+    const rille_get *gets; /* of `cancel`: the call's ranges; object, offset and len are those of the first one */
+    const char *branch;
+    const rille_revision *known; /* may be NULL */
+    const rille_head_swap *swap;
+    const rille_put *puts;
+    const rille_object_id *ids;
+    size_t count; /* of gets, puts or ids */
+    rille_object_kind kind;
+} rille_want;
+
 enum {
     RILLE_BACKEND_ROWS = 1, /* keeps a row per node; without it nodes come in packs */
     RILLE_BACKEND_READONLY = 2,
@@ -120,6 +148,10 @@ typedef struct rille_backend_ops {
     /* NULL: calls that were begun are asked for again at once. Returns when one of them may be answered, or after
      * timeout_ms. May be called while another thread is in a slot. */
     void (*wait)(void *self, uint64_t timeout_ms);
+    /* NULL: calls that were begun are left alone. This call was begun (RILLE_NEED) and will not be asked for again: its operation
+     * was cancelled or closed, or has the answer from elsewhere. Comes once, and for no call that was answered. A swap of a
+     * head that is cancelled may happen or not, but never in part. */
+    void (*cancel)(void *self, const rille_want *call);
 } rille_backend_ops;
 
 /* A backend handle: ops and self, and what it can do. */

@@ -228,31 +228,6 @@ RILLE_API uint64_t rille_steps_number(const rille_steps *steps);
 
 /* Everything that the last step needed (RILLE_NEED), for hosts that do it themselves instead of calling rille_fetch. Pointers are
  * valid until the next step. */
-typedef enum rille_want_op {
-    RILLE_WANT_GET,       /* object, offset, len (0: to the end) -> bytes */
-    RILLE_WANT_PUT,       /* puts, count */
-    RILLE_WANT_HEAD_READ, /* branch, known -> bytes, revision; RILLE_DONE if it is still the known one */
-    RILLE_WANT_HEAD_SWAP, /* swap -> revision, or RILLE_CONFLICT */
-    RILLE_WANT_HEAD_DELETE,
-    RILLE_WANT_HEAD_LIST, /* -> names, count */
-    RILLE_WANT_LIST,      /* kind -> ids, count */
-    RILLE_WANT_DELETE,    /* ids, count */
-    RILLE_WANT_DROP
-} rille_want_op;
-typedef struct rille_want {
-    rille_want_op op;
-    const char *store; /* its URL */
-    rille_object_id object;
-    uint64_t offset;
-    uint64_t len;
-    const char *branch;
-    const rille_revision *known; /* may be NULL */
-    const rille_head_swap *swap;
-    const rille_put *puts;
-    const rille_object_id *ids;
-    size_t count;
-    rille_object_kind kind;
-} rille_want;
 RILLE_API size_t rille_steps_wants(const rille_steps *steps);
 RILLE_API int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, rille_err *err);
 /* The outcome of a want; what it points to is copied. rc: what the slot of a backend would return (backend.h); after a

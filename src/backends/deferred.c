@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define BEGUN_MAX 64 /* calls that were begun and never finished push out older ones */
+#define BEGUN_MAX 64 /* calls under way; further ones push out older ones, which then begin again */
 
 /* Internally locked. */
 typedef struct deferred {
@@ -54,18 +54,23 @@ static uint64_t hash_puts(const rille_put *puts, size_t count, uint64_t seed)
     return ri_mix64(seed + count);
 }
 
+/* Was this call begun? Then it is no more. */
+static bool take_begun(deferred *self, uint64_t call)
+{
+    bool found = false;
+    for (size_t i = 0; i < BEGUN_MAX && !found; i++) {
+        found = self->begun[i] == call;
+        self->begun[i] = found ? 0 : self->begun[i];
+    }
+    return found;
+}
+
 /* True when this call was begun before: it may be done now. */
 static bool is_due(deferred *self, uint64_t call)
 {
-    bool due = false;
     call |= 1;
     ri_mutex_lock(&self->lock);
-    for (size_t i = 0; i < BEGUN_MAX && !due; i++) {
-        if (self->begun[i] == call) {
-            self->begun[i] = 0;
-            due = true;
-        }
-    }
+    bool due = take_begun(self, call);
     if (!due) {
         self->begun[self->next] = call;
         self->next = (self->next + 1) % BEGUN_MAX;
@@ -74,15 +79,74 @@ static bool is_due(deferred *self, uint64_t call)
     return due;
 }
 
-static int deferred_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
+static uint64_t hash_gets(const rille_get *gets, size_t count)
 {
-    deferred *d = self;
     uint64_t call = SLOT_GET;
     for (size_t i = 0; i < count; i++) {
         uint64_t range[2] = { gets[i].offset, gets[i].len };
         call = ri_hash64(range, sizeof range, hash_id(&gets[i].object, call));
     }
-    return is_due(d, call) ? d->inner.ops->get_many(d->inner.self, gets, count, err) : RILLE_NEED;
+    return call;
+}
+
+static uint64_t hash_ids(const rille_object_id *ids, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        seed = hash_id(&ids[i], seed);
+    }
+    return seed;
+}
+
+static uint64_t hash_list(rille_object_kind kind)
+{
+    return ri_mix64(SLOT_LIST * 256 + (uint64_t)kind);
+}
+
+static uint64_t hash_swap(const rille_head_swap *swap)
+{
+    uint64_t call = hash_text(swap->branch, SLOT_HEAD_SWAP);
+    call = ri_hash64(swap->expected.bytes, sizeof swap->expected.bytes, call);
+    call = ri_hash64(swap->cell, swap->cell_len, call + swap->kept_len);
+    return hash_puts(swap->puts, swap->put_count, call);
+}
+
+static uint64_t hash_want(const rille_want *want)
+{
+    switch (want->op) {
+    case RILLE_WANT_GET:
+        return hash_gets(want->gets, want->count);
+    case RILLE_WANT_PUT:
+        return hash_puts(want->puts, want->count, SLOT_PUT);
+    case RILLE_WANT_HEAD_READ:
+        return hash_text(want->branch, SLOT_HEAD_READ);
+    case RILLE_WANT_HEAD_SWAP:
+        return hash_swap(want->swap);
+    case RILLE_WANT_HEAD_DELETE:
+        return hash_text(want->branch, SLOT_HEAD_DELETE);
+    case RILLE_WANT_HEAD_LIST:
+        return ri_mix64(SLOT_HEAD_LIST);
+    case RILLE_WANT_LIST:
+        return hash_list(want->kind);
+    case RILLE_WANT_DELETE:
+        return hash_ids(want->ids, want->count, SLOT_DELETE);
+    case RILLE_WANT_DROP:
+        return ri_mix64(SLOT_DROP);
+    }
+    return 0;
+}
+
+static void deferred_cancel(void *self, const rille_want *want)
+{
+    deferred *d = self;
+    ri_mutex_lock(&d->lock);
+    (void)take_begun(d, hash_want(want) | 1);
+    ri_mutex_unlock(&d->lock);
+}
+
+static int deferred_get_many(void *self, rille_get *gets, size_t count, rille_err *err)
+{
+    deferred *d = self;
+    return is_due(d, hash_gets(gets, count)) ? d->inner.ops->get_many(d->inner.self, gets, count, err) : RILLE_NEED;
 }
 
 static int deferred_put_many(void *self, const rille_put *puts, size_t count, rille_err *err)
@@ -104,11 +168,7 @@ static int deferred_head_read(void *self, const char *branch, const rille_revisi
 static int deferred_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
 {
     deferred *d = self;
-    uint64_t call = hash_text(swap->branch, SLOT_HEAD_SWAP);
-    call = ri_hash64(swap->expected.bytes, sizeof swap->expected.bytes, call);
-    call = ri_hash64(swap->cell, swap->cell_len, call + swap->kept_len);
-    call = hash_puts(swap->puts, swap->put_count, call);
-    return is_due(d, call) ? d->inner.ops->head_swap(d->inner.self, swap, revision, err) : RILLE_NEED;
+    return is_due(d, hash_swap(swap)) ? d->inner.ops->head_swap(d->inner.self, swap, revision, err) : RILLE_NEED;
 }
 
 static int deferred_head_delete(void *self, const char *branch, rille_err *err)
@@ -127,33 +187,27 @@ static int deferred_head_list(void *self, char **names, size_t *count, rille_err
 static int deferred_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
 {
     deferred *d = self;
-    return is_due(d, ri_mix64(SLOT_LIST * 256 + (uint64_t)kind))
-               ? d->inner.ops->list(d->inner.self, kind, ids, count, err)
-               : RILLE_NEED;
+    return is_due(d, hash_list(kind)) ? d->inner.ops->list(d->inner.self, kind, ids, count, err) : RILLE_NEED;
 }
 
 static int deferred_ages(void *self, const rille_object_id *ids, size_t count, int64_t *ages_ms, rille_err *err)
 {
     deferred *d = self;
-    uint64_t call = SLOT_AGES;
     for (size_t i = 0; i < count; i++) {
-        call = hash_id(&ids[i], call);
         ages_ms[i] = -1;
     }
     if (d->inner.ops->ages == NULL) {
         return RILLE_OK;
     }
-    return is_due(d, call) ? d->inner.ops->ages(d->inner.self, ids, count, ages_ms, err) : RILLE_NEED;
+    return is_due(d, hash_ids(ids, count, SLOT_AGES)) ? d->inner.ops->ages(d->inner.self, ids, count, ages_ms, err)
+                                                      : RILLE_NEED;
 }
 
 static int deferred_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err)
 {
     deferred *d = self;
-    uint64_t call = SLOT_DELETE;
-    for (size_t i = 0; i < count; i++) {
-        call = hash_id(&ids[i], call);
-    }
-    return is_due(d, call) ? d->inner.ops->delete_many(d->inner.self, ids, count, err) : RILLE_NEED;
+    return is_due(d, hash_ids(ids, count, SLOT_DELETE)) ? d->inner.ops->delete_many(d->inner.self, ids, count, err)
+                                                        : RILLE_NEED;
 }
 
 static int deferred_drop(void *self, rille_err *err)
@@ -189,6 +243,7 @@ static const rille_backend_ops deferred_ops = {
     .drop = deferred_drop,
     .close = deferred_close,
     .size_bytes = deferred_size_bytes,
+    .cancel = deferred_cancel,
 };
 
 int ri_backend_deferred_wrap(const rille_backend *inner, rille_backend *out, rille_err *err)

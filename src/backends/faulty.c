@@ -218,6 +218,14 @@ static uint64_t faulty_size_bytes(void *self)
     return f->inner.ops->size_bytes(f->inner.self);
 }
 
+static void faulty_cancel(void *self, const rille_want *call)
+{
+    const rille_backend *inner = &((faulty *)self)->inner;
+    if (inner->ops->cancel != NULL) {
+        inner->ops->cancel(inner->self, call);
+    }
+}
+
 static const rille_backend_ops faulty_ops = {
     .get_many = faulty_get_many,
     .put_many = faulty_put_many,
@@ -231,6 +239,7 @@ static const rille_backend_ops faulty_ops = {
     .drop = faulty_drop,
     .close = faulty_close,
     .size_bytes = faulty_size_bytes,
+    .cancel = faulty_cancel,
 };
 
 static int wrap(const rille_backend *inner, ri_fault_plan *plan, const ri_fault_plan *own, rille_backend *out,

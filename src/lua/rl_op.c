@@ -100,7 +100,12 @@ static int make_batch_whole(rl_op *op, rille_err *err)
 
 static int resolve_batch(rl_op *op, rille_err *err)
 {
-    return rl_op_failed(op, make_batch_whole(op, err), err);
+    int rc = ri_meter_check(&op->meter, err);
+    rc = rc != 0 ? rc : rl_op_failed(op, make_batch_whole(op, err), err);
+    if (rc < 0) {
+        ri_io_abandon(&op->blob_io);
+    }
+    return rc;
 }
 
 /* ---- stepping ---- */

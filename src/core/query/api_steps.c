@@ -357,30 +357,7 @@ int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, ri
         out->store = io->wants[index].store != NULL ? ri_store_url(io->wants[index].store) : "";
         return 0;
     }
-    static const rille_want_op ops[] = { [RI_CALL_GET] = RILLE_WANT_GET,
-                                         [RI_CALL_PUT] = RILLE_WANT_PUT,
-                                         [RI_CALL_HEAD_READ] = RILLE_WANT_HEAD_READ,
-                                         [RI_CALL_HEAD_SWAP] = RILLE_WANT_HEAD_SWAP,
-                                         [RI_CALL_HEAD_DELETE] = RILLE_WANT_HEAD_DELETE,
-                                         [RI_CALL_HEAD_LIST] = RILLE_WANT_HEAD_LIST,
-                                         [RI_CALL_LIST] = RILLE_WANT_LIST,
-                                         [RI_CALL_DELETE] = RILLE_WANT_DELETE,
-                                         [RI_CALL_DROP] = RILLE_WANT_DROP };
-    const ri_slot_call *call = &steps->task.call;
-    *out = (rille_want){ .op = ops[call->slot],
-                         .store = ri_store_url(call->store),
-                         .branch = call->swap != NULL ? call->swap->branch : call->branch,
-                         .known = call->known,
-                         .swap = call->swap,
-                         .puts = call->puts,
-                         .ids = call->ids,
-                         .count = call->count,
-                         .kind = call->kind };
-    if (call->slot == RI_CALL_GET) {
-        out->object = call->gets[0].object;
-        out->offset = call->gets[0].offset;
-        out->len = call->gets[0].len;
-    }
+    *out = ri_slot_want(&steps->task.call);
     return 0;
 }
 

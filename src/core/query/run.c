@@ -219,8 +219,9 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
     op->patient = budget_us >= PATIENT_US;
     op->units = op->clocked_units = 0;
     op->clocked_work = op->meter->done;
-    op->stretch_start = op->meter->done; /* the host may have worked with it, too */
-    int rc = step(op, &op->error);
+    op->stretch_start = op->meter->done;            /* the host may have worked with it, too */
+    int rc = ri_meter_check(op->meter, &op->error); /* a step that only needs storage does not look */
+    rc = rc == 0 ? step(op, &op->error) : rc;
     ri_begin_stretch(op);
     int stopped = ri_meter_error(op->meter, &op->error); /* whatever was made of it */
     rc = stopped != 0 ? stopped : rc;
@@ -229,6 +230,7 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
         op->row_count = 0;
         op->failed = rc;
         op->state = RI_OP_ENDED;
+        ri_io_abandon(&op->io);
         return ended(op, err);
     }
     if (rc == RILLE_DONE) {

@@ -4,6 +4,7 @@
  *
  * (N1) Between two rounds a want is in the list once.
  * (N2) Wants that were supplied have no store; they leave the list when the next want comes or at the next fetch.
+ * (N3) A call of the backend that was begun is asked for again, with the same wants, or cancelled.
  */
 #include "../base/mem.h"
 #include "inside.h"
@@ -165,8 +166,29 @@ void ri_io_unpin(ri_io *io)
     io->pin_bytes = 0;
 }
 
+static void end_call(ri_io *io)
+{
+    ri_store_release(io->begun);
+    io->begun = NULL;
+    io->begun_count = 0;
+}
+
+void ri_io_abandon(ri_io *io)
+{
+    if (io->begun != NULL) {
+        rille_get gets[RI_IO_WANTS_MAX];
+        for (size_t i = 0; i < io->begun_count; i++) {
+            gets[i] = ri_store_request(&io->wants[i]);
+        }
+        ri_slot_call call = { .store = io->begun, .slot = RI_CALL_GET, .gets = gets, .count = io->begun_count };
+        ri_store_cancel(&call);
+        end_call(io);
+    }
+}
+
 void ri_io_clear(ri_io *io)
 {
+    ri_io_abandon(io);
     ri_io_unpin(io);
     io->want_count = 0;
     io->supplied_count = 0;
@@ -192,13 +214,14 @@ void ri_io_deinit(ri_io *io)
     *io = (ri_io){ 0 };
 }
 
-/* Moves the first want and up to RI_IO_WANTS_MAX of its store into `batch`. */
+/* Moves the wants of the call that is under way into `batch`; or the first one, and up to RI_IO_WANTS_MAX of its store. */
 static size_t take_batch(ri_io *io, ri_want *batch)
 {
     size_t taken = 0;
     size_t kept = 0;
+    size_t max = io->begun != NULL ? io->begun_count : RI_IO_WANTS_MAX;
     for (size_t i = 0; i < io->want_count; i++) {
-        if (taken < RI_IO_WANTS_MAX && (taken == 0 || io->wants[i].store == batch[0].store)) {
+        if (taken < max && (taken == 0 || io->wants[i].store == batch[0].store)) {
             batch[taken++] = io->wants[i];
         } else {
             io->wants[kept++] = io->wants[i];
@@ -243,8 +266,13 @@ int ri_io_poll(ri_io *io, rille_err *err)
             memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);
             memcpy(io->wants, batch, count * sizeof *batch);
             io->want_count += count;
+            if (io->begun == NULL) {
+                io->begun = ri_store_retain(batch[0].store);
+                io->begun_count = count;
+            }
             return rc;
         }
+        end_call(io);
         rc = pin_batch(io, batch, count, objects, rc, err);
     }
     io->want_count = 0;
@@ -264,6 +292,7 @@ int ri_io_fetch(ri_io *io, rille_err *err)
         ri_want batch[RI_IO_WANTS_MAX];
         size_t count = take_batch(io, batch);
         rc = fetch_batch(io, batch, count, err);
+        end_call(io);
     }
     io->want_count = 0;
     return rc;
@@ -280,6 +309,9 @@ int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rill
     ri_object *object;
     uint8_t key[RI_KEY_SIZE];
     RI_TRY(ri_store_decode_want(want->store, want, bytes, len, &object, err));
+    if (index < io->begun_count) {
+        ri_io_abandon(io);
+    }
     ri_want_key(key, want);
     int rc = ri_io_pin(io, want->store, key, object, err);
     ri_object_release(object);

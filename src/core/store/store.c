@@ -328,6 +328,46 @@ static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
     return answer->rc;
 }
 
+rille_want ri_slot_want(const ri_slot_call *call)
+{
+    static const rille_want_op ops[] = { [RI_CALL_GET] = RILLE_WANT_GET,
+                                         [RI_CALL_PUT] = RILLE_WANT_PUT,
+                                         [RI_CALL_HEAD_READ] = RILLE_WANT_HEAD_READ,
+                                         [RI_CALL_HEAD_SWAP] = RILLE_WANT_HEAD_SWAP,
+                                         [RI_CALL_HEAD_DELETE] = RILLE_WANT_HEAD_DELETE,
+                                         [RI_CALL_HEAD_LIST] = RILLE_WANT_HEAD_LIST,
+                                         [RI_CALL_LIST] = RILLE_WANT_LIST,
+                                         [RI_CALL_DELETE] = RILLE_WANT_DELETE,
+                                         [RI_CALL_DROP] = RILLE_WANT_DROP };
+    rille_want want = { .op = ops[call->slot],
+                        .store = ri_store_url(call->store),
+                        .gets = call->gets,
+                        .branch = call->swap != NULL ? call->swap->branch : call->branch,
+                        .known = call->known,
+                        .swap = call->swap,
+                        .puts = call->puts,
+                        .ids = call->ids,
+                        .count = call->count,
+                        .kind = call->kind };
+    if (call->slot == RI_CALL_GET) {
+        want.object = call->gets[0].object;
+        want.offset = call->gets[0].offset;
+        want.len = call->gets[0].len;
+    }
+    return want;
+}
+
+void ri_store_cancel(const ri_slot_call *call)
+{
+    const rille_backend *backend = &call->store->backend;
+    if (backend->ops->cancel != NULL) {
+        rille_want want = ri_slot_want(call);
+        enter(call->store);
+        backend->ops->cancel(backend->self, &want);
+        leave(call->store);
+    }
+}
+
 void ri_store_wait(ri_store *store, uint64_t timeout_ms)
 {
     if (store->backend.ops->wait != NULL) {

@@ -89,6 +89,8 @@ typedef struct ri_io {
     size_t want_count;
     size_t want_cap;
     size_t supplied_count; /* wants that ri_io_supply served: gone when the operation runs again */
+    ri_store *begun;       /* retained: it is reading the first begun_count wants (ri_io_poll); NULL: none */
+    size_t begun_count;
     struct ri_pin {
         uint8_t addr[RI_HASH_SIZE];
         ri_object *object;
@@ -107,6 +109,7 @@ typedef struct ri_io {
 
 void ri_io_deinit(ri_io *io);
 void ri_io_clear(ri_io *io);               /* drops wants and pins */
+void ri_io_abandon(ri_io *io);             /* what ri_io_poll began is not asked for again: the backend is told */
 void ri_io_unpin(ri_io *io);               /* drops pins: what was not used yet may have to be asked for again */
 #define RI_IO_PIN_BYTES ((size_t)16 << 20) /* an operation unpins between two steps of work when it holds more */
 /* Fetches all wants, decodes and pins them: blocking, or without waiting (RILLE_NEED while something is under way). */

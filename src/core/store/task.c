@@ -79,8 +79,17 @@ void ri_task_part(void)
     }
 }
 
+static void abandon_call(ri_task *task)
+{
+    if (task->begun) {
+        ri_store_cancel(&task->call);
+        task->begun = false;
+    }
+}
+
 void ri_task_withdraw(ri_task *task)
 {
+    abandon_call(task);
     ri_arena_deinit(&task->memory);
     task->waits = false;
     task->lacks = false;
@@ -179,6 +188,8 @@ int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
     RI_ASSERT(running == task);
     running = outer;
     if (task != NULL && is_cancelled(task)) {
+        ri_task_withdraw(task);
+        ri_io_abandon(&task->io);
         return ri_fail(err, RILLE_CANCELLED, "the operation was cancelled");
     }
     if (task != NULL && task->failure.code != 0) {
@@ -494,6 +505,7 @@ static int get_answer(ri_task *task, bool waits, rille_err *err)
 {
     ri_answer answer;
     int rc = ri_store_call_now(&task->call, waits, &answer);
+    task->begun = rc == RILLE_NEED;
     return rc == RILLE_NEED ? rc : ri_task_supply(task, &answer, err);
 }
 
@@ -521,6 +533,7 @@ int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
         ri_answer_deinit(answer);
         return ri_fail(err, RILLE_MISUSE, "the operation does not wait for an answer");
     }
+    abandon_call(task); /* the host has the answer from elsewhere */
     answer->asked = hash_call(&task->call);
     answer->slot = task->call.slot;
     task->waits = false;

@@ -53,6 +53,11 @@ typedef struct ri_slot_call {
     rille_object_kind kind;      /* LIST */
 } ri_slot_call;
 
+/* The same for hosts and backends; borrows from it. */
+rille_want ri_slot_want(const ri_slot_call *call);
+/* Tells the backend that a call which it has begun is not asked for again. */
+void ri_store_cancel(const ri_slot_call *call);
+
 /* What it gives; the bytes are the caller's. */
 typedef struct ri_answer {
     int rc;
@@ -93,6 +98,7 @@ typedef struct ri_task {
     size_t part_count;
     size_t part_cap;
     bool waits;       /* for `call`, in `memory` */
+    bool begun;       /* ... which the backend has begun */
     ri_store *opened; /* by this piece */
     ri_store **held;  /* what is wanted is read from these, whoever lets go of them meanwhile */
     size_t held_count;
