@@ -309,6 +309,61 @@ describe("operations", function()
     end)
   end)
 
+  it("that are closed say so, whatever is asked of them and however far they came", function()
+    local url = support.plain_url "file"
+    make(url)
+    local conn = assert(rille.connect("deferred:" .. url))
+    local db = conn:db()
+    local query = assert(rille.prepare "[:find ?n :where [_ :p/name ?n]]")
+    local ops = {
+      function() return conn:start_db() end,
+      function() return db:start_entid { "p/name", "n3" } end,
+      function() return db:start_datoms "aevt" end,
+      function() return (assert(query:start(db))) end,
+    }
+    for i, start in ipairs(ops) do
+      for steps = 0, 200 do
+        local op, state = start(), nil
+        for _ = 1, steps do
+          if state ~= "done" then state = assert(op:step()) end
+          if state == "need" then assert(op:fetch()) end
+        end
+        op:close()
+        for _, name in ipairs { "step", "result", "run", "rows", "fetch", "poll", "wanted", "cancel", "supply" } do
+          local fine, message = pcall(function()
+            local next_row, self = op[name](op)
+            if name == "rows" then return next_row(self) end -- of a query
+          end)
+          local other = name == "run" and i == 3 or name == "rows" and i < 3 or name == "supply" and i == 4
+          assert.is_false(fine, name)
+          if not other then assert.matches("the operation is closed", message, 1, true) end
+        end
+        if state == "done" then break end
+      end
+    end
+    conn:close()
+  end)
+
+  it("refuse a failure whose code does not exist", function()
+    local url = support.plain_url "file"
+    make(url)
+    local conn = assert(rille.connect("deferred:" .. url))
+    local query = assert(rille.prepare "[:find ?n :where [_ :p/name ?n]]")
+    for _, start in ipairs { function() return conn:start_db() end, function() return query:start(conn:db()) end } do
+      local op = start()
+      assert.equal("need", op:step())
+      for _, bad in ipairs { "NOTFUOND", "notfound", "", 3, {}, true } do
+        local message = support.failure(op.supply, op, 1, nil, "gone", bad)
+        assert.matches(type(bad) == "string" and ('unknown code "%s"; use one of: NOMEM, '):format(bad)
+          or "expected the code of the failure as a string", message, 1, true)
+      end
+      assert(op:supply(1, nil, "gone", "NOTFOUND"))
+      assert.equal("NOTFOUND", select(3, op:step()))
+      op:close()
+    end
+    conn:close()
+  end)
+
   it("leave a whole database when a transaction is cancelled or closed at any step", function()
     for _, data in ipairs { { { ["p/name"] = "n1", ["p/age"] = 500 } },
       { { ["p/name"] = ("y"):rep(3000), ["p/age"] = 501 } } } do

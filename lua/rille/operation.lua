@@ -90,6 +90,7 @@ function methods:step(budget)
   local plan = plan_of(self)
   local results = plan.results
   if not results then return plan.step(self, plan, budget) end
+  self:_check()
   if results[1] == nil and results.n == 3 then return nil, results[2], results[3] end
   return "done"
 end
@@ -98,6 +99,7 @@ end
 function methods:rows()
   local plan = plan_of(self)
   if plan.step ~= step_rows then raise "rows: the operation has no rows (use result)" end
+  self:_check()
   if not plan.iterate then raise "rows: the operation has no rows yet (step until it says \"rows\")" end
   return plan.iterate
 end
@@ -105,6 +107,7 @@ end
 ---What the ordinary call gives, once a step said "done" or failed.
 function methods:result()
   local results = plan_of(self).results
+  self:_check()
   if not results then raise "result: the operation has not ended (step until it says \"done\")" end
   return unpack(results, 1, results.n)
 end

@@ -138,9 +138,16 @@ static int task_supply(lua_State *L)
     return rl_supply(L, &t->task.io, &t->task, &t->task.failure);
 }
 
+/* _check(): raises when it is closed */
+static int task_check(lua_State *L)
+{
+    (void)rl_check(L, 1, &rl_class_task);
+    return 0;
+}
+
 static const luaL_Reg methods[] = {
-    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll }, { "wanted", task_wanted },
-    { "supply", task_supply }, { "cancel", task_cancel }, { NULL, NULL },
+    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll },    { "wanted", task_wanted },
+    { "supply", task_supply }, { "cancel", task_cancel }, { "_check", task_check }, { NULL, NULL },
 };
 
 const rl_class rl_class_task = { "operation", release_task, methods, NULL };

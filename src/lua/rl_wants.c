@@ -310,7 +310,8 @@ static void read_outcome(lua_State *L, const ri_slot_call *call, ri_answer *out)
     }
 }
 
-static int code_of(const char *name)
+/* The code at 5; none is IO. */
+static int check_code(lua_State *L)
 {
     static const struct {
         const char *name;
@@ -320,12 +321,22 @@ static int code_of(const char *name)
         RILLE_CODES(X)
 #undef X
     };
+#define X(name, value, meaning) ", " #name
+    static const char all[] = RILLE_CODES(X);
+#undef X
+    if (lua_isnil(L, 5)) {
+        return RILLE_IO;
+    }
+    if (lua_type(L, 5) != LUA_TSTRING) {
+        (void)rl_error(L, "supply: expected the code of the failure as a string, got %s%s", RL_GOT(L, 5));
+    }
+    const char *name = lua_tostring(L, 5);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (strcmp(codes[i].name, name) == 0) {
             return codes[i].code;
         }
     }
-    return RILLE_IO;
+    return rl_error(L, "supply: unknown code \"%s\"; use one of: %s", name, all + 2);
 }
 
 /* nil, message, code: the host failed to get it. A nil alone is an outcome of some calls. */
@@ -337,8 +348,7 @@ static bool read_failure(lua_State *L, rille_err *out)
     if (lua_type(L, 4) != LUA_TSTRING) {
         (void)rl_error(L, "supply: after nil, expected the message of the failure, got %s%s", RL_GOT(L, 4));
     }
-    const char *code = lua_type(L, 5) == LUA_TSTRING ? lua_tostring(L, 5) : "IO";
-    (void)ri_fail(out, code_of(code), "%s", lua_tostring(L, 4));
+    (void)ri_fail(out, check_code(L), "%s", lua_tostring(L, 4));
     return true;
 }
 
