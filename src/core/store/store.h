@@ -99,8 +99,7 @@ typedef struct ri_io {
     size_t pin_cap;
     size_t pin_bytes;     /* of the objects */
     uint64_t fetch_count; /* round trips that ri_io_fetch made */
-    /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED),
-     * whatever the store and its cache could answer. */
+    /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED). */
     bool (*defer)(void *context);
     void *defer_context;
 } ri_io; /* all zero is a fresh io */
@@ -125,9 +124,8 @@ int ri_io_keep(ri_io *io, rille_err *err);
             break;                          \
         }                                   \
     }
-/* Hands in the stored bytes of want `index` (as an object or range of the backend), for hosts that fetch themselves.
- * Indexes hold until the operation is called again. When the bytes are not the right ones the want stays, and
- * ri_io_fetch finds the node by the footers of the packs. */
+/* Hands in the stored bytes of want `index`. Indexes hold until the operation is called again. When the bytes are not the
+ * right ones the want stays, and ri_io_fetch finds the node by the footers of the packs. */
 int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err);
 /* The object and range of a want, for hosts that fetch themselves. */
 rille_get ri_io_request(const ri_io *io, size_t index);
