@@ -49,17 +49,18 @@ static bool push(merger *m, ri_set_node *node)
 
 /* ---- leaves ---- */
 
+static void add_sums(ri_set_node *leaf, ri_item item)
+{
+    leaf->delta += ri_item_delta(item);
+    leaf->shown += ri_item_shown(item);
+}
+
 static void sum_up(ri_set_node *leaf)
 {
     const ri_item *items = ri_set_items(leaf);
-    int64_t delta = 0;
-    uint32_t shown = 0;
     for (uint32_t i = 0; i < leaf->count; i++) {
-        delta += ri_item_delta(items[i]);
-        shown += ri_item_shown(items[i]);
+        add_sums(leaf, items[i]);
     }
-    leaf->delta = delta;
-    leaf->shown = shown;
 }
 
 /* Of one leaf's values all or some are the other's, so beginnings of the same length are the same. */
@@ -145,13 +146,26 @@ static ri_set_node *leaf_for(const merger *m, const ri_set_node *leaf, const ri_
     return out;
 }
 
-/* Both into `out`, which has room. *first and *last: where the first and last new item are in it. */
+/* A datom upon an item of the leaf. */
+static void fold_into(ri_set_node *leaf, ri_item *item, const ri_datom *d)
+{
+    ri_item old = *item;
+    *item = fold(old, d);
+    leaf->delta += ri_item_delta(*item) - ri_item_delta(old);
+    leaf->shown = leaf->shown + ri_item_shown(*item) - ri_item_shown(old);
+}
+
+/* Both into `out`, which has room, with their sums. *first and *last: where the first and last new item are in it. */
 static void merge_items(const merger *m, const ri_set_node *leaf, const ri_set_key *keys, size_t count,
                         ri_set_node *out, uint32_t *first, uint32_t *last)
 {
     uint64_t *prefixes = ri_set_prefixes(out);
     ri_item *items = ri_set_items(out);
     uint32_t pos = 0;
+    if (leaf != NULL) {
+        out->delta = leaf->delta;
+        out->shown = leaf->shown;
+    }
     *first = UINT32_MAX;
     for (size_t i = 0; i < count; i++) {
         const ri_datom *d = ri_item_datom(keys[i].item);
@@ -167,11 +181,12 @@ static void merge_items(const merger *m, const ri_set_node *leaf, const ri_set_k
         equal = equal || (!m->distinct && out->count > 0 && prefixes[top] == prefix &&
                           ri_datom_cmp(m->order, ri_item_datom(items[top]), d) == 0);
         if (equal) {
-            items[top] = fold(items[top], d);
+            fold_into(out, &items[top], d);
             continue;
         }
         prefixes[out->count] = prefix;
         items[out->count] = keys[i].item;
+        add_sums(out, keys[i].item);
         *first = *first == UINT32_MAX ? out->count : *first;
         *last = out->count++;
     }
@@ -297,7 +312,6 @@ static bool merge_leaf(merger *m, const ri_set_node *leaf, const ri_set_key *key
     uint32_t last;
     if (copy != NULL) {
         merge_items(m, leaf, keys, count, copy, &first, &last);
-        sum_up(copy);
     }
     return push(m, copy);
 }
