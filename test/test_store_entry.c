@@ -48,6 +48,30 @@ TEST(entry__round_trips_raw_and_compressed)
     ri_unpackers_deinit(&unpackers);
 }
 
+/* So much of the bytes is all the same, the rest at random. */
+static void check_worth(unsigned even_percent, bool worth)
+{
+    ri_packer packer = { 0 };
+    ri_unpackers unpackers;
+    static uint8_t bytes[40000];
+    test_rng rng = test_rng_new();
+    ri_unpackers_init(&unpackers);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = i % 100 < even_percent ? 7 : (uint8_t)test_random(&rng);
+    }
+    round_trip(&packer, &unpackers, bytes, sizeof bytes, worth);
+    ri_packer_deinit(&packer);
+    ri_unpackers_deinit(&unpackers);
+}
+
+TEST(entry__is_compressed_where_that_saves_a_quarter)
+{
+    check_worth(15, false);
+    check_worth(22, false);
+    check_worth(30, true);
+    check_worth(60, true);
+}
+
 static bool is_tried(const uint8_t *bytes, size_t len)
 {
     ri_packer packer = { 0 };
@@ -207,6 +231,6 @@ TEST(locators__of_a_damaged_block_are_forgotten)
     ri_buf_deinit(&buf);
 }
 
-TEST_MAIN(entry__round_trips_raw_and_compressed, entry__is_tried_where_bytes_are_uneven,
-          entry__believes_no_length_that_the_bytes_cannot_hold, locators__round_trip,
-          locators__are_short_for_neighbours, locators__of_a_damaged_block_are_forgotten)
+TEST_MAIN(entry__round_trips_raw_and_compressed, entry__is_compressed_where_that_saves_a_quarter,
+          entry__is_tried_where_bytes_are_uneven, entry__believes_no_length_that_the_bytes_cannot_hold,
+          locators__round_trip, locators__are_short_for_neighbours, locators__of_a_damaged_block_are_forgotten)

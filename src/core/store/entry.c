@@ -67,6 +67,13 @@ static bool is_uneven(const uint8_t *bytes, size_t len)
     return n < SAMPLE_MIN || pairs * UINT64_C(256) * 5 > (uint64_t)n * (n - 1) * 6;
 }
 
+/* What saves less than a quarter is not worth a decompression at each read: bytes that hardly repeat cost the most, 14
+ * instructions each, as in segments of small transactions, half of which are commit ids. */
+static bool is_worth(size_t packed_len, size_t len)
+{
+    return packed_len < len - len / 4;
+}
+
 int ri_packer_pack(ri_packer *packer, const uint8_t *bytes, size_t len, ri_entry *out, rille_err *err)
 {
     *out = (ri_entry){ .codec = RI_CODEC_RAW, .stored = bytes, .stored_len = len, .raw_len = len };
@@ -83,8 +90,7 @@ int ri_packer_pack(ri_packer *packer, const uint8_t *bytes, size_t len, ri_entry
         return ri_fail_nomem(err);
     }
     size_t packed_len = ZSTD_compressCCtx(packer->context, to, bound, bytes, len, COMPRESSION_LEVEL);
-    /* What saves less than a sixteenth is not worth a decompression at each read. */
-    if (!ZSTD_isError(packed_len) && packed_len < len - len / 16) {
+    if (!ZSTD_isError(packed_len) && is_worth(packed_len, len)) {
         out->codec = RI_CODEC_ZSTD;
         out->stored = to;
         out->stored_len = packed_len;
@@ -136,7 +142,7 @@ int ri_packer_pack_slice(ri_packer *packer, const uint8_t *bytes, size_t len, si
         return RILLE_AGAIN;
     }
     *out = (ri_entry){ .codec = RI_CODEC_RAW, .stored = bytes, .stored_len = len, .raw_len = len };
-    if (packer->scratch.len < len - len / 16) {
+    if (is_worth(packer->scratch.len, len)) {
         out->codec = RI_CODEC_ZSTD;
         out->stored = packer->scratch.p;
         out->stored_len = packer->scratch.len;
