@@ -11,6 +11,7 @@ local PEOPLE = tonumber(arg[1]) or 7000 -- 63,000 datoms in a transaction each: 
 local RUNS = tonumber(arg[2]) or 15
 local REPEAT_S = 0.004 -- a sample repeats a query until it takes so long
 local REFRESHES = 60
+local FLUSH_EVERY = 20
 local REFRESH_PEOPLE = 140 -- about 1,000 datoms
 
 local FIRST = { "Ivan", "Petr", "Sergei", "Oleg", "Yuri", "Dmitry", "Fedor", "Denis" }
@@ -75,6 +76,8 @@ local SETS = {
 }
 
 local ONE = { uid(PEOPLE // 2) }
+local SOME = {} -- in no order, each elsewhere in memory
+for i = 1, 1000 do SOME[i] = { "p/uid", uid(random(PEOPLE) + 1) } end
 local QUERIES = {
   { "q1", '[:find ?e :where [?e :p/name "Ivan"]]' },
   { "q2", '[:find ?e ?a :where [?e :p/name "Ivan"] [?e :p/age ?a]]' },
@@ -91,6 +94,11 @@ local QUERIES = {
 
 local CALLS = {
   { "entid", function(db) return db:entid { "p/uid", ONE[1] } end },
+  { "entid of some", function(db)
+    local n = 0
+    for i = 1, #SOME do n = n + db:entid(SOME[i]) end
+    return n
+  end },
   { "datoms of one", function(db)
     local n = 0
     for _ in db:datoms("eavt", { "p/uid", ONE[1] }) do n = n + 1 end
@@ -160,26 +168,34 @@ local function percentile(samples, share) return samples[math.max(1, math.ceil(#
 
 local function clock() return math.floor(os.clock() * 1e6) end
 
--- A writer of about 1,000 datoms at a time and a reader with a connection of its own.
+-- A writer of about 1,000 datoms at a time, which flushes now and then, and a reader with a connection of its own: how
+-- long it takes to follow, to have the first answer too, and to drop a value.
 local function refreshes(url)
   local writer = fresh(url)
   local reader = assert(rille.connect(url))
   local query = assert(rille.prepare(QUERIES[6][2]))
-  local open, first = {}, {}
+  local open, first, drop = {}, {}, {}
   local at = 11
   for i = 1, REFRESHES do
     assert(writer:transact(some(at, at + REFRESH_PEOPLE - 1)))
     at = at + REFRESH_PEOPLE
+    if i % FLUSH_EVERY == 0 then assert(writer:flush()) end
     local start = clock()
-    local db = assert(reader:db())
+    local held = { db = assert(reader:db()) }
     local opened = clock()
-    for _ in query:rows(db) do end
+    for _ in query:rows(held.db) do end
     open[i], first[i] = opened - start, clock() - start
+    collectgarbage()
+    start, held.db = clock(), nil
+    collectgarbage()
+    drop[i] = clock() - start
   end
   table.sort(open)
   table.sort(first)
-  print(("refresh by %d people: db() %d us p50, %d p99; with agg answered %d us p50, %d p99"):format(REFRESH_PEOPLE,
-    percentile(open, 0.5), percentile(open, 0.99), percentile(first, 0.5), percentile(first, 0.99)))
+  table.sort(drop)
+  print(("refresh by %d people: db() %d us p50, %d p99; with agg answered %d us p50, %d p99; dropped %d us p50, %d p99")
+    :format(REFRESH_PEOPLE, percentile(open, 0.5), percentile(open, 0.99), percentile(first, 0.5),
+      percentile(first, 0.99), percentile(drop, 0.5), percentile(drop, 0.99)))
   writer:close()
   reader:close()
 end
