@@ -12,6 +12,7 @@ static const char schema_text[] = "[{:db/ident :n :db/valueType :db.type/long}"
                                   " {:db/ident :k :db/valueType :db.type/long :db/unique :db.unique/identity}"
                                   " {:db/ident :s :db/valueType :db.type/string :db/cardinality :db.cardinality/many}]";
 
+#ifndef RI_ARENA_MALLOC /* where each piece of memory is a block of its own */
 static void put_number(rille_conn *conn, int number)
 {
     char text[40];
@@ -19,7 +20,6 @@ static void put_number(rille_conn *conn, int number)
     transact(conn, text);
 }
 
-#ifndef RI_ARENA_MALLOC /* where each piece of memory is a block of its own */
 TEST(small__a_transaction_of_one_datom_allocates_little)
 {
     rille_conn *conn = open_new("mem:small");
