@@ -381,6 +381,7 @@ TEST(pauses__cope_without_memory)
 
 #define TAIL_TXS 130U
 #define TAIL_ITEMS 40U
+static unsigned tail_txs = TAIL_TXS; /* or 1, with all items */
 
 typedef struct tail {
     rille_conn *conn;  /* wrote it */
@@ -396,12 +397,13 @@ static tail make_tail(bool flushed)
     tx_case c = { .name = "tail" };
     t.conn = make_case(&c);
     REQUIRE_RC(rille_connect(ri_conn_url(t.conn), NULL, &t.other, &test_err), 0);
-    for (unsigned i = 0; i < TAIL_TXS; i++) {
+    unsigned items = TAIL_TXS / tail_txs * TAIL_ITEMS;
+    for (unsigned i = 0; i < tail_txs; i++) {
         ri_buf text = { 0 };
         ri_buf_put_text(&text, "[");
-        for (unsigned k = 0; k < TAIL_ITEMS; k++) {
-            put(&text, "{:id %u :n %u :s \"%016llx%016llx\"}", i * TAIL_ITEMS + k, k,
-                (unsigned long long)ri_mix64(i * TAIL_ITEMS + k), (unsigned long long)ri_mix64(k * 1000 + i));
+        for (unsigned k = 0; k < items; k++) {
+            put(&text, "{:id %u :n %u :s \"%016llx%016llx\"}", i * items + k, k,
+                (unsigned long long)ri_mix64(i * items + k), (unsigned long long)ri_mix64(k * 1000 + i));
         }
         ri_buf_put_text(&text, "]");
         REQUIRE_RC(rille_transact(t.conn, (const char *)text.p, text.len, NULL, &test_err), 0);
@@ -429,7 +431,7 @@ typedef enum opening { CONNECT, REFRESH, AS_OF, OLD_BASE } opening;
 
 static uint64_t point_of(const tail *t, opening how)
 {
-    return t->tx - (how == OLD_BASE ? TAIL_TXS / 2 + 3 : 3);
+    return t->tx - (tail_txs == 1 ? 0 : how == OLD_BASE ? TAIL_TXS / 2 + 3 : 3);
 }
 
 static rille_steps *start_opening(const tail *t, opening how, rille_db *db, pauses *p)
@@ -515,6 +517,10 @@ TEST(pauses__change_nothing_of_opening)
     check_opening(CONNECT, true, 2);
     check_opening(REFRESH, false, 5);
     check_opening(REFRESH, true, 2);
+    tail_txs = 1;
+    check_opening(CONNECT, false, TAIL_TXS * TAIL_ITEMS * 3 / 1024); /* a leaf at a time */
+    check_opening(REFRESH, false, TAIL_TXS * TAIL_ITEMS * 3 / 1024);
+    tail_txs = TAIL_TXS;
 }
 
 TEST(pauses__change_nothing_of_the_past)

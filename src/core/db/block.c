@@ -259,8 +259,7 @@ static int read_body(ri_block *block, bool is_1, const uint8_t *parent, ri_reade
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu claims an impossible number of datoms: %llu",
                        (unsigned long long)block->t, (unsigned long long)count);
     }
-    uint64_t skipped;
-    RI_TRY(ri_block_read_leaves(block, in, count, 0, &skipped, err));
+    RI_TRY(ri_block_read_leaves(block, in, count, err));
     memcpy(block->commit, commit, RI_HASH_SIZE);
     if (!ri_block_has_commit(block, parent, is_1 ? 1 : 2)) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu does not match its commit id",

@@ -129,11 +129,19 @@ int ri_block_read(ri_frame_kind kind, const uint8_t *body, size_t len, const uin
 /* The t of a frame's body, and where its commit id begins. False: it is too short. */
 bool ri_block_peek(ri_frame_kind kind, const uint8_t *body, size_t len, uint64_t *t, const uint8_t **commit);
 /* Appends datoms, RI_BLOCK_ROWS at most, as a LOG leaf, as a block; and reads `count` of them into a block, which may
- * hold some already. t 0: of several transactions. Whole leaves among the first `skip` datoms are passed over: *skipped.
+ * hold some already. t 0: of several transactions.
  * The bytes are copied, unless they are those of block->memory->bytes. */
 int ri_block_write_leaf(const ri_datom *datoms, size_t count, ri_encoder **encoder, ri_buf *out, rille_err *err);
-int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
-                         rille_err *err);
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err);
+/* The same in steps of a leaf: RILLE_AGAIN until all are read. Whole leaves among the first `skip` datoms are passed over:
+ * leaves->skipped. */
+typedef struct ri_block_leaves {
+    uint64_t end; /* of block->count */
+    uint64_t skip;
+    uint64_t skipped;
+} ri_block_leaves;
+int ri_block_leaves_begin(ri_block *block, ri_block_leaves *leaves, uint64_t count, uint64_t skip, rille_err *err);
+int ri_block_leaves_step(ri_block *block, ri_block_leaves *leaves, ri_reader *in, rille_err *err);
 
 void ri_frame_write(ri_buf *out, ri_frame_kind kind, const uint8_t *body, size_t len);
 /* The next frame at *pos; moves *pos behind it. RILLE_DONE: end, or the rest is torn (then *pos stays). RILLE_CORRUPT.

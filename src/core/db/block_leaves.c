@@ -69,34 +69,46 @@ static uint64_t leaf_rows(const uint8_t *bytes, size_t len)
     return in.bad ? 0 : rows;
 }
 
-int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, uint64_t skip, uint64_t *skipped,
-                         rille_err *err)
+int ri_block_leaves_begin(ri_block *block, ri_block_leaves *leaves, uint64_t count, uint64_t skip, rille_err *err)
 {
-    uint64_t end = block->count + count;
-    *skipped = 0;
+    *leaves = (ri_block_leaves){ .end = block->count + count, .skip = skip };
     uint64_t expected = count - (skip < count ? skip : count);
     expected = expected < ROWS_EXPECTED_MAX ? expected : ROWS_EXPECTED_MAX;
-    if (!RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + (size_t)expected)) {
-        return ri_fail_nomem(err);
-    }
-    while (block->count < end) {
+    return RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + (size_t)expected) ? 0 : ri_fail_nomem(err);
+}
+
+int ri_block_leaves_step(ri_block *block, ri_block_leaves *leaves, ri_reader *in, rille_err *err)
+{
+    if (block->count < leaves->end) {
         size_t len = (size_t)ri_read_varint_max(in, BLOCK_LEAF_BYTES_MAX);
         const uint8_t *bytes = ri_read_bytes(in, len);
         if (in->bad || len == 0) {
             return ri_fail(err, RILLE_CORRUPT, "transaction block %llu ends early", (unsigned long long)block->t);
         }
-        uint64_t rows = skip == *skipped ? 0 : leaf_rows(bytes, len);
-        if (rows > 0 && rows <= skip - *skipped) {
-            *skipped += rows;
-            end -= rows;
-            continue;
+        uint64_t rows = leaves->skip == leaves->skipped ? 0 : leaf_rows(bytes, len);
+        if (rows > 0 && rows <= leaves->skip - leaves->skipped) {
+            leaves->skipped += rows;
+            leaves->end -= rows;
+            return RILLE_AGAIN;
         }
-        skip = *skipped;
-        RI_TRY(read_leaf(block, bytes, len, end - block->count, err));
+        leaves->skip = leaves->skipped;
+        RI_TRY(read_leaf(block, bytes, len, leaves->end - block->count, err));
+        return RILLE_AGAIN;
     }
     if (ri_reader_left(in) != 0) {
         return ri_fail(err, RILLE_CORRUPT, "transaction block %llu has %zu unexpected bytes at its end",
                        (unsigned long long)block->t, ri_reader_left(in));
     }
     return 0;
+}
+
+int ri_block_read_leaves(ri_block *block, ri_reader *in, uint64_t count, rille_err *err)
+{
+    ri_block_leaves leaves;
+    RI_TRY(ri_block_leaves_begin(block, &leaves, count, 0, err));
+    int rc;
+    do {
+        rc = ri_block_leaves_step(block, &leaves, in, err);
+    } while (rc == RILLE_AGAIN);
+    return rc;
 }

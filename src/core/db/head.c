@@ -8,71 +8,6 @@
 
 /* ---- values ---- */
 
-/* A blob, waiting for it if need be. */
-static int fetch_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_blob **out, rille_err *err)
-{
-    ri_io io = { 0 };
-    int rc;
-    RI_FETCHING(rc, &io, ri_store_get_blob(store, addr, &io, out, err), err)
-    ri_io_deinit(&io);
-    return rc;
-}
-
-static int base_schema(ri_store *store, const ri_base *base, ri_schema **out, rille_err *err)
-{
-    if (ri_addr_is_zero(base->schema_addr)) {
-        return ri_schema_read(base->schema_bytes, base->schema_len, out, err);
-    }
-    ri_blob *blob;
-    RI_TRY(fetch_blob(store, base->schema_addr, &blob, err));
-    int rc = ri_schema_read(blob->bytes, blob->len, out, err);
-    ri_object_release(&blob->object);
-    return rc;
-}
-
-/* New ids are counted from here on: none may be taken. */
-static int check_counters(const ri_base *base, const ri_schema *schema, rille_err *err)
-{
-    uint64_t last = schema->attrs[schema->attr_count - 1].id;
-    bool attrs_good = base->next_attr >= RI_EID_ATTR && base->next_attr > last;
-    bool entities_good = base->next_e >= RI_EID_USER && base->next_e <= RI_TX_BASE;
-    if (attrs_good && entities_good && (base->t == 0 || base->t >= RI_TX_BASE)) {
-        return 0;
-    }
-    return ri_fail(err, RILLE_CORRUPT,
-                   "the base record of the branch head has impossible counters (transaction %llu, entity %llu, "
-                   "attribute %llu): restore the head from a backup",
-                   (unsigned long long)base->t, (unsigned long long)base->next_e, (unsigned long long)base->next_attr);
-}
-
-int ri_db_of_base(ri_store *store, const char *branch, ri_base *base, const ri_schema *known_schema, rille_db **out,
-                  rille_err *err)
-{
-    *out = NULL;
-    ri_schema *schema = ri_schema_retain((ri_schema *)known_schema);
-    if (schema == NULL) {
-        RI_TRY(base_schema(store, base, &schema, err));
-    }
-    int rc = check_counters(base, schema, err);
-    rille_db *db = rc == 0 ? ri_alloc_zero(sizeof *db) : NULL;
-    if (db == NULL) {
-        ri_schema_release(schema);
-        return rc != 0 ? rc : ri_fail_nomem(err);
-    }
-    ri_refs_init(&db->refs);
-    db->store = ri_store_retain(store);
-    db->base = ri_base_retain(base);
-    db->schema = schema;
-    db->t = base->t;
-    db->instant = base->instant;
-    memcpy(db->commit, base->commit, RI_HASH_SIZE);
-    db->next_e = base->next_e;
-    db->next_attr = base->next_attr;
-    memcpy(db->branch, branch, strlen(branch) < sizeof db->branch ? strlen(branch) : sizeof db->branch - 1);
-    *out = db;
-    return 0;
-}
-
 static void move_basis(rille_db *db, const ri_block *block)
 {
     db->t = block->t;
@@ -352,35 +287,14 @@ static int replay_packed_block(replay *r, ri_block *block, rille_err *err)
     return ri_db_replay(r->db, block, err);
 }
 
-static int replay_packed(replay *r, ri_blob *blob, rille_err *err)
-{
-    ri_block **blocks;
-    size_t count;
-    uint64_t known = r->begun ? 0 : r->db->t;
-    RI_TRY(ri_segment_read(blob, known, &blocks, &count, err));
-    int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = replay_packed_block(r, blocks[i], err);
-    }
-    ri_blocks_release(blocks, count);
-    return rc;
-}
-
-static int replay_segment(replay *r, const struct ri_segment *segment, ri_blob *blob, rille_err *err)
-{
-    size_t pos = segment->packed ? blob->len : 0;
-    int rc = segment->packed ? replay_packed(r, blob, err) : replay_frames(r, true, blob->bytes, blob->len, &pos, err);
-    if (rc == 0 && (pos != blob->len || r->db->t != segment->t_last)) {
-        return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",
-                       (unsigned long long)segment->t_last);
-    }
-    return rc;
-}
-
 /* A head that is being opened, or brought up to date. */
 typedef struct opening {
-    replay r;         /* its db is a reference */
-    uint32_t segment; /* the next one */
+    replay r;                  /* its db is a reference */
+    uint32_t segment;          /* the next one */
+    ri_segment_reader *reader; /* of it; NULL: not begun, or it is read */
+    ri_block **blocks;         /* then */
+    size_t block_count;
+    size_t block; /* the next one */
     size_t valid_len;
     bool done;
 } opening;
@@ -388,11 +302,74 @@ typedef struct opening {
 static void opening_release(void *state)
 {
     opening *o = state;
+    ri_segment_reader_release(o->reader);
+    ri_blocks_release(o->blocks, o->block_count);
     ri_db_release(o->r.db);
     ri_free(o);
 }
 
-#define DATOM_WORK 16U /* of one that is read and replayed */
+#define DATOM_WORK 16U /* of one that is read, and of one that is replayed */
+
+static int truncated(const struct ri_segment *segment, rille_err *err)
+{
+    return ri_fail(err, RILLE_CORRUPT, "the segment of the branch head up to transaction %llu is truncated",
+                   (unsigned long long)segment->t_last);
+}
+
+static int read_packed(opening *o, rille_err *err)
+{
+    int rc;
+    while ((rc = ri_segment_read_step(o->reader, &o->blocks, &o->block_count, err)) == RILLE_AGAIN) {
+        if (ri_task_pause((size_t)RI_BLOCK_ROWS * DATOM_WORK)) {
+            return RILLE_NEED;
+        }
+    }
+    ri_segment_reader_release(o->reader);
+    o->reader = NULL;
+    o->block = 0;
+    return rc;
+}
+
+static int replay_segment_blocks(opening *o, rille_err *err)
+{
+    while (o->block < o->block_count) {
+        const ri_block *block = o->blocks[o->block];
+        size_t work = block->count * DATOM_WORK;
+        RI_TRY(replay_packed_block(&o->r, o->blocks[o->block], err));
+        o->block++;
+        if (ri_task_pause(work < RI_TASK_WORK ? work : RI_TASK_WORK)) {
+            return RILLE_NEED;
+        }
+    }
+    ri_blocks_release(o->blocks, o->block_count);
+    o->blocks = NULL;
+    o->block_count = 0;
+    return 0;
+}
+
+/* Reads it first, if that has not begun. */
+static int replay_segment(opening *o, const struct ri_segment *segment, ri_io *io, rille_err *err)
+{
+    replay *r = &o->r;
+    int rc = 0;
+    if (o->reader == NULL && o->blocks == NULL) {
+        ri_blob *blob = NULL;
+        size_t pos = 0;
+        RI_FETCHING(rc, io, ri_store_get_blob(r->db->store, segment->addr, io, &blob, err), err)
+        RI_TRY(rc);
+        rc = segment->packed ? ri_segment_reader_new(blob, r->begun ? 0 : r->db->t, &o->reader, err)
+                             : replay_frames(r, true, blob->bytes, blob->len, &pos, err);
+        bool is_cut = !segment->packed && pos != blob->len;
+        ri_object_release(&blob->object);
+        RI_TRY(rc);
+        if (is_cut) {
+            return truncated(segment, err);
+        }
+    }
+    RI_TRY(o->reader != NULL ? read_packed(o, err) : 0);
+    RI_TRY(replay_segment_blocks(o, err));
+    return r->db->t == segment->t_last ? 0 : truncated(segment, err);
+}
 
 /* The segments from o->segment on, asked for at once, then replayed in order. RILLE_NEED: what was replayed is kept. */
 static int replay_segments(opening *o, rille_err *err)
@@ -407,17 +384,10 @@ static int replay_segments(opening *o, rille_err *err)
         (void)ri_store_prefetch(db->store, &ref, NULL, &io);
     }
     while (rc == 0 && o->segment < base->segment_count) {
-        const struct ri_segment *segment = &base->segments[o->segment];
-        uint64_t before = db->novelty.datom_count;
-        ri_blob *blob = NULL;
-        RI_FETCHING(rc, &io, ri_store_get_blob(db->store, segment->addr, &io, &blob, err), err)
-        if (rc == 0) {
-            rc = replay_segment(&o->r, segment, blob, err);
-            ri_object_release(&blob->object);
-        }
-        if (rc == 0) {
-            o->segment++;
-            rc = ri_task_pause((size_t)(db->novelty.datom_count - before) * DATOM_WORK) ? RILLE_NEED : 0;
+        rc = replay_segment(o, &base->segments[o->segment], &io, err);
+        o->segment += rc == 0 ? 1 : 0;
+        if (rc == 0 && ri_task_pause(1)) {
+            rc = RILLE_NEED;
         }
     }
     ri_io_deinit(&io);

@@ -7,6 +7,7 @@
 
 enum { FLAG_CLAIM = 1, FLAG_MERGED = 2 };
 
+#define HEADERS_SLICE 512U
 #define TX_BYTES_MIN (3U + 8U + RI_HASH_SIZE) /* of what a segment says of one transaction */
 
 /* ---- segments ---- */
@@ -97,60 +98,113 @@ static int read_header(ri_block *block, uint64_t before, ri_reader *in, rille_er
     return 0;
 }
 
-static int read_datoms(ri_block *const *blocks, size_t count, uint64_t after, ri_reader *in, rille_err *err)
+/* Reading: headers first, which say how many datoms follow, then leaves; the first block has all datoms, until they are
+ * shared out. */
+struct ri_segment_reader {
+    ri_block **blocks;
+    size_t count;
+    uint64_t after;
+    ri_reader in; /* of the blob, which the blocks hold */
+    size_t headers;
+    uint64_t t; /* of the header before */
+    uint64_t datom_count;
+    uint64_t known_count; /* of these, in transactions up to `after` */
+    bool reads_datoms;
+    size_t first_count;
+    uint64_t first_t;
+    ri_block_leaves leaves;
+};
+
+void ri_segment_reader_release(ri_segment_reader *r)
 {
-    ri_block *first = blocks[0];
-    size_t first_count = first->count;
-    uint64_t datom_count = 0;
-    uint64_t known_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        datom_count += blocks[i]->count;
-        known_count += blocks[i]->t <= after ? blocks[i]->count : 0;
+    if (r != NULL) {
+        if (r->blocks != NULL) {
+            ri_blocks_release(r->blocks, r->count);
+        }
+        ri_free(r);
     }
-    uint64_t t = first->t;
-    uint64_t skipped;
-    first->t = 0;
-    first->count = 0;
-    int rc = ri_block_read_leaves(first, in, datom_count, known_count, &skipped, err);
-    first->t = t;
-    first->count = first_count;
-    if (rc == 0 && !ri_blocks_share(blocks, count, after, skipped)) {
-        rc = damaged(err);
-    }
-    return rc;
 }
 
-int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***out, size_t *count, rille_err *err)
+int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_segment_reader **out, rille_err *err)
 {
     ri_reader in = ri_reader_of(blob->bytes, blob->len);
     size_t all = (size_t)ri_read_varint_max(&in, blob->len / TX_BYTES_MIN);
     *out = NULL;
-    *count = 0;
     if (in.bad || all == 0) {
         return damaged(err);
     }
-    ri_block **blocks = ri_blocks_new(all);
-    if (blocks == NULL) {
+    ri_segment_reader *r = ri_alloc_zero(sizeof *r);
+    if (r == NULL || (r->blocks = ri_blocks_new(all)) == NULL) {
+        ri_free(r);
         return ri_fail_nomem(err);
     }
-    blocks[0]->memory->bytes = blob;
+    r->blocks[0]->memory->bytes = blob;
     ri_object_take(&blob->object);
-    int rc = 0;
-    uint64_t before = RI_TX_BASE;
-    for (size_t i = 0; i < all && rc == 0; i++) {
-        rc = read_header(blocks[i], before, &in, err);
-        before = blocks[i]->t;
-    }
-    if (rc == 0) {
-        rc = read_datoms(blocks, all, after, &in, err);
-    }
-    if (rc != 0) {
-        ri_blocks_release(blocks, all);
-        return rc;
-    }
-    *out = blocks;
-    *count = all;
+    r->count = all;
+    r->after = after;
+    r->in = in;
+    r->t = RI_TX_BASE;
+    *out = r;
     return 0;
+}
+
+static int read_headers(ri_segment_reader *r, rille_err *err)
+{
+    for (size_t i = 0; i < HEADERS_SLICE && r->headers < r->count; i++) {
+        ri_block *block = r->blocks[r->headers];
+        RI_TRY(read_header(block, r->t, &r->in, err));
+        r->t = block->t;
+        r->datom_count += block->count;
+        r->known_count += block->t <= r->after ? block->count : 0;
+        r->headers++;
+    }
+    return RILLE_AGAIN;
+}
+
+static int begin_datoms(ri_segment_reader *r, rille_err *err)
+{
+    ri_block *first = r->blocks[0];
+    r->first_t = first->t;
+    r->first_count = first->count;
+    r->reads_datoms = true;
+    first->t = 0;
+    first->count = 0;
+    RI_TRY(ri_block_leaves_begin(first, &r->leaves, r->datom_count, r->known_count, err));
+    return RILLE_AGAIN;
+}
+
+int ri_segment_read_step(ri_segment_reader *r, ri_block ***out, size_t *count, rille_err *err)
+{
+    *out = NULL;
+    *count = 0;
+    if (!r->reads_datoms) {
+        return r->headers < r->count ? read_headers(r, err) : begin_datoms(r, err);
+    }
+    ri_block *first = r->blocks[0];
+    RI_TRY(ri_block_leaves_step(first, &r->leaves, &r->in, err));
+    first->t = r->first_t;
+    first->count = r->first_count;
+    if (!ri_blocks_share(r->blocks, r->count, r->after, r->leaves.skipped)) {
+        return damaged(err);
+    }
+    *out = r->blocks;
+    *count = r->count;
+    r->blocks = NULL;
+    return 0;
+}
+
+int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***out, size_t *count, rille_err *err)
+{
+    ri_segment_reader *r;
+    *out = NULL;
+    *count = 0;
+    RI_TRY(ri_segment_reader_new(blob, after, &r, err));
+    int rc;
+    do {
+        rc = ri_segment_read_step(r, out, count, err);
+    } while (rc == RILLE_AGAIN);
+    ri_segment_reader_release(r);
+    return rc;
 }
 
 /* ---- attempts ---- */
