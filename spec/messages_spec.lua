@@ -207,6 +207,44 @@ describe("messages", function()
       rille.q("[:find ?x :in ?x :where [(=> ?x 1)]]", 2))
     says("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a map", rille.rules "{}")
   end)
+
+  it("name a key or a hole in an array of a query, where a reader of the elements would pass over it", function()
+    local n = { "?p", "person/name", "?n" }
+    local function query(where, more)
+      local q = { find = { "?n" }, where = where }
+      for key, value in pairs(more or {}) do q[key] = value end
+      return rille.q(q, db)
+    end
+    local clause = 'a clause such as {"?e", "person/name", "?x"} or {"rule", "?x"} is an array, but '
+    says(":where, clause 1: " .. clause .. 'this one has the key "rule"', query { { rule = "r", "?n" } })
+    says(":where, clause 1: " .. clause .. "this one has the key ",
+      query { { e = "?p", a = "person/name", v = "?n" } })
+    says(":where, clause 2: " .. clause .. 'this one has the key "source"',
+      query { n, { "?p", "person/age", "?a", source = "$" } })
+    says(":where, clause 1: " .. clause .. "element 2 of this one is nil", query { { "?p", nil, "?n" } })
+    says(":where, clause 2: " .. clause .. 'this one has the key "x"', query { n, { "not", { "?p", x = 1 } } })
+    says(":where, clause 2: " .. clause .. 'this one has the key "x"', query { n, { "not", n, x = 1 } })
+    says(':where, clause 2: a call such as {">=", "?age", 18} is an array, but this one has the key "x"',
+      query { n, { { "!=", "?n", "A", x = 1 } } })
+    says(':where, clause 2: a binding such as {"?x", "?y"} is an array, but this one has the key "x"',
+      query { n, { { "split", "?n", " " }, { "?m", x = 1 } } })
+    says('where is an array, but this one has the key "not"', query { n, ["not"] = n })
+    says("where is an array, but element 2 of this one is nil", query { n, nil, n })
+    for _, section in ipairs { "find", "in", "with", "order_by", "keys" } do
+      says(section .. ' is an array, but this one has the key "as"', query({ n }, { [section] = { "?n", as = "x" } }))
+    end
+    says('an item of find is an array, but this one has the key "n"', query({ n }, { find = { { "max", "?n", n = 3 } } }))
+
+    local v, Q = rille.vars(), rille.query
+    says(':where, clause 1: a clause such as {v.e, "person/name", v.name} is an array, but this one has the key "rule"',
+      Q.find(v.n):where({ rule = "r", v.n }):run { db = db })
+    local function rules_fail(text, rules) says(text, nil, support.failure(rille.rules, rules)) end
+    rules_fail('the list of rules is an array, but this one has the key "r"', { r = { { "r", "?x" }, { "?x", "a/b" } } })
+    rules_fail('this one has the key "where"', { { { "r", "?x" }, where = { { "?x", "a/b" } } } })
+    rules_fail('the head of a rule, such as {"ancestor", "?a", "?b"}, is an array, but this one has the key "x"',
+      { { { "r", "?x", x = 1 }, { "?x", "a/b" } } })
+    rules_fail('rule r, clause 1: a clause such as ', { { { "r", "?x" }, { "?x", "a/b", x = 1 } } })
+  end)
 end)
 
 describe("errors that are found after reading", function()

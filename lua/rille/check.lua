@@ -46,6 +46,24 @@ function M.sorted(known)
   return table.concat(names, ", ")
 end
 
+---Fails for a key that is not a position, and for a hole, because a reader of the elements would pass over both.
+---@param items table
+---@param what string "a clause"
+function M.array(items, what)
+  local count, keys = #items, 0
+  for key in pairs(items) do
+    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+      error(("%s is an array, but this one has the key %s"):format(what,
+        type(key) == "string" and ("%q"):format(key) or tostring(key)), 0)
+    end
+    count, keys = math.max(count, key), keys + 1
+  end
+  if keys == count then return end
+  local gap = 1
+  while items[gap] ~= nil do gap = gap + 1 end
+  error(("%s is an array, but element %d of this one is nil"):format(what, gap), 0)
+end
+
 local function fits(value, wanted)
   if type(wanted) == "table" then return wanted[value] == true end
   return wanted == "any" or type(value) == wanted

@@ -149,6 +149,7 @@ end
 -- {">=", "?a", "?b"} as the first element: a predicate or function
 local function call_form(items, how)
   local head = items[1]
+  check.array(head, 'a call such as {">=", "?age", 18}')
   local out = { sym(head[1]) }
   for i = 2, #head do out[i] = M.term(head[i], how) end
   local clause = { edn.list(out) }
@@ -162,6 +163,7 @@ function M.binding(x, how)
     if how.text then return M.word(x) end
     return x == "..." and sym "..." or x
   end
+  check.array(x, how.text and 'a binding such as {"?x", "?y"}' or "a binding such as {v.x, v.y}")
   local out = {}
   for i = 1, #x do out[i] = M.binding(x[i], how) end
   return out
@@ -228,6 +230,8 @@ function to_edn(clause, source, how)
   end
   if M.is_clause(clause) then return made_by_builder(clause, source, how) end
   if getmetatable(clause) ~= nil then return clause end -- EDN data
+  check.array(clause, how.text and 'a clause such as {"?e", "person/name", "?x"} or {"rule", "?x"}'
+    or 'a clause such as {v.e, "person/name", v.name}')
   if how.text then
     local own, from = source_of(clause, how)
     if is_list_form(clause, from, how) then return list_form(clause, from, own, how) end

@@ -489,6 +489,8 @@ local function branch_form(branch, shown)
     error("expected a rule such as {{\"ancestor\", \"?a\", \"?b\"}, clause, ...}, got one that begins with "
       .. check.kind(branch[1]), 0)
   end
+  check.array(branch, 'a rule such as {{"ancestor", "?a", "?b"}, clause, ...}')
+  check.array(branch[1], 'the head of a rule, such as {"ancestor", "?a", "?b"},')
   local head = {}
   for i, x in ipairs(branch[1]) do head[i] = i == 1 and sym(x) or clause.binding(x, TABLE) end
   local out = { edn.list(head) }
@@ -503,6 +505,7 @@ end
 ---@param branches table
 ---@param shown boolean? for reading
 function Q.rules_form(branches, shown)
+  check.array(branches, "the list of rules")
   local out = {}
   for i, branch in ipairs(branches) do
     if type(branch) ~= "table" then error("expected a rule: a table, or the result of Q.define", 0) end

@@ -17,13 +17,14 @@ local TABLE_WITH_RULES = { text = true, rules = true }
 local SECTIONS = { find = "any", keys = "table", ["in"] = "any", with = "any", where = "table", order_by = "any",
   limit = "number", offset = "number" }
 
--- calls: {"count", "?x"} is an aggregate.
-local function text_terms(items, calls)
+-- The items of a section, or of an array inside it. calls: {"count", "?x"} is an aggregate.
+local function text_terms(section, items, calls)
   if type(items) ~= "table" then items = { items } end
+  check.array(items, section)
   local out = {}
   for i, x in ipairs(items) do
     if type(x) == "table" and getmetatable(x) == nil then
-      local inner = text_terms(x, calls)
+      local inner = text_terms("an item of " .. section, x, calls)
       local head = x[1]
       local is_aggregate = calls and type(head) == "string" and head:find "^%a"
       if is_aggregate then inner[1] = sym(head) end
@@ -58,19 +59,21 @@ function M.form(query)
     for _, item in ipairs(items) do out[#out + 1] = item end
   end
   if query.find == nil then error("a query as a table needs find = {...}", 0) end
-  section("find", text_terms(query.find, true))
+  section("find", text_terms("find", query.find, true))
   if query.keys then
     local names = {}
+    check.array(query.keys, "keys")
     for i, name in ipairs(query.keys) do names[i] = sym(name) end
     section("keys", names)
   end
-  if query["in"] then section("in", text_terms(query["in"])) end
-  if query.with then section("with", text_terms(query.with)) end
+  if query["in"] then section("in", text_terms("in", query["in"])) end
+  if query.with then section("with", text_terms("with", query.with)) end
   local forms = {}
+  check.array(query.where or {}, "where")
   local how = has_rules(query["in"]) and TABLE_WITH_RULES or TABLE
   for i, item in ipairs(query.where or {}) do forms[i] = clause.numbered(":where", i, item, nil, how) end
   section("where", forms)
-  if query.order_by then section("order-by", { text_terms(query.order_by, true) }) end
+  if query.order_by then section("order-by", { text_terms("order_by", query.order_by, true) }) end
   if query.limit then section("limit", { query.limit }) end
   if query.offset then section("offset", { query.offset }) end
   return out
