@@ -233,13 +233,15 @@ describe("messages", function()
     for _, section in ipairs { "find", "in", "with", "order_by", "keys" } do
       says(section .. ' is an array, but this one has the key "as"', query({ n }, { [section] = { "?n", as = "x" } }))
     end
-    says('an item of find is an array, but this one has the key "n"', query({ n }, { find = { { "max", "?n", n = 3 } } }))
+    says('an item of find is an array, but this one has the key "n"',
+      query({ n }, { find = { { "max", "?n", n = 3 } } }))
 
     local v, Q = rille.vars(), rille.query
     says(':where, clause 1: a clause such as {v.e, "person/name", v.name} is an array, but this one has the key "rule"',
       Q.find(v.n):where({ rule = "r", v.n }):run { db = db })
     local function rules_fail(text, rules) says(text, nil, support.failure(rille.rules, rules)) end
-    rules_fail('the list of rules is an array, but this one has the key "r"', { r = { { "r", "?x" }, { "?x", "a/b" } } })
+    rules_fail('the list of rules is an array, but this one has the key "r"',
+      { r = { { "r", "?x" }, { "?x", "a/b" } } })
     rules_fail('this one has the key "where"', { { { "r", "?x" }, where = { { "?x", "a/b" } } } })
     rules_fail('the head of a rule, such as {"ancestor", "?a", "?b"}, is an array, but this one has the key "x"',
       { { { "r", "?x", x = 1 }, { "?x", "a/b" } } })
