@@ -90,7 +90,8 @@ static int base_at(const rille_db *db, uint64_t t, ri_base **out, rille_err *err
 #define SLICE_ROWS 512U    /* that are read before it looks whether to pause */
 #define DATOM_WORK 64U     /* of one that is read and replayed, in a transaction of its own ... */
 #define BLOCK_WORK 128U    /* ... and of a transaction that is only replayed, ... */
-#define SHARED_WORK 8U     /* ... and each of its datoms */
+#define SHARED_WORK 8U     /* ... and each of its datoms, ... */
+#define LISTED_WORK 64U    /* ... and of one that is listed */
 
 /* Transactions of the log: their datoms, one after the other. */
 typedef struct replay {
@@ -107,11 +108,12 @@ typedef struct travel {
     ri_cursor cursor;
     uint32_t row; /* the next one of its leaf */
     ri_meta_walk commits;
-    bool reads;         /* the cursor is at a leaf */
-    bool walks;         /* so is commits */
-    ri_block **blocks;  /* or: blocks of the newest base's novelty, borrowed, ... */
-    size_t block_count; /* ... of which `at` are replayed */
-    size_t at;
+    bool reads;        /* the cursor is at a leaf */
+    bool walks;        /* so is commits */
+    ri_block *listed;  /* or: of the newest base's novelty, whose blocks are borrowed, the next one to be listed, ... */
+    ri_block **blocks; /* ... and those to be replayed, the newest one first */
+    size_t block_count;
+    size_t block_cap;
 } travel;
 
 static void travel_release(void *state)
@@ -312,18 +314,28 @@ static int as_of_old_base(rille_db *db, uint64_t t, rille_db **out, rille_err *e
     return give_travel(v, key, rc, out, err);
 }
 
-static int begin_tail(travel *v, const rille_db *db, uint64_t t, rille_err *err)
+static int begin_tail(travel *v, const rille_db *db, rille_err *err)
 {
-    ri_block *last = db->novelty.last;
-    while (last != NULL && last->t > t) {
-        last = last->prev;
-    }
-    v->blocks = ri_block_list(last, 0, 0, &v->block_count);
-    if (v->blocks == NULL) {
-        return ri_fail_nomem(err);
-    }
+    v->listed = db->novelty.last;
     RI_TRY(ri_db_of_base(db->store, db->branch, db->base, NULL, &v->past, err));
     v->past->speculative = db->speculative;
+    return 0;
+}
+
+static int list_tail(travel *v, uint64_t t, rille_err *err)
+{
+    while (v->listed != NULL) {
+        if (v->listed->t <= t) {
+            if (!RI_GROW(&v->blocks, &v->block_cap, v->block_count + 1)) {
+                return ri_fail_nomem(err);
+            }
+            v->blocks[v->block_count++] = v->listed;
+        }
+        v->listed = v->listed->prev;
+        if (ri_task_pause(LISTED_WORK)) {
+            return RILLE_AGAIN;
+        }
+    }
     return 0;
 }
 
@@ -335,11 +347,11 @@ static int as_of_tail(rille_db *db, uint64_t t, rille_db **out, rille_err *err)
     if (v == NULL) {
         return ri_fail_nomem(err);
     }
-    int rc = v->past == NULL ? begin_tail(v, db, t, err) : 0;
-    while (rc == 0 && v->at < v->block_count) {
-        ri_block *block = v->blocks[v->at];
+    int rc = v->past == NULL ? begin_tail(v, db, err) : 0;
+    rc = rc == 0 ? list_tail(v, t, err) : rc;
+    while (rc == 0 && v->block_count > 0) {
+        ri_block *block = v->blocks[--v->block_count];
         rc = ri_db_replay(v->past, block, err);
-        v->at++;
         if (rc == 0 && ri_task_pause(BLOCK_WORK + block->count * SHARED_WORK)) {
             rc = RILLE_AGAIN;
         }
