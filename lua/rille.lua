@@ -59,10 +59,10 @@ local DURABILITY = { commit = true, group = true, none = true }
 local FLEXIBILITY = { write = true, read = true }
 local FLUSH = { auto = true, manual = true }
 local CREATE = { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
-  cache_bytes = "number", flush = FLUSH }
-local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "number", flush = FLUSH,
+  cache_bytes = "amount", flush = FLUSH }
+local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "amount", flush = FLUSH,
   keep_history = "boolean", schema_flexibility = FLEXIBILITY }
-local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = "number" }
+local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = "amount" }
 
 local function check_url(where, url)
   if type(url) ~= "string" then
@@ -461,6 +461,20 @@ for methods, names in pairs(LATER) do
     local name = names[i]
     if methods[name] == nil then
       methods[name] = function() raise(names[1] .. name .. " is not supported yet (see \"Status\" in the README)") end
+      core.later[methods[name]] = true
+    end
+  end
+end
+
+-- A method of database values that is called on a connection, or the other way round.
+for _, pair in ipairs {
+  { conn_methods, db_methods, "conn:%s: call it on a database value, such as conn:db()" },
+  { db_methods, conn_methods, "db:%s: call it on a connection" },
+} do
+  local methods, others, message = pair[1], pair[2], pair[3]
+  for name, method in pairs(others) do
+    if name:find "^%l" and methods[name] == nil and not core.later[method] then
+      methods[name] = function() raise(message:format(name)) end
       core.later[methods[name]] = true
     end
   end

@@ -266,8 +266,10 @@ describe("options", function()
     local conn = support.people()
     local url = conn:url()
     assert.matches("zero byte", support.failure(rille.connect, url, { branch = "main\0x" }))
-    assert.matches("cache_bytes", support.failure(rille.connect, url, { cache_bytes = -1 }))
-    assert.matches("cache_bytes", support.failure(rille.connect, url, { cache_bytes = 0 / 0 }))
+    assert.matches('rille.connect: option "cache_bytes" must be a non%-negative number, got %-1',
+      support.failure(rille.connect, url, { cache_bytes = -1 }))
+    assert.matches('rille.create: option "cache_bytes" must be a non%-negative number, got %-?nan',
+      support.failure(rille.create, url, { cache_bytes = 0 / 0 }))
     local basis = conn:db():basis()
     assert.matches("either commit or as_of", support.failure(rille.db, url, { commit = basis.commit, as_of = basis.t }))
     assert.is_true(assert(rille.db(url, { commit = basis.commit })) == conn:db())

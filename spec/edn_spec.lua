@@ -91,6 +91,21 @@ describe("EDN", function()
     end
   end)
 
+  it("calls nil by its name where an array has a hole", function()
+    local function holes()
+      local array = { 1, 2, nil, 4 }
+      array.x = 1
+      return array
+    end
+    for _, array in ipairs { holes(), edn.list(holes()) } do
+      local value, message, code = edn.encode(array)
+      assert.is_nil(value)
+      assert.equal("TYPE", code)
+      assert.is_nil(message:find("a nil", 1, true), message)
+      assert.matches("nil", message)
+    end
+  end)
+
   it("refuses text nested ten thousand deep without falling over", function()
     for _, bracket in ipairs { "[", "(", "{", "#{", "#a " } do
       local value, message, code = edn.decode(bracket:rep(10000))

@@ -208,6 +208,21 @@ describe("messages", function()
     says("expected a vector of rules, such as [[(name ?a ?b) clause ...] ...], got a map", rille.rules "{}")
   end)
 
+  it("say what has the method that a connection or a database value does not have", function()
+    for _, name in ipairs { "q", "datoms", "as_of", "with", "entid", "schema", "start_datoms" } do
+      says("conn:" .. name .. ": call it on a database value, such as conn:db()", nil,
+        support.failure(conn[name], conn))
+    end
+    for _, name in ipairs { "transact", "db", "listen", "flush", "start_transact" } do
+      says("db:" .. name .. ": call it on a connection", nil, support.failure(db[name], db))
+    end
+    for _, object in ipairs { conn, db } do
+      assert.is_nil(object.nothing)
+      assert.is_nil(object._nothing)
+    end
+    says("db:pull is not supported yet", nil, support.failure(db.pull, db))
+  end)
+
   it("name a key or a hole in an array of a query, where a reader of the elements would pass over it", function()
     local n = { "?p", "person/name", "?n" }
     local function query(where, more)

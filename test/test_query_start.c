@@ -65,6 +65,15 @@ static void supply_wrong(rille_steps *steps, size_t i, const rille_want *want)
     }
 }
 
+/* An index that the last step did not name. */
+static void want_beyond(rille_steps *steps)
+{
+    rille_want want;
+    size_t wants = rille_steps_wants(steps);
+    CHECK_RC(rille_steps_want(steps, wants, &want, &test_err), RILLE_MISUSE);
+    CHECK(strstr(test_err.message, wants == 1 ? "needs 1 outcome, numbered from 0" : "outcomes, ") != NULL);
+}
+
 /* Does one want by the place that the far backend stands for. */
 static void do_want(rille_steps *steps, size_t i)
 {
@@ -77,6 +86,7 @@ static void do_want(rille_steps *steps, size_t i)
     const rille_backend_ops *ops = far_place.ops;
     REQUIRE_RC(rille_steps_want(steps, i, &want, &test_err), 0);
     CHECK_EQ_STR(want.store, "far");
+    want_beyond(steps);
     supply_wrong(steps, i, &want);
     switch (want.op) {
     case RILLE_WANT_GET:

@@ -66,11 +66,12 @@ end
 
 local function fits(value, wanted)
   if type(wanted) == "table" then return wanted[value] == true end
+  if wanted == "amount" then return type(value) == "number" and value >= 0 end
   return wanted == "any" or type(value) == wanted
 end
 
 local function expected(wanted)
-  if type(wanted) ~= "table" then return "a " .. wanted end
+  if type(wanted) ~= "table" then return wanted == "amount" and "a non-negative number" or "a " .. wanted end
   local names = {}
   for name in pairs(wanted) do names[#names + 1] = ("%q"):format(name) end
   table.sort(names)
@@ -81,7 +82,7 @@ end
 ---Raises an error at the line that called rille: for an unknown option, or one of the wrong type.
 ---@param where string the public function, for the message
 ---@param options table?
----@param known table<string, string|table<string, boolean>> a type name, "any", or the values allowed
+---@param known table<string, string|table<string, boolean>> a type name, "any", "amount", or the values allowed
 ---@return table options an empty table for nil
 function M.options(where, options, known)
   if options == nil then return {} end
@@ -96,7 +97,8 @@ function M.options(where, options, known)
     end
     if not fits(value, wanted) then
       raise(("%s: option %q must be %s, got %s"):format(where, name, expected(wanted),
-        type(value) == "string" and ("%q"):format(value) or M.kind(value)))
+        type(value) == "string" and ("%q"):format(value) or type(value) == "number" and tostring(value)
+          or M.kind(value)))
     end
   end
   return options

@@ -53,9 +53,6 @@ static int core_open(lua_State *L)
     options.no_history = !lua_isnoneornil(L, 5) && !lua_toboolean(L, 5);
     options.read_flexible = lua_toboolean(L, 6) != 0;
     lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
-    if (!(cache_bytes >= 0)) {
-        return rl_error(L, "option \"cache_bytes\" must be a non-negative number, got %f", cache_bytes);
-    }
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     options.flush = (ri_flush_mode)luaL_checkoption(L, 8, "auto", flushes);
     rl_box *box = rl_box_push(L, &rl_class_conn);

@@ -75,7 +75,7 @@ static int read_userdata(fill *f, int index, ri_form *out)
 {
     const rl_value *value = rl_value_test(f->L, f->state, index);
     if (value == NULL) {
-        return ri_fail(f->err, RILLE_TYPE, "a %s is not a value", rl_typename(f->L, index));
+        return ri_fail(f->err, RILLE_TYPE, "%s%s is not a value", RL_GOT(f->L, index));
     }
     bool finite = value->form_kind == RI_FORM_DOUBLE && isfinite(value->v.as.d);
     out->kind = finite ? RI_FORM_VALUE : value->form_kind;
@@ -317,7 +317,7 @@ static int read_node(fill *f, int index, unsigned depth, ri_form *out)
         }
         break;
     }
-    return ri_fail(f->err, RILLE_TYPE, "a %s is not a value", rl_typename(L, index));
+    return ri_fail(f->err, RILLE_TYPE, "%s%s is not a value", RL_GOT(L, index));
 }
 
 /* ---- items ---- */

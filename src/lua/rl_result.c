@@ -112,6 +112,18 @@ static uint16_t find_column(lua_State *L, int arg, const rl_result *result)
     return c;
 }
 
+/* "?name, ?qty" on the stack, for a message. */
+static const char *push_column_names(lua_State *L, const rl_result *result)
+{
+    lua_pushliteral(L, "");
+    for (uint16_t c = 0; c < result->table.col_count; c++) {
+        lua_pushstring(L, c == 0 ? "" : ", ");
+        rl_push_column_name(L, result->query, c);
+        lua_concat(L, 3);
+    }
+    return lua_tostring(L, -1);
+}
+
 /* column(number or name) --> array */
 static int result_column(lua_State *L)
 {
@@ -130,10 +142,11 @@ static int result_column(lua_State *L)
     if (found) {
         push_column(L, box, result, (uint16_t)(number - 1));
     }
+    const char *names = found ? NULL : push_column_names(L, result);
     rl_let_go(box);
     if (!found) {
-        return named ? rl_error(L, "unknown column \"%s\"", lua_tostring(L, 2))
-                     : rl_error(L, "unknown column %d: the result has %d", (int)number, width);
+        return named ? rl_error(L, "unknown column \"%s\"; the columns are: %s", lua_tostring(L, 2), names)
+                     : rl_error(L, "unknown column %d: the result has %d (%s)", (int)number, width, names);
     }
     return 1;
 }

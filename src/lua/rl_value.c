@@ -84,7 +84,7 @@ static int read_any(lua_State *L, const rl_state *state, int index, unsigned dep
         return 0;
     }
     }
-    return ri_fail(err, RILLE_TYPE, "a %s is not a value", rl_typename(L, index));
+    return ri_fail(err, RILLE_TYPE, "%s%s is not a value", RL_GOT(L, index));
 }
 
 static int read_tuple(lua_State *L, const rl_state *state, int index, unsigned depth, ri_buf *buf, rille_err *err)

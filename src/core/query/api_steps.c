@@ -341,15 +341,22 @@ size_t rille_steps_wants(const rille_steps *steps)
     return steps == NULL ? 0 : io_of(steps)->want_count + (steps->task.waits ? 1 : 0);
 }
 
+static int check_index(const rille_steps *steps, size_t index, const char *function, rille_err *err)
+{
+    size_t count = rille_steps_wants(steps);
+    if (index < count) {
+        return 0;
+    }
+    return ri_fail(err, RILLE_MISUSE, "%s: index %zu, but the last step needs %zu outcome%s, numbered from 0", function,
+                   index, count, count == 1 ? "" : "s");
+}
+
 int rille_steps_want(const rille_steps *steps, size_t index, rille_want *out, rille_err *err)
 {
     NEED_GIVEN(out, "out");
     *out = (rille_want){ 0 };
     NEED_GIVEN(steps, "the operation");
-    if (index >= rille_steps_wants(steps)) {
-        return ri_fail(err, RILLE_MISUSE, "%s: index %zu, but the last step needs %zu outcomes, numbered from 0",
-                       __func__, index, rille_steps_wants(steps));
-    }
+    RI_TRY(check_index(steps, index, __func__, err));
     const ri_io *io = io_of(steps);
     if (index < io->want_count) {
         rille_get get = ri_io_request(io, index);
@@ -456,10 +463,7 @@ int rille_supply(rille_steps *steps, size_t index, const rille_outcome *outcome,
     NEED_GIVEN(steps, "the operation");
     NEED_GIVEN(outcome, "the outcome");
     const char *message = outcome->message != NULL ? outcome->message : "the host could not get what is wanted";
-    if (index >= rille_steps_wants(steps)) {
-        return ri_fail(err, RILLE_MISUSE, "%s: index %zu, but the last step needs %zu outcomes, numbered from 0",
-                       __func__, index, rille_steps_wants(steps));
-    }
+    RI_TRY(check_index(steps, index, __func__, err));
     bool is_range = index < io_of(steps)->want_count;
     const ri_slot_call *call = is_range ? &range : &steps->task.call;
     if (!is_outcome(call, outcome)) {
