@@ -506,7 +506,8 @@ describe("limits within a batch", function()
       local result, message, code = rille.q(query, list, rille.options { memory_bytes = 256 * 1024 })
       assert.is_nil(result)
       assert.equal("LIMIT", code)
-      assert.matches("more memory than its limit", message)
+      assert.matches("more memory than its limit of 262144 bytes: allow more memory, or make the query more selective$",
+        message)
     end
     assert.equal(100000, rille.q("[:find (count ?x) . :in [?x ...]]", list, rille.options { memory_bytes = 16 * MIB }))
   end)

@@ -240,8 +240,10 @@ describe("queries", function()
     local data = {}
     for i = 1, 3000 do data[i] = { i } end
     local q = "[:find ?a ?b :in $x $y :where [$x ?a] [$y ?b] [(< ?a ?b)]]"
-    local _, _, code = rille.q(q, data, data, rille.options { timeout_ms = 1 })
+    local _, message, code = rille.q(q, data, data, rille.options { timeout_ms = 1 })
     assert.equal("TIMEOUT", code)
+    assert.matches("^the query ran longer than its time limit of %d+ ms: allow more time, or make the query more "
+      .. "selective$", message)
     _, _, code = rille.q(q, data, data, rille.options { memory_bytes = 100000 })
     assert.equal("LIMIT", code)
   end)

@@ -48,10 +48,15 @@ int ri_meter_error(const ri_meter *meter, rille_err *err)
     case RILLE_CANCELLED:
         return ri_fail(err, RILLE_CANCELLED, "the query was cancelled");
     case RILLE_TIMEOUT:
-        return ri_fail(err, RILLE_TIMEOUT, "the query ran longer than its time limit of %llu ms",
-                       (unsigned long long)meter->timeout_ms);
+        return ri_fail(
+            err, RILLE_TIMEOUT,
+            "the query ran longer than its time limit of %llu ms: allow more time, or make the query more selective",
+            (unsigned long long)meter->timeout_ms);
     default:
-        return ri_fail(err, RILLE_LIMIT, "the query needs more memory than its limit of %zu bytes", meter->bytes_max);
+        return ri_fail(err, RILLE_LIMIT,
+                       "the query needs more memory than its limit of %zu bytes: allow more memory, or make the query "
+                       "more selective",
+                       meter->bytes_max);
     }
 }
 

@@ -30,9 +30,9 @@ static int check_text(const ri_attr *attr, const ri_value *in, rille_err *err)
         return RILLE_OK;
     }
     return ri_fail(err, RILLE_TYPE,
-                   "attribute :%s: the string of %lu bytes is not valid UTF-8 at byte %lu: store arbitrary bytes as "
+                   "attribute :%s: the string of %lu byte%s is not valid UTF-8 at byte %lu: store arbitrary bytes as "
                    ":db.type/bytes",
-                   attr->ident, (unsigned long)in->len, (unsigned long)valid);
+                   attr->ident, (unsigned long)in->len, in->len == 1 ? "" : "s", (unsigned long)valid);
 }
 
 /* The checks of a value that has the type already. */
