@@ -111,4 +111,37 @@ TEST(small__the_memory_of_one_serves_any_other_one)
     }
 }
 
-TEST_MAIN(small__a_transaction_of_one_datom_allocates_little, small__the_memory_of_one_serves_any_other_one)
+/* Each allocation of a transaction fails in turn: the next one finds the memory as if it had not been. */
+static void try_without_memory(rille_conn *conn, rille_conn *other, unsigned which)
+{
+    outcome a = { 0 };
+    long long n = 0;
+    do {
+        (void)test_fault_begin(n++, true);
+        a = try_one(conn, which);
+        atomic_store(&test_state.fail_from, -1);
+    } while (a.rc != 0 && atomic_load(&test_state.faults) > 0);
+    outcome b = try_one(other, which);
+    CHECK(a.rc == b.rc && a.count == b.count && a.sum == b.sum);
+    if (a.rc != 0) {
+        CHECK_EQ_STR(a.err.message + strlen(urls[0]), b.err.message + strlen(urls[1]));
+    }
+}
+
+TEST(small__memory_that_ran_out_serves_the_next_one)
+{
+    enum { ROUNDS = 4 };
+    rille_conn *conns[2] = { open_new(urls[0]), open_new(urls[1]) };
+    transact(conns[0], schema_text);
+    transact(conns[1], schema_text);
+    for (unsigned i = 0; i < ROUNDS * MIXED; i++) {
+        try_without_memory(conns[0], conns[1], i * 5 % MIXED);
+    }
+    for (int i = 0; i < 2; i++) {
+        ri_conn_release(conns[i]);
+        CHECK_RC(ri_database_drop(urls[i], &test_err), 0);
+    }
+}
+
+TEST_MAIN(small__a_transaction_of_one_datom_allocates_little, small__the_memory_of_one_serves_any_other_one,
+          small__memory_that_ran_out_serves_the_next_one)

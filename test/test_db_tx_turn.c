@@ -257,4 +257,31 @@ TEST(turn__a_load_takes_few_bytes_a_datom)
     rille_set_alloc_hook(test_alloc, NULL);
 }
 
-TEST_MAIN(turn__gives_what_items_in_order_give, turn__a_load_takes_few_bytes_a_datom)
+/* Of unique values, long ones, some of many, and of the transaction itself. */
+static int load_without_memory(void)
+{
+    static text t;
+    ri_conn_options options = { .create = true, .flush = RI_FLUSH_MANUAL };
+    rille_conn *conn = NULL;
+    ri_report report = { 0 };
+    t.len = 0;
+    put(&t, "[");
+    for (unsigned i = 0; i < 100; i++) {
+        put(&t, "{:db/id \"e%u\" :key \"k%u\" :number %u :many [3 1 3]}", i, i, i % 7);
+    }
+    put(&t, "{:db/id \"last\" :text \"%01500u\"} {:db/id \"datomic.tx\" :text \"why\"}]", 1U);
+    int rc = ri_conn_open("mem:", &options, &conn, &test_err);
+    rc = rc == 0 ? ri_conn_transact_edn(conn, schema, sizeof schema - 1, &report, &test_err) : rc;
+    ri_report_deinit(&report);
+    rc = rc == 0 ? ri_conn_transact_edn(conn, t.bytes, t.len, &report, &test_err) : rc;
+    ri_report_deinit(&report);
+    ri_conn_release(conn);
+    return rc;
+}
+
+TEST(turn__copes_without_memory)
+{
+    TEST_FAULT_SWEEP(load_without_memory());
+}
+
+TEST_MAIN(turn__gives_what_items_in_order_give, turn__a_load_takes_few_bytes_a_datom, turn__copes_without_memory)
