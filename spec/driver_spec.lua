@@ -179,4 +179,48 @@ describe("drivers", function()
       assert.same(expected, run(last), "at " .. last)
     end
   end)
+
+  it("of OpenResty in docs/lua-api.md answers whatever is wanted, so that each call ends", function()
+    local url = support.plain_url "file"
+    local conn = assert(rille.create(url))
+    assert(conn:transact { support.attr("p/age", "long") })
+    assert(conn:transact { { ["p/age"] = 36 } })
+    assert(conn:flush())
+    conn:close()
+    conn = assert(rille.connect("deferred:" .. url))
+    local db = assert(conn:db())
+    local is_reachable = true
+    local function get(want)
+      local name = want.kind == "pack" and ("packs/%s.pack"):format(want.id)
+        or ("blobs/%s/%s"):format(want.id:sub(1, 2), want.id)
+      local bytes = support.read(url:sub(#"file:" + 1) .. "/" .. name)
+      if not is_reachable then return nil, "the network is down" end
+      return bytes:sub(want.offset + 1, want.length == 0 and -1 or want.offset + want.length)
+    end
+    local calls = 0
+    local function set_driver(f)
+      rille.driver(function(op, state)
+        calls = calls + 1
+        assert(calls < 10000, "the driver is called forever")
+        f(op, state)
+      end)
+    end
+    local text = assert(support.read("docs/lua-api.md"):match "%-%- OpenResty:.-\n```"):sub(1, -4)
+    local chunk = assert((rawget(_G, "loadstring") or load)("local rille, ngx, get = ... " .. "\n" .. text))
+    chunk({ driver = set_driver }, { sleep = function() end }, get)
+
+    local ages = "[:find (sum ?a) . :where [_ :p/age ?a]]"
+    is_reachable = false
+    local value, message, code = db:q(ages)
+    assert.is_nil(value)
+    assert.matches("the network is down", message)
+    assert.equal("IO", code)
+    is_reachable = true
+    assert.equal(36, db:q(ages))
+    value, message, code = conn:transact { { ["p/age"] = 7 } }
+    assert.is_nil(value)
+    assert.matches("this host cannot do head_", message)
+    assert.equal("UNSUPPORTED", code)
+    conn:close()
+  end)
 end)
