@@ -188,10 +188,15 @@ describe("the message", function()
     for query, start in pairs {
       ["[:find ?m :where [_ :person/age ?n]\n  [(/ ?n 0) ?m]]"] = "2:3: (/ ",
       ["[:find ?m :where [_ :person/age ?n]\n  [(identity ?n) [?m]]]"] = "2:3: function identity returned ",
+      ["[:find ?m :where [_ :person/age ?n]\n  [(+ ?n 9223372036854775807) ?m]]"] = "2:3: (+ ",
+      ["[:find ?m :where [_ :person/age ?n]\n  [(* 1e308 10) ?m]]"] = "2:3: (* ",
     } do
       local _, message = rille.q(query, db)
       assert.equal(start, message:sub(1, #start))
     end
+    local _, out_of_memory = rille.q("[:find ?t :in [?n ...] :where [(str ?n ?n ?n) ?t]]", { ("x"):rep(100000) },
+      rille.options { memory_bytes = 200000 })
+    assert.matches("^the query needs more memory", out_of_memory) -- of no clause
     local _, message = rille.q("[:find ?a :in $ % :where (below ?a)]", db,
       "[[(below ?a)\n  [?a :person/name ?n]\n  [(+ ?n 1) ?m]]]")
     assert.equal("rules 3:3: rule below: function + expects numbers, got ", message:sub(1, 55))

@@ -345,10 +345,11 @@ static int begin_slice(call_stage *self, rille_err *err)
     return 0;
 }
 
-/* Errors of the call itself name its position; those of storage and of limits do not. */
+/* Errors of the call itself name its position; those of storage and of the query's limits do not. */
 static int in_clause(const call_stage *self, int rc, rille_err *err)
 {
-    bool of_call = rc == RILLE_TYPE || rc == RILLE_FUNCTION;
+    bool overflows = rc == RILLE_LIMIT && ri_meter_error(self->arena.meter, NULL) == 0;
+    bool of_call = rc == RILLE_TYPE || rc == RILLE_FUNCTION || overflows;
     return of_call ? ri_fail_in(self->stage.op, self->stage.scope, self->stage.clause, rc, err) : rc;
 }
 
