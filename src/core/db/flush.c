@@ -103,7 +103,7 @@ static int gather(flush *f, ri_order order, size_t own, rille_err *err)
     for (end = end < own ? end : own; f->at < end; f->at++) {
         const ri_block *block = f->blocks[f->at];
         for (size_t i = 0; i < block->count; i++) {
-            if (ri_block_in_order(block, &block->datoms[i], order)) {
+            if (ri_schema_in_order(block->schema, block->datoms[i].a, order)) {
                 sort->from[sort->count++] = ri_flush_key(order, &block->datoms[i]);
             }
         }

@@ -84,15 +84,6 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
 
 /* ---- making a set ---- */
 
-bool ri_block_in_order(const ri_block *block, const ri_datom *d, ri_order order)
-{
-    if (order <= RI_AEVT) {
-        return true;
-    }
-    const ri_attr *attr = ri_schema_attr_by_id(block->schema, d->a);
-    return attr != NULL && ri_attr_in_order(attr, order);
-}
-
 /* The datoms of the blocks behind `from` up to `last`, oldest first, at the end of keys[0..cap). Gives where they
  * begin. */
 static size_t gather(const ri_block *from, const ri_block *last, ri_order order, ri_set_key *keys, size_t cap)
@@ -101,7 +92,7 @@ static size_t gather(const ri_block *from, const ri_block *last, ri_order order,
     for (const ri_block *b = last; b != from; b = b->prev) {
         for (size_t i = b->count; i > 0; i--) {
             const ri_datom *d = &b->datoms[i - 1];
-            if (ri_block_in_order(b, d, order)) {
+            if (ri_schema_in_order(b->schema, d->a, order)) {
                 keys[--at] = (ri_set_key){ ri_set_prefix(order, d), ri_item_new(d) };
             }
         }
@@ -203,7 +194,7 @@ static bool take_block(range *r, const ri_block *block)
     for (; i > 0 && block->datoms[i - 1].e >= r->e_min; i--) {
         const ri_datom *d = &block->datoms[i - 1];
         bool may_be = d->e <= r->e_max && d->a >= r->a_min && d->a <= r->a_max;
-        if (!may_be || !ri_set_between(r->from, r->to, d) || !ri_block_in_order(block, d, order)) {
+        if (!may_be || !ri_set_between(r->from, r->to, d) || !ri_schema_in_order(block->schema, d->a, order)) {
             continue;
         }
         if (r->at == 0) {

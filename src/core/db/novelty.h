@@ -54,8 +54,6 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
                        ri_set_node **hold, rille_err *err);
 /* Makes the set of the chain up to a block, from that of the newest block before it that has one. */
 int ri_block_make_set(ri_block *block, ri_order order, rille_err *err);
-/* Is a datom of the block in that order: is the attribute indexed, or a ref? */
-bool ri_block_in_order(const ri_block *block, const ri_datom *d, ri_order order);
 bool ri_block_has_set(const ri_block *block, ri_order order);
 /* Was it, or an earlier value of the chain, read in that order? Then the next one is likely to be. O(blocks). */
 bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order);

@@ -208,6 +208,15 @@ bool ri_attr_in_order(const ri_attr *attr, ri_order order)
     return false;
 }
 
+bool ri_schema_in_order(const ri_schema *schema, uint32_t a, ri_order order)
+{
+    if (order <= RI_AEVT) {
+        return true;
+    }
+    const ri_attr *attr = ri_schema_attr_by_id(schema, a);
+    return attr != NULL && ri_attr_in_order(attr, order);
+}
+
 /* ---- did you mean ---- */
 
 static size_t name_start(const char *ident, size_t len)

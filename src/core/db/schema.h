@@ -124,6 +124,8 @@ int ri_schema_read(const uint8_t *bytes, size_t len, ri_schema **out, rille_err 
 
 /* Which of the current trees (EAVT, AEVT, AVET, VAET) a datom of this attribute belongs to. */
 bool ri_attr_in_order(const ri_attr *attr, ri_order order);
+/* The same by its id; one that the schema does not have is in EAVT and AEVT alone. */
+bool ri_schema_in_order(const ri_schema *schema, uint32_t a, ri_order order);
 /* Which values it may have: stubs stand for strings and bytes, longs are small bigints. */
 static inline bool ri_attr_fits(const ri_attr *attr, uint8_t type)
 {

@@ -180,12 +180,6 @@ static bool sort_by_value(ri_change *changes, size_t count, sort_room *room)
     return true;
 }
 
-static bool belongs(const ri_schema *schema, ri_order order, uint32_t a)
-{
-    const ri_attr *attr = order == RI_AEVT ? NULL : ri_schema_attr_by_id(schema, a);
-    return order == RI_AEVT || (attr != NULL && ri_attr_in_order(attr, order));
-}
-
 /* ---- by attribute ---- */
 
 #define LEFT_OUT UINT32_MAX
@@ -199,7 +193,7 @@ static size_t make_places(uint32_t places[DIGITS], const ri_schema *schema, ri_o
     for (uint32_t digit = 0; digit < DIGITS; digit++) {
         uint32_t here = places[digit];
         places[digit] = sum;
-        if (here > 0 && schema != NULL && !belongs(schema, order, digit)) {
+        if (here > 0 && schema != NULL && !ri_schema_in_order(schema, digit, order)) {
             places[digit] = LEFT_OUT;
         } else {
             sum += here;
@@ -244,7 +238,7 @@ static bool group_many(const ri_block *block, const ri_schema *schema, uint32_t 
     }
     for (size_t i = 0; i < block->count; i++) {
         const ri_datom *d = &block->datoms[i];
-        if (belongs(schema, order, d->a)) {
+        if (ri_schema_in_order(schema, d->a, order)) {
             out->changes[out->count++] = ri_change_of(d, d->added);
         }
     }

@@ -2,8 +2,9 @@
  *
  * Resolving: the steps of tx.h in order, the schema after the transaction, the result.
  *
- * Items are never changed, but for those of bulk loads (tx_turn.c); everything that a run makes lies in the scratch arena, in the resolver or in the block. So a
- * run that lacked nodes, or was good, can be followed by another. A run that paused leaves the resolver to the next one.
+ * Items are never changed, but for those of bulk loads (tx_turn.c); everything that a run makes lies in the scratch
+ * arena, in the resolver or in the block. So a run that lacked nodes, or was good, can be followed by another. A run that
+ * paused leaves the resolver to the next one.
  */
 #include "tx_resolver.h"
 

@@ -152,12 +152,6 @@ static void note_id(ri_verify_facts *facts, uint64_t id)
     }
 }
 
-static bool belongs(const ri_verify *v, const ri_datom *d, int order)
-{
-    const ri_attr *attr = ri_schema_attr_by_id(v->db->schema, d->a);
-    return order <= RI_AEVT || (attr != NULL && ri_attr_in_order(attr, (ri_order)order));
-}
-
 static int note_fact(ri_verify *v, const ri_datom *d, rille_err *err)
 {
     ri_verify_facts *facts = &v->facts;
@@ -171,7 +165,7 @@ static int note_fact(ri_verify *v, const ri_datom *d, rille_err *err)
         note_id(facts, d->v.as.u);
     }
     for (int order = RI_EAVT; order <= RI_VAET; order++) {
-        if (belongs(v, d, order)) {
+        if (ri_schema_in_order(v->db->schema, d->a, (ri_order)order)) {
             facts->count[order]++;
             facts->sum[order] += hash;
         }
@@ -257,7 +251,7 @@ static int look_up_fact(ri_verify *v, const ri_datom *d, rille_err *err)
 {
     const ri_verify_facts *facts = &v->facts;
     for (int order = RI_AEVT; order <= RI_VAET; order++) {
-        if (facts->sum[order] != facts->found[order] && belongs(v, d, order)) {
+        if (facts->sum[order] != facts->found[order] && ri_schema_in_order(v->db->schema, d->a, (ri_order)order)) {
             RI_TRY(ri_verify_expect(v, (ri_order)order, d, err));
         }
     }
