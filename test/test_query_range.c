@@ -297,17 +297,10 @@ static uint64_t may_match(const values *stored, const expected *e, const ri_valu
 static void check_reads(world *w, const char *text, uint64_t reads_max, const char *shown)
 {
     rille_query *query = NULL;
-    rille_op *op = NULL;
     ri_buf plan = { 0 };
     uint64_t reads = 0;
     bool cut = false;
-    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
-    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
-    int rc;
-    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
-        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
-    }
-    CHECK_RC(rc, RILLE_DONE);
+    rille_op *op = world_run_op(w, text, &query);
     for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
         if (stage->clause != NULL && stage->clause->kind == RI_CLAUSE_PATTERN) {
             reads += stage->rows;
@@ -546,15 +539,8 @@ TEST(range__hides_no_error_and_makes_none)
 static bool plan_has(world *w, const char *text, const char *part)
 {
     rille_query *query = NULL;
-    rille_op *op = NULL;
     ri_buf buf = { 0 };
-    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
-    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
-    int rc;
-    while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
-        CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
-    }
-    CHECK_RC(rc, RILLE_DONE);
+    rille_op *op = world_run_op(w, text, &query);
     CHECK_RC(ri_op_explain(op, &buf), 0);
     ri_buf_put_u8(&buf, 0);
     bool found = strstr((const char *)buf.p, part) != NULL;

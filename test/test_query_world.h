@@ -376,20 +376,27 @@ static inline int world_run(world *w, const char *text, ri_table *out, rille_err
     return rc == RILLE_DONE ? 0 : rc;
 }
 
-/* Rows of all stages together, in an uninterrupted run; *from_end: the plan reads an index from its end. */
-static inline uint64_t world_rows(world *w, const char *text, bool *from_end)
+/* Runs a query to its end, and gives its operation, which still has its stages. */
+static inline rille_op *world_run_op(world *w, const char *text, rille_query **query)
 {
-    rille_query *query = NULL;
     rille_op *op = NULL;
-    uint64_t rows = 0;
-    *from_end = false;
-    REQUIRE_RC(ri_query_parse(text, strlen(text), &query, &test_err), 0);
-    REQUIRE_RC(ri_op_new(query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
     int rc;
+    REQUIRE_RC(ri_query_parse(text, strlen(text), query, &test_err), 0);
+    REQUIRE_RC(ri_op_new(*query, w->inputs, w->input_count, &w->options, &op, &test_err), 0);
     while ((rc = ri_op_step(op, 0, &test_err)) == RILLE_ROWS || rc == RILLE_NEED) {
         CHECK_RC(rc == RILLE_NEED ? ri_io_fetch(ri_op_io(op), &test_err) : 0, 0);
     }
     CHECK_RC(rc, RILLE_DONE);
+    return op;
+}
+
+/* Rows of all stages together, in an uninterrupted run; *from_end: the plan reads an index from its end. */
+static inline uint64_t world_rows(world *w, const char *text, bool *from_end)
+{
+    rille_query *query = NULL;
+    uint64_t rows = 0;
+    *from_end = false;
+    rille_op *op = world_run_op(w, text, &query);
     for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
         rows += stage->rows;
         *from_end = *from_end || strstr(stage->label, " end") != NULL;
