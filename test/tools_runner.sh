@@ -38,6 +38,7 @@ step_quick() { counted 3 0; }
 step_ctest() { count_ctest fake_ctest ends; }
 step_busted() { count_busted fake_busted ends; counted 1 0; }
 step_broken() { counted 4 0; exit 7; }
+step_early() { one sh -c 'echo the reason; exit 3'; seq 1000; }
 step_long() { counted 3 0; sleep 1000; }
 step_longctest() { counted 1 0; count_ctest fake_ctest hangs; }
 step_longbusted() { count_busted fake_busted ends; count_busted fake_busted hangs; }
@@ -88,6 +89,11 @@ expect '^busted +[0-9]+ s +3 ok +1 failed$'
 expect '^    broken: FAILED: step broken ended with exit code 7$'
 expect '^[0-9]+ seconds; failed: ctest busted broken '
 last "12 passed, 3 failed"
+code 1
+run early
+expect '^    early: the reason$'
+expect '^    early: FAILED: sh -c echo the reason'
+last "0 passed, 1 failed"
 code 1
 
 # Steps that never do: what passed before counts.
