@@ -84,7 +84,7 @@ local function start_open(url, mode, options)
 end
 
 local function open(url, mode, options)
-  if operation.budget() then return drive(start_open(url, mode, options)) end
+  if operation.slice() then return drive(start_open(url, mode, options)) end
   local conn, message, code = core.open(open_arguments(url, mode, options))
   if code == "NOTFOUND" and mode == "connect" and options.branch == nil then message = message .. check.CREATE end
   return conn, message, code
@@ -430,17 +430,19 @@ function db_methods:start_seek_datoms(index, ...) return start_rows(seek, self, 
 ---@return rille.Op op
 function db_methods:start_index_range(attr, from, to) return start_rows(range, self, attr, from, to) end
 
+local LONG = { verify = true, flush = true, as_of = true }
+
 for name, begin in pairs {
   db = conn_methods.start_db,
   verify = conn_methods.start_verify,
   flush = conn_methods.start_flush,
   _branches = function(self) return (start(branches, self)) end,
 } do
-  operation.driven(conn_methods, name, function(...) return drive(begin(...)) end, name == "flush")
+  operation.driven(conn_methods, name, function(...) return drive(begin(...)) end, LONG[name])
 end
 for _, name in ipairs { "as_of", "count", "entid" } do
   local begin = db_methods["start_" .. name]
-  operation.driven(db_methods, name, function(...) return drive(begin(...)) end)
+  operation.driven(db_methods, name, function(...) return drive(begin(...)) end, LONG[name])
 end
 for _, name in ipairs { "datoms", "seek_datoms", "index_range" } do
   local begin = db_methods["start_" .. name]

@@ -4,6 +4,7 @@
 
 local rille = require "rille"
 local core = require "rille.core"
+local operation = require "rille.operation"
 local command = require "spec.support.command"
 local support = require "spec.support.init"
 
@@ -222,5 +223,52 @@ describe("drivers", function()
     assert.matches("this host cannot do head_", message)
     assert.equal("UNSUPPORTED", code)
     conn:close()
+  end)
+
+  -- As `rille run` does; a hook stands for that of an interpreter at Ctrl-C.
+  it("are not needed for Lua's hooks to run within long calls, which a hook can end anywhere", function()
+    local url, run = support.url "mem", core.methods.task._run
+    local conn = assert(rille.create(url))
+    assert(conn:transact { support.attr("p/age", "long") })
+    local data, first = {}, assert(conn:transact { { ["p/age"] = 1 } }).tx
+    for i = 1, 1001 do data[i] = { ["p/age"] = i } end
+    local db = conn:db()
+    local calls = {
+      connect = function() return rille.connect(url) end,
+      verify = function() return conn:verify() end,
+      flush = function() return conn:flush() end,
+      as_of = function() return db:as_of(first) end,
+      with = function() return db:with(data) end,
+      transact = function() return conn:transact(data) end,
+    }
+    -- Ends at step `last` of a call. How many steps there were, and whether it came to its end.
+    local function steps(call, last)
+      local count = 0
+      debug.sethook(function()
+        if debug.getinfo(2, "f").func ~= run then return end
+        count = count + 1
+        if count == last then error("interrupted!", 0) end
+      end, "c")
+      local fine, value, message = pcall(call)
+      debug.sethook()
+      if fine then assert(value, message) else assert.equal("interrupted!", value) end
+      return count, fine
+    end
+    for name, call in pairs(calls) do
+      assert.equal(0, (steps(call)), name)
+      operation.run_in_slices(1)
+      local all, last = 0, 0
+      repeat
+        last = last + 1
+        local count, fine = steps(call, last)
+        all = count > all and count or all
+      until fine or last == 6
+      operation.run_in_slices(nil)
+      assert.is_true(all >= 1, name .. " ran in no slices")
+    end
+    assert(conn:transact { { ["p/age"] = 7 } })
+    assert(conn:verify())
+    conn:close()
+    rille.drop(url)
   end)
 end)

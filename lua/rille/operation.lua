@@ -279,8 +279,8 @@ local function choose_functions()
 end
 
 ---From now on, long calls let Lua go on for a moment after each slice of time, so that its hooks run: by one of them an
----interpreter ends a program at Ctrl-C.
----@param us number
+---interpreter ends a program at Ctrl-C. nil: they do not.
+---@param us number?
 function M.run_in_slices(us)
   slice_us = us
   choose_functions()
