@@ -36,11 +36,12 @@ typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 
 
 /* What holds the datoms of a block, or of all blocks of a segment. */
 typedef struct ri_block_memory {
-    ri_mutex lock;   /* of the blocks' sets */
-    ri_arena arena;  /* of values, and of what else belongs to the blocks */
-    ri_blob *bytes;  /* in which values lie that are not in the arena; or NULL */
-    size_t heap_cap; /* > 0: the datoms are a heap block of their own, else they lie in the arena, or ... */
-    size_t room;     /* ... right behind this, where there is room for so many */
+    ri_mutex lock;               /* of the blocks' sets and builds */
+    struct ri_set_build *builds; /* of sets of the blocks (chain_set.c): owned by tasks, which hold the blocks */
+    ri_arena arena;              /* of values, and of what else belongs to the blocks */
+    ri_blob *bytes;              /* in which values lie that are not in the arena; or NULL */
+    size_t heap_cap;             /* > 0: the datoms are a heap block of their own, else they lie in the arena, or ... */
+    size_t room;                 /* ... right behind this, where there is room for so many */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;

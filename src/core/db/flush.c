@@ -92,7 +92,7 @@ static int make_set(flush *f, ri_order order, size_t own, rille_err *err)
 /* The novelty's datoms to be sorted. */
 static int gather(flush *f, ri_order order, size_t own, rille_err *err)
 {
-    ri_change_sort *sort = &f->sort;
+    ri_set_runs *sort = &f->sort;
     if (sort->from == NULL) {
         sort->from = ri_alloc_array((size_t)f->db->novelty.datom_count, sizeof *sort->from);
         if (sort->from == NULL) {

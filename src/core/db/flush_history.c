@@ -136,7 +136,7 @@ static int collect_event(ri_flush *f, const ri_datom *d, rille_err *err)
     if (d->added && ri_map64_get(&f->retracted, fact_hash(d)) == NULL) {
         return 0;
     }
-    ri_change_sort *sort = &f->sort;
+    ri_set_runs *sort = &f->sort;
     if (!RI_GROW(&sort->from, &sort->cap, sort->count + 1)) {
         return ri_fail_nomem(err);
     }

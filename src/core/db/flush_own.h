@@ -8,21 +8,7 @@
 #include "flush.h"
 #include "sort.h"
 
-#define RI_FLUSH_PORTION 4096U /* datoms of a step */
-
-/* Keys that are being sorted (flush_sort.c): first portions, then runs of `width`, two at a time. */
-typedef struct ri_change_sort {
-    ri_set_key *from; /* the keys; no two for the same fact but in the order of their time */
-    ri_set_key *to;
-    size_t count;
-    size_t cap;    /* of from, where it grows */
-    size_t sorted; /* in portions */
-    size_t width;
-    size_t start; /* of the two runs being merged */
-    size_t left;
-    size_t right;
-    size_t taken;
-} ri_change_sort;
+#define RI_FLUSH_PORTION RI_SET_RUN /* datoms of a step */
 
 struct ri_flush {
     rille_db *db;    /* retained */
@@ -48,7 +34,7 @@ struct ri_flush {
     size_t retractions;
     bool by_set; /* the novelty's items come from its set ... */
     ri_set_cursor items;
-    ri_change_sort sort; /* ... or are sorted here */
+    ri_set_runs sort; /* ... or are sorted here */
     ri_merge *merge;
     ri_kept_cursor kept;
     bool gathers;

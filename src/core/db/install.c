@@ -5,6 +5,7 @@
  * The value on the new base is made before the writer lock is taken, together with the sets that the old value has been
  * read by. Under the lock only what was committed in between is left, so the next commit finds all as it was.
  */
+#include "../store/task.h"
 #include "conn_own.h"
 
 #include <string.h>
@@ -65,6 +66,20 @@ static int check(const install *in, const rille_db *db, rille_err *err)
                 : ri_fail(err, RILLE_IO, "the branch no longer has the history that the flush began with: reconnect");
 }
 
+/* The sets that the value before was read by: at once, since the next run would begin with another value. */
+static int make_sets(const rille_db *before, const rille_db *next, rille_err *err)
+{
+    int rc = 0;
+    ri_task *outer = ri_task_enter(NULL);
+    for (int o = 0; o < RI_NOVELTY_ORDERS && rc == 0; o++) {
+        const ri_set_node *set;
+        if (ri_novelty_was_read(&before->novelty, (ri_order)o)) {
+            rc = ri_novelty_set(&next->novelty, (ri_order)o, &set, err);
+        }
+    }
+    return ri_task_leave(NULL, outer, rc, err);
+}
+
 static int make_ready(install *in, rille_err *err)
 {
     rille_db *db = ri_conn_seen_db(in->conn);
@@ -73,12 +88,7 @@ static int make_ready(install *in, rille_err *err)
     int rc = check(in, db, err);
     rc = rc == 0 ? base_of(in, db, &base, err) : rc;
     rc = rc == 0 ? follow(in, db, base, &next, err) : rc;
-    for (int o = 0; o < RI_NOVELTY_ORDERS && rc == 0; o++) {
-        const ri_set_node *set;
-        if (ri_novelty_was_read(&db->novelty, (ri_order)o)) {
-            rc = ri_novelty_set(&next->novelty, (ri_order)o, &set, err);
-        }
-    }
+    rc = rc == 0 ? make_sets(db, next, err) : rc;
     if (rc == 0) {
         ri_db_release(in->ready);
         in->ready = next;

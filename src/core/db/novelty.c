@@ -27,34 +27,6 @@ void ri_novelty_deinit(ri_novelty *novelty)
     novelty->datom_count = novelty->claim = 0;
 }
 
-/* ---- sets of blocks ---- */
-
-/* A reference to the block's set, or NULL. */
-static ri_set_node *block_set(ri_block *block, ri_order order)
-{
-    if (atomic_load_explicit(&block->set[order], memory_order_relaxed) == NULL) {
-        return NULL; /* most blocks */
-    }
-    ri_mutex_lock(&block->memory->lock);
-    ri_set_node *set = ri_set_retain(atomic_load_explicit(&block->set[order], memory_order_relaxed));
-    ri_mutex_unlock(&block->memory->lock);
-    return set;
-}
-
-/* Puts a set where there is none, or takes it away (NULL). */
-static void set_block_set(ri_block *block, ri_order order, ri_set_node *set)
-{
-    ri_set_node *old = NULL;
-    ri_mutex_lock(&block->memory->lock);
-    ri_set_node *here = atomic_load_explicit(&block->set[order], memory_order_relaxed);
-    if (set == NULL || here == NULL) {
-        old = here;
-        atomic_store_explicit(&block->set[order], ri_set_retain(set), memory_order_relaxed);
-    }
-    ri_mutex_unlock(&block->memory->lock);
-    ri_set_release(old);
-}
-
 void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
 {
     bool linked = block->schema != NULL; /* already: views of the past; others may read it */
@@ -62,7 +34,7 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
     for (int o = 0; o < RI_NOVELTY_ORDERS; o++) { /* the next value's sets are made from this one's */
         ri_set_node *set = atomic_load_explicit(&novelty->set[o], memory_order_acquire);
         if (set != NULL) {
-            set_block_set(prev, (ri_order)o, set);
+            ri_block_set_put(prev, (ri_order)o, set);
             ri_set_release(set);
             atomic_init(&novelty->set[o], NULL);
             atomic_init(&novelty->walked[o], 0);
@@ -82,60 +54,7 @@ void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema)
     novelty->claim = block->claims_flush ? novelty->datom_count : novelty->claim;
 }
 
-/* ---- making a set ---- */
-
-/* The datoms of the blocks behind `from` up to `last`, oldest first, at the end of keys[0..cap). Gives where they
- * begin. */
-static size_t gather(const ri_block *from, const ri_block *last, ri_order order, ri_set_key *keys, size_t cap)
-{
-    size_t at = cap;
-    for (const ri_block *b = last; b != from; b = b->prev) {
-        for (size_t i = b->count; i > 0; i--) {
-            const ri_datom *d = &b->datoms[i - 1];
-            if (ri_schema_in_order(b->schema, d->a, order)) {
-                keys[--at] = (ri_set_key){ ri_set_prefix(order, d), ri_item_new(d) };
-            }
-        }
-    }
-    return at;
-}
-
-/* `base` is the set of the chain up to `from`; NULL and NULL: nothing. */
-static ri_set_node *extend(const ri_set_node *base, const ri_block *from, const ri_block *last, ri_order order)
-{
-    size_t cap = (size_t)(last->chain_count - (from == NULL ? 0 : from->chain_count));
-    ri_set_key *keys = ri_alloc_array(cap, 2 * sizeof *keys);
-    if (keys == NULL) {
-        return NULL;
-    }
-    size_t at = gather(from, last, order, keys, cap);
-    bool distinct = ri_set_sort(order, keys + at, keys + cap, cap - at);
-    ri_set_node *set = ri_set_merge(base, order, keys + at, cap - at, distinct);
-    ri_free(keys);
-    return set;
-}
-
-/* A reference to the set of the chain up to `last`, made if there is none. NULL: no memory. */
-static ri_set_node *chain_set(ri_block *last, ri_order order)
-{
-    ri_block *from = last;
-    ri_set_node *base = NULL;
-    while (from != NULL && (base = block_set(from, order)) == NULL) {
-        from = from->prev;
-    }
-    if (from == last) {
-        return base;
-    }
-    ri_set_node *set = extend(base, from, last, order);
-    ri_set_release(base);
-    if (set != NULL) {
-        set_block_set(last, order, set);
-        if (from != NULL && from->chain_count / RI_NOVELTY_STRIDE == last->chain_count / RI_NOVELTY_STRIDE) {
-            set_block_set(from, order, NULL);
-        }
-    }
-    return set;
-}
+/* ---- the set of an order ---- */
 
 int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node **out, rille_err *err)
 {
@@ -145,10 +64,8 @@ int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node 
     if (set != NULL || novelty->last == NULL) {
         return 0;
     }
-    ri_set_node *made = chain_set(novelty->last, order);
-    if (made == NULL) {
-        return ri_fail_nomem(err);
-    }
+    ri_set_node *made;
+    RI_TRY(ri_chain_set(novelty->last, order, &made, err));
     if (!atomic_compare_exchange_strong_explicit(place, &set, made, memory_order_acq_rel, memory_order_acquire)) {
         ri_set_release(made); /* another thread was first */
         made = set;
@@ -212,7 +129,7 @@ static bool take_blocks(range *r, const ri_novelty *novelty, ri_set_node **set)
     ri_order order = (ri_order)r->from->order;
     uint64_t count = 0;
     *set = NULL;
-    for (ri_block *b = novelty->last; b != NULL && (*set = block_set(b, order)) == NULL; b = b->prev) {
+    for (ri_block *b = novelty->last; b != NULL && (*set = ri_block_set(b, order)) == NULL; b = b->prev) {
         count += b->count;
         if (!take_block(r, b)) {
             return false;
@@ -271,14 +188,20 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
     range_init(&r, from, to);
     int rc = may_walk(novelty, order) ? put_together(novelty, &r, hold, err) : RILLE_DONE;
     *out = *hold;
-    return rc == RILLE_DONE ? ri_novelty_set(novelty, order, out, err) : rc;
+    if (rc != RILLE_DONE) {
+        return rc;
+    }
+    ri_novelty *own = (ri_novelty *)(uintptr_t)novelty;
+    atomic_store_explicit(&own->walked[order], UINT_MAX / 2, memory_order_relaxed); /* while it is made in portions */
+    return ri_novelty_set(novelty, order, out, err);
 }
 
 int ri_block_make_set(ri_block *block, ri_order order, rille_err *err)
 {
-    ri_set_node *set = chain_set(block, order);
+    ri_set_node *set;
+    RI_TRY(ri_chain_set(block, order, &set, err));
     ri_set_release(set);
-    return set == NULL ? ri_fail_nomem(err) : 0;
+    return 0;
 }
 
 bool ri_block_has_set(const ri_block *block, ri_order order)

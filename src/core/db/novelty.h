@@ -46,7 +46,7 @@ void ri_novelty_deinit(ri_novelty *novelty);
  * it knows nothing of is. The schema is the one after the block. */
 void ri_novelty_add(ri_novelty *novelty, ri_block *block, ri_schema *schema);
 /* The set of an order, borrowed; NULL when there are no datoms. Only the first call for an order can take long or
- * fail. */
+ * fail. In a task that may pause it takes a portion further, and gives RILLE_NEED until it is there: so do all reads. */
 int ri_novelty_set(const ri_novelty *novelty, ri_order order, const ri_set_node **out, rille_err *err);
 /* A set that holds what the novelty has between two cuts, and perhaps more outside of them. *out is borrowed from the
  * novelty or from *hold, a reference (or NULL) to be released after it. */
@@ -54,6 +54,12 @@ int ri_novelty_between(const ri_novelty *novelty, const ri_set_cut *from, const 
                        ri_set_node **hold, rille_err *err);
 /* Makes the set of the chain up to a block, from that of the newest block before it that has one. */
 int ri_block_make_set(ri_block *block, ri_order order, rille_err *err);
+/* The same: a reference to it (chain_set.c). */
+int ri_chain_set(ri_block *last, ri_order order, ri_set_node **out, rille_err *err);
+/* A reference to the set that a block has, or NULL. */
+ri_set_node *ri_block_set(ri_block *block, ri_order order);
+/* Puts a set where there is none, or takes it away (NULL). */
+void ri_block_set_put(ri_block *block, ri_order order, ri_set_node *set);
 bool ri_block_has_set(const ri_block *block, ri_order order);
 /* Was it, or an earlier value of the chain, read in that order? Then the next one is likely to be. O(blocks). */
 bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order);

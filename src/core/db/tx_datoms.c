@@ -47,7 +47,7 @@ static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_da
     ri_scan_set(&r->scan, from, to);
     ri_run run;
     int rc = ri_scan_next(&r->scan, &run, r->io, r->err);
-    if (rc < 0) {
+    if (rc < 0 || ri_tx_lacks_time(r, rc)) {
         return rc;
     }
     *state = rc == RILLE_NEED ? PROBE_PENDING : rc == RILLE_DONE ? PROBE_NONE : PROBE_FOUND;
@@ -336,6 +336,9 @@ static int make_all(tx_resolver *r, const group *g, size_t next)
     while (!g->fresh) {
         ri_run run;
         int rc = ri_scan_next(&r->scan, &run, r->io, r->err);
+        if (ri_tx_lacks_time(r, rc)) {
+            return rc;
+        }
         if (rc == RILLE_NEED) {
             r->need = true;
             return RILLE_OK;
@@ -396,6 +399,19 @@ int ri_tx_make_entity(tx_resolver *r, const tx_op *ops, size_t count)
     return RILLE_OK;
 }
 
+/* The same, or nothing: RILLE_NEED. */
+static int make_entity(tx_resolver *r, const tx_op *ops, size_t count)
+{
+    size_t datoms = r->block->count;
+    size_t blobs = r->blob_count;
+    int rc = ri_tx_make_entity(r, ops, count);
+    if (rc == RILLE_NEED) {
+        r->block->count = datoms;
+        r->blob_count = blobs;
+    }
+    return rc;
+}
+
 static int begin_block(tx_resolver *r, size_t expected_count)
 {
     if (r->block != NULL) {
@@ -419,7 +435,7 @@ int ri_tx_make_datoms(tx_resolver *r)
             end++;
         }
         RI_TRY(ri_tx_sort_entity(r, ops + r->at, end - r->at));
-        RI_TRY(ri_tx_make_entity(r, ops + r->at, end - r->at));
+        RI_TRY(make_entity(r, ops + r->at, end - r->at));
         size_t count = end - r->at;
         r->at = end;
         if (ri_tx_pause(r, count * TX_DATOM_WORK)) {
@@ -454,16 +470,17 @@ int ri_tx_make_datoms_in_order(tx_resolver *r)
     while (r->at < r->tx->item_count) {
         size_t next = r->at;
         RI_TRY(take_entity(r, &next));
-        if (r->ops[0].e == r->t && !r->instant_made) { /* the transaction's own id is the largest of all */
+        bool is_own = r->ops[0].e == r->t && !r->instant_made; /* the largest of all */
+        if (is_own) {
             r->ops[r->op_count++] = tx_instant_op(r);
-            r->instant_made = true;
         }
         if (r->op_count > r->other_count) {
             r->other = NULL;
             r->other_count = r->op_cap;
         }
         RI_TRY(ri_tx_sort_entity(r, r->ops, r->op_count));
-        RI_TRY(ri_tx_make_entity(r, r->ops, r->op_count));
+        RI_TRY(make_entity(r, r->ops, r->op_count));
+        r->instant_made = r->instant_made || is_own;
         r->at = next;
         if (ri_tx_pause(r, r->op_count * TX_DATOM_WORK)) {
             return RILLE_NEED;

@@ -118,7 +118,7 @@ static int attr_is_empty(tx_resolver *r, uint32_t slot, bool *empty)
         ri_bound to = ri_bound_a(a, true);
         uint64_t count = 0;
         int rc = ri_db_count(r->db, RI_AVET, &from, &to, r->io, &count, r->err);
-        if (rc < 0) {
+        if (rc < 0 || ri_tx_lacks_time(r, rc)) {
             return rc;
         }
         r->need = r->need || rc == RILLE_NEED;
@@ -145,7 +145,7 @@ static int ask_holder(tx_resolver *r, tx_key *head)
     }
     if (!empty) {
         int rc = ri_db_lookup(r->db, attr, &head->v, r->io, &head->holder, r->err);
-        if (rc < 0) {
+        if (rc < 0 || ri_tx_lacks_time(r, rc)) {
             return rc;
         }
         if (rc == RILLE_NEED) {

@@ -62,6 +62,9 @@ static int visit_range(tx_resolver *r, ri_order order, ri_bound from, ri_bound t
         }
     }
     ri_scan_deinit(&scan);
+    if (ri_tx_lacks_time(r, rc)) {
+        return rc;
+    }
     r->need = r->need || rc == RILLE_NEED;
     return rc < 0 ? rc : RILLE_OK;
 }
@@ -102,17 +105,33 @@ static int expand_op(tx_resolver *r, const tx_op *op)
                    op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
 }
 
-int ri_tx_expand(tx_resolver *r)
+/* One operation, or one entity that goes. RILLE_NEED: it is to be done again, but for the entities that were found. */
+static int expand_next(tx_resolver *r)
 {
     tx_expansion *x = &r->expansion;
+    size_t before = r->op_count;
+    bool by_op = r->at < r->expanded_count;
+    uint64_t e = by_op ? 0 : x->todo[--x->todo_count];
+    int rc = by_op ? expand_op(r, &r->expanded[r->at]) : expand_entity(r, e);
+    if (rc == RILLE_NEED) {
+        r->op_count = before;
+    }
+    if (rc == RILLE_NEED && !by_op) {
+        if (!RI_GROW(&x->todo, &x->todo_cap, x->todo_count + 1)) {
+            return ri_fail_nomem(r->err);
+        }
+        x->todo[x->todo_count++] = e;
+    }
+    r->at += rc == RILLE_OK && by_op;
+    return rc;
+}
+
+int ri_tx_expand(tx_resolver *r)
+{
+    const tx_expansion *x = &r->expansion;
     while (r->at < r->expanded_count || x->todo_count > 0) {
         size_t before = r->op_count;
-        if (r->at < r->expanded_count) {
-            RI_TRY(expand_op(r, &r->expanded[r->at]));
-            r->at++;
-        } else {
-            RI_TRY(expand_entity(r, x->todo[--x->todo_count]));
-        }
+        RI_TRY(expand_next(r));
         if (ri_tx_pause(r, TX_KEY_WORK + (r->op_count - before) * TX_DATOM_WORK)) {
             return RILLE_NEED;
         }

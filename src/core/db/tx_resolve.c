@@ -269,6 +269,9 @@ static int check_rest(tx_resolver *r, const ri_attr *before)
     ri_bound to = ri_bound_ea(before->id, RI_A_CARDINALITY, true);
     uint64_t count = 0;
     int rc = ri_db_count(r->db, RI_EAVT, &from, &to, r->io, &count, r->err);
+    if (ri_tx_lacks_time(r, rc)) {
+        return rc;
+    }
     r->need = r->need || rc == RILLE_NEED;
     for (size_t i = 0; i < r->block->count && count > 0; i++) {
         const ri_datom *d = &r->block->datoms[i];
@@ -307,6 +310,9 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
     ri_bound from = ri_bound_a(before->id, false);
     ri_bound to = ri_bound_a(before->id, true);
     int rc = made ? RILLE_OK : ri_db_count(r->db, RI_AEVT, &from, &to, r->io, &count, r->err);
+    if (ri_tx_lacks_time(r, rc)) {
+        return rc;
+    }
     r->need = r->need || rc == RILLE_NEED;
     if (rc == RILLE_OK && count > 0) {
         ri_tx_blame(r, TX_BLAME_ANY, e, 0, NULL);
@@ -327,7 +333,10 @@ static int make_schema(tx_resolver *r)
         return RILLE_OK;
     }
     uint64_t wrong = 0;
-    int rc = ri_schema_apply(r->tx->schema, block->datoms, block->count, &r->schema, &wrong, r->err);
+    int rc = RILLE_OK;
+    if (r->schema == NULL) {
+        rc = ri_schema_apply(r->tx->schema, block->datoms, block->count, &r->schema, &wrong, r->err);
+    }
     if (rc != RILLE_OK) {
         ri_tx_blame(r, TX_BLAME_ANY, wrong, 0, NULL);
         return rc;
@@ -408,6 +417,12 @@ static int make_tempids(tx_resolver *r)
 bool ri_tx_pause(tx_resolver *r, size_t work)
 {
     r->paused = ri_task_pause(work);
+    return r->paused;
+}
+
+bool ri_tx_lacks_time(tx_resolver *r, int rc)
+{
+    r->paused = r->paused || (rc == RILLE_NEED && ri_task_lacks_time());
     return r->paused;
 }
 

@@ -127,6 +127,9 @@ void ri_tx_resolver_free(tx_resolver *r); /* which has ended */
 /* Counts work that was done (task.h). True: return RILLE_NEED. */
 bool ri_tx_pause(tx_resolver *r, size_t work);
 
+/* Did a read, which gave rc, lack time? Then return RILLE_NEED at once: what was being made is made again. */
+bool ri_tx_lacks_time(tx_resolver *r, int rc);
+
 /* Phases: 0, RILLE_NEED when they paused, or an error. */
 
 /* tx_entities.c */

@@ -136,6 +136,7 @@ bool ri_op_rest(rille_op *op)
     ri_bytemap_deinit(&op->stub_sources);
     op->stubs_inside = false;
     ri_io_clear(&op->io);
+    ri_task_forget(&op->pauses);
     op->io.defer = NULL;
     if (op->io.pin_cap > REST_PINS_MAX) {
         ri_io_deinit(&op->io);

@@ -15,12 +15,14 @@
  * constant of its scope and never a column. (X4) An entity id is REF or LONG, which are equal; a stage that takes one
  * accepts both. (X5) Hidden columns (ri_hidden_var) are made by a stage of names for the stage that follows it.
  * (X6) A budget interrupts a query only between two units, in ri_begin_unit; a unit that was begun is never counted
- * again, so that every step does at least one unit, and a query takes at most as many steps as units. (X7) A unit does
+ * again, so that every step does at least one unit, and a query takes at most as many steps as units. But where a unit is
+ * the first to read a value, it may wait for a set as for a node (RILLE_NEED), until that is made (`pauses`). (X7) A unit does
  * about RI_UNIT_WORK at most, as the meter counts it, or handles one value: what may be more is done in several.
  */
 #ifndef RI_EXEC_H
 #define RI_EXEC_H
 
+#include "../store/task.h"
 #include "access.h"
 #include "range.h"
 #include "stages.h"
@@ -171,6 +173,7 @@ struct rille_op {
     bool routed;      /* links matter, so routes to places are looked for */
     bool decided;     /* which links matter */
     ri_io io;
+    ri_task pauses;   /* inside of units of work, where the first read of a value makes a set */
     ri_stage *stages; /* all, newest first */
     ri_stage *last;
     ri_ruleset *ruleset; /* NULL: no rules */

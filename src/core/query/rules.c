@@ -205,7 +205,7 @@ ri_table_feed *ri_table_feed_new(rille_op *op, const ri_scope *scope, const ri_t
 
 /* ---- sinks ---- */
 
-static int gather_seed(ri_task *task, const ri_batch *batch, uint16_t col, uint16_t at, rille_err *err)
+static int gather_seed(ri_rule_task *task, const ri_batch *batch, uint16_t col, uint16_t at, rille_err *err)
 {
     rille_op *op = task->last->op;
     ri_vec *buf = &task->bufs[at];
@@ -222,7 +222,7 @@ static int gather_seed(ri_task *task, const ri_batch *batch, uint16_t col, uint1
     return 0;
 }
 
-static int sink_answers(ri_task *task, const ri_batch *batch, rille_err *err)
+static int sink_answers(ri_rule_task *task, const ri_batch *batch, rille_err *err)
 {
     ri_pred *pred = task->pred;
     uint16_t seed = 0;
@@ -235,7 +235,7 @@ static int sink_answers(ri_task *task, const ri_batch *batch, rille_err *err)
     return ri_table_add(pred->answers, task->cols, batch->count, NULL, err);
 }
 
-static int sink_context(ri_task *task, const ri_batch *batch, rille_err *err)
+static int sink_context(ri_rule_task *task, const ri_batch *batch, rille_err *err)
 {
     ri_pred *pred = task->pred;
     uint16_t n = pred->bound_count;
@@ -275,7 +275,7 @@ static uint64_t *visited_word(ri_pred *pred, ri_meter *meter, uint64_t e)
 
 /* Rows that go to entities not reached yet. Most edges of a graph lead to where one has been: a bit is cheaper than a
  * set. */
-static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch *few)
+static const ri_batch *unvisited(ri_rule_task *task, const ri_batch *batch, ri_batch *few)
 {
     ri_pred *pred = task->pred;
     ri_var var = task->params[ri_mask_has(pred->mask, 0) ? 1 : 0];
@@ -310,7 +310,7 @@ static const ri_batch *unvisited(ri_task *task, const ri_batch *batch, ri_batch 
 }
 
 /* New contexts are answers; so is a context that is back where it began. */
-static int sink_closure(ri_task *task, const ri_batch *batch, rille_err *err)
+static int sink_closure(ri_rule_task *task, const ri_batch *batch, rille_err *err)
 {
     ri_pred *pred = task->pred;
     const ri_table *contexts = pred->demand;
@@ -344,7 +344,7 @@ static int sink_closure(ri_task *task, const ri_batch *batch, rille_err *err)
     return 0;
 }
 
-static int sink_prefix(ri_task *task, const ri_batch *batch, rille_err *err)
+static int sink_prefix(ri_rule_task *task, const ri_batch *batch, rille_err *err)
 {
     for (uint16_t i = 0; i < task->prefix_count; i++) {
         task->cols[i] = &batch->cols[task->prefix_vars[i]];
@@ -355,7 +355,7 @@ static int sink_prefix(ri_task *task, const ri_batch *batch, rille_err *err)
     return ri_pred_demand(task->callee, task->cols, batch->count, err);
 }
 
-static int sink(ri_task *task, const ri_batch *batch, rille_err *err)
+static int sink(ri_rule_task *task, const ri_batch *batch, rille_err *err)
 {
     switch (task->sink) {
     case RI_SINK_ANSWERS:
@@ -375,7 +375,7 @@ static int sink(ri_task *task, const ri_batch *batch, rille_err *err)
 #define SINK_ROWS 256U
 
 /* The rows of a batch that the sink takes at once. */
-static int part_of_batch(ri_task *task, ri_batch *part, rille_err *err)
+static int part_of_batch(ri_rule_task *task, ri_batch *part, rille_err *err)
 {
     const ri_batch *batch = task->batch;
     uint32_t cols = batch->var_count + 1U;
@@ -397,7 +397,7 @@ static int part_of_batch(ri_task *task, ri_batch *part, rille_err *err)
 }
 
 /* Unit: so many rows of the batch as take their time. */
-static int sink_batch(ri_task *task, rille_err *err)
+static int sink_batch(ri_rule_task *task, rille_err *err)
 {
     rille_op *op = task->last->op;
     while (task->sunk < task->batch->count) {
@@ -414,7 +414,7 @@ static int sink_batch(ri_task *task, rille_err *err)
     return 0;
 }
 
-static int task_run(ri_task *task, rille_err *err)
+static int task_run(ri_rule_task *task, rille_err *err)
 {
     if (!task->active) {
         ri_stage_reset_chain(task->last);
@@ -447,7 +447,7 @@ int ri_group_run(rille_op *op, uint16_t group, rille_err *err)
     for (bool again = true; again;) {
         again = false;
         for (ri_pred *pred = op->ruleset->preds; pred != NULL; pred = pred->next) {
-            for (ri_task *task = pred->group == group ? pred->tasks : NULL; task != NULL; task = task->next) {
+            for (ri_rule_task *task = pred->group == group ? pred->tasks : NULL; task != NULL; task = task->next) {
                 if (task->done < task->table->count) {
                     again = true;
                     state->current = task;

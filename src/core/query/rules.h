@@ -34,7 +34,7 @@
 #define RI_RULE_EXPAND_MAX 256U                 /* branches that ors around recursive calls may give */
 
 typedef struct ri_pred ri_pred;
-typedef struct ri_task ri_task;
+typedef struct ri_rule_task ri_rule_task;
 
 /* The rows [from, to) of a table as batches. */
 typedef struct ri_table_feed {
@@ -59,8 +59,8 @@ typedef struct ri_table_feed {
 
 typedef enum ri_sink { RI_SINK_ANSWERS, RI_SINK_CONTEXT, RI_SINK_CLOSURE, RI_SINK_PREFIX } ri_sink;
 
-struct ri_task {
-    ri_task *next;
+struct ri_rule_task {
+    ri_rule_task *next;
     ri_pred *pred;
     const ri_table *table; /* what is fed */
     uint32_t done;         /* rows of it that were fed */
@@ -90,7 +90,7 @@ struct ri_pred {
     const char *name;
     ri_table *answers;
     ri_table *demand; /* bound arguments; with tail: asked for, then now */
-    ri_task *tasks;
+    ri_rule_task *tasks;
     uint64_t mask; /* bound arguments */
     uint16_t arity;
     uint16_t bound_count;
@@ -105,7 +105,7 @@ struct ri_pred {
 };
 
 typedef struct ri_group_state {
-    ri_task *current; /* (R2) */
+    ri_rule_task *current; /* (R2) */
 } ri_group_state;
 
 struct ri_ruleset {

@@ -6,11 +6,11 @@
 
 /* ---- tasks ---- */
 
-static ri_task *new_task(const ri_pred_plan *plan, const ri_rule_body *b, const ri_table *table, ri_table_feed *feed,
-                         rille_err *err)
+static ri_rule_task *new_task(const ri_pred_plan *plan, const ri_rule_body *b, const ri_table *table,
+                              ri_table_feed *feed, rille_err *err)
 {
     ri_arena *arena = &plan->op->plan_arena;
-    ri_task *task = ri_arena_alloc(arena, sizeof *task);
+    ri_rule_task *task = ri_arena_alloc(arena, sizeof *task);
     size_t cols = b->scope->var_count + 2U * RI_RULE_ARITY_MAX + 1U;
     const ri_vec **pointers = ri_arena_array(arena, cols, sizeof *pointers);
     ri_vec *bufs = ri_arena_array(arena, 2 * cols, sizeof *bufs);
@@ -19,22 +19,22 @@ static ri_task *new_task(const ri_pred_plan *plan, const ri_rule_body *b, const 
         return NULL;
     }
     memset(bufs, 0, 2 * cols * sizeof *bufs);
-    *task = (ri_task){ .pred = plan->pred,
-                       .table = table,
-                       .feed = feed,
-                       .scope = b->scope,
-                       .cols = pointers,
-                       .bufs = bufs,
-                       .few_cols = bufs + cols,
-                       .params = b->branch->params,
-                       .sink = RI_SINK_ANSWERS };
+    *task = (ri_rule_task){ .pred = plan->pred,
+                            .table = table,
+                            .feed = feed,
+                            .scope = b->scope,
+                            .cols = pointers,
+                            .bufs = bufs,
+                            .few_cols = bufs + cols,
+                            .params = b->branch->params,
+                            .sink = RI_SINK_ANSWERS };
     return task;
 }
 
-static void add_task(ri_pred *pred, ri_task *task)
+static void add_task(ri_pred *pred, ri_rule_task *task)
 {
     task->feed->sort_var = ri_first_probe_var(task->last);
-    ri_task **end = &pred->tasks;
+    ri_rule_task **end = &pred->tasks;
     while (*end != NULL) {
         end = &(*end)->next;
     }
@@ -110,7 +110,7 @@ static int tail_body(ri_pred_plan *plan, ri_rule_body *b, rille_err *err)
     uint16_t to = b->count;
     ri_varset bound = { { 0 } };
     ri_table_feed *feed = demand_feed(plan, b, &bound);
-    ri_task *task = feed != NULL ? new_task(plan, b, plan->pred->demand, feed, err) : NULL;
+    ri_rule_task *task = feed != NULL ? new_task(plan, b, plan->pred->demand, feed, err) : NULL;
     if (task == NULL) {
         return ri_fail_nomem(err);
     }
@@ -137,7 +137,7 @@ typedef struct cut {
     uint16_t count;
     ri_pred *callee;
     const ri_clause *call;
-    ri_task *before; /* the task that feeds prefixes to the answers */
+    ri_rule_task *before; /* the task that feeds prefixes to the answers */
 } cut;
 
 static int make_cut(ri_pred_plan *plan, const ri_rule_body *b, uint16_t at, const ri_varset *bound, cut *out,
@@ -160,7 +160,7 @@ static int make_cut(ri_pred_plan *plan, const ri_rule_body *b, uint16_t at, cons
     return ri_pred_get(op, b->scope, call, ri_call_mask(b->scope, call, bound), &out->callee, err);
 }
 
-static void sink_to_cut(ri_task *task, const cut *c)
+static void sink_to_cut(ri_rule_task *task, const cut *c)
 {
     task->sink = RI_SINK_PREFIX;
     task->call = c->call;
@@ -172,7 +172,7 @@ static void sink_to_cut(ri_task *task, const cut *c)
 
 /* New prefixes against all answers. */
 static int prefix_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, const ri_varset *bound,
-                       const ri_varset *live, ri_task **out, rille_err *err)
+                       const ri_varset *live, ri_rule_task **out, rille_err *err)
 {
     rille_op *op = plan->op;
     ri_table_feed *feed = ri_table_feed_new(op, b->scope, c->prefix);
@@ -187,7 +187,7 @@ static int prefix_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, 
     feed->col_count = c->count;
     ri_join_spec spec;
     RI_TRY(ri_join_terms(op, b->scope, c->call, c->callee->answers, bound, live, &spec, err));
-    ri_task *task = new_task(plan, b, c->prefix, feed, err);
+    ri_rule_task *task = new_task(plan, b, c->prefix, feed, err);
     ri_stage *join = ri_join_stage_new(op, b->scope, &feed->stage, &spec, "answers of rule");
     if (task == NULL || join == NULL) {
         return ri_fail_nomem(err);
@@ -249,8 +249,8 @@ static int answer_columns(ri_pred_plan *plan, const ri_rule_body *b, const cut *
 }
 
 /* New answers against the prefixes that have met the older ones. */
-static int answer_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, const ri_varset *live, ri_task **out,
-                       rille_err *err)
+static int answer_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, const ri_varset *live,
+                       ri_rule_task **out, rille_err *err)
 {
     rille_op *op = plan->op;
     ri_table_feed *feed = ri_table_feed_new(op, b->scope, c->callee->answers);
@@ -266,7 +266,7 @@ static int answer_side(ri_pred_plan *plan, const ri_rule_body *b, const cut *c, 
             outs[spec.out_count++] = (ri_join_out){ i, c->vars[i] };
         }
     }
-    ri_task *task = new_task(plan, b, c->callee->answers, feed, err);
+    ri_rule_task *task = new_task(plan, b, c->callee->answers, feed, err);
     ri_stage *join = ri_join_stage_new(op, b->scope, &feed->stage, &spec, "prefixes of rule");
     if (task == NULL || join == NULL) {
         return ri_fail_nomem(err);
@@ -302,7 +302,7 @@ static int general_body(ri_pred_plan *plan, ri_rule_body *b, rille_err *err)
     ri_plan_input in = body_input(plan, b);
     ri_varset bound = { { 0 } };
     ri_table_feed *feed = demand_feed(plan, b, &bound);
-    ri_task *tasks[2] = { feed != NULL ? new_task(plan, b, plan->pred->demand, feed, err) : NULL, NULL };
+    ri_rule_task *tasks[2] = { feed != NULL ? new_task(plan, b, plan->pred->demand, feed, err) : NULL, NULL };
     if (tasks[0] == NULL) {
         return ri_fail_nomem(err);
     }

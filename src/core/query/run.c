@@ -50,6 +50,7 @@ void ri_op_release(rille_op *op)
     drop_plan(op);
     ri_free(op->tables);
     ri_io_deinit(&op->io);
+    ri_task_deinit(&op->pauses);
     ri_bytemap_deinit(&op->stub_sources);
     for (uint16_t i = 0; i < op->source_count; i++) {
         ri_db_release(op->sources[i].db);
@@ -101,6 +102,7 @@ int ri_op_new(rille_query *query, const ri_input *inputs, size_t input_count, co
         return stopped != 0 ? stopped : rc;
     }
     op->state = RI_OP_COUNT;
+    op->pauses.pauses_only = true;
     *out = op;
     return 0;
 }
@@ -207,6 +209,21 @@ static int ended(const rille_op *op, rille_err *err)
     return op->failed != 0 ? op->failed : RILLE_DONE;
 }
 
+/* With the same budget for what pauses by itself. */
+static int step_with_pauses(rille_op *op, rille_err *err)
+{
+    op->pauses.ends_us = op->deadline_us;
+    op->pauses.interrupt = op->options.interrupt;
+    op->pauses.interrupt_context = op->options.context;
+    ri_task *outer = ri_task_enter(&op->pauses);
+    if (outer != NULL) {
+        ri_task_return(outer); /* a part of another operation: it pauses with that */
+    }
+    int rc = step(op, err);
+    ri_task_return(outer);
+    return rc == RILLE_NEED && op->pauses.paused ? RILLE_AGAIN : rc;
+}
+
 int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
 {
     op->rows = NULL;
@@ -221,7 +238,7 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
     op->clocked_work = op->meter->done;
     op->stretch_start = op->meter->done;            /* the host may have worked with it, too */
     int rc = ri_meter_check(op->meter, &op->error); /* a step that only needs storage does not look */
-    rc = rc == 0 ? step(op, &op->error) : rc;
+    rc = rc == 0 ? step_with_pauses(op, &op->error) : rc;
     ri_begin_stretch(op);
     int stopped = ri_meter_error(op->meter, &op->error); /* whatever was made of it */
     rc = stopped != 0 ? stopped : rc;
@@ -231,6 +248,7 @@ int ri_op_step(rille_op *op, uint64_t budget_us, rille_err *err)
         op->failed = rc;
         op->state = RI_OP_ENDED;
         ri_io_abandon(&op->io);
+        ri_task_forget(&op->pauses);
         return ended(op, err);
     }
     if (rc == RILLE_DONE) {

@@ -10,7 +10,7 @@ static RI_THREAD_LOCAL ri_task *running;
 
 ri_task *ri_task_running(void)
 {
-    return running;
+    return running != NULL && running->pauses_only ? NULL : running;
 }
 
 uint64_t ri_task_first(uint64_t number)
@@ -248,6 +248,21 @@ bool ri_task_spend(ri_task *task, size_t work)
 bool ri_task_pause(size_t work)
 {
     return running != NULL && ri_task_spend(running, work);
+}
+
+bool ri_task_may_pause(void)
+{
+    return running != NULL && (running->ends_us != 0 || running->interrupt != NULL);
+}
+
+bool ri_task_lacks(void)
+{
+    return running != NULL && running->lacks;
+}
+
+bool ri_task_lacks_time(void)
+{
+    return running != NULL && running->paused;
 }
 
 void ri_task_insist(uint64_t looks)

@@ -86,6 +86,7 @@ typedef struct ri_task {
     ri_io io;          /* what was read, and what is to be read */
     bool lacks;        /* the run at hand does */
     bool paused;       /* ... time */
+    bool pauses_only;  /* a query's: it has a budget and parts, but calls, answers and pins are not its own */
     uint64_t ends_us;  /* its budget; 0: none */
     uint64_t work;     /* since its last look at it */
     uint64_t work_max; /* the most between two looks, in all runs */
@@ -136,7 +137,7 @@ void ri_task_set_budget(ri_task *task, uint64_t budget_us);
  * RILLE_AGAIN, with a message: the run paused, or (rc) its piece has ended. */
 ri_task *ri_task_enter(ri_task *task);
 int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err);
-/* The one that is running in this thread, or NULL. */
+/* The one that is running in this thread, or NULL; one that only pauses does not count. */
 ri_task *ri_task_running(void);
 /* Where a task is running, the number that was given here first in this piece: what was known when its first call was
  * answered, which others may know better by now. */
@@ -152,6 +153,12 @@ void ri_task_return(ri_task *outer);
 bool ri_task_pause(size_t work);
 /* The same for a task that is not running, while the host's code is. */
 bool ri_task_spend(ri_task *task, size_t work);
+/* Is there anything that may make this run pause? */
+bool ri_task_may_pause(void);
+/* Does it lack something? Then what it does further is for nothing, but asking for more. */
+bool ri_task_lacks(void);
+/* ... time? */
+bool ri_task_lacks_time(void);
 /* This run does not pause before so many looks at its budget. */
 void ri_task_insist(uint64_t looks);
 /* The state that an earlier run has put, or NULL. It is the caller's until it is put again. */
