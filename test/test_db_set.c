@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sorting keys of sets: every number of keys about the border between the two ways to sort, keys that are nearly in order
- * in every part of their bits, few distinct ones, in all orders.
+ * Sorting keys of sets: every number of keys about the borders between the ways to sort, keys that are nearly in order
+ * in every part of their bits, few distinct ones, rising runs one through the other, in all orders.
  */
 #include "harness.h"
 
 #include "../src/core/db/schema.h"
 #include "../src/core/db/set.h"
 
-enum { KEYS_MAX = 700 };
+enum { KEYS_MAX = 4200 };
 
 static const ri_order orders[] = { RI_EAVT, RI_AEVT, RI_AVET, RI_VAET };
 
@@ -63,7 +63,7 @@ TEST(set__sorts_keys_of_every_shape)
 {
     test_rng rng = test_rng_new();
     static ri_datom datoms[KEYS_MAX];
-    static const size_t counts[] = { 0, 1, 2, 13, 100, 254, 255, 256, 257, 290, 291, 292, 293, KEYS_MAX };
+    static const size_t counts[] = { 0, 1, 2, 13, 100, 254, 255, 256, 257, 290, 291, 292, 293, 700 };
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
         for (unsigned shape = 0; shape < 120; shape++) {
             for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
@@ -109,4 +109,37 @@ TEST(set__sorts_blocks_that_are_nearly_in_order)
     }
 }
 
-TEST_MAIN(set__sorts_keys_of_every_shape, set__sorts_blocks_that_are_nearly_in_order)
+/* Each run rises, mostly by a step, by `ties` not at all; they may have the same keys, or follow each other. */
+static void make_runs(test_rng *rng, unsigned run_count, unsigned ties, uint64_t apart, size_t count, ri_datom *datoms)
+{
+    uint64_t at[16];
+    for (unsigned run = 0; run < run_count; run++) {
+        at[run] = (run_count - run) * apart;
+    }
+    for (size_t i = 0; i < count; i++) {
+        unsigned run = (unsigned)test_random_below(rng, run_count);
+        at[run] += test_random_below(rng, 4) < ties ? 0 : 1 + test_random_below(rng, 3);
+        datoms[i] = (ri_datom){ .e = RI_EID_USER + at[run], .a = 100, .t = i + 1, .added = true };
+        datoms[i].v = ri_ref(datoms[i].e);
+    }
+}
+
+TEST(set__sorts_runs_that_come_one_through_the_other)
+{
+    test_rng rng = test_rng_new();
+    static ri_datom datoms[KEYS_MAX];
+    static const size_t counts[] = { 255, 256, 257, 600, 4095, 4096, 4097, KEYS_MAX };
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        for (unsigned runs = 1; runs <= 12; runs++) {
+            for (unsigned ties = 0; ties < 3; ties++) {
+                ri_order order = orders[test_random_below(&rng, sizeof orders / sizeof *orders)];
+                uint64_t apart = test_random_below(&rng, 2) == 0 ? 10000 : test_random_below(&rng, 50);
+                make_runs(&rng, runs, ties, apart, counts[c], datoms);
+                check_sorted(order, datoms, counts[c], runs);
+            }
+        }
+    }
+}
+
+TEST_MAIN(set__sorts_runs_that_come_one_through_the_other, set__sorts_keys_of_every_shape,
+          set__sorts_blocks_that_are_nearly_in_order)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define RUN RI_SET_RUN
-#define FEW 16U /* keys of one run in a row are moved at once */
+#define FEW 16U /* keys of one run in a row are moved at once, then twice as many each time */
 
 static size_t run_end(const ri_set_runs *sort, size_t start)
 {
@@ -43,8 +43,10 @@ static size_t merge_pair(ri_set_runs *sort, ri_order order, size_t moves)
     size_t stop = end - at < moves ? end : at + moves;
     size_t begun = at;
     bool apart = left < middle && right < end && !is_before(order, &from[right], &from[middle - 1]);
+    size_t many = FEW;
     while (!apart && at < stop && left < middle && right < end) {
-        size_t few = stop - at < FEW ? stop - at : FEW;
+        size_t few = stop - at < many ? stop - at : many;
+        many = 2 * few;
         if (middle - left >= few && !is_before(order, &from[right], &from[left + few - 1])) {
             memcpy(sort->to + at, from + left, few * sizeof *from);
             at += few;
@@ -53,9 +55,11 @@ static size_t merge_pair(ri_set_runs *sort, ri_order order, size_t moves)
             memcpy(sort->to + at, from + right, few * sizeof *from);
             at += few;
             right += few;
-        }
-        for (size_t i = 0; i < few && at < stop && left < middle && right < end; i++) {
-            sort->to[at++] = is_before(order, &from[right], &from[left]) ? from[right++] : from[left++];
+        } else {
+            many = FEW;
+            for (size_t i = 0; i < FEW && at < stop && left < middle && right < end; i++) {
+                sort->to[at++] = is_before(order, &from[right], &from[left]) ? from[right++] : from[left++];
+            }
         }
     }
     if (left < middle && (apart || right == end)) { /* what is left of a run follows as it is */
