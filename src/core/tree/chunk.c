@@ -363,21 +363,6 @@ int ri_changes_out_of_order(ri_order order, rille_err *err)
     return ri_fail(err, RILLE_INTERNAL, "changes of the tree %s are out of order", ri_order_name(order));
 }
 
-/* Is b above a by components that need no look at values, as mostly? False: compare them. */
-static inline bool is_above(ri_order order, const ri_datom *a, const ri_datom *b)
-{
-    if (order == RI_EAVT || (order == RI_LOG && a->t == b->t)) {
-        return a->e < b->e || (a->e == b->e && a->a < b->a);
-    }
-    return order == RI_AEVT && a->a == b->a && a->e < b->e;
-}
-
-static inline void prefetch_datom(const ri_datom *d)
-{
-    RI_PREFETCH(d);
-    RI_PREFETCH((const char *)d + sizeof *d - 1); /* half of them lie in two lines */
-}
-
 int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t count, size_t *added, bool *closed,
                            rille_err *err)
 {
@@ -388,13 +373,13 @@ int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t
     for (; i < count && !*closed; i++) {
         const ri_datom *d = ri_change_datom(changes[i]);
         if (i + AHEAD < count) {
-            prefetch_datom(ri_change_datom(changes[i + AHEAD]));
+            ri_prefetch_datom(ri_change_datom(changes[i + AHEAD]));
         }
         if (!ri_change_puts(changes[i])) {
             continue;
         }
         const ri_datom *last = chunker->n > 0 ? &chunker->rows[chunker->n - 1] : NULL;
-        if (last != NULL && !is_above(chunker->order, last, d) && ri_datom_cmp(chunker->order, last, d) >= 0) {
+        if (last != NULL && !ri_datom_is_above(chunker->order, last, d)) {
             return ri_changes_out_of_order(chunker->order, err);
         }
         RI_TRY(ri_chunker_add(chunker, d, closed, err));

@@ -38,6 +38,38 @@ extern const ri_limits ri_limits_standard;
 bool ri_leaf_closes(const ri_limits *limits, ri_order order, uint32_t n, uint64_t key_bytes, const ri_datom *d);
 /* Does a branch of n > 0 children close before the child with this separator? */
 bool ri_branch_closes(const ri_limits *limits, ri_order order, uint32_t n, const ri_datom *separator);
+static inline void ri_prefetch_datom(const ri_datom *d)
+{
+    RI_PREFETCH(d);
+    RI_PREFETCH((const char *)d + sizeof *d - 1); /* half of them lie in two lines */
+}
+
+/* Is b above a? Mostly the first components say so, without a look at values. */
+static inline bool ri_datom_is_above(ri_order order, const ri_datom *a, const ri_datom *b)
+{
+    bool is_above = false;
+    switch (order) {
+    case RI_EAVT:
+        is_above = a->e < b->e || (a->e == b->e && a->a < b->a);
+        break;
+    case RI_LOG:
+        is_above = a->t < b->t || (a->t == b->t && (a->e < b->e || (a->e == b->e && a->a < b->a)));
+        break;
+    case RI_AEVT:
+        is_above = a->a < b->a || (a->a == b->a && a->e < b->e);
+        break;
+    case RI_AVET:
+    case RI_META:
+        is_above = a->a < b->a || (a->a == b->a && a->v.type == b->v.type &&
+                                   (a->v.type == RI_LONG || a->v.type == RI_INSTANT) && a->v.as.i < b->v.as.i);
+        break;
+    case RI_VAET:
+    case RI_RET:
+    case RI_ORDER_COUNT:
+        break;
+    }
+    return is_above || ri_datom_cmp(order, a, b) < 0;
+}
 /* What a row adds to key_bytes. */
 static inline uint32_t ri_row_key_bytes(const ri_datom *d)
 {

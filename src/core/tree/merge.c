@@ -124,6 +124,24 @@ static int feed_change(ri_merge *m, feed *f)
     return put ? feed_row(m, f, d, old_row) : RILLE_OK;
 }
 
+/* Changes that all lie before the next row, which are many where new datoms come behind those there are. */
+static int feed_between(ri_merge *m, feed *f)
+{
+    enum { AHEAD = 8 };
+    size_t left = f->count - f->change;
+    size_t end =
+        f->change +
+        (f->row < f->leaf->count ? ri_changes_below(m->order, f->changes + f->change, left, &m->rows[f->row]) : left);
+    while (f->change < end && !m->wrote) {
+        if (f->change + AHEAD < f->count) {
+            ri_prefetch_datom(ri_change_datom(f->changes[f->change + AHEAD]));
+        }
+        const ri_change *change = &f->changes[f->change++];
+        RI_TRY(ri_change_puts(*change) ? feed_row(m, f, ri_change_datom(*change), UINT32_MAX) : RILLE_OK);
+    }
+    return RILLE_OK;
+}
+
 /* The first row from the next one on that is not before d. It is mostly near, and rows are unpacked; else columns are
  * searched. */
 static uint32_t row_of(const ri_merge *m, const feed *f, const ri_datom *d)
@@ -154,6 +172,9 @@ static int feed_rows(ri_merge *m, feed *f)
         }
         if (f->row == stop && !m->wrote) {
             RI_TRY(feed_change(m, f));
+        }
+        if (f->row == stop && f->change < f->count && !m->wrote) { /* it lay before the row: so may others */
+            RI_TRY(feed_between(m, f));
         }
     }
     return RILLE_AGAIN;
@@ -357,15 +378,18 @@ static int put_all(ri_merge *m)
 /* Those that will be put as they are are looked at then. */
 static int check_order(ri_merge *m)
 {
-    enum { CHECKED_MAX = 8192 };
+    enum { CHECKED_MAX = 8192, AHEAD = 8 };
     if (m->tree.count == 0) {
         m->stage = ASKING;
         return RILLE_AGAIN;
     }
     size_t end = m->change_count - m->change > CHECKED_MAX ? m->change + CHECKED_MAX : m->change_count;
     for (; m->change < end; m->change++) {
-        if (m->change > 0 && ri_datom_cmp(m->order, ri_change_datom(m->changes[m->change - 1]),
-                                          ri_change_datom(m->changes[m->change])) >= 0) {
+        if (m->change + AHEAD < m->change_count) {
+            ri_prefetch_datom(ri_change_datom(m->changes[m->change + AHEAD]));
+        }
+        if (m->change > 0 && !ri_datom_is_above(m->order, ri_change_datom(m->changes[m->change - 1]),
+                                                ri_change_datom(m->changes[m->change]))) {
             return ri_changes_out_of_order(m->order, m->err);
         }
     }
