@@ -102,6 +102,7 @@ static int gather(flush *f, ri_order order, size_t own, rille_err *err)
     size_t end = ri_flush_portion(f);
     for (end = end < own ? end : own; f->at < end; f->at++) {
         const ri_block *block = f->blocks[f->at];
+        ri_flush_prefetch(f, f->at);
         for (size_t i = 0; i < block->count; i++) {
             if (ri_schema_in_order(block->schema, block->datoms[i].a, order)) {
                 sort->from[sort->count++] = ri_flush_key(order, &block->datoms[i]);
@@ -116,7 +117,7 @@ static int prepare(flush *f, ri_order order, rille_err *err)
 {
     size_t own = f->block_count - (f->extra != NULL ? 1 : 0);
     if (f->at == 0 && f->sort.from == NULL) {
-        f->by_set = ri_novelty_was_read(&f->db->novelty, order);
+        f->by_set = (f->read_orders >> order & 1) != 0;
     }
     return f->by_set ? make_set(f, order, own, err) : gather(f, order, own, err);
 }
@@ -201,6 +202,7 @@ static int list_blocks(flush *f, ri_order order, rille_err *err)
     for (size_t i = 0; i < f->block_count; i++) {
         f->datom_count += f->blocks[i]->count;
     }
+    f->read_orders = ri_novelty_read_orders(&f->db->novelty);
     return 0;
 }
 
@@ -363,7 +365,6 @@ static const struct {
     { merge, RI_VAET, false },
     { ri_flush_log, RI_LOG, true },
     { merge, RI_LOG, true },
-    { ri_flush_note_retractions, RI_RET, true },
     { ri_flush_collect_events, RI_RET, true },
     { ri_flush_sort, RI_RET, true },
     { ri_flush_take_sorted, RI_RET, true },

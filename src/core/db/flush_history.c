@@ -6,6 +6,27 @@
 
 #include <string.h>
 
+/* ---- what was retracted ---- */
+
+/* Equal for the same fact. */
+static uint64_t fact_hash(const ri_datom *d)
+{
+    return ri_mix64(d->e ^ ri_mix64(d->a ^ ri_value_hash(&d->v)));
+}
+
+static int note_retractions(ri_flush *f, const ri_block *block, rille_err *err)
+{
+    bool added;
+    for (size_t i = 0; i < block->count; i++) {
+        const ri_datom *d = &block->datoms[i];
+        if (!d->added) {
+            f->retractions++;
+            RI_TRY(ri_map64_put(&f->retracted, fact_hash(d), &added) == NULL ? ri_fail_nomem(err) : 0);
+        }
+    }
+    return 0;
+}
+
 /* ---- LOG ---- */
 
 /* What the log has of a transaction besides its datoms: the other parents of a merge. */
@@ -47,6 +68,7 @@ static size_t put_log_rows(const ri_block *block, const ri_datom *parents, ri_ch
     return count;
 }
 
+/* Also notes what RET will need, as each datom is looked at once. */
 int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
 {
     (void)order;
@@ -61,6 +83,8 @@ int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
     for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
         const ri_block *block = f->blocks[f->at];
         ri_datom *parents = f->made + f->made_count;
+        ri_flush_prefetch(f, f->at);
+        RI_TRY(note_retractions(f, block, err));
         put_parents(block, parents);
         f->change_count += put_log_rows(block, parents, f->changes + f->change_count);
         f->made_count += block->merged_count;
@@ -73,12 +97,6 @@ int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
 static bool same_fact(const ri_datom *a, const ri_datom *b)
 {
     return a->e == b->e && a->a == b->a && ri_value_eq(&a->v, &b->v);
-}
-
-/* Equal for the same fact. */
-static uint64_t fact_hash(const ri_datom *d)
-{
-    return ri_mix64(d->e ^ ri_mix64(d->a ^ ri_value_hash(&d->v)));
 }
 
 /* When the fact that d retracts was asserted, in the base. */
@@ -106,27 +124,6 @@ static int find_assertion(ri_flush *f, const ri_datom *d, uint64_t *t, rille_err
                        (unsigned long long)d->t, (unsigned long long)d->e, d->a);
     }
     return rc;
-}
-
-static int note_retraction(ri_flush *f, const ri_datom *d, rille_err *err)
-{
-    bool added;
-    if (d->added) {
-        return 0;
-    }
-    f->retractions++;
-    return ri_map64_put(&f->retracted, fact_hash(d), &added) == NULL ? ri_fail_nomem(err) : 0;
-}
-
-int ri_flush_note_retractions(ri_flush *f, ri_order order, rille_err *err)
-{
-    (void)order;
-    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
-        for (size_t i = 0; i < f->blocks[f->at]->count; i++) {
-            RI_TRY(note_retraction(f, &f->blocks[f->at]->datoms[i], err));
-        }
-    }
-    return f->at < f->block_count ? RILLE_AGAIN : 0;
 }
 
 /* What the blocks say of facts that they retract: all retractions, and assertions of perhaps some more facts, since these
@@ -262,6 +259,7 @@ int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err)
     ri_datom *transactions = f->made + f->block_count; /* which are in order */
     for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
         const ri_block *block = f->blocks[f->at];
+        ri_flush_prefetch(f, f->at);
         ri_datom *commit = &f->made[f->at];
         RI_TRY(meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, commit, err));
         RI_TRY(transaction_row(f, block, &transactions[f->at], err));

@@ -32,7 +32,8 @@ struct ri_flush {
     size_t made_count;
     ri_map64 retracted;
     size_t retractions;
-    bool by_set; /* the novelty's items come from its set ... */
+    unsigned read_orders; /* ri_novelty_read_orders */
+    bool by_set;          /* the novelty's items come from its set ... */
     ri_set_cursor items;
     ri_set_runs sort; /* ... or are sorted here */
     ri_merge *merge;
@@ -41,6 +42,16 @@ struct ri_flush {
     ri_blob *attempts; /* of the old base */
 };
 
+/* The blocks, and their datoms, lie anywhere in memory: those that follow the one at `at` are asked for ahead. */
+static inline void ri_flush_prefetch(const ri_flush *f, size_t at)
+{
+    enum { AHEAD = 8 };
+    if (at + 2 * AHEAD < f->block_count) {
+        RI_PREFETCH(f->blocks[at + 2 * AHEAD]);
+        RI_PREFETCH(&f->blocks[at + 2 * AHEAD]->count);
+        RI_PREFETCH(f->blocks[at + AHEAD]->datoms);
+    }
+}
 /* Blocks from f->at on with about a portion of datoms, at least one: the index behind them. */
 size_t ri_flush_portion(const ri_flush *f);
 /* Frees what a job left to the next. */
@@ -54,7 +65,6 @@ int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err);
 /* Sorted keys become changes: of several that are equal but for their time, one. */
 int ri_flush_take_sorted(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_log(ri_flush *f, ri_order order, rille_err *err);
-int ri_flush_note_retractions(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err);
 int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err);

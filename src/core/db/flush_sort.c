@@ -55,10 +55,11 @@ static bool same_fact(ri_order order, const ri_set_key *before, const ri_set_key
 static void take_key(ri_flush *f, ri_order order, const ri_set_key *keys, size_t at)
 {
     const ri_datom *d = ri_item_datom(keys[at].item);
+    bool puts = ri_item_shown(keys[at].item); /* a new item of what is asserted is; the datom need not be looked at */
     if (at == 0 || !same_fact(order, &keys[at - 1], &keys[at])) {
-        f->changes[f->change_count++] = ri_change_of(d, d->added);
-    } else if (ri_change_puts(f->changes[f->change_count - 1]) != d->added) {
-        f->changes[f->change_count - 1] = ri_change_of(d, d->added);
+        f->changes[f->change_count++] = ri_change_of(d, puts);
+    } else if (ri_change_puts(f->changes[f->change_count - 1]) != puts) {
+        f->changes[f->change_count - 1] = ri_change_of(d, puts);
     }
 }
 

@@ -71,9 +71,10 @@ static int make_sets(const rille_db *before, const rille_db *next, rille_err *er
 {
     int rc = 0;
     ri_task *outer = ri_task_enter(NULL);
+    unsigned orders = ri_novelty_read_orders(&before->novelty);
     for (int o = 0; o < RI_NOVELTY_ORDERS && rc == 0; o++) {
         const ri_set_node *set;
-        if (ri_novelty_was_read(&before->novelty, (ri_order)o)) {
+        if ((orders >> o & 1) != 0) {
             rc = ri_novelty_set(&next->novelty, (ri_order)o, &set, err);
         }
     }

@@ -209,14 +209,25 @@ bool ri_block_has_set(const ri_block *block, ri_order order)
     return atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) != NULL;
 }
 
-bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order)
+static unsigned set_orders(const ri_block *block)
 {
-    if (atomic_load_explicit(&((ri_novelty *)(uintptr_t)novelty)->set[order], memory_order_acquire) != NULL) {
-        return true;
+    unsigned orders = 0;
+    for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
+        orders |= (ri_block_has_set(block, (ri_order)o) ? 1U : 0U) << o;
     }
-    const ri_block *block = novelty->last;
-    while (block != NULL && !ri_block_has_set(block, order)) {
-        block = block->prev;
+    return orders;
+}
+
+unsigned ri_novelty_read_orders(const ri_novelty *novelty)
+{
+    const unsigned all = (1U << RI_NOVELTY_ORDERS) - 1;
+    unsigned orders = 0;
+    for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
+        _Atomic(ri_set_node *) *place = &((ri_novelty *)(uintptr_t)novelty)->set[o];
+        orders |= (atomic_load_explicit(place, memory_order_acquire) != NULL ? 1U : 0U) << o;
     }
-    return block != NULL;
+    for (const ri_block *block = novelty->last; block != NULL && orders != all; block = block->prev) {
+        orders |= set_orders(block);
+    }
+    return orders;
 }

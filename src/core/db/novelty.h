@@ -61,7 +61,8 @@ ri_set_node *ri_block_set(ri_block *block, ri_order order);
 /* Puts a set where there is none, or takes it away (NULL). */
 void ri_block_set_put(ri_block *block, ri_order order, ri_set_node *set);
 bool ri_block_has_set(const ri_block *block, ri_order order);
-/* Was it, or an earlier value of the chain, read in that order? Then the next one is likely to be. O(blocks). */
-bool ri_novelty_was_read(const ri_novelty *novelty, ri_order order);
+/* The orders, 1 << order each, in which it or an earlier value of the chain was read: the next one is likely to be. Walks
+ * all blocks. */
+unsigned ri_novelty_read_orders(const ri_novelty *novelty);
 
 #endif
