@@ -126,7 +126,7 @@ TEST(hash__random_words_never_repeat)
     uint64_t all[COUNT];
     ri_random_words words = { .left = 0 };
     for (size_t i = 0; i < COUNT; i++) {
-        all[i] = ri_random_word(&words);
+        all[i] = ri_random_word(&words, true);
         for (size_t k = 0; k < i; k++) {
             CHECK(all[k] != all[i]);
         }
@@ -141,12 +141,12 @@ TEST(hash__random_words_of_a_forked_child_are_its_own)
     uint64_t other[COUNT];
     ri_random_words words = { .left = 0 };
     int ends[2];
-    (void)ri_random_word(&words);
+    (void)ri_random_word(&words, true);
     REQUIRE(pipe(ends) == 0);
     pid_t child = fork();
     REQUIRE(child >= 0);
     for (size_t i = 0; i < COUNT; i++) {
-        own[i] = ri_random_word(&words);
+        own[i] = ri_random_word(&words, true);
     }
     if (child == 0) {
         _exit(write(ends[1], own, sizeof own) == (ssize_t)sizeof own ? 0 : 1);

@@ -131,9 +131,9 @@ void ri_random_bytes(void *out, size_t len)
     randombytes_buf(out, len);
 }
 
-uint64_t ri_random_word(ri_random_words *words)
+uint64_t ri_random_word(ri_random_words *words, bool forks)
 {
-    int64_t process = (int64_t)getpid();
+    int64_t process = forks ? (int64_t)getpid() : words->process;
     if (words->left == 0 || words->process != process) {
         ri_random_bytes(words->words, sizeof words->words);
         words->left = sizeof words->words / sizeof *words->words;

@@ -8,6 +8,7 @@
 #define RI_HASH_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -100,13 +101,14 @@ void ri_hasher_end(const ri_hasher *hasher, uint8_t out[RI_HASH_SIZE]);
 /* Random bytes from the operating system, for database ids. */
 void ri_random_bytes(void *out, size_t len);
 
-/* Random words made in advance, for who needs them one by one; all zero at first. A forked child makes its own. */
+/* Random words made in advance, for who needs them one by one; all zero at first. forks: a forked child makes its own,
+ * which costs a system call each time. */
 typedef struct ri_random_words {
     uint64_t words[16];
     unsigned left;
     int64_t process;
 } ri_random_words;
-uint64_t ri_random_word(ri_random_words *words);
+uint64_t ri_random_word(ri_random_words *words, bool forks);
 
 /* Writes 2 * len lower-case digits and a 0. */
 void ri_hex(char *out, const uint8_t *bytes, size_t len);

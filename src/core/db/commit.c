@@ -75,7 +75,9 @@ static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
 
 static uint64_t new_attempt(rille_conn *conn)
 {
-    uint64_t id = ri_random_word(&conn->random);
+    /* A copy of what lies in this process's memory, as a fork makes, is another database. */
+    bool forks = (ri_store_capabilities(conn->store) & RILLE_BACKEND_TRUSTED) == 0;
+    uint64_t id = ri_random_word(&conn->random, forks);
     return id != 0 ? id : 1;
 }
 
