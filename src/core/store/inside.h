@@ -82,13 +82,48 @@ void ri_region_key(uint8_t key[RI_KEY_SIZE], const ri_noderef *region, ri_decode
 void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want);
 
 /* read.c: objects[i] of wants[i] (all of this store, RI_IO_WANTS_MAX at most), references of the caller's. On failure
- * those that could be read are there, the others NULL, and the result is that of the first that failed. */
-int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err);
+ * those that could be read are there, the others NULL, and the result is that of the first that failed. `later`, if given,
+ * gets large ones as arrivals, and they are NULL, too. */
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
+                        rille_err *err);
 /* The same without waiting: RILLE_NEED, and nothing was read yet. */
-int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err);
+int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
+                        rille_err *err);
 /* The object in the stored bytes of a want. */
 int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
                          rille_err *err);
 rille_get ri_store_request(const ri_want *want);
+
+/* ---- arrivals (arrival.c) ---- */
+
+typedef struct ri_arrival {
+    ri_want want;
+    uint8_t *bytes; /* stored; the entry borrows from them */
+    size_t len;
+    ri_entry entry;
+    bool begun;
+    uint8_t *node;
+    ri_blob *blob;
+    uint8_t *out;  /* the bytes of one of them */
+    void *context; /* of zstd */
+    size_t read;   /* of what is stored */
+    size_t unpacked;
+    size_t hashed;
+    ri_hasher hasher;
+} ri_arrival;
+
+/* Are the stored bytes a whole entry that is worth slices? */
+bool ri_arrival_is_large(const ri_want *want, const uint8_t *bytes, size_t len);
+/* Takes the bytes of such an entry, also on failure. */
+int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, rille_err *err);
+/* Borrowed; NULL: none. */
+ri_arrival *ri_io_arrival(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE]);
+void ri_io_drop_arrival(ri_io *io, ri_arrival *arrival);
+void ri_io_drop_arrivals(ri_io *io);
+/* A slice: RILLE_AGAIN until the bytes are all there and have their address. Without a message: RILLE_CORRUPT,
+ * RILLE_NOMEM. */
+int ri_arrival_step(ri_store *store, ri_arrival *a);
+/* What one costs, in units of a task. */
+size_t ri_arrival_work(const ri_arrival *a);
 
 #endif

@@ -190,6 +190,8 @@ void ri_io_clear(ri_io *io)
 {
     ri_io_abandon(io);
     ri_io_unpin(io);
+    ri_io_drop_arrivals(io);
+    io->at_once = false;
     io->want_count = 0;
     io->supplied_count = 0;
 }
@@ -211,6 +213,7 @@ void ri_io_deinit(ri_io *io)
     ri_io_clear(io);
     ri_free(io->wants);
     ri_free(io->pins);
+    ri_free(io->arrivals);
     *io = (ri_io){ 0 };
 }
 
@@ -249,7 +252,7 @@ static int pin_batch(ri_io *io, const ri_want *batch, size_t count, ri_object **
 static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
 {
     ri_object *objects[RI_IO_WANTS_MAX];
-    int rc = ri_store_read_wants(batch[0].store, batch, count, objects, err);
+    int rc = ri_store_read_wants(batch[0].store, batch, count, io->at_once ? NULL : io, objects, err);
     return pin_batch(io, batch, count, objects, rc, err);
 }
 
@@ -261,7 +264,7 @@ int ri_io_poll(ri_io *io, rille_err *err)
         ri_want batch[RI_IO_WANTS_MAX];
         ri_object *objects[RI_IO_WANTS_MAX];
         size_t count = take_batch(io, batch);
-        rc = ri_store_poll_wants(batch[0].store, batch, count, objects, err);
+        rc = ri_store_poll_wants(batch[0].store, batch, count, io->at_once ? NULL : io, objects, err);
         if (rc == RILLE_NEED) { /* the same ones come first the next time, too */
             memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);
             memcpy(io->wants, batch, count * sizeof *batch);
@@ -298,6 +301,28 @@ int ri_io_fetch(ri_io *io, rille_err *err)
     return rc;
 }
 
+/* Its bytes are kept, to be checked by the next steps. */
+static int supply_large(ri_io *io, const ri_want *want, const uint8_t *bytes, size_t len, rille_err *err)
+{
+    uint8_t *copy = ri_alloc(len);
+    if (copy == NULL) {
+        return ri_fail_nomem(err);
+    }
+    memcpy(copy, bytes, len);
+    return ri_io_arrive(io, want, copy, len, err);
+}
+
+static int supply_now(ri_io *io, const ri_want *want, const uint8_t *bytes, size_t len, rille_err *err)
+{
+    ri_object *object;
+    uint8_t key[RI_KEY_SIZE];
+    RI_TRY(ri_store_decode_want(want->store, want, bytes, len, &object, err));
+    ri_want_key(key, want);
+    int rc = ri_io_pin(io, want->store, key, object, err);
+    ri_object_release(object);
+    return rc;
+}
+
 int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err)
 {
     if (index >= io->want_count || io->wants[index].store == NULL) {
@@ -306,20 +331,14 @@ int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rill
                        "needs once");
     }
     ri_want *want = &io->wants[index];
-    ri_object *object;
-    uint8_t key[RI_KEY_SIZE];
-    RI_TRY(ri_store_decode_want(want->store, want, bytes, len, &object, err));
+    RI_TRY(!io->at_once && ri_arrival_is_large(want, bytes, len) ? supply_large(io, want, bytes, len, err)
+                                                                 : supply_now(io, want, bytes, len, err));
     if (index < io->begun_count) {
         ri_io_abandon(io);
     }
-    ri_want_key(key, want);
-    int rc = ri_io_pin(io, want->store, key, object, err);
-    ri_object_release(object);
-    if (rc == RILLE_OK) {
-        want->store = NULL;
-        io->supplied_count++;
-    }
-    return rc;
+    want->store = NULL;
+    io->supplied_count++;
+    return RILLE_OK;
 }
 
 rille_get ri_io_request(const ri_io *io, size_t index)

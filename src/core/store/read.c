@@ -310,10 +310,16 @@ static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_obje
 
 /* ---- reading ---- */
 
-/* The answer to one request becomes an object. */
-static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_object **out, rille_err *err)
+/* The answer to one request becomes an object; or, in `later`, an arrival. */
+static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_io *later, ri_object **out,
+                       rille_err *err)
 {
     int rc = get->rc;
+    if (rc == RILLE_OK && later != NULL && ri_arrival_is_large(want, get->bytes, get->bytes_len)) {
+        uint8_t *bytes = get->bytes;
+        get->bytes = NULL;
+        return ri_io_arrive(later, want, bytes, get->bytes_len, err);
+    }
     if (rc == RILLE_OK) {
         rc = decode_want(store, want, get->bytes, get->bytes_len, out, err);
         ri_free(get->bytes);
@@ -329,8 +335,8 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_
     return rc;
 }
 
-static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool waits, ri_object **objects,
-                      rille_err *err)
+static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool waits, ri_io *later,
+                      ri_object **objects, rille_err *err)
 {
     rille_get gets[RI_IO_WANTS_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -343,7 +349,7 @@ static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool 
     int rc = RILLE_OK;
     for (size_t i = 0; i < count; i++) {
         rille_err own = { 0 };
-        int own_rc = finish_want(store, &wants[i], &gets[i], &objects[i], &own);
+        int own_rc = finish_want(store, &wants[i], &gets[i], later, &objects[i], &own);
         if (own_rc != RILLE_OK && rc == RILLE_OK) {
             rc = fail_want(store, &wants[i], own_rc, errnum, &own);
             if (err != NULL) {
@@ -354,14 +360,81 @@ static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool 
     return rc;
 }
 
-int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
+                        rille_err *err)
 {
-    return read_wants(store, wants, count, true, objects, err);
+    return read_wants(store, wants, count, true, later, objects, err);
 }
 
-int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_object **objects, rille_err *err)
+int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
+                        rille_err *err)
 {
-    return read_wants(store, wants, count, false, objects, err);
+    return read_wants(store, wants, count, false, later, objects, err);
+}
+
+/* What was checked becomes an object. */
+static int decode_arrival(ri_arrival *a, ri_object **out, rille_err *err)
+{
+    if (a->blob != NULL) {
+        *out = &a->blob->object;
+        a->blob = NULL;
+        return RILLE_OK;
+    }
+    uint8_t *bytes = a->node;
+    a->node = NULL;
+    memset(bytes + a->entry.raw_len, 0, RI_NODE_PADDING);
+    ri_decode_input input = { bytes, a->entry.raw_len, a->entry.locators, a->entry.locators_len, &a->want.ref, false };
+    return a->want.decode(&input, out, err);
+}
+
+/* The bytes are not the right ones: what is read for it from now on is checked at once, as it comes, where footers can
+ * be asked and the host be told. */
+static int read_again(ri_store *store, ri_io *io, const ri_want *want, ri_object **out, rille_err *err)
+{
+    io->at_once = true;
+    return ri_store_has(store, RILLE_BACKEND_DEFERRED) ? ri_io_want(io, store, &want->ref, want->decode, err)
+                                                       : ri_store_read_wants(store, want, 1, NULL, out, err);
+}
+
+/* Slices until it is checked, or the run pauses. Its object is pinned, since the cache may not have room for it. */
+static int finish_arrival(ri_store *store, ri_io *io, ri_arrival *a, ri_object **out, rille_err *err)
+{
+    int rc = RILLE_AGAIN;
+    if (ri_task_lacks()) {
+        return RILLE_NEED;
+    }
+    while (rc == RILLE_AGAIN) {
+        rc = ri_arrival_step(store, a);
+        if (rc == RILLE_AGAIN && ri_task_pause(ri_arrival_work(a))) {
+            return RILLE_NEED;
+        }
+    }
+    ri_want want = a->want;
+    rc = rc == RILLE_OK ? decode_arrival(a, out, NULL) : rc;
+    ri_io_drop_arrival(io, a);
+    if (rc != RILLE_OK) {
+        return rc == RILLE_NOMEM ? ri_fail_nomem(err) : read_again(store, io, &want, out, err);
+    }
+    uint8_t key[RI_KEY_SIZE];
+    ri_want_key(key, &want);
+    ri_cache_put(store->cache, key, *out);
+    rc = ri_io_pin(io, store, key, *out, err);
+    if (rc != RILLE_OK) {
+        ri_object_release(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+static int read_now(ri_store *store, const ri_want *want, ri_io *later, ri_object **out, rille_err *err)
+{
+    RI_TRY(ri_store_read_wants(store, want, 1, later, out, err));
+    if (*out != NULL) {
+        return RILLE_OK;
+    }
+    uint8_t key[RI_KEY_SIZE];
+    ri_want_key(key, want);
+    return finish_arrival(store, later, ri_io_arrival(later, store, key), out, err);
 }
 
 int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,
@@ -374,6 +447,10 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
     io = ri_io_of_task(io);
     if (own != io && (*out = ri_io_pinned(own, store, key)) != NULL) {
         return RILLE_OK;
+    }
+    ri_arrival *arrival = io != NULL && io->arrival_count > 0 ? ri_io_arrival(io, store, key) : NULL;
+    if (arrival != NULL) {
+        return finish_arrival(store, io, arrival, out, err);
     }
     if (io != NULL && io->defer != NULL && !ri_addr_is_zero(ref->addr)) {
         if ((*out = ri_io_pinned(io, store, key)) != NULL) {
@@ -396,7 +473,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
         return ri_io_want(io, store, ref, decode, err);
     }
     ri_want want = { store, *ref, decode };
-    return ri_store_read_wants(store, &want, 1, out, err);
+    return read_now(store, &want, io != NULL && !io->at_once && ri_task_may_pause() ? io : NULL, out, err);
 }
 
 int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err)
@@ -425,7 +502,7 @@ int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decod
     if (object == NULL) {
         object = ri_io_pinned(io, store, key);
     }
-    if (object != NULL) {
+    if (object != NULL || ri_io_arrival(io, store, key) != NULL) {
         ri_object_release(object);
         return RILLE_OK;
     }
@@ -454,7 +531,7 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
         int rc = ri_io_want(io, store, &want.ref, decode, NULL);
         return rc;
     }
-    (void)ri_store_read_wants(store, &want, 1, &marker, NULL);
+    (void)ri_store_read_wants(store, &want, 1, NULL, &marker, NULL);
     ri_object_release(marker);
     return RILLE_OK;
 }

@@ -71,10 +71,9 @@ typedef int (*ri_decode_fn)(const ri_decode_input *input, ri_object **out, rille
 #define RI_NODE_BYTES_MAX ((size_t)4 << 20)
 #define RI_BLOB_BYTES_MAX (((size_t)64 << 20) + ((size_t)64 << 10))
 
-/* Fills the locators of a branch's children, whose addresses are there already, from its locator block. Locators are
- * hints: of a damaged block nothing is taken (all children keep none), and that is no failure. Always 0. */
-int ri_locators_read(const uint8_t *block, size_t len, const ri_noderef *self, size_t child_count,
-                     ri_noderef *children);
+/* Fills the locators of a branch's children, whose addresses are in their places already, from its locator block. They
+ * are hints: of a damaged block nothing is taken (all children keep none), and that is no failure. Always 0. */
+int ri_locators_read(const uint8_t *block, size_t len, const ri_noderef *self, size_t child_count, ri_noderef *places);
 
 /* ---- one operation's reading ---- */
 
@@ -86,8 +85,7 @@ typedef struct ri_want {
 
 typedef struct ri_io {
     ri_want *wants;
-    size_t want_count;
-    size_t want_cap;
+    size_t want_count, want_cap;
     size_t supplied_count; /* wants that ri_io_supply served: gone when the operation runs again */
     ri_store *begun;       /* retained: it is reading the first begun_count wants (ri_io_poll); NULL: none */
     size_t begun_count;
@@ -95,9 +93,11 @@ typedef struct ri_io {
         uint8_t addr[RI_HASH_SIZE];
         ri_object *object;
     } * pins; /* a hash table: object NULL is a free place */
-    size_t pin_count;
-    size_t pin_cap;
-    size_t pin_bytes;     /* of the objects */
+    size_t pin_count, pin_cap;
+    size_t pin_bytes;             /* of the objects */
+    struct ri_arrival **arrivals; /* large objects that came, and are not checked yet; `at_once`: no more of them */
+    size_t arrival_count, arrival_cap;
+    bool at_once;
     uint64_t fetch_count; /* round trips that ri_io_fetch made */
     /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED). */
     bool (*defer)(void *context);
@@ -125,7 +125,7 @@ int ri_io_keep(ri_io *io, rille_err *err);
         }                                   \
     }
 /* Hands in the stored bytes of want `index`. Indexes hold until the operation is called again. When the bytes are not the
- * right ones the want stays, and ri_io_fetch finds the node by the footers of the packs. */
+ * right ones, as the next steps find out of large ones, the want stays, and ri_io_fetch goes by the packs' footers. */
 int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err);
 /* The object and range of a want, for hosts that fetch themselves. */
 rille_get ri_io_request(const ri_io *io, size_t index);
