@@ -525,6 +525,15 @@ describe("transaction data that is wrong", function()
   end)
 end)
 
+-- f runs when what this makes is collected.
+local function on_collection(f)
+  if newproxy then -- luacheck: ignore 113
+    getmetatable(newproxy(true)).__gc = f -- luacheck: ignore 113
+  else
+    setmetatable({}, { __gc = f })
+  end
+end
+
 describe("a report", function()
   it("has fields with names alone", function()
     local conn = support.people()
@@ -536,6 +545,65 @@ describe("a report", function()
     assert.same({ "commit", "db_after", "db_before", "instant", "tempids", "tx" }, names)
     assert.equal(2, #report.tx_data)
     assert.equal(2, require("rille.core").report_size(report))
+    conn:close()
+    support.cleanup()
+  end)
+
+  it("has the one instant of its time, however large", function()
+    local conn = support.people()
+    local bound = 9007199254740992
+    local some = { -1, 0, 1, 1700000000000, bound - 1, 1 - bound }
+    for _, ms in ipairs(has_integers() and { bound, -bound, bound + 1, -bound - 1, bound * 4 } or {}) do
+      some[#some + 1] = ms
+    end
+    for _, ms in ipairs(some) do
+      if ms > 1700000000000 then
+        local data = { { ["db/id"] = "datomic.tx", ["db/txInstant"] = rille.instant(ms) } }
+        local report = conn:db():with(data)
+        if report then assert.is_true(rawequal(report.instant, rille.instant(ms))) end
+      end
+      local kept = { [rille.instant(ms)] = ms }
+      collectgarbage()
+      assert.equal(ms, kept[rille.instant(ms)])
+      assert.equal(tostring(rille.instant(ms)), tostring(next(kept)))
+    end
+    local report = assert(conn:transact { { ["person/name"] = "Eva" } })
+    assert.is_true(rawequal(report.instant, rille.instant(tostring(report.instant))))
+    for _, d in ipairs(report.tx_data) do
+      if d.e == report.tx then assert.is_true(rawequal(report.instant, d.v)) end
+    end
+    conn:close()
+    support.cleanup()
+  end)
+
+  it("is right whatever transactions are begun by others while it is made, or raised errors before", function()
+    local conn, closed = support.people(), support.people()
+    closed:close()
+    local reports, begun, ran = {}, 0, 0
+    local function begin()
+      begun = begun + 1
+      local name = "N" .. begun
+      local data = { { ["person/name"] = name } }
+      assert.has_error(function() closed:transact(data) end)
+      reports[name] = assert(conn:transact(data))
+    end
+    for _ = 1, 40 do
+      on_collection(function()
+        ran = ran + 1
+        if ran < 30 then begin() end
+      end)
+      begin()
+      collectgarbage "step"
+    end
+    collectgarbage()
+    assert.is_true(ran > 0 and begun > 40)
+    for name, report in pairs(reports) do
+      local found
+      for _, d in ipairs(report.tx_data) do if d.a == "person/name" then found = d.v end end
+      assert.equal(name, found)
+      assert.equal(report.commit, report.db_after:basis().commit)
+      assert.equal(report.tx, report.db_after:basis().t)
+    end
     conn:close()
     support.cleanup()
   end)

@@ -55,6 +55,12 @@ typedef struct rl_state {
     uint32_t *attr_guesses; /* RL_ATTR_GUESSES places of attributes in schemas (rl_read_attr) */
     struct rl_task *task;   /* for the function that is called next (rl_task.h) */
     bool has_ffi;           /* LuaJIT: int64_t cdata */
+    /* What each transaction needs of the registry, by luaL_ref: such a look-up takes a third of one by an address. */
+    int ref_db;       /* metatables of values of the database, ... */
+    int ref_report;   /* ... of reports ... */
+    int ref_value;    /* ... and of values */
+    int ref_instants; /* those that are interned */
+    int ref_commit;   /* box of a commit, which may be busy; or false */
 } rl_state;
 
 typedef struct rl_functions {
@@ -88,6 +94,8 @@ typedef struct rl_box {
 /* Makes the metatable of a class; leaves its table of methods on the stack. */
 void rl_class_register(lua_State *L, rl_state *state, const rl_class *class);
 rl_box *rl_box_push(lua_State *L, const rl_class *class);
+/* The same with a luaL_ref of the class's metatable. */
+rl_box *rl_box_push_ref(lua_State *L, const rl_class *class, int ref);
 /* The box at `arg`, or an error that names the class. */
 rl_box *rl_box_check(lua_State *L, int arg, const rl_class *class);
 /* The box at `index` if it is one of this class, else NULL. */
@@ -138,6 +146,7 @@ int rl_fail(lua_State *L, const rille_err *err);
 /* Tells the collector of memory that it cannot see: from 64 KiB on in sum it takes a step of that size. Finalizers may
  * run, so this comes last, with nothing in hand. */
 void rl_note_bytes(lua_State *L, size_t bytes);
+void rl_note_bytes_in(lua_State *L, rl_state *state, size_t bytes);
 /* The handle in the box holds so many bytes now. What is closed by the program is taken off the sum again, so that
  * programs which close what they open pay nothing. */
 void rl_note_box(lua_State *L, rl_box *box, size_t bytes);
@@ -159,7 +168,9 @@ void rl_value_functions(lua_State *L);
 /* Pushes any value but a stub. May raise: memory, or a long that this Lua has no number for. */
 void rl_push_value(lua_State *L, const ri_value *v);
 void rl_push_id(lua_State *L, uint64_t id);
-/* The interned userdata of a value of a type that Lua has no own type for. */
+/* The interned userdata of an instant. */
+void rl_push_instant(lua_State *L, const rl_state *state, int64_t ms);
+/* The same of a value of any type that Lua has no own type for. */
 void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind);
 /* A value userdata, or NULL. */
 typedef struct rl_value {
@@ -223,7 +234,7 @@ void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri
 /* ---- transactions (rl_tx.c, rl_fill.c) ---- */
 
 extern const rl_class rl_class_commit;
-void rl_tx_register(lua_State *L);
+void rl_tx_register(lua_State *L, rl_state *state);
 
 int rl_conn_transact(lua_State *L);
 int rl_db_with(lua_State *L);

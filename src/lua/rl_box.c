@@ -69,12 +69,26 @@ void rl_let_go(rl_box *box)
     box->holds--;
 }
 
-rl_box *rl_box_push(lua_State *L, const rl_class *class)
+static rl_box *push_box(lua_State *L, const rl_class *class)
 {
     rl_box *box = rl_newuserdata(L, sizeof *box);
     memset(box, 0, sizeof *box);
     box->class = class;
+    return box;
+}
+
+rl_box *rl_box_push(lua_State *L, const rl_class *class)
+{
+    rl_box *box = push_box(L, class);
     rl_rawgetp(L, LUA_REGISTRYINDEX, class);
+    (void)lua_setmetatable(L, -2);
+    return box;
+}
+
+rl_box *rl_box_push_ref(lua_State *L, const rl_class *class, int ref)
+{
+    rl_box *box = push_box(L, class);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     (void)lua_setmetatable(L, -2);
     return box;
 }
@@ -291,7 +305,11 @@ int rl_array(lua_State *L, int index, const char *also, size_t *count, int code,
 
 void rl_note_bytes(lua_State *L, size_t bytes)
 {
-    rl_state *state = rl_state_of(L);
+    rl_note_bytes_in(L, rl_state_of(L), bytes);
+}
+
+void rl_note_bytes_in(lua_State *L, rl_state *state, size_t bytes)
+{
     state->noted_bytes += (int64_t)(bytes < INT64_MAX / 4 ? bytes : INT64_MAX / 4);
     if (state->noted_bytes < NOTE_STEP_BYTES) {
         return;

@@ -430,9 +430,10 @@ static int fill_meta(fill *f, ri_tx_filler *to, int index)
     return rc;
 }
 
-int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rl_filled *done, rille_err *err)
+int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, ri_arena *scratch, ri_tx *tx,
+               rl_filled *done, rille_err *err)
 {
-    fill f = { .L = L, .state = rl_state_of(L), .err = err, .arena = scratch };
+    fill f = { .L = L, .state = state, .err = err, .arena = scratch };
     ri_tx_filler to;
     ri_tx_filler_init(&to, tx, true, err);
     to.copies = done->task != NULL;

@@ -111,7 +111,7 @@ int luaopen_rille_core(lua_State *L)
     rl_edn_functions(L);
 #ifndef RL_EDN_ONLY
     register_classes(L, state);
-    rl_tx_register(L);
+    rl_tx_register(L, state);
     rl_conn_functions(L);
     rl_query_functions(L);
     rl_op_functions(L);

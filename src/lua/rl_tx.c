@@ -13,6 +13,8 @@
 #include <string.h>
 
 typedef struct commit {
+    rl_state *state;
+    bool is_busy; /* a transaction uses it, or was left by an error of Lua */
     ri_tx *tx;
     ri_tx *idle;      /* memory for the next one, or NULL */
     ri_arena edn;     /* of EDN text */
@@ -58,7 +60,7 @@ static void clear_commit(commit *c)
     ri_edn_deinit(&c->reader);
     ri_arena_deinit(&c->edn);
     ri_arena_deinit(&c->scratch);
-    *c = (commit){ .tries = c->tries, .idle = c->idle };
+    *c = (commit){ .state = c->state, .is_busy = c->is_busy, .tries = c->tries, .idle = c->idle };
 }
 
 static void release_commit(void *handle)
@@ -72,9 +74,7 @@ static void release_commit(void *handle)
 static const luaL_Reg no_methods[] = { { NULL, NULL } };
 const rl_class rl_class_commit = { "transaction", release_commit, no_methods, NULL };
 
-static const char report_key = 0; /* metatable of reports */
-static const char datom_key = 0;  /* metatable of datoms */
-static const char idle_key = 0;   /* box of a commit that no transaction uses */
+static const char datom_key = 0; /* metatable of datoms */
 
 /* ---- filling ---- */
 
@@ -90,7 +90,7 @@ static int fill_from(lua_State *L, const source *from, commit *c, rille_err *err
     if (from->form != NULL) {
         RI_TRY(ri_tx_fill_edn(c->tx, from->form, err));
     }
-    int rc = rl_tx_fill(L, from->index, from->meta_index, &c->scratch, c->tx, &filled, err);
+    int rc = rl_tx_fill(L, c->state, from->index, from->meta_index, &c->scratch, c->tx, &filled, err);
     ri_arena_deinit(&c->scratch);
     return rc;
 }
@@ -166,7 +166,8 @@ static int fill_in_task(lua_State *L, commit *c, ri_task *task, rille_err *err)
     bool is_text = lua_type(L, 2) == LUA_TSTRING;
     c->filled.task = task;
     RI_TRY(is_text ? fill_text(c, task, err) : 0);
-    int rc = rl_tx_fill(L, is_text ? 0 : 2, lua_istable(L, 3) ? 3 : 0, &c->scratch, c->tx, &c->filled, err);
+    int meta = lua_istable(L, 3) ? 3 : 0;
+    int rc = rl_tx_fill(L, c->state, is_text ? 0 : 2, meta, &c->scratch, c->tx, &c->filled, err);
     ri_arena_deinit(&c->scratch);
     return rc;
 }
@@ -176,22 +177,32 @@ static int check_data(lua_State *L, commit *c, ri_task *task, rille_err *err)
     return lua_type(L, 2) == LUA_TSTRING ? read_text(L, c, task, err) : lua_istable(L, 2) ? 0 : not_data(L, err);
 }
 
-static commit *push_commit(lua_State *L)
+static commit *new_commit(lua_State *L)
 {
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &idle_key);
-    rl_box *idle = lua_touserdata(L, -1);
-    if (idle != NULL && idle->handle != NULL) { /* while a state is closed, it may have been collected */
-        lua_pushnil(L);
-        rl_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
-        return idle->handle;
-    }
-    lua_pop(L, 1);
-    rl_box *box = rl_box_push(L, &rl_class_commit);
     commit *c = ri_alloc_zero(sizeof *c);
     if (c == NULL) {
         (void)rl_error(L, "out of memory");
     }
-    box->handle = c;
+    c->state = rl_own_state(L);
+    return c;
+}
+
+/* The one that is kept, or, where it is busy, another one, which is kept from now on. */
+static commit *push_commit(lua_State *L)
+{
+    const rl_state *state = rl_own_state(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->ref_commit);
+    rl_box *box = lua_touserdata(L, -1);
+    commit *c = box != NULL ? box->handle : NULL; /* while a state is closed, it may have been collected */
+    if (c == NULL || c->is_busy) {
+        lua_pop(L, 1);
+        box = rl_box_push(L, &rl_class_commit);
+        c = new_commit(L);
+        box->handle = c;
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, LUA_REGISTRYINDEX, state->ref_commit);
+    }
+    c->is_busy = true;
     return c;
 }
 
@@ -212,27 +223,35 @@ static void push_tempids(lua_State *L, const ri_tx_result *result)
     }
 }
 
+/* Pushes a box and hands it the reference. */
+static rl_box *push_db(lua_State *L, const rl_state *state, rille_db **db)
+{
+    rl_box *box = rl_box_push_ref(L, &rl_class_db, state->ref_db);
+    box->handle = *db;
+    *db = NULL;
+    return box;
+}
+
 static void push_report(lua_State *L, commit *c)
 {
     ri_report *report = &c->report;
     char hex[2 * RI_HASH_SIZE + 1];
-    ri_value instant = ri_word(RI_INSTANT, (uint64_t)report->tx.block->instant);
+    const rl_state *state = c->state;
     lua_createtable(L, 0, 8);
-    rl_db_push(L, &report->before);
+    push_db(L, state, &report->before);
     lua_setfield(L, -2, "db_before");
-    rl_db_push(L, &report->after);
-    ((rl_box *)lua_touserdata(L, -1))->block = ri_block_retain(report->tx.block);
+    push_db(L, state, &report->after)->block = ri_block_retain(report->tx.block);
     lua_setfield(L, -2, "db_after");
     rl_push_id(L, report->tx.block->t);
     lua_setfield(L, -2, "tx");
-    rl_push_value(L, &instant);
+    rl_push_instant(L, state, report->tx.block->instant);
     lua_setfield(L, -2, "instant");
     ri_hex(hex, report->tx.block->commit, RI_HASH_SIZE);
     lua_pushlstring(L, hex, 2 * RI_HASH_SIZE);
     lua_setfield(L, -2, "commit");
     push_tempids(L, &report->tx);
     lua_setfield(L, -2, "tempids");
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &report_key);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->ref_report);
     (void)lua_setmetatable(L, -2);
 }
 
@@ -327,8 +346,12 @@ static int datom_index(lua_State *L)
     return 0;
 }
 
-void rl_tx_register(lua_State *L)
+void rl_tx_register(lua_State *L, rl_state *state)
 {
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &rl_class_db);
+    state->ref_db = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushboolean(L, 0);
+    state->ref_commit = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushcfunction(L, core_report_size);
     lua_setfield(L, -2, "report_size");
     lua_newtable(L);
@@ -336,7 +359,7 @@ void rl_tx_register(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, "rille.report");
     lua_setfield(L, -2, "__name");
-    rl_rawsetp(L, LUA_REGISTRYINDEX, &report_key);
+    state->ref_report = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     lua_pushcfunction(L, datom_index);
     lua_setfield(L, -2, "__index");
@@ -359,21 +382,12 @@ static int push_outcome(lua_State *L, commit *c, bool is_alone, int rc, const ri
         size_t bytes = block->memory->arena.total_bytes + (is_alone ? block->count * NOVELTY_DATOM_BYTES : 0);
         c->has_report = true;
         push_report(L, c);
-        rl_note_bytes(L, bytes);
+        rl_note_bytes_in(L, c->state, bytes);
     }
     clear_commit(c);
-    return rc != 0 ? rl_fail(L, err) : 1;
-}
-
-/* The same with the commit's box on top, which serves the next one. */
-static int finish(lua_State *L, commit *c, bool is_alone, int rc, const rille_err *err)
-{
-    int box = lua_gettop(L);
-    int count = push_outcome(L, c, is_alone, rc, err);
     c->tries = 0;
-    lua_pushvalue(L, box);
-    rl_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
-    return count;
+    c->is_busy = false;
+    return rc != 0 ? rl_fail(L, err) : 1;
 }
 
 static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit *c, rille_err *err)
@@ -391,10 +405,7 @@ static commit *task_commit(lua_State *L, rl_task *task)
 {
     if (task->kept == NULL) {
         task->release = release_commit;
-        task->kept = ri_alloc_zero(sizeof(commit));
-    }
-    if (task->kept == NULL) {
-        (void)rl_error(L, "out of memory");
+        task->kept = new_commit(L);
     }
     return task->kept;
 }
@@ -481,7 +492,7 @@ int rl_conn_transact(lua_State *L)
         }
     }
     rl_let_go(box);
-    return finish(L, c, false, rc, &err);
+    return push_outcome(L, c, false, rc, &err);
 }
 
 static int with_some(lua_State *L, rille_db *db, commit *c, rille_err *err)
@@ -538,5 +549,5 @@ int rl_db_with(lua_State *L)
         rc = ri_db_with(c->tx, &c->report, &err);
         c->has_report = rc == 0;
     }
-    return finish(L, c, true, rc, &err);
+    return push_outcome(L, c, true, rc, &err);
 }

@@ -19,6 +19,7 @@ typedef struct rl_filled {
 /* Fills a transaction from the list at `index`, and from the map at `meta_index` (0: none) for the transaction itself.
  * Raw access only. Strings are borrowed: both stay on the stack until the transaction ends. With a task they are copied:
  * the program runs between two calls. RILLE_NEED: it paused; call again. scratch: for the call. */
-int rl_tx_fill(lua_State *L, int index, int meta_index, ri_arena *scratch, ri_tx *tx, rl_filled *done, rille_err *err);
+int rl_tx_fill(lua_State *L, const rl_state *state, int index, int meta_index, ri_arena *scratch, ri_tx *tx,
+               rl_filled *done, rille_err *err);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Values between Lua and the engine. Booleans, numbers and strings are Lua's own; the others are userdata, interned by
  * content in one weak table a type (registry, under the address of intern_keys[type]), so that equal ones are
- * the same object: a look-up of an interned string in a table, about 60 ns.
+ * the same object: a look-up of an interned string in a table, about 60 ns. Instants that every Lua has a number for are
+ * found by that.
  */
 #include "rl.h"
 
@@ -153,6 +154,44 @@ static void keep_one(lua_State *L)
     lua_rawset(L, -5);
 }
 
+static bool is_exact(int64_t i)
+{
+    return i <= RL_EXACT_MAX && i >= -RL_EXACT_MAX;
+}
+
+/* A number that every Lua has. */
+static void push_exact(lua_State *L, int64_t i)
+{
+#if LUA_VERSION_NUM >= 503
+    lua_pushinteger(L, (lua_Integer)i);
+#else
+    lua_pushnumber(L, (lua_Number)i);
+#endif
+}
+
+void rl_push_instant(lua_State *L, const rl_state *state, int64_t ms)
+{
+    ri_value v = ri_word(RI_INSTANT, (uint64_t)ms);
+    if (!is_exact(ms)) {
+        rl_push_boxed(L, &v, RI_FORM_VALUE);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->ref_instants);
+    push_exact(L, ms);
+    lua_rawget(L, -2);
+    if (lua_isnil(L, -1)) { /* table, nil */
+        lua_pop(L, 1);
+        push_exact(L, ms);
+        rl_value *box = rl_newuserdata(L, sizeof *box);
+        *box = (rl_value){ NULL, v, RI_FORM_VALUE };
+        lua_rawgeti(L, LUA_REGISTRYINDEX, state->ref_value);
+        (void)lua_setmetatable(L, -2);
+        keep_one(L);
+        lua_replace(L, -2); /* table, number, box -> table, box */
+    }
+    lua_replace(L, -2);
+}
+
 void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind)
 {
     int intern = form_kind == RI_FORM_CHAR ? INTERN_CHAR : form_kind == RI_FORM_DOUBLE ? INTERN_DOUBLE : v->type;
@@ -160,7 +199,11 @@ void rl_push_boxed(lua_State *L, const ri_value *v, uint8_t form_kind)
     size_t len = is_word ? sizeof v->as.u : v->len;
     luaL_checkstack(L, 6, "too many values");
     rl_rawgetp(L, LUA_REGISTRYINDEX, &intern_keys[intern]);
-    lua_pushlstring(L, is_word ? (const char *)&v->as.u : (const char *)v->as.p, len);
+    if (v->type == RI_INSTANT && is_exact(v->as.i)) {
+        push_exact(L, v->as.i);
+    } else {
+        lua_pushlstring(L, is_word ? (const char *)&v->as.u : (const char *)v->as.p, len);
+    }
     lua_pushvalue(L, -1);
     lua_rawget(L, -3);
     if (lua_isnil(L, -1)) { /* table, key, nil */
@@ -271,8 +314,12 @@ void rl_value_register(lua_State *L, rl_state *state)
         (void)lua_setmetatable(L, -2);
         rl_rawsetp(L, LUA_REGISTRYINDEX, &intern_keys[i]);
     }
+    rl_rawgetp(L, LUA_REGISTRYINDEX, &intern_keys[RI_INSTANT]);
+    state->ref_instants = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     rl_value_metamethods(L);
     state->value_meta = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    state->ref_value = luaL_ref(L, LUA_REGISTRYINDEX);
     rl_rawsetp(L, LUA_REGISTRYINDEX, &value_key);
 }
