@@ -96,6 +96,23 @@ static void check_bounds(const ri_node *node, const ri_datom *rows, uint32_t n, 
     }
 }
 
+/* A branch with such separators. */
+static ri_node *make_branch(ri_encoder *enc, ri_order order, const ri_datom *rows, uint32_t n)
+{
+    static uint64_t counts[RI_NODE_ROWS_MAX];
+    static uint8_t addrs[RI_NODE_ROWS_MAX * RI_HASH_SIZE];
+    ri_buf buf = { 0 };
+    ri_node *node;
+    for (uint32_t i = 0; i < n; i++) {
+        counts[i] = 1;
+    }
+    memset(addrs, 1, n * RI_HASH_SIZE);
+    CHECK_RC(ri_node_encode(enc, order, 1, rows, n, counts, addrs, &buf, &test_err), RILLE_OK);
+    REQUIRE_RC(decode(&buf, &node, &test_err), RILLE_OK);
+    ri_buf_deinit(&buf);
+    return node;
+}
+
 TEST(node__gives_back_rows_and_finds_cuts)
 {
     test_rng rng = test_rng_new();
@@ -113,6 +130,9 @@ TEST(node__gives_back_rows_and_finds_cuts)
         ri_node *node = make(enc, order, rows, n, &buf);
         check_rows(node, rows, n, &rng);
         check_bounds(node, rows, n, &shape, &rng, &arena);
+        ri_node *branch = make_branch(enc, order, rows, n);
+        check_bounds(branch, rows, n, &shape, &rng, &arena);
+        ri_node_release(branch);
         ri_datom *copy = ri_arena_array(&arena, n, sizeof *copy);
         ri_node_datoms(node, 0, n, copy);
         ri_buf_clear(&again);
@@ -158,12 +178,15 @@ TEST(node__finds_strings_with_the_same_beginning)
         }
         qsort(rows, n, sizeof *rows, cmp_avet);
         ri_node *node = make(enc, RI_AVET, rows, n, &buf);
+        ri_node *branch = make_branch(enc, RI_AVET, rows, n);
         for (int i = 0; i < 300; i++) {
             ri_bound bound = { .d = { .a = 7, .v = string_after(&rng, &arena, i < 200 ? shared : shared / 2) },
                                .parts = 2,
                                .after = i % 2 == 0 };
             CHECK_EQ_INT(ri_node_search(node, 0, &bound), data_rank(RI_AVET, rows, n, &bound));
+            CHECK_EQ_INT(ri_node_search(branch, 0, &bound), data_rank(RI_AVET, rows, n, &bound));
         }
+        ri_node_release(branch);
         ri_node_release(node);
         ri_arena_deinit(&arena);
     }

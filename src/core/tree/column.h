@@ -50,11 +50,17 @@ bool ri_col_open(ri_reader *in, uint32_t count, ri_arena *arena, ri_col *out);
 /* ri_col_get of RLE and DELTA. */
 uint64_t ri_col_get_nested(const ri_col *col, uint32_t i);
 
+/* ri_col_get of FOR. */
+static inline uint64_t ri_col_packed(const ri_col *col, uint32_t i)
+{
+    uint64_t bit = (uint64_t)i * col->width;
+    return col->base + ((ri_load_u64(col->bits + (bit >> 3)) >> (bit & 7)) & col->step);
+}
+
 static inline uint64_t ri_col_get(const ri_col *col, uint32_t i)
 {
     if (col->mode == RI_COL_FOR) {
-        uint64_t bit = (uint64_t)i * col->width;
-        return col->base + ((ri_load_u64(col->bits + (bit >> 3)) >> (bit & 7)) & col->step);
+        return ri_col_packed(col, i);
     }
     return col->mode <= RI_COL_STRIDE ? col->base + i * col->step : ri_col_get_nested(col, i);
 }

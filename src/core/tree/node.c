@@ -142,6 +142,7 @@ static bool read_directory(ri_node *node, ri_reader *in)
         }
         a += more;
         rows += count;
+        node->attrs[i] = (uint32_t)a;
         *group = (ri_group){ .a = (uint32_t)a, .type = (uint8_t)type, .count = (uint32_t)count };
     }
     return rows == node->count;
@@ -333,14 +334,15 @@ static int read_children(ri_node *node, ri_reader *in, const ri_decode_input *in
     if (addrs == NULL || !ri_col_all_within(&counts, 1, RI_EID_MAX)) {
         return RILLE_CORRUPT;
     }
-    size_t bytes =
-        node->count * (sizeof *node->children + sizeof *node->fitting) + (node->count + 1) * sizeof *node->counts;
+    size_t a_child = sizeof *node->children + sizeof *node->keys + sizeof *node->counts + sizeof *node->fitting;
+    size_t bytes = node->count * a_child + sizeof *node->counts;
     node->children = ri_alloc_zero(bytes);
     if (node->children == NULL) {
         return RILLE_NOMEM;
     }
     node->object.mem_bytes += bytes;
-    node->counts = (uint64_t *)(void *)(node->children + node->count);
+    node->keys = (uint64_t *)(void *)(node->children + node->count);
+    node->counts = node->keys + node->count;
     node->fitting = (atomic_uchar *)(void *)(node->counts + node->count + 1);
     ri_col_unpack(&counts, 0, node->count, node->counts + 1);
     for (uint32_t i = 0; i < node->count; i++) {
@@ -374,8 +376,9 @@ static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input,
     *what = "its columns";
     RI_TRY(read_columns(node, in));
     *what = "the directory of groups";
+    node->attrs = ri_arena_array(&node->arena, node->group_count, sizeof *node->attrs);
     node->groups = ri_arena_array(&node->arena, node->group_count, sizeof *node->groups);
-    if (node->groups == NULL) {
+    if (node->attrs == NULL || node->groups == NULL) {
         return RILLE_NOMEM;
     }
     if (!read_directory(node, in)) {
@@ -397,7 +400,13 @@ static int read_node(ri_node *node, ri_reader *in, const ri_decode_input *input,
         return RILLE_CORRUPT;
     }
     *what = "the order of rows";
-    return !placed || ri_node_rows_sorted(node) ? RILLE_OK : RILLE_CORRUPT;
+    if (placed && !ri_node_rows_sorted(node)) {
+        return RILLE_CORRUPT;
+    }
+    if (node->level > 0) {
+        ri_node_make_keys(node);
+    }
+    return RILLE_OK;
 }
 
 static int corrupt(const ri_decode_input *input, const char *what, rille_err *err)
@@ -415,7 +424,8 @@ static int corrupt(const ri_decode_input *input, const char *what, rille_err *er
 /* The block of a node, with room for what most nodes need. */
 static ri_node *new_node(uint32_t group_count)
 {
-    size_t extra = group_count * (sizeof(ri_group) + sizeof(ri_col)) + PARTS_GUESSED * sizeof(ri_col);
+    size_t extra =
+        group_count * (sizeof(ri_group) + sizeof(ri_col) + sizeof(uint32_t)) + PARTS_GUESSED * sizeof(ri_col);
     ri_node *node = ri_alloc(sizeof *node + extra);
     if (node != NULL) {
         *node = (ri_node){ .group_count = group_count };

@@ -60,7 +60,9 @@ typedef struct ri_node {
     uint8_t order; /* ri_order */
     uint8_t level; /* 0 = leaf */
     bool borrowed;
+    uint32_t *attrs; /* of the groups */
     ri_group *groups;
+    uint64_t *keys;   /* branches: what their rows are mostly told apart by (node_keys.c); or NULL */
     uint16_t *ranks;  /* NULL: groups are contiguous */
     uint64_t *counts; /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
     ri_col col[RI_COLUMN_COUNT];

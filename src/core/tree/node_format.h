@@ -34,6 +34,33 @@ static inline bool ri_type_is_bytewise(unsigned type)
     return type == RI_UUID || (type >= RI_KEYWORD && type <= RI_STRING) || type == RI_BYTES || type == RI_FLOATS;
 }
 
+/* The first 8 of `len` bytes as a number that sorts as they do. At least 8 bytes can be read. */
+static inline uint64_t ri_head_of(const uint8_t *bytes, uint32_t len)
+{
+    uint64_t head = ri_load_be64(bytes);
+    return len >= 8 ? head : len == 0 ? 0 : head & ~(UINT64_MAX >> (8 * len));
+}
+
+/* An entry without what all of them begin with. */
+static inline const uint8_t *ri_dict_rest(const ri_dict *dict, uint32_t code, uint32_t *len)
+{
+    uint64_t start = (code == 0 ? 0 : ri_col_get(&dict->ends, code - 1)) + dict->shared;
+    *len = (uint32_t)(ri_col_get(&dict->ends, code) - start);
+    return dict->bytes + start;
+}
+
+/* Are the keys of branches of values? Then, of which groups? */
+static inline bool ri_order_keys_values(unsigned order)
+{
+    return order == RI_AVET || order == RI_META;
+}
+static inline bool ri_group_has_keys(const ri_group *group)
+{
+    return group->type != RI_NIL && (ri_type_is_word(group->type) || ri_type_is_bytewise(group->type));
+}
+/* Makes the keys of a branch that was checked, at node->keys (node_keys.c). */
+void ri_node_make_keys(ri_node *node);
+
 /* ri_node_decode. placed false: without ranks and the starts of groups, and with rows whose groups (N3) and order (N6)
  * are not checked. */
 int ri_node_open(const ri_decode_input *input, bool placed, ri_node **out, rille_err *err);

@@ -24,6 +24,13 @@ static const uint8_t parts_of[RI_ORDER_COUNT][5] = {
     [RI_META] = { PART_A, PART_V, PART_E },
 };
 
+/* Which of them the keys of a branch are of. */
+static const uint8_t key_part_of[RI_ORDER_COUNT] = {
+    [RI_EAVT] = 0, [RI_AEVT] = 1, [RI_AVET] = 1, [RI_VAET] = 0, [RI_LOG] = 0, [RI_RET] = 0, [RI_META] = 1
+};
+
+#define FEW_ROWS 16U
+
 /* Rows [from, to) agree with the bound in all components so far; an empty span is where the cut is. */
 typedef struct span {
     uint32_t from;
@@ -44,18 +51,54 @@ static inline void narrow_col(const ri_col *col, span *s, uint64_t key)
     ri_col_equal(col, s->from, s->to, key, s->gallop, &s->from, &s->to);
 }
 
+/* ---- keys of branches (node_keys.c) ---- */
+
+static inline uint32_t keys_lower(const uint64_t *keys, uint32_t from, uint32_t to, uint64_t key)
+{
+    uint32_t n = to - from;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        from += keys[from + half - 1] < key ? half : 0;
+        n -= half;
+    }
+    return n == 1 && keys[from] < key ? from + 1 : from;
+}
+
+static void narrow_keys(const uint64_t *keys, span *s, uint64_t key)
+{
+    s->from = keys_lower(keys, s->from, s->to, key);
+    if (s->from == s->to || keys[s->from] != key) {
+        s->to = s->from;
+    } else if (s->from + 1 < s->to && keys[s->from + 1] != key) {
+        s->to = s->from + 1;
+    } else if (key != UINT64_MAX) {
+        s->to = keys_lower(keys, s->from + 1, s->to, key + 1);
+    }
+}
+
+static inline void narrow_number(const ri_node *node, bool by_keys, unsigned column, span *s, uint64_t number)
+{
+    if (by_keys) {
+        narrow_keys(node->keys, s, number);
+    } else {
+        narrow_col(&node->col[column], s, number);
+    }
+}
+
+/* ---- attributes ---- */
+
 /* First group whose attribute is >= a. */
 static uint32_t group_lower(const ri_node *node, uint32_t a)
 {
+    const uint32_t *attrs = node->attrs;
     uint32_t from = 0;
     uint32_t n = node->group_count;
-    while (n > 0) {
+    while (n > 1) {
         uint32_t half = n / 2;
-        bool below = node->groups[from + half].a < a;
-        from = below ? from + half + 1 : from;
-        n = below ? n - half - 1 : half;
+        from += attrs[from + half - 1] < a ? half : 0;
+        n -= half;
     }
-    return from;
+    return attrs[from] < a ? from + 1 : from;
 }
 
 /* First row of the span whose group is not below g. */
@@ -71,25 +114,36 @@ static uint32_t first_of_group(const ri_node *node, const span *s, uint32_t g)
     return col_lower(&node->col[RI_COLUMN_G], s, g);
 }
 
+/* The same as two searches for first_of_group. */
+static void narrow_few(const ri_col *groups, span *s)
+{
+    uint32_t below = 0;
+    uint32_t upto = 0;
+    for (uint32_t row = s->from; row < s->to; row++) {
+        uint64_t g = ri_col_get(groups, row);
+        below += g < s->group;
+        upto += g < s->group_end;
+    }
+    s->to = s->from + upto;
+    s->from += below;
+}
+
 static void narrow_a(const ri_node *node, span *s, uint32_t a)
 {
     s->group = group_lower(node, a);
     s->group_end = s->group;
-    while (s->group_end < node->group_count && node->groups[s->group_end].a == a) {
+    while (s->group_end < node->group_count && node->attrs[s->group_end] == a) {
         s->group_end++;
+    }
+    if (node->ranks != NULL && s->to - s->from <= FEW_ROWS && node->col[RI_COLUMN_G].mode == RI_COL_FOR) {
+        narrow_few(&node->col[RI_COLUMN_G], s);
+        return;
     }
     s->from = first_of_group(node, s, s->group);
     s->to = s->group == s->group_end ? s->from : first_of_group(node, s, s->group_end);
 }
 
 /* ---- values ---- */
-
-/* The first 8 of `len` bytes as a number that sorts as they do. At least 8 bytes can be read. */
-static inline uint64_t head_of(const uint8_t *bytes, uint32_t len)
-{
-    uint64_t head = ri_load_be64(bytes);
-    return len >= 8 ? head : len == 0 ? 0 : head & ~(UINT64_MAX >> (8 * len));
-}
 
 static inline int cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len)
 {
@@ -98,34 +152,63 @@ static inline int cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, 
     return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-/* The 8 bytes behind what all entries begin with tell most of them apart. */
+/* Where a value lies among those that begin with what a dictionary has in common: -1 before all, 1 after all, or 0. */
+static inline int cmp_shared(const ri_dict *dict, const ri_value *v)
+{
+    uint32_t same = v->len < dict->shared ? v->len : dict->shared;
+    int order = same == 0 ? 0 : memcmp(v->as.p, dict->bytes, same);
+    return order != 0 ? order : v->len < dict->shared ? -1 : 0;
+}
+
+/* What follows that in a value that has it. */
+static inline const uint8_t *rest_of(const ri_dict *dict, const ri_value *v, uint32_t *len)
+{
+    *len = v->len - dict->shared;
+    return *len == 0 ? dict->bytes : v->as.p + dict->shared;
+}
+
+/* The 8 bytes behind what all entries begin with tell most of them apart. No branch depends on them: half of those would
+ * be mispredicted. `packed` is known where this is inlined. */
+static inline uint32_t rest_lower(const ri_dict *dict, bool packed, const uint8_t *v, uint32_t v_len, bool *found)
+{
+    const ri_col *ends = &dict->ends;
+    uint64_t v_head = ri_load_prefix(v, v_len);
+    uint32_t from = 0;
+    uint32_t n = dict->count;
+    while (n > 0) {
+        uint32_t half = n / 2;
+        uint32_t code = from + half;
+        uint64_t start = (code == 0 ? 0
+                          : packed  ? ri_col_packed(ends, code - 1)
+                                    : ends->base + (code - 1) * ends->step);
+        uint64_t end = packed ? ri_col_packed(ends, code) : ends->base + code * ends->step;
+        const uint8_t *rest = dict->bytes + start + dict->shared;
+        uint32_t len = (uint32_t)(end - start) - dict->shared;
+        uint64_t head = ri_head_of(rest, len);
+        bool below = head < v_head;
+        if (head == v_head) {
+            int order = cmp_bytes(rest, len, v, v_len);
+            *found = *found || order == 0;
+            below = order < 0;
+        }
+        from += below ? half + 1 : 0;
+        n = below ? n - half - 1 : half;
+    }
+    return from;
+}
+
 static uint32_t dict_lower_bytes(const ri_group *group, const ri_value *v, bool *found)
 {
     const ri_dict *dict = &group->dict;
-    uint32_t shared = dict->shared;
-    uint32_t same = v->len < shared ? v->len : shared;
-    int order = same == 0 ? 0 : memcmp(v->as.p, dict->bytes, same);
+    int order = cmp_shared(dict, v);
     *found = false;
-    if (order != 0 || v->len < shared) {
+    if (order != 0) {
         return order > 0 ? dict->count : 0;
     }
-    uint32_t v_len = v->len - shared;
-    const uint8_t *v_rest = v_len == 0 ? dict->bytes : v->as.p + shared;
-    uint64_t v_head = ri_load_prefix(v_rest, v_len);
-    uint32_t from = 0;
-    uint32_t to = dict->count;
-    while (from < to) {
-        uint32_t middle = from + (to - from) / 2;
-        uint64_t start = (middle == 0 ? 0 : ri_col_get(&dict->ends, middle - 1)) + shared;
-        uint32_t len = (uint32_t)(ri_col_get(&dict->ends, middle) - start);
-        const uint8_t *rest = dict->bytes + start;
-        uint64_t head = head_of(rest, len);
-        order = head < v_head ? -1 : head > v_head ? 1 : cmp_bytes(rest, len, v_rest, v_len);
-        *found = *found || order == 0;
-        from = order < 0 ? middle + 1 : from;
-        to = order < 0 ? to : middle;
-    }
-    return from;
+    uint32_t len;
+    const uint8_t *rest = rest_of(dict, v, &len);
+    return dict->ends.mode == RI_COL_FOR ? rest_lower(dict, true, rest, len, found)
+                                         : rest_lower(dict, false, rest, len, found);
 }
 
 uint32_t ri_dict_lower(const ri_group *group, const ri_value *v, bool *found)
@@ -181,6 +264,27 @@ static void narrow_rows(const ri_node *node, span *s, const ri_value *v)
     s->to = rows_lower(node, s, v, true);
 }
 
+/* To the rows whose keys agree with the value's; the group has keys. */
+static void narrow_value_keys(const ri_node *node, const ri_group *group, span *s, const ri_value *v)
+{
+    if (ri_type_is_word(group->type)) {
+        narrow_keys(node->keys, s, ri_word_to_key(v->type, v->as.u));
+        return;
+    }
+    int order = cmp_shared(&group->dict, v);
+    if (order != 0) {
+        s->from = order > 0 ? s->to : s->from;
+        s->to = s->from;
+        return;
+    }
+    uint32_t len;
+    const uint8_t *rest = rest_of(&group->dict, v, &len);
+    narrow_keys(node->keys, s, ri_load_prefix(rest, len));
+    if (s->from < s->to) {
+        narrow_rows(node, s, v);
+    }
+}
+
 /* The span's rows are of one group, which is not of nil. */
 static void narrow_group(const ri_node *node, const ri_group *group, span *s, const ri_value *v)
 {
@@ -188,6 +292,10 @@ static void narrow_group(const ri_node *node, const ri_group *group, span *s, co
     /* tuples of unlike bytes may be equal: their codes are not sorted within equal ones */
     if (s->to - s->from == 1 || group->type == RI_TUPLE || (word && group->type != v->type)) {
         narrow_rows(node, s, v);
+        return;
+    }
+    if (node->keys != NULL && ri_order_keys_values(node->order) && group->type == v->type && ri_group_has_keys(group)) {
+        narrow_value_keys(node, group, s, v);
         return;
     }
     uint32_t shift = s->from - ri_node_rank(node, group, s->from);
@@ -216,7 +324,7 @@ static void narrow_v(const ri_node *node, span *s, const ri_value *v)
     if (node->order == RI_VAET) {
         ri_value ref = ri_ref(0);
         if (v->type == RI_REF) {
-            narrow_col(&node->col[RI_COLUMN_V], s, v->as.u);
+            narrow_number(node, node->keys != NULL, RI_COLUMN_V, s, v->as.u);
         } else if (ri_value_cmp(&ref, v) < 0) {
             s->from = s->to;
         } else {
@@ -250,9 +358,10 @@ static span search(const ri_node *node, uint32_t from, const ri_bound *bound, bo
     span s = { from, node->count, 0, 0, gallop };
     const ri_datom *d = &bound->d;
     for (unsigned i = 0; i < bound->parts && s.from < s.to; i++) {
+        bool by_keys = node->keys != NULL && i == key_part_of[node->order];
         switch ((part)parts_of[node->order][i]) {
         case PART_E:
-            narrow_col(&node->col[RI_COLUMN_E], &s, d->e);
+            narrow_number(node, by_keys, RI_COLUMN_E, &s, d->e);
             break;
         case PART_A:
             narrow_a(node, &s, d->a);
@@ -261,7 +370,7 @@ static span search(const ri_node *node, uint32_t from, const ri_bound *bound, bo
             narrow_v(node, &s, &d->v);
             break;
         case PART_T:
-            narrow_col(&node->col[RI_COLUMN_T], &s, d->t);
+            narrow_number(node, by_keys, RI_COLUMN_T, &s, d->t);
             break;
         case PART_X:
             narrow_col(&node->col[RI_COLUMN_X], &s, d->x);
@@ -298,8 +407,22 @@ void ri_node_equal(const ri_node *node, const ri_bound *bound, uint32_t *first, 
     *end = s.to;
 }
 
+/* What the keys of orders that begin with a number are compared with. */
+static inline uint64_t first_number(const ri_node *node, const ri_datom *d)
+{
+    return node->order == RI_LOG ? d->t : d->e;
+}
+
 uint32_t ri_node_child(const ri_node *node, const ri_bound *bound)
 {
+    bool by_number = node->order == RI_EAVT || node->order == RI_RET || node->order == RI_LOG;
+    if (by_number && node->keys != NULL && bound->parts > 0) { /* mostly one number decides */
+        uint64_t number = first_number(node, &bound->d);
+        uint32_t row = keys_lower(node->keys, 0, node->count, number);
+        if (row == node->count || node->keys[row] != number) {
+            return row == 0 ? 0 : row - 1;
+        }
+    }
     uint32_t row = cut_of(search(node, 0, bound, false), bound);
     return row == 0 ? 0 : row - 1;
 }
