@@ -101,20 +101,32 @@ static int check_child(const ri_node *parent, uint32_t slot, const ri_node *chil
     return ri_tree_check_place(child, &separator, is_last ? NULL : &next, err);
 }
 
+#define NODE_BYTES 512U /* the node, the attributes of its groups, parts of its columns */
+
+/* Where a leaf was last it probably still is: its memory comes while the cache is asked for it. */
+static inline void look_ahead(uintptr_t leaf)
+{
+    for (uintptr_t offset = 0; leaf != 0 && offset < NODE_BYTES; offset += 64) {
+        RI_PREFETCH((const void *)(leaf + offset));
+    }
+}
+
 int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err)
 {
+    uintptr_t seen = atomic_load_explicit(&parent->seen[slot], memory_order_relaxed);
+    look_ahead(parent->level == 1 ? seen : 0);
     RI_TRY(ri_tree_node(store, (ri_order)parent->order, &parent->children[slot], parent->level - 1U,
                         parent->counts[slot + 1] - parent->counts[slot], io, out, err));
-    if (atomic_load_explicit(&parent->fitting[slot], memory_order_relaxed) != 0) {
+    if (seen == (uintptr_t)*out) {
         return RILLE_OK;
     }
-    int rc = check_child(parent, slot, *out, err);
+    int rc = seen == 0 ? check_child(parent, slot, *out, err) : RILLE_OK;
     if (rc != RILLE_OK) {
         ri_node_release(*out);
         *out = NULL;
         return rc;
     }
-    atomic_store_explicit(&parent->fitting[slot], 1, memory_order_relaxed);
+    atomic_store_explicit(&parent->seen[slot], (uintptr_t)*out, memory_order_relaxed);
     return RILLE_OK;
 }
 

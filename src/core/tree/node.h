@@ -66,9 +66,9 @@ typedef struct ri_node {
     uint16_t *ranks;  /* NULL: groups are contiguous */
     uint64_t *counts; /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
     ri_col col[RI_COLUMN_COUNT];
-    ri_noderef *children;  /* branches */
-    atomic_uchar *fitting; /* branches: 1: child i was seen to lie between its separators; in an immutable node */
-    uint8_t *bytes;        /* the canonical bytes, owned (unless borrowed), padded */
+    ri_noderef *children;   /* branches */
+    atomic_uintptr_t *seen; /* branches: where child i was when it lay between its separators, 0: not yet */
+    uint8_t *bytes;         /* the canonical bytes, owned (unless borrowed), padded */
     size_t len;
     ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
 } ri_node;

@@ -130,6 +130,9 @@ static void narrow_few(const ri_col *groups, span *s)
 
 static void narrow_a(const ri_node *node, span *s, uint32_t a)
 {
+    if (node->ranks != NULL) {
+        RI_PREFETCH(&node->ranks[s->from]); /* read next, mostly */
+    }
     s->group = group_lower(node, a);
     s->group_end = s->group;
     while (s->group_end < node->group_count && node->attrs[s->group_end] == a) {
@@ -160,41 +163,75 @@ static inline int cmp_shared(const ri_dict *dict, const ri_value *v)
     return order != 0 ? order : v->len < dict->shared ? -1 : 0;
 }
 
+typedef struct rest {
+    const uint8_t *p;
+    uint32_t len;
+} rest;
+
 /* What follows that in a value that has it. */
-static inline const uint8_t *rest_of(const ri_dict *dict, const ri_value *v, uint32_t *len)
+static inline rest rest_of(const ri_dict *dict, const ri_value *v)
 {
-    *len = v->len - dict->shared;
-    return *len == 0 ? dict->bytes : v->as.p + dict->shared;
+    uint32_t len = v->len - dict->shared;
+    return (rest){ len == 0 ? dict->bytes : v->as.p + dict->shared, len };
 }
 
-/* The 8 bytes behind what all entries begin with tell most of them apart. No branch depends on them: half of those would
- * be mispredicted. `packed` is known where this is inlined. */
-static inline uint32_t rest_lower(const ri_dict *dict, bool packed, const uint8_t *v, uint32_t v_len, bool *found)
+/* An entry behind what all of them begin with. `packed` (the ends are) is known where this is inlined. */
+static inline rest rest_at(const ri_dict *dict, bool packed, uint32_t code)
 {
     const ri_col *ends = &dict->ends;
-    uint64_t v_head = ri_load_prefix(v, v_len);
-    uint32_t from = 0;
-    uint32_t n = dict->count;
-    while (n > 0) {
-        uint32_t half = n / 2;
-        uint32_t code = from + half;
-        uint64_t start = (code == 0 ? 0
-                          : packed  ? ri_col_packed(ends, code - 1)
-                                    : ends->base + (code - 1) * ends->step);
-        uint64_t end = packed ? ri_col_packed(ends, code) : ends->base + code * ends->step;
-        const uint8_t *rest = dict->bytes + start + dict->shared;
-        uint32_t len = (uint32_t)(end - start) - dict->shared;
-        uint64_t head = ri_head_of(rest, len);
-        bool below = head < v_head;
-        if (head == v_head) {
-            int order = cmp_bytes(rest, len, v, v_len);
-            *found = *found || order == 0;
-            below = order < 0;
-        }
-        from += below ? half + 1 : 0;
-        n = below ? n - half - 1 : half;
+    uint64_t before = code == 0 ? 0 : packed ? ri_col_packed(ends, code - 1) : ends->base + (code - 1) * ends->step;
+    uint64_t end = packed ? ri_col_packed(ends, code) : ends->base + code * ends->step;
+    uint64_t start = before + dict->shared;
+    return (rest){ dict->bytes + start, (uint32_t)(end - start) };
+}
+
+static inline uint64_t head_at(const ri_dict *dict, bool packed, uint32_t code)
+{
+    rest entry = rest_at(dict, packed, code);
+    return ri_head_of(entry.p, entry.len);
+}
+
+/* The first entry in [from, count) that is not below `v`. */
+static uint32_t whole_lower(const ri_dict *dict, bool packed, uint32_t from, rest v, bool *found)
+{
+    uint32_t to = dict->count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        rest entry = rest_at(dict, packed, middle);
+        int order = cmp_bytes(entry.p, entry.len, v.p, v.len);
+        *found = *found || order == 0;
+        from = order < 0 ? middle + 1 : from;
+        to = order < 0 ? to : middle;
     }
     return from;
+}
+
+/* The 8 bytes behind what all entries begin with tell most of them apart. Three are read at a time, since each is a cache
+ * miss, and no jump depends on them, since half of those would be mispredicted. */
+static inline uint32_t rest_lower(const ri_dict *dict, bool packed, rest v, bool *found)
+{
+    uint64_t head = ri_load_prefix(v.p, v.len);
+    uint32_t at = 0;
+    uint32_t n = dict->count;
+    while (n >= 4) {
+        uint32_t quarter = n / 4;
+        uint32_t probe = at + quarter - 1;
+        uint64_t x1 = head_at(dict, packed, probe);
+        uint64_t x2 = head_at(dict, packed, probe + quarter);
+        uint64_t x3 = head_at(dict, packed, probe + 2 * quarter);
+        at += (uint32_t)((x1 < head) + (x2 < head) + (x3 < head)) * quarter;
+        n -= 3 * quarter;
+    }
+    for (; n > 0; n--) {
+        at += head_at(dict, packed, at) < head;
+    }
+    if (at == dict->count || head_at(dict, packed, at) != head) {
+        return at;
+    }
+    rest entry = rest_at(dict, packed, at);
+    int order = cmp_bytes(entry.p, entry.len, v.p, v.len);
+    *found = order == 0;
+    return order < 0 ? whole_lower(dict, packed, at + 1, v, found) : at;
 }
 
 static uint32_t dict_lower_bytes(const ri_group *group, const ri_value *v, bool *found)
@@ -205,10 +242,8 @@ static uint32_t dict_lower_bytes(const ri_group *group, const ri_value *v, bool 
     if (order != 0) {
         return order > 0 ? dict->count : 0;
     }
-    uint32_t len;
-    const uint8_t *rest = rest_of(dict, v, &len);
-    return dict->ends.mode == RI_COL_FOR ? rest_lower(dict, true, rest, len, found)
-                                         : rest_lower(dict, false, rest, len, found);
+    rest of_v = rest_of(dict, v);
+    return dict->ends.mode == RI_COL_FOR ? rest_lower(dict, true, of_v, found) : rest_lower(dict, false, of_v, found);
 }
 
 uint32_t ri_dict_lower(const ri_group *group, const ri_value *v, bool *found)
@@ -277,9 +312,8 @@ static void narrow_value_keys(const ri_node *node, const ri_group *group, span *
         s->to = s->from;
         return;
     }
-    uint32_t len;
-    const uint8_t *rest = rest_of(&group->dict, v, &len);
-    narrow_keys(node->keys, s, ri_load_prefix(rest, len));
+    rest of_v = rest_of(&group->dict, v);
+    narrow_keys(node->keys, s, ri_load_prefix(of_v.p, of_v.len));
     if (s->from < s->to) {
         narrow_rows(node, s, v);
     }
