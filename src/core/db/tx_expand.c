@@ -62,11 +62,7 @@ static int visit_range(tx_resolver *r, ri_order order, ri_bound from, ri_bound t
         }
     }
     ri_scan_deinit(&scan);
-    if (ri_tx_lacks_time(r, rc)) {
-        return rc;
-    }
-    r->need = r->need || rc == RILLE_NEED;
-    return rc < 0 ? rc : RILLE_OK;
+    return rc == RILLE_DONE ? RILLE_OK : rc;
 }
 
 static bool can_go(uint64_t e)
@@ -79,8 +75,12 @@ static int expand_entity(tx_resolver *r, uint64_t e)
     if (!can_go(e) || tx_is_fresh(r, e)) { /* what is no component by nature loses the reference only */
         return RILLE_OK;
     }
-    RI_TRY(visit_range(r, RI_EAVT, ri_bound_e(e, false), ri_bound_e(e, true), retract_datom));
-    return visit_range(r, RI_VAET, ri_bound_v(e, false), ri_bound_v(e, true), retract_datom);
+    int rc = visit_range(r, RI_EAVT, ri_bound_e(e, false), ri_bound_e(e, true), retract_datom);
+    if (rc < 0 || ri_tx_lacks_time(r, rc)) {
+        return rc;
+    }
+    RI_TRY(visit_range(r, RI_VAET, ri_bound_v(e, false), ri_bound_v(e, true), retract_datom));
+    return rc;
 }
 
 static int take_part(tx_resolver *r, const ri_datom *d, bool outgoing)
@@ -105,25 +105,61 @@ static int expand_op(tx_resolver *r, const tx_op *op)
                    op->e < RI_EID_ATTR ? "is built in" : "is a transaction");
 }
 
-/* One operation, or one entity that goes. RILLE_NEED: it is to be done again, but for the entities that were found. */
-static int expand_next(tx_resolver *r)
+static bool push(uint64_t **list, size_t *count, size_t *cap, uint64_t e)
+{
+    if (!RI_GROW(list, cap, *count + 1)) {
+        return false;
+    }
+    (*list)[(*count)++] = e;
+    return true;
+}
+
+/* Those that lack a node wait for the next run, the others go on and find what they lack. Without time, it is next again.
+ * The entities that were found stay found. */
+static int expand_op_next(tx_resolver *r)
 {
     tx_expansion *x = &r->expansion;
-    size_t before = r->op_count;
-    bool by_op = r->at < r->expanded_count;
-    uint64_t e = by_op ? 0 : x->todo[--x->todo_count];
-    int rc = by_op ? expand_op(r, &r->expanded[r->at]) : expand_entity(r, e);
-    if (rc == RILLE_NEED) {
-        r->op_count = before;
+    int rc = expand_op(r, &r->expanded[r->at]);
+    if (rc < 0 || ri_tx_lacks_time(r, rc)) {
+        return rc;
     }
-    if (rc == RILLE_NEED && !by_op) {
-        if (!RI_GROW(&x->todo, &x->todo_cap, x->todo_count + 1)) {
+    if (rc == RILLE_NEED) {
+        r->expanded[x->op_count++] = r->expanded[r->at];
+    }
+    r->at++;
+    return RILLE_OK;
+}
+
+static int expand_entity_next(tx_resolver *r)
+{
+    tx_expansion *x = &r->expansion;
+    uint64_t e = x->todo[--x->todo_count];
+    size_t before = r->op_count;
+    int rc = expand_entity(r, e);
+    if (rc != RILLE_NEED) {
+        return rc;
+    }
+    r->op_count = before;
+    bool next = ri_tx_lacks_time(r, rc);
+    bool good =
+        next ? push(&x->todo, &x->todo_count, &x->todo_cap, e) : push(&x->later, &x->later_count, &x->later_cap, e);
+    return !good ? ri_fail_nomem(r->err) : next ? rc : RILLE_OK;
+}
+
+/* What waited is what there is to do in the next run. */
+static int wait_for_nodes(tx_resolver *r)
+{
+    tx_expansion *x = &r->expansion;
+    for (; x->later_count > 0; x->later_count--) {
+        if (!push(&x->todo, &x->todo_count, &x->todo_cap, x->later[x->later_count - 1])) {
             return ri_fail_nomem(r->err);
         }
-        x->todo[x->todo_count++] = e;
     }
-    r->at += rc == RILLE_OK && by_op;
-    return rc;
+    r->expanded_count = x->op_count;
+    x->op_count = 0;
+    r->at = 0;
+    r->paused = true;
+    return RILLE_NEED;
 }
 
 int ri_tx_expand(tx_resolver *r)
@@ -131,10 +167,10 @@ int ri_tx_expand(tx_resolver *r)
     const tx_expansion *x = &r->expansion;
     while (r->at < r->expanded_count || x->todo_count > 0) {
         size_t before = r->op_count;
-        RI_TRY(expand_next(r));
+        RI_TRY(r->at < r->expanded_count ? expand_op_next(r) : expand_entity_next(r));
         if (ri_tx_pause(r, TX_KEY_WORK + (r->op_count - before) * TX_DATOM_WORK)) {
             return RILLE_NEED;
         }
     }
-    return RILLE_OK;
+    return x->later_count + x->op_count > 0 ? wait_for_nodes(r) : RILLE_OK;
 }

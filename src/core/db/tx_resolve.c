@@ -517,6 +517,7 @@ void ri_tx_resolver_release(tx_resolver *r)
     }
     ri_map64_deinit(&r->expansion.seen);
     ri_free(r->expansion.todo);
+    ri_free(r->expansion.later);
     ri_block_release(r->block);
     ri_schema_release(r->schema);
     ri_tx_resolver_free(r->tx->ended); /* NULL: there is one at a time */

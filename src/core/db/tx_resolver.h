@@ -47,6 +47,10 @@ typedef struct tx_expansion {
     uint64_t *todo;
     size_t todo_count;
     size_t todo_cap;
+    uint64_t *later; /* those that lack a node, as do the first operations: for the next run */
+    size_t later_count;
+    size_t later_cap;
+    size_t op_count;
 } tx_expansion;
 
 /* Resolving goes through phases (tx_resolve.c). Each does what is left of it, from `at` on, and pauses between slices. */
@@ -63,8 +67,8 @@ typedef struct tx_resolver {
     uint64_t next_e;
     uint64_t next_attr;
     bool instant_given;
-    bool need; /* something must be read first: the rest is only looked through for more of that */
-    bool paused;
+    bool need;   /* something must be read first: the rest is only looked through for more of that */
+    bool paused; /* it is kept for the next run, which goes on */
     bool scan_open;
     bool instant_made;
     bool keys_are_heap;
