@@ -186,9 +186,9 @@ typedef struct tx_case {
 } tx_case;
 
 static const tx_case tx_cases[] = {
-    { "made", NULL, made, 130, 0, 150 },
-    { "upserted", first, upserted, 150, 0, 150 },
-    { "tempids", NULL, tempids, 150, 0, 150 },
+    { "made", NULL, made, 130, 0, 155 },
+    { "upserted", first, upserted, 150, 0, 218 },
+    { "tempids", NULL, tempids, 150, 0, 176 },
     { "retracted", first, retracted, 80, 0, 150 },
     { "long values", NULL, long_values, 100, 0, 100 },
     { "spilled", made, made, 400, 0, 400 },

@@ -167,22 +167,29 @@ static void *key_array(tx_resolver *r, size_t count, size_t size)
     return r->keys_are_heap ? ri_alloc_array(count, size) : ri_arena_array(&r->tx->scratch, count, size);
 }
 
-static int gather_keys(tx_resolver *r)
+static int gather_keys(tx_resolver *r, size_t from, size_t to)
+{
+    const ri_tx *tx = r->tx;
+    for (size_t i = from; i < to; i++) {
+        if (i < tx->lookup_count) {
+            const tx_lookup *lookup = &tx->lookups[i];
+            r->keys[i] =
+                (tx_key){ .entity = TX_TEMP | lookup->temp, .v = lookup->v, .slot = lookup->slot, .lookup = true };
+        } else {
+            const tx_op *op = &tx->items[tx->unique[i - tx->lookup_count]];
+            r->keys[i] = (tx_key){ .entity = op->e, .v = op->v, .slot = tx_op_slot(op) };
+        }
+    }
+    return RILLE_OK;
+}
+
+static int make_keys(tx_resolver *r)
 {
     ri_tx *tx = r->tx;
     r->key_count = tx->unique_count + tx->lookup_count;
     r->keys = key_array(r, r->key_count + 1, sizeof *r->keys);
     if (r->keys == NULL) {
         return ri_fail_nomem(r->err);
-    }
-    tx_key *key = r->keys;
-    for (size_t i = 0; i < tx->lookup_count; i++) {
-        const tx_lookup *lookup = &tx->lookups[i];
-        *key++ = (tx_key){ .entity = TX_TEMP | lookup->temp, .v = lookup->v, .slot = lookup->slot, .lookup = true };
-    }
-    for (size_t i = 0; i < tx->unique_count; i++) {
-        const tx_op *op = &tx->items[tx->unique[i]];
-        *key++ = (tx_key){ .entity = op->e, .v = op->v, .slot = tx_op_slot(op) };
     }
     if (r->key_count > FEW_KEYS) {
         size_t slots = tx->schema->attr_count + tx->made_count;
@@ -319,9 +326,13 @@ int ri_tx_bind_entities(tx_resolver *r)
         return RILLE_OK;
     }
     if (r->keys == NULL) {
-        RI_TRY(gather_keys(r));
+        RI_TRY(make_keys(r));
+    }
+    if (!r->keys_are_there) {
+        RI_TRY(ri_tx_slices(r, r->key_count, TX_ITEM_WORK, gather_keys));
         RI_TRY(table_init(r));
         begin_pass(r);
+        r->keys_are_there = true;
     }
     for (;;) {
         RI_TRY(ri_tx_slices(r, r->key_count + tx->lookup_count, TX_KEY_WORK, judge));
@@ -477,6 +488,7 @@ void ri_tx_forget_keys(tx_resolver *r)
         ri_free(r->places);
     }
     r->keys = NULL;
+    r->keys_are_there = false;
     r->places = NULL;
     r->key_count = 0;
 }

@@ -72,6 +72,7 @@ typedef struct tx_resolver {
     bool scan_open;
     bool instant_made;
     bool keys_are_heap;
+    bool keys_are_there;
     bool backwards; /* the pass over the keys at hand ... */
     bool changed;   /* ... found out something */
     tx_key *keys;   /* scratch, or heap when they are many, as are the places */
