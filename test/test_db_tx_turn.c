@@ -164,6 +164,69 @@ TEST(turn__gives_what_items_in_order_give)
     world_close(&w);
 }
 
+/* ---- unique values that rise ---- */
+
+enum { RISING = 20, HELD = 500 };
+enum { DISTINCT, AS_BEFORE, AS_FIRST, AS_HELD, FALLING, WAYS };
+
+/* Entities whose values rise, but for that at `at`. */
+static void draw_keys(text *t, bool identity, unsigned at, unsigned how)
+{
+    t->len = 0;
+    put(t, "[");
+    for (unsigned i = 0; i < RISING; i++) {
+        unsigned number = 1000 + 10 * i;
+        if (i == at && how != DISTINCT) {
+            number = how == AS_BEFORE && i > 0 ? number - 10 : how == AS_HELD ? HELD : how == FALLING ? 999 : 1000;
+        }
+        put(t, identity ? "{:id %u :a 1}\n" : "{:key \"%u\" :a 1}\n", number);
+    }
+    put(t, "]");
+}
+
+static void check_keys(const world *w, bool identity, bool holds, unsigned at, unsigned how)
+{
+    static text t;
+    draw_keys(&t, identity, at, how);
+    bool repeats = (how == AS_BEFORE || how == AS_FIRST) && at > 0;
+    bool held = how == AS_HELD && holds;
+    for (unsigned in_task = 0; in_task < 2; in_task++) {
+        ri_tx_result result;
+        rille_err err = { 0 };
+        bool turned;
+        int rc = resolve(w, &t, in_task != 0, &result, &turned, &err);
+        CHECK_EQ_INT(rc, !identity && (repeats || held) ? RILLE_TX_UNIQUE : 0);
+        if (rc == 0) { /* two datoms each, one of an entity that has the value, and the instant */
+            CHECK_EQ_INT(result.block->count, 2 * RISING + 1 - (repeats ? 2 : held ? 1 : 0));
+            CHECK_EQ_INT(result.next_e - w->db->next_e, RISING - (repeats || held ? 1 : 0));
+        }
+        ri_tx_result_deinit(&result);
+    }
+}
+
+TEST(keys__that_rise_are_judged_as_others)
+{
+    static const char *const before[] = { schema, "[[:db/add \"x\" :id 500] [:db/add \"x\" :key \"500\"]]" };
+    static text t;
+    world w = world_open(false);
+    for (unsigned held = 0; held < 2; held++) {
+        ri_tx_result result;
+        bool turned;
+        t.len = 0;
+        put(&t, "%s", before[held]);
+        REQUIRE_RC(resolve(&w, &t, false, &result, &turned, &test_err), 0);
+        REQUIRE_RC(world_push(&w, &result, &test_err), 0);
+        ri_tx_result_deinit(&result);
+        for (unsigned at = 0; at < RISING; at++) {
+            for (unsigned how = 0; how < WAYS; how++) {
+                check_keys(&w, true, held != 0, at, how);
+                check_keys(&w, false, held != 0, at, how);
+            }
+        }
+    }
+    world_close(&w);
+}
+
 /* ---- memory ---- */
 
 static size_t live;
@@ -284,4 +347,5 @@ TEST(turn__copes_without_memory)
     TEST_FAULT_SWEEP(load_without_memory());
 }
 
-TEST_MAIN(turn__gives_what_items_in_order_give, turn__a_load_takes_few_bytes_a_datom, turn__copes_without_memory)
+TEST_MAIN(turn__gives_what_items_in_order_give, keys__that_rise_are_judged_as_others,
+          turn__a_load_takes_few_bytes_a_datom, turn__copes_without_memory)

@@ -186,7 +186,7 @@ typedef struct tx_case {
 } tx_case;
 
 static const tx_case tx_cases[] = {
-    { "made", NULL, made, 130, 0, 155 },
+    { "made", NULL, made, 140, 0, 155 },
     { "upserted", first, upserted, 150, 0, 218 },
     { "tempids", NULL, tempids, 150, 0, 176 },
     { "retracted", first, retracted, 80, 0, 150 },

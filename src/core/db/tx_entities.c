@@ -16,7 +16,8 @@
  * All look-ups of a pass are asked for before it gives up for RILLE_NEED. The outcome does not depend on the order of
  * the items but for the numbers of new ids, which are given in the order of appearance.
  *
- * Cost: a hash probe a key, and a look-up a key where the attribute has any datoms.
+ * Cost: a hash probe a key, and a look-up a key where the attribute has any datoms. Keys of one attribute that has none,
+ * with values that rise, as of most bulk loads, are one comparison each: every one is asserted once, and nobody has it.
  */
 #include "tx_resolver.h"
 
@@ -103,8 +104,21 @@ static int unify(tx_resolver *r, const tx_key *key, uint64_t a, uint64_t b, bool
 
 /* ---- holders ---- */
 
-/* Does the attribute have datoms in the database before? Asked once an attribute, and only where there are many keys.
- */
+/* Does the attribute have datoms in the database before? RILLE_NEED, and r->need or r->paused: not known. */
+static int has_none(tx_resolver *r, uint32_t a, bool *none)
+{
+    ri_bound from = ri_bound_a(a, false);
+    ri_bound to = ri_bound_a(a, true);
+    uint64_t count = 0;
+    int rc = ri_db_count(r->db, RI_AVET, &from, &to, r->io, &count, r->err);
+    *none = rc == RILLE_OK && count == 0;
+    if (!ri_tx_lacks_time(r, rc)) {
+        r->need = r->need || rc == RILLE_NEED;
+    }
+    return rc;
+}
+
+/* The same, asked once an attribute, and only where there are many keys. */
 static int attr_is_empty(tx_resolver *r, uint32_t slot, bool *empty)
 {
     enum { UNKNOWN, SOME, NONE, PENDING };
@@ -113,16 +127,12 @@ static int attr_is_empty(tx_resolver *r, uint32_t slot, bool *empty)
         return RILLE_OK;
     }
     if (r->slot_empty[slot] == UNKNOWN) {
-        uint32_t a = tx_attr(r->tx, slot)->id;
-        ri_bound from = ri_bound_a(a, false);
-        ri_bound to = ri_bound_a(a, true);
-        uint64_t count = 0;
-        int rc = ri_db_count(r->db, RI_AVET, &from, &to, r->io, &count, r->err);
-        if (rc < 0 || ri_tx_lacks_time(r, rc)) {
+        bool none;
+        int rc = has_none(r, tx_attr(r->tx, slot)->id, &none);
+        if (rc < 0 || r->paused) {
             return rc;
         }
-        r->need = r->need || rc == RILLE_NEED;
-        r->slot_empty[slot] = rc == RILLE_NEED ? PENDING : count == 0 ? NONE : SOME;
+        r->slot_empty[slot] = rc == RILLE_NEED ? PENDING : none ? NONE : SOME;
     }
     *empty = r->slot_empty[slot] != SOME; /* pending: no use asking for values yet */
     return RILLE_OK;
@@ -319,10 +329,44 @@ int ri_tx_begin_temps(tx_resolver *r)
     return ri_tx_slices(r, r->tx->temp_count, TX_ITEM_WORK, begin_temps);
 }
 
+static int compare_keys(tx_resolver *r, size_t from, size_t to)
+{
+    const ri_tx *tx = r->tx;
+    for (size_t i = from; i < to && r->keys_rise; i++) {
+        const tx_op *op = &tx->items[tx->unique[i]];
+        const tx_op *before = i > 0 ? &tx->items[tx->unique[i - 1]] : NULL;
+        r->keys_rise = before == NULL || (tx_op_slot(before) == tx_op_slot(op) && ri_value_cmp(&before->v, &op->v) < 0);
+    }
+    return RILLE_OK;
+}
+
+int ri_tx_look_at_keys(tx_resolver *r)
+{
+    const ri_tx *tx = r->tx;
+    if (tx->lookup_count > 0 || tx->unique_count <= FEW_KEYS) {
+        return RILLE_OK;
+    }
+    const ri_attr *attr = tx_attr(tx, tx_op_slot(&tx->items[tx->unique[0]]));
+    if (attr->type == RI_REF || attr->id == RI_A_IDENT) {
+        return RILLE_OK;
+    }
+    if (r->at == 0) {
+        int rc = has_none(r, attr->id, &r->keys_rise);
+        if (rc < 0 || r->paused) {
+            return rc;
+        }
+    }
+    if (r->keys_rise) {
+        RI_TRY(ri_tx_slices(r, tx->unique_count, TX_ITEM_WORK, compare_keys));
+        r->keys_are_new = r->keys_rise;
+    }
+    return RILLE_OK;
+}
+
 int ri_tx_bind_entities(tx_resolver *r)
 {
     const ri_tx *tx = r->tx;
-    if (tx->unique_count + tx->lookup_count == 0) {
+    if (tx->unique_count + tx->lookup_count == 0 || r->keys_are_new) {
         return RILLE_OK;
     }
     if (r->keys == NULL) {

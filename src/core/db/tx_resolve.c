@@ -453,8 +453,9 @@ static int begin(tx_resolver *r)
 }
 
 static int (*const phases[])(tx_resolver *r) = {
-    begin,      ri_tx_begin_temps, ri_tx_bind_entities, ri_tx_number_entities, survey,       copy_items,  ri_tx_expand,
-    sort_items, make_datoms,       ri_tx_check_unique,  make_schema,           finish_block, make_tempids
+    begin,        ri_tx_begin_temps, ri_tx_look_at_keys, ri_tx_bind_entities, ri_tx_number_entities, survey,
+    copy_items,   ri_tx_expand,      sort_items,         make_datoms,         ri_tx_check_unique,    make_schema,
+    finish_block, make_tempids
 };
 enum { PHASES = sizeof phases / sizeof *phases };
 

@@ -73,9 +73,11 @@ typedef struct tx_resolver {
     bool instant_made;
     bool keys_are_heap;
     bool keys_are_there;
-    bool backwards; /* the pass over the keys at hand ... */
-    bool changed;   /* ... found out something */
-    tx_key *keys;   /* scratch, or heap when they are many, as are the places */
+    bool keys_rise;    /* as far as they were looked at: and their attribute has no datoms */
+    bool keys_are_new; /* no two are the same, and none is held by an entity */
+    bool backwards;    /* the pass over the keys at hand ... */
+    bool changed;      /* ... found out something */
+    tx_key *keys;      /* scratch, or heap when they are many, as are the places */
     size_t key_count;
     uint32_t *places; /* index + 1 of a head; 0: free */
     size_t place_mask;
@@ -140,6 +142,8 @@ bool ri_tx_lacks_time(tx_resolver *r, int rc);
 /* tx_entities.c */
 uint32_t ri_tx_temp_root(ri_tx *tx, uint32_t temp);
 int ri_tx_begin_temps(tx_resolver *r);
+/* Finds out whether there is nothing to find out about keys. Sets r->need. */
+int ri_tx_look_at_keys(tx_resolver *r);
 /* Binds lookup refs and upserted tempids. Sets r->need. */
 int ri_tx_bind_entities(tx_resolver *r);
 /* Ids for new entities. */

@@ -27,10 +27,20 @@ bool ri_tx_turns(const tx_resolver *r)
     return !r->survey.unsorted && r->survey.plain && r->tx->item_count >= TURNED_MIN && ri_task_running() == NULL;
 }
 
+/* Where the bytes of a value lay, and their copy: a text that occurs again is one in Lua, and is copied once. */
+typedef struct copied {
+    const uint8_t *from;
+    const uint8_t *to;
+    uint32_t len;
+} copied;
+
+#define COPIED_BITS 8U
+
 typedef struct turn {
     tx_resolver *r;
     uint8_t *memory; /* the transaction's items */
     size_t put;      /* datoms lie here and above */
+    copied copies[1U << COPIED_BITS];
 } turn;
 
 static uint64_t entity_at(const turn *t, size_t i)
@@ -81,6 +91,26 @@ static bool is_simple(const tx_op *ops, size_t count)
     return simple;
 }
 
+static bool copy_value(turn *t, const ri_value *v, ri_value *out)
+{
+    ri_arena *arena = &t->r->block->memory->arena;
+    if (ri_type_is_word(v->type) || v->len == 0) {
+        return ri_value_copy(arena, v, out);
+    }
+    uint32_t place = (uint32_t)((uintptr_t)v->as.p >> 3) * UINT32_C(0x9e3779b9) >> (32 - COPIED_BITS);
+    copied *known = &t->copies[place];
+    if (known->from != v->as.p || known->len != v->len) {
+        if (!ri_value_copy(arena, v, out)) {
+            return false;
+        }
+        *known = (copied){ v->as.p, out->as.p, v->len };
+        return true;
+    }
+    *out = *v;
+    out->as.p = known->to;
+    return true;
+}
+
 static int turn_entity(turn *t)
 {
     tx_resolver *r = t->r;
@@ -94,7 +124,7 @@ static int turn_entity(turn *t)
     for (size_t i = r->op_count; i-- > 0;) {
         const tx_op *op = &r->ops[i];
         ri_datom d = { .e = op->e, .t = r->t, .a = tx_attr(r->tx, tx_op_slot(op))->id, .added = true };
-        if (!ri_value_copy(&block->memory->arena, &op->v, &d.v)) {
+        if (!copy_value(t, &op->v, &d.v)) {
             return ri_fail_nomem(r->err);
         }
         put_datoms(t, &d, 1);
@@ -155,7 +185,7 @@ int ri_tx_turn_into_datoms(tx_resolver *r)
     }
     tx->items = memory;
     r->block->t = r->t;
-    turn t = { r, memory, count };
+    turn t = { r, memory, count, { { NULL, NULL, 0 } } };
     tx->spent = true;
     RI_TRY(turn_items(&t));
     give_memory(&t, count);
