@@ -199,10 +199,11 @@ static int list_blocks(flush *f, ri_order order, rille_err *err)
     if (f->extra != NULL) {
         f->blocks[f->block_count++] = f->extra;
     }
-    for (size_t i = 0; i < f->block_count; i++) {
+    f->read_orders = ri_novelty_set_orders(&f->db->novelty);
+    for (size_t i = 0; i < f->block_count; i++) { /* several at a time, which a walk along the chain is not */
         f->datom_count += f->blocks[i]->count;
+        f->read_orders |= ri_block_set_orders(f->blocks[i]);
     }
-    f->read_orders = ri_novelty_read_orders(&f->db->novelty);
     return 0;
 }
 

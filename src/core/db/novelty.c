@@ -209,7 +209,7 @@ bool ri_block_has_set(const ri_block *block, ri_order order)
     return atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) != NULL;
 }
 
-static unsigned set_orders(const ri_block *block)
+unsigned ri_block_set_orders(const ri_block *block)
 {
     unsigned orders = 0;
     for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
@@ -218,16 +218,22 @@ static unsigned set_orders(const ri_block *block)
     return orders;
 }
 
-unsigned ri_novelty_read_orders(const ri_novelty *novelty)
+unsigned ri_novelty_set_orders(const ri_novelty *novelty)
 {
-    const unsigned all = (1U << RI_NOVELTY_ORDERS) - 1;
     unsigned orders = 0;
     for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
         _Atomic(ri_set_node *) *place = &((ri_novelty *)(uintptr_t)novelty)->set[o];
         orders |= (atomic_load_explicit(place, memory_order_acquire) != NULL ? 1U : 0U) << o;
     }
+    return orders;
+}
+
+unsigned ri_novelty_read_orders(const ri_novelty *novelty)
+{
+    const unsigned all = (1U << RI_NOVELTY_ORDERS) - 1;
+    unsigned orders = ri_novelty_set_orders(novelty);
     for (const ri_block *block = novelty->last; block != NULL && orders != all; block = block->prev) {
-        orders |= set_orders(block);
+        orders |= ri_block_set_orders(block);
     }
     return orders;
 }

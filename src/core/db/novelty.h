@@ -64,5 +64,8 @@ bool ri_block_has_set(const ri_block *block, ri_order order);
 /* The orders, 1 << order each, in which it or an earlier value of the chain was read: the next one is likely to be. Walks
  * all blocks. */
 unsigned ri_novelty_read_orders(const ri_novelty *novelty);
+/* Those in which the novelty itself has a set, or the block: what it is made of. */
+unsigned ri_novelty_set_orders(const ri_novelty *novelty);
+unsigned ri_block_set_orders(const ri_block *block);
 
 #endif
