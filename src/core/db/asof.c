@@ -153,7 +153,7 @@ static int replay_datom(replay *r, const ri_datom *d, rille_err *err)
 /* Blocks of the transactions, r->tx_count of them, with what r has. NULL: no memory. */
 static ri_block **replay_blocks(replay *r)
 {
-    ri_block **blocks = ri_blocks_new(r->tx_count, NULL);
+    ri_block **blocks = ri_blocks_new(r->tx_count);
     if (blocks == NULL) {
         return NULL;
     }

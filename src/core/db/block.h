@@ -34,14 +34,6 @@ typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 
 #define RI_NOVELTY_ORDERS 4 /* EAVT, AEVT, AVET, VAET */
 #define RI_BLOCK_ROWS 1024U /* of each LOG leaf */
 
-/* Memory for the blocks and datoms of many segments that are read one after the other: as much in one piece gets huge
- * pages (mem.c), where faulting in small ones takes as long as all the rest. Blocks hold it. One thread at a time takes
- * of it. */
-typedef struct ri_block_pool ri_block_pool;
-ri_block_pool *ri_block_pool_new(size_t size); /* NULL: no memory */
-size_t ri_block_pool_left(const ri_block_pool *pool);
-void ri_block_pool_release(ri_block_pool *pool); /* NULL allowed */
-
 /* What holds the datoms of a block, or of all blocks of a segment. */
 typedef struct ri_block_memory {
     ri_mutex lock;               /* of the blocks' sets and builds */
@@ -50,8 +42,6 @@ typedef struct ri_block_memory {
     ri_blob *bytes;              /* in which values lie that are not in the arena; or NULL */
     size_t heap_cap;             /* > 0: the datoms are a heap block of their own, else they lie in the arena, or ... */
     size_t room;                 /* ... right behind this, where there is room for so many */
-    ri_block_pool *pool;         /* in which this lies, and the blocks; or NULL */
-    bool datoms_in_pool;         /* heap_cap > 0 all the same: they are not to grow */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;
@@ -85,11 +75,8 @@ ri_block *ri_block_new_for(size_t count);
 /* Room for so many datoms. False: no memory. */
 bool ri_block_reserve(ri_block *block, size_t count);
 ri_block *ri_block_retain(ri_block *block);
-/* Blocks to be shared (below), the first of which has the memory of all. In the pool (NULL: none), as far as that has
- * room. ri_blocks_release. NULL: no memory. */
-ri_block **ri_blocks_new(size_t count, ri_block_pool *pool);
-/* Room for so many datoms of a block that has none, and will not get more, where its blocks are. NULL: not there. */
-ri_datom *ri_block_pool_datoms(ri_block_memory *memory, size_t count);
+/* Blocks to be shared (below), the first of which has the memory of all. ri_blocks_release. NULL: no memory. */
+ri_block **ri_blocks_new(size_t count);
 /* The same transaction without a block before it; borrows the memory of `block`, which it holds. NULL: no memory. */
 ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */

@@ -73,9 +73,6 @@ int ri_block_leaves_begin(ri_block *block, ri_block_leaves *leaves, uint64_t cou
 {
     *leaves = (ri_block_leaves){ .end = block->count + count, .skip = skip };
     uint64_t expected = count - (skip < count ? skip : count);
-    if (expected == count && count <= ROWS_EXPECTED_MAX && block->datoms == NULL) {
-        block->datoms = ri_block_pool_datoms(block->memory, (size_t)count);
-    }
     expected = expected < ROWS_EXPECTED_MAX ? expected : ROWS_EXPECTED_MAX;
     return RI_GROW(&block->datoms, &block->memory->heap_cap, block->count + (size_t)expected) ? 0 : ri_fail_nomem(err);
 }

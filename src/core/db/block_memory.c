@@ -13,68 +13,6 @@
 
 _Static_assert(sizeof(ri_block) <= 192, "tens of thousands of transactions have one each");
 
-/* ---- pools ---- */
-
-#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-#define POOL_SIZE_MIN (2 * HUGE_PAGE)
-#define POOL_SIZE_MAX (4 * HUGE_PAGE) /* of what may be claimed too much */
-
-struct ri_block_pool {
-    ri_refs refs;
-    uint8_t *next;
-    uint8_t *end;
-};
-
-ri_block_pool *ri_block_pool_new(size_t size)
-{
-    size = size < POOL_SIZE_MIN ? POOL_SIZE_MIN : size < POOL_SIZE_MAX ? size : POOL_SIZE_MAX;
-    ri_block_pool *pool = ri_alloc(size + HUGE_PAGE);
-    if (pool != NULL) { /* what is not used is not touched: it begins with a page */
-        uint8_t *start = (uint8_t *)(pool + 1);
-        ri_refs_init(&pool->refs);
-        pool->next = start + (HUGE_PAGE - (uintptr_t)start % HUGE_PAGE) % HUGE_PAGE;
-        pool->end = (uint8_t *)pool + size + HUGE_PAGE;
-    }
-    return pool;
-}
-
-size_t ri_block_pool_left(const ri_block_pool *pool)
-{
-    return (size_t)(pool->end - pool->next);
-}
-
-void ri_block_pool_release(ri_block_pool *pool)
-{
-    if (pool != NULL && ri_refs_drop(&pool->refs)) {
-        ri_free(pool);
-    }
-}
-
-/* NULL: there is no pool, or not as much is left of it. */
-static void *take(ri_block_pool *pool, size_t size)
-{
-    enum { ALIGNMENT = 64 };
-    if (pool == NULL || size > ri_block_pool_left(pool) / ALIGNMENT * ALIGNMENT) {
-        return NULL;
-    }
-    void *taken = pool->next;
-    pool->next += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return taken;
-}
-
-ri_datom *ri_block_pool_datoms(ri_block_memory *memory, size_t count)
-{
-    size_t size;
-    ri_datom *datoms = ri_mul_size(count, sizeof *datoms, &size) ? take(memory->pool, size) : NULL;
-    if (datoms != NULL) {
-        memory->heap_cap = count;
-        memory->datoms_in_pool = true;
-    }
-    return datoms;
-}
-
-/* ---- blocks ---- */
-
 ri_block *ri_block_retain(ri_block *block)
 {
     if (block != NULL) {
@@ -83,12 +21,11 @@ ri_block *ri_block_retain(ri_block *block)
     return block;
 }
 
-/* Of the block that has the memory of all, and that block. */
+/* Of the block that has the memory of all. */
 static void free_memory(ri_block *block)
 {
     ri_block_memory *memory = block->memory;
-    ri_block_pool *pool = memory->pool;
-    if (memory->heap_cap > 0 && !memory->datoms_in_pool) {
+    if (memory->heap_cap > 0) {
         ri_free(block->datoms);
     }
     for (size_t i = 0; i < memory->blob_count; i++) {
@@ -97,10 +34,6 @@ static void free_memory(ri_block *block)
     ri_object_release(memory->bytes == NULL ? NULL : &memory->bytes->object);
     ri_arena_deinit(&memory->arena);
     ri_mutex_deinit(&memory->lock);
-    if (pool == NULL) {
-        ri_free(block);
-    }
-    ri_block_pool_release(pool);
 }
 
 void ri_block_release(ri_block *block)
@@ -114,7 +47,8 @@ void ri_block_release(ri_block *block)
         ri_schema_release(block->schema);
         if (owner == NULL && !block->inside) {
             free_memory(block);
-        } else if (!block->inside) {
+        }
+        if (!block->inside) {
             ri_free(block);
         }
         ri_block_release(owner); /* nearly always another block still reaches it by prev */
@@ -123,16 +57,12 @@ void ri_block_release(ri_block *block)
 }
 
 /* `count` blocks side by side, and behind them their memory, and room for datoms. */
-static ri_block *new_blocks(size_t count, size_t room, ri_block_pool *pool)
+static ri_block *new_blocks(size_t count, size_t room)
 {
     size_t bytes;
     size_t more = sizeof(ri_block_memory) + room * sizeof(ri_datom);
-    if (!ri_mul_size(count, sizeof(ri_block), &bytes) || bytes > SIZE_MAX - more) {
-        return NULL;
-    }
-    ri_block *first = take(pool, bytes + more);
-    bool in_pool = first != NULL;
-    first = in_pool ? first : ri_alloc(bytes + more);
+    ri_block *first =
+        ri_mul_size(count, sizeof *first, &bytes) && bytes <= SIZE_MAX - more ? ri_alloc(bytes + more) : NULL;
     if (first == NULL) {
         return NULL;
     }
@@ -140,10 +70,6 @@ static ri_block *new_blocks(size_t count, size_t room, ri_block_pool *pool)
     ri_block_memory *memory = (ri_block_memory *)(void *)(first + count);
     ri_mutex_init(&memory->lock);
     memory->room = room;
-    if (in_pool) {
-        ri_refs_take(&pool->refs);
-        memory->pool = pool;
-    }
     for (size_t i = 0; i < count; i++) {
         ri_refs_init(&first[i].refs);
         first[i].inside = i > 0;
@@ -154,12 +80,12 @@ static ri_block *new_blocks(size_t count, size_t room, ri_block_pool *pool)
 
 ri_block *ri_block_new(void)
 {
-    return new_blocks(1, 0, NULL);
+    return new_blocks(1, 0);
 }
 
 ri_block *ri_block_new_for(size_t count)
 {
-    ri_block *block = new_blocks(1, count <= ROOM_MAX ? count : 0, NULL);
+    ri_block *block = new_blocks(1, count <= ROOM_MAX ? count : 0);
     if (block != NULL && !ri_block_reserve(block, count)) {
         ri_block_release(block);
         return NULL;
@@ -186,10 +112,10 @@ bool ri_block_reserve(ri_block *block, size_t count)
     return true;
 }
 
-ri_block **ri_blocks_new(size_t count, ri_block_pool *pool)
+ri_block **ri_blocks_new(size_t count)
 {
     ri_block **blocks = ri_alloc_array(count, sizeof(ri_block *));
-    ri_block *first = blocks != NULL ? new_blocks(count, 0, pool) : NULL;
+    ri_block *first = blocks != NULL ? new_blocks(count, 0) : NULL;
     if (first == NULL) {
         ri_free(blocks);
         return NULL;

@@ -292,7 +292,6 @@ typedef struct opening {
     replay r;                  /* its db is a reference */
     uint32_t segment;          /* the next one */
     ri_segment_reader *reader; /* of it; NULL: not begun, or it is read */
-    ri_block_pool *pool;       /* for it and those that follow, or NULL */
     ri_block **blocks;         /* then */
     size_t block_count;
     size_t block; /* the next one */
@@ -304,7 +303,6 @@ static void opening_release(void *state)
 {
     opening *o = state;
     ri_segment_reader_release(o->reader);
-    ri_block_pool_release(o->pool);
     ri_blocks_release(o->blocks, o->block_count);
     ri_db_release(o->r.db);
     ri_free(o);
@@ -349,20 +347,6 @@ static int replay_segment_blocks(opening *o, rille_err *err)
     return 0;
 }
 
-/* A pool for the segments that are left, where they are many; the next one has `len` bytes. Without memory for it, each
- * has its own. In a task, a huge page is much at once. */
-static void make_pool(opening *o, size_t len)
-{
-    enum { SEGMENTS_MIN = 16, MEMORY_A_BYTE = 8 }; /* blocks and datoms, of what a segment has as a byte */
-    size_t count = o->r.db->base->segment_count - o->segment;
-    size_t need = len * MEMORY_A_BYTE;
-    if (ri_task_running() != NULL || count < SEGMENTS_MIN || (o->pool != NULL && ri_block_pool_left(o->pool) >= need)) {
-        return;
-    }
-    ri_block_pool_release(o->pool);
-    o->pool = ri_block_pool_new(need < SIZE_MAX / count ? need * count : SIZE_MAX);
-}
-
 /* Reads it first, if that has not begun. */
 static int replay_segment(opening *o, const struct ri_segment *segment, ri_io *io, rille_err *err)
 {
@@ -373,8 +357,7 @@ static int replay_segment(opening *o, const struct ri_segment *segment, ri_io *i
         size_t pos = 0;
         RI_FETCHING(rc, io, ri_store_get_blob(r->db->store, segment->addr, io, &blob, err), err)
         RI_TRY(rc);
-        make_pool(o, blob->len);
-        rc = segment->packed ? ri_segment_reader_new(blob, r->begun ? 0 : r->db->t, o->pool, &o->reader, err)
+        rc = segment->packed ? ri_segment_reader_new(blob, r->begun ? 0 : r->db->t, &o->reader, err)
                              : replay_frames(r, true, blob->bytes, blob->len, &pos, err);
         bool is_cut = !segment->packed && pos != blob->len;
         ri_object_release(&blob->object);

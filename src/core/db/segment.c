@@ -125,7 +125,7 @@ void ri_segment_reader_release(ri_segment_reader *r)
     }
 }
 
-int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_block_pool *pool, ri_segment_reader **out, rille_err *err)
+int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_segment_reader **out, rille_err *err)
 {
     ri_reader in = ri_reader_of(blob->bytes, blob->len);
     size_t all = (size_t)ri_read_varint_max(&in, blob->len / TX_BYTES_MIN);
@@ -134,7 +134,7 @@ int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_block_pool *pool, ri
         return damaged(err);
     }
     ri_segment_reader *r = ri_alloc_zero(sizeof *r);
-    if (r == NULL || (r->blocks = ri_blocks_new(all, pool)) == NULL) {
+    if (r == NULL || (r->blocks = ri_blocks_new(all)) == NULL) {
         ri_free(r);
         return ri_fail_nomem(err);
     }
@@ -198,7 +198,7 @@ int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***out, size_t *coun
     ri_segment_reader *r;
     *out = NULL;
     *count = 0;
-    RI_TRY(ri_segment_reader_new(blob, after, NULL, &r, err));
+    RI_TRY(ri_segment_reader_new(blob, after, &r, err));
     int rc;
     do {
         rc = ri_segment_read_step(r, out, count, err);

@@ -28,10 +28,9 @@ int ri_segment_write_step(ri_segment_writer *writer, ri_block *const *blocks, si
  * verify checks them. Transactions up to `after` are known: their blocks have no datoms. The blocks
  * keep the blob: values stay where they are in it. */
 int ri_segment_read(ri_blob *blob, uint64_t after, ri_block ***blocks, size_t *count, rille_err *err);
-/* The same in steps, of a leaf or some hundred headers: RILLE_AGAIN until it gives the blocks, which lie in the pool, if
- * there is one that has room. */
+/* The same in steps, of a leaf or some hundred headers: RILLE_AGAIN until it gives the blocks. */
 typedef struct ri_segment_reader ri_segment_reader;
-int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_block_pool *pool, ri_segment_reader **out, rille_err *err);
+int ri_segment_reader_new(ri_blob *blob, uint64_t after, ri_segment_reader **out, rille_err *err);
 int ri_segment_read_step(ri_segment_reader *reader, ri_block ***blocks, size_t *count, rille_err *err);
 void ri_segment_reader_release(ri_segment_reader *reader);
 
