@@ -54,6 +54,9 @@ describe("messages", function()
     says("transaction data, item 2: attribute :person/age: ", conn:transact { { ["person/name"] = "Eve" },
       { ["person/age"] = "x" } })
     says("transaction data, item 1: 5 in transaction data", conn:transact "[5]")
+    local wrap = "expected an entity map or an operation: wrap a single operation in a list"
+    says(wrap, conn:transact "[:db/add 1 :person/age 5]")
+    says(wrap, conn:transact { "db/add", 1, "person/age", 5 })
   end)
 
   it("refuse nil as a value", function()

@@ -539,7 +539,10 @@ int ri_tx_fill_item(ri_tx_filler *f, const ri_form *item)
     if (ri_tx_form_is_sequence(item)) {
         return ri_tx_form_operation(f, item);
     }
-    return ri_form_is(item, RI_NIL) ? RILLE_OK : ri_tx_form_syntax(f, item, "an entity map or an operation");
+    if (ri_form_is(item, RI_NIL)) {
+        return RILLE_OK;
+    }
+    return ri_tx_form_syntax(f, item, "an entity map or an operation: wrap a single operation in a list");
 }
 
 int ri_tx_fill_meta(ri_tx_filler *f, const ri_form *map)
