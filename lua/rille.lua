@@ -75,19 +75,24 @@ local function open_arguments(url, mode, options)
     options.cache_bytes, options.flush
 end
 
+-- The message of a failure to open, with the remedy for a database or a branch that is not there.
+local function with_remedy(message, code, mode, options)
+  if code ~= "NOTFOUND" or mode ~= "connect" then return message end
+  if options.branch == nil then return message .. check.CREATE end
+  local missing = "no database on branch " .. options.branch
+  return message:sub(-#missing) == missing and message .. check.BRANCHES or message
+end
+
 local function start_open(url, mode, options)
   local op, plan = start(core.open, open_arguments(url, mode, options))
-  plan.hint = function(message, code)
-    return code == "NOTFOUND" and mode == "connect" and options.branch == nil and message .. check.CREATE or message
-  end
+  plan.hint = function(message, code) return with_remedy(message, code, mode, options) end
   return op
 end
 
 local function open(url, mode, options)
   if operation.slice() then return drive(start_open(url, mode, options)) end
   local conn, message, code = core.open(open_arguments(url, mode, options))
-  if code == "NOTFOUND" and mode == "connect" and options.branch == nil then message = message .. check.CREATE end
-  return conn, message, code
+  return conn, with_remedy(message, code, mode, options), code
 end
 
 ---Makes a new database and connects to it.

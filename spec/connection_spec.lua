@@ -134,7 +134,13 @@ describe("options", function()
       assert.equal("main", conn:db():basis().branch)
       conn:close()
     end
-    assert.equal("NOTFOUND", select(3, rille.connect(url, { branch = "other" })))
+    local missing = "there is no database on branch other; rille.branches(url) lists the branches"
+    for _, open in ipairs { rille.connect, rille.db, function(...) return rille.start_connect(...):run() end } do
+      local conn, message, code = open(url, { branch = "other" })
+      assert.is_nil(conn)
+      assert.equal("NOTFOUND", code)
+      assert.equal(missing, message:sub(-#missing))
+    end
   end)
 
   it("choose who flushes", function()

@@ -10,6 +10,8 @@ local M = {}
 
 -- What a message about a database that is not there ends with.
 M.CREATE = "; rille.connect(url, {create = true}) creates a database"
+-- The same for a branch.
+M.BRANCHES = "; rille.branches(url) lists the branches"
 
 ---The known name that was probably meant by a wrong one, or nil when none is near.
 ---@type fun(name: string, known: table<string, any>): string?

@@ -40,7 +40,9 @@ end
 -- What rille.connect or rille.db returned. A missing database gets the remedy of the command line, not that of Lua.
 local function must_open(url, options, value, message, code)
   if value then return value end
-  if message:sub(-#check.CREATE) == check.CREATE then message = message:sub(1, -#check.CREATE - 1) end
+  for _, remedy_of_lua in ipairs { check.CREATE, check.BRANCHES } do
+    if message:sub(-#remedy_of_lua) == remedy_of_lua then message = message:sub(1, -#remedy_of_lua - 1) end
+  end
   local remedy = ""
   if code == "NOTFOUND" and not options.branch and not options.create then
     remedy = usage.remedies[options.command] or usage.remedies.all
