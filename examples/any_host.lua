@@ -100,7 +100,11 @@ function hosts.random()
   end)
 end
 
-assert(hosts[host], "HOST: blocking, scheduler, game or random")()
+if not hosts[host] then
+  io.stderr:write("usage: rille run examples/any_host.lua [blocking|scheduler|game|random [URL]]\n")
+  os.exit(2)
+end
+hosts[host]()
 rille.driver(nil)
 for number = 1, SCRIPTS do print(lines[number]) end
 io.stderr:write(("%d scripts, %d waits, at most %d at once\n"):format(SCRIPTS, steps, waiting_most))

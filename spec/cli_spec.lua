@@ -49,6 +49,7 @@ describe("the command rille", function()
     assert.equal(0, code, err)
     assert.matches("2 transactions, %d+ datoms", err)
     assert.matches("^tx,instant,commit\n%d+,2%d%d%d%-", out)
+    assert.equal("1 transaction, 1 datom\n", select(3, rille("transact", url, support.file("none.edn", "[]"))))
   end)
 
   it("says what a part of the rows and a source are", function()

@@ -173,8 +173,9 @@ RILLE_API void rille_result_close(rille_result *result);
 /* Begins a query that is run in steps. The databases and the query are retained; values and rules are copied. */
 RILLE_API int rille_start(rille_query *query, const rille_input *inputs, size_t input_count, rille_steps **out,
                           rille_err *err);
-/* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED (storage is needed: rille_fetch), RILLE_AGAIN (the budget is exhausted, or a transaction begins
- * again), RILLE_DONE, or an error. */
+/* One step of at most about budget_us microseconds (0: no limit): RILLE_ROWS (a batch of rows is ready), RILLE_NEED
+ * (storage is needed: rille_fetch), RILLE_AGAIN (the budget is exhausted, or a transaction begins again), RILLE_DONE,
+ * or an error. */
 RILLE_API int rille_step(rille_steps *steps, uint64_t budget_us, rille_err *err);
 /* Reads everything that the last step needed, in one round; blocks. Does nothing if nothing is needed. */
 RILLE_API int rille_fetch(rille_steps *steps, rille_err *err);

@@ -428,7 +428,8 @@ function commands.transact(args, options)
   end
   shown.done()
   conn:close()
-  io.stderr:write(("%d transaction%s, %d datoms\n"):format(#texts, #texts == 1 and "" or "s", datoms))
+  io.stderr:write(("%d transaction%s, %d datom%s\n"):format(#texts, #texts == 1 and "" or "s", datoms,
+    datoms == 1 and "" or "s"))
   if last then
     writer({ "tx", "instant", "commit" }, { { last.tx, last.instant, last.commit } }, write_out)
   end
