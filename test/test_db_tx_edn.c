@@ -162,7 +162,7 @@ TEST(edn__lookup_refs_idents_and_ids_name_entities)
     REFUSES("[{:db/id 1.5 :p/age 3}]", RILLE_TX_SYNTAX, "expected an entity");
     REFUSES("[{:p/boss \"x\"}]", RILLE_TX_SYNTAX,
             "tempid \"x\" is only used as a value: assert at least one attribute of it, or refer to an existing entity "
-            "by a lookup ref");
+            "by a lookup ref, [:unique/attribute value], or by its ident, written with a colon");
     REFUSES("[[:db/retractEntity \"x\"]]", RILLE_TX_SYNTAX,
             "cannot retract tempid \"x\", which does not resolve to an existing entity");
     REFUSES("[{:db/ident :p/z :db/valueType \"string\"}]", RILLE_ENTITY_MISSING,

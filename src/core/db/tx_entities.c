@@ -426,7 +426,7 @@ static int number_root(tx_resolver *r, uint32_t root)
         return ri_fail(
             r->err, RILLE_TX_SYNTAX,
             "%s is only used as a value: assert at least one attribute of it, or refer to an existing entity by a "
-            "lookup ref, [:unique/attribute value]",
+            "lookup ref, [:unique/attribute value], or by its ident, written with a colon",
             ri_tx_show_temp(r->tx, root, shown, sizeof shown));
     }
     return RILLE_OK;
