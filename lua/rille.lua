@@ -261,7 +261,7 @@ end
 ---@return string? message
 ---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
 function conn_methods:transact(tx_data, options)
-  if operation.slice_for(tx_data) then return drive(self:start_transact(tx_data, options)) end
+  if operation.slice_for(tx_data) then return drive(conn_methods.start_transact(self, tx_data, options)) end
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
   local report, message, code = transact(self, tx_data, meta)
   if not report then return nil, message, code end
@@ -373,7 +373,7 @@ function db_methods:count(index, ...) return count(self, index, ...) end
 ---@return string? code
 function db_methods:with(tx_data, ...)
   if select("#", ...) > 0 then raise "with: expected only transaction data; with takes no options" end
-  if operation.slice_for(tx_data) then return drive(self:start_with(tx_data)) end
+  if operation.slice_for(tx_data) then return drive(db_methods.start_with(self, tx_data)) end
   return with(self, tx_data)
 end
 

@@ -225,6 +225,26 @@ describe("drivers", function()
     conn:close()
   end)
 
+  it("say the same as without them when a method is called on something else", function()
+    local conn = support.people()
+    local calls = {
+      { "connection", conn, { "transact", "db", "flush", "verify" } },
+      { "database", conn:db(), { "with", "as_of", "count", "entid", "datoms" } },
+    }
+    for _, driver in ipairs { false, function(op) return op:fetch() end } do
+      rille.driver(driver or nil)
+      for _, call in ipairs(calls) do
+        for _, name in ipairs(call[3]) do
+          local fine, message = pcall(call[2][name], {}, {})
+          assert.is_false(fine)
+          assert.matches("bad self: expected a " .. call[1] .. ", got a table", message, 1, true)
+        end
+      end
+      rille.driver(nil)
+    end
+    conn:close()
+  end)
+
   -- As `rille run` does; a hook stands for that of an interpreter at Ctrl-C.
   it("are not needed for Lua's hooks to run within long calls, which a hook can end anywhere", function()
     local url, run = support.url "mem", core.methods.task._run
