@@ -14,6 +14,7 @@
 
 #define SLICE ((size_t)64 * 1024)
 #define LARGE (2 * SLICE)
+#define WINDOW_LOG_MIN 10 /* of zstd */
 
 bool ri_arrival_is_large(const ri_want *want, const uint8_t *bytes, size_t len)
 {
@@ -84,6 +85,20 @@ void ri_io_drop_arrivals(ri_io *io)
 
 /* ---- slices ---- */
 
+/* A context of zstd that reserves no larger window than what is unpacked: any frame may ask for 128 MiB. */
+static ZSTD_DCtx *new_context(size_t raw_len)
+{
+    int log = WINDOW_LOG_MIN;
+    while ((raw_len - 1) >> log != 0) {
+        log++;
+    }
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+    if (context != NULL) {
+        (void)ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, log);
+    }
+    return context;
+}
+
 static bool begin(ri_arrival *a)
 {
     a->begun = true;
@@ -95,7 +110,7 @@ static bool begin(ri_arrival *a)
         a->out = a->node = ri_alloc(a->entry.raw_len + RI_NODE_PADDING);
     }
     if (a->entry.codec == RI_CODEC_ZSTD) {
-        a->context = ZSTD_createDCtx();
+        a->context = new_context(a->entry.raw_len);
     }
     return a->out != NULL && (a->entry.codec != RI_CODEC_ZSTD || a->context != NULL);
 }
