@@ -115,6 +115,29 @@ TEST(verify__pauses_anywhere)
     test_dir_remove(dir.path);
 }
 
+/* Each read has to wait in turn, with all others answered at once; nothing is left of what began before. */
+TEST(verify__waits_at_any_read)
+{
+    static const char text[] = "[{:db/doc \"a\"} {:db/doc \"b\"}]";
+    rille_conn *conn = open_new("mem:verify-waits");
+    transact(conn, text);
+    REQUIRE_RC(ri_conn_flush(conn, &test_err), 0);
+    verify_steps never = { .at = UINT32_MAX - 1 };
+    REQUIRE_RC(verify_in_steps(conn, &never), 0);
+    uint32_t waited = 0;
+    uint32_t reads = 1;
+    for (uint32_t n = 1; n <= reads; n++) {
+        verify_steps one = { .at = UINT32_MAX - 1, .waits = n };
+        CHECK_RC(verify_in_steps(conn, &one), 0);
+        CHECK(memcmp(&one.report, &never.report, sizeof one.report) == 0);
+        waited += one.fetches;
+        reads = n == 1 ? one.reads : reads;
+    }
+    CHECK(reads > 10 && waited > 10);
+    ri_conn_release(conn);
+    CHECK_RC(ri_database_drop("mem:verify-waits", &test_err), 0);
+}
+
 /* Each allocation fails in turn, where it pauses after each unit. */
 static int verify_without_memory(void)
 {
@@ -139,4 +162,4 @@ TEST(verify__copes_without_memory)
     TEST_FAULT_SWEEP(verify_without_memory());
 }
 
-TEST_MAIN(verify__pauses_anywhere, verify__copes_without_memory)
+TEST_MAIN(verify__pauses_anywhere, verify__waits_at_any_read, verify__copes_without_memory)

@@ -16,7 +16,9 @@ typedef struct verify_steps {
     uint32_t pauses;
     uint32_t fetches;
     uint64_t work_max;
-    bool leaves; /* at its first pause */
+    bool leaves;    /* at its first pause */
+    uint32_t waits; /* the only read that has to wait, from 1 on; 0: none */
+    uint32_t reads;
     ri_verify_report report;
 } verify_steps;
 
@@ -29,12 +31,20 @@ static inline bool verify_interrupt(void *context)
     return pause;
 }
 
+static inline bool verify_wait(void *context)
+{
+    verify_steps *s = context;
+    return ++s->reads == s->waits;
+}
+
 /* Its outcome; RILLE_AGAIN when it was left. */
 static inline int verify_in_steps(rille_conn *conn, verify_steps *s)
 {
     ri_task task = { .interrupt = verify_interrupt, .interrupt_context = s };
     ri_verify_run *run = NULL;
     int rc = RILLE_AGAIN;
+    task.io.defer = s->waits > 0 ? verify_wait : NULL;
+    task.io.defer_context = s;
     while ((rc == RILLE_AGAIN && !(s->leaves && s->pauses > 0)) || rc == RILLE_NEED) {
         if (rc == RILLE_NEED) {
             s->fetches++;

@@ -15,6 +15,7 @@ int ri_verify_log_begin(ri_verify *v, rille_err *err)
     if (log->began) {
         return 0;
     }
+    ri_meta_walk_deinit(&log->commits); /* of a run that lacked a node for the other one */
     RI_TRY(ri_meta_walk_start(&log->commits, v->db, RI_A_META_TX, 0, err));
     RI_TRY(ri_meta_walk_start(&log->purged, v->db, RI_A_META_PURGED, 0, err));
     log->began = true;
