@@ -72,6 +72,7 @@ describe("drivers", function()
   end)
 
   it("give what blocking calls give", function()
+    support.seed()
     for _, kind in ipairs(support.stressed and { "mem" } or support.kinds()) do
       local expected = everything(support.plain_url(kind))
       for _, wrap in ipairs { "", "deferred:" } do
