@@ -7,11 +7,11 @@
 #include "../src/core/query/api_own.h"
 #include "../src/core/query/exec.h"
 #include "harness.h"
+#include "test_pauses.h"
 
 enum { PEOPLE = 2600, SMALL = 5, STEPS_MAX = 20000 }; /* four datoms each */
 
 #define WORK_MAX RI_TASK_WORK
-#define EACH UINT32_MAX
 
 static const char url[] = "mem:first_reads";
 static const char schema[] = "[{:db/ident :id :db/valueType :db.type/long :db/unique :db.unique/identity}"
@@ -66,23 +66,6 @@ static rille_db *unread(rille_conn **conn)
     REQUIRE_RC(rille_connect(url, NULL, conn, &test_err), 0);
     REQUIRE_RC(rille_conn_db(*conn, &db, &test_err), 0);
     return db;
-}
-
-/* ---- pauses ---- */
-
-typedef struct pauses {
-    unsigned at; /* the only unit behind which it pauses; EACH */
-    unsigned seen;
-    unsigned count;
-} pauses;
-
-static bool interrupt(void *context)
-{
-    pauses *p = context;
-    unsigned here = p->seen++;
-    bool pause = p->at == EACH || here == p->at;
-    p->count += pause;
-    return pause;
 }
 
 /* ---- readers ---- */
@@ -154,10 +137,10 @@ static int start(reader how, rille_db *db, rille_steps **out)
 static void let_pause(rille_steps *steps, pauses *p)
 {
     if (steps->op != NULL) {
-        steps->op->options.interrupt = interrupt;
+        steps->op->options.interrupt = pauses_interrupt;
         steps->op->options.context = p;
     } else {
-        steps->task.interrupt = interrupt;
+        steps->task.interrupt = pauses_interrupt;
         steps->task.interrupt_context = p;
     }
 }

@@ -5,6 +5,7 @@
  */
 #include "../src/core/query/api_own.h"
 #include "harness.h"
+#include "test_pauses.h"
 
 #include <stdarg.h>
 
@@ -140,26 +141,9 @@ static uint64_t contents_of(rille_conn *conn)
 
 /* ---- pauses ---- */
 
-typedef struct pauses {
-    unsigned at; /* the only unit behind which it pauses; UINT32_MAX: each */
-    unsigned seen;
-    unsigned count;
-} pauses;
-
-#define EACH UINT32_MAX
-
-static bool interrupt(void *context)
-{
-    pauses *p = context;
-    unsigned here = p->seen++;
-    bool pause = p->at == EACH || here == p->at;
-    p->count += pause;
-    return pause;
-}
-
 static void let_pause(rille_steps *steps, pauses *p)
 {
-    steps->task.interrupt = interrupt;
+    steps->task.interrupt = pauses_interrupt;
     steps->task.interrupt_context = p;
 }
 

@@ -5,10 +5,10 @@
  * memory. What is read is the same as at once, and no slice does much.
  */
 #include "../src/core/store/inside.h"
+#include "test_pauses.h"
 #include "test_store_support.h"
 
 enum { SLICE = 64 * 1024, BLOBS = 8, STEPS_MAX = 5000, NODE_PAYLOAD = 700000, LEAVES = 2 };
-#define EACH UINT32_MAX
 
 static const size_t lens[BLOBS] = { 1000,          2 * SLICE,       2 * SLICE + 1, 3 * SLICE,
                                     7 * SLICE - 1, 10 * SLICE + 77, 1 << 20,       4 << 20 };
@@ -84,24 +84,13 @@ typedef struct reading {
     way how;
     unsigned object; /* of blobs; 2 * BLOBS: the node */
     unsigned wrong;  /* so often the host supplies wrong bytes */
-    unsigned at;     /* the unit behind which it pauses; EACH */
-    unsigned seen;
-    unsigned pauses;
+    pauses pauses;
     ri_task task;
 } reading;
 
-static bool interrupt(void *context)
-{
-    reading *r = context;
-    unsigned here = r->seen++;
-    bool pause = r->at == EACH || here == r->at;
-    r->pauses += pause;
-    return pause;
-}
-
 static reading begin(const fixture *f, way how, unsigned object, unsigned at)
 {
-    reading r = { .f = f, .how = how, .object = object, .at = at };
+    reading r = { .f = f, .how = how, .object = object, .pauses = { .at = at } };
     r.host = open_store(f->near.text);
     r.store = open_store(how == NEAR ? f->near.text : f->far.text);
     return r;
@@ -148,8 +137,8 @@ static int get(const reading *r, rille_err *err)
 
 static int step(reading *r)
 {
-    r->task.interrupt = interrupt;
-    r->task.interrupt_context = r;
+    r->task.interrupt = pauses_interrupt;
+    r->task.interrupt_context = &r->pauses;
     ri_task *outer = ri_task_enter(&r->task);
     int rc = get(r, &test_err);
     return ri_task_leave(&r->task, outer, rc, &test_err);
@@ -213,13 +202,13 @@ TEST(arrival__is_checked_in_slices)
             reading r = begin(&f, how, object, EACH);
             CHECK_RC(run(&r), RILLE_OK);
             size_t len = len_of(&r);
-            CHECK_EQ_INT(r.pauses, len <= 2 * SLICE ? 0 : (len - 1) / SLICE);
-            unsigned units = r.pauses;
+            CHECK_EQ_INT(r.pauses.count, len <= 2 * SLICE ? 0 : (len - 1) / SLICE);
+            unsigned units = r.pauses.count;
             end(&r);
             for (unsigned at = 0; at < units; at += units / 6 + 1) {
                 r = begin(&f, how, object, at);
                 CHECK_RC(run(&r), RILLE_OK);
-                CHECK_EQ_INT(r.pauses, 1);
+                CHECK_EQ_INT(r.pauses.count, 1);
                 end(&r);
             }
         }
@@ -319,7 +308,7 @@ static way sweeps;
 
 static int read_without_memory(void)
 {
-    reading r = { .f = swept, .how = sweeps, .object = 2 * BLOBS - 4, .at = EACH };
+    reading r = { .f = swept, .how = sweeps, .object = 2 * BLOBS - 4, .pauses = { .at = EACH } };
     ri_store_options options = { .cache_bytes = 1 };
     int rc = ri_store_open(swept->near.text, &options, &r.host, &test_err);
     rc = rc == 0 ? ri_store_open(sweeps == NEAR ? swept->near.text : swept->far.text, &options, &r.store, &test_err)
