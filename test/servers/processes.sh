@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+#
+# Processes of a server for tests, which belong to the directory $dir: NAME.pid has the id, NAME.log the output. A process
+# is ended only while its command line names the directory, so never another one that got its id.
+# Where a process may not act as root, it acts as nobody: see unprivileged.
+
+wait_seconds_max=120 # for a server that starts or ends on a busy machine
+
+# As root: prefixes commands so that they run as nobody, where nobody can use the directory. They get the directory.
+as_user=()
+unprivileged()
+{
+    local nobody=(setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs)
+    [ "$(id -u)" -eq 0 ] || return 0
+    chown -R nobody:nogroup "$dir"
+    if "${nobody[@]}" test -w "$dir" 2>/dev/null; then
+        as_user=("${nobody[@]}")
+    else
+        chown -R root:root "$dir"
+    fi
+}
+
+# begin NAME COMMAND...: in $dir; it must stay in the foreground
+begin()
+{
+    "${as_user[@]}" env -C "$dir" "${@:2}" >>"$dir/$1.log" 2>&1 </dev/null &
+    echo $! >"$dir/$1.pid"
+    disown
+}
+
+alive()
+{
+    local pid
+    pid=$(cat "$dir/$1.pid" 2>/dev/null) && [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -e "$dir"
+}
+
+# end SIGNAL NAME...: all at once
+end()
+{
+    local name give_up=$((SECONDS + wait_seconds_max))
+    for name in "${@:2}"; do
+        ! alive "$name" || kill "-$1" "$(cat "$dir/$name.pid")" 2>/dev/null || true
+    done
+    for name in "${@:2}"; do
+        while alive "$name"; do
+            [ "$SECONDS" -lt "$give_up" ] || kill -KILL "$(cat "$dir/$name.pid")" 2>/dev/null || true
+            sleep 0.02
+        done
+        rm -f "$dir/$name.pid"
+    done
+}
+
+# wait_for NAME COMMAND...: until the command succeeds; fails when the process has ended
+wait_for()
+{
+    local give_up=$((SECONDS + wait_seconds_max))
+    until "${@:2}" >/dev/null 2>&1; do
+        alive "$1" && [ "$SECONDS" -lt "$give_up" ] || return 1
+        sleep 0.05
+    done
+}
+
+# listened NAME: the TCP ports that a process listens on, in the order in which it opened them
+listened()
+{
+    local pid socket
+    pid=$(cat "$dir/$1.pid")
+    find "/proc/$pid/fd" -type l -printf '%f %l\n' 2>/dev/null | sort -n | while read -r _ socket; do
+        [[ $socket == socket:* ]] || continue
+        awk -v inode="${socket//[^0-9]/}" '$4 == "0A" && $10 == inode { sub(/.*:/, "", $2); print $2 }' "/proc/$pid/net/tcp"
+    done | while read -r port; do echo $((16#$port)); done
+}
+
+# A port that is probably free: below those which the system gives to connections. Its user must cope when it is not.
+some_port()
+{
+    echo $((RANDOM % 12000 + 20000))
+}
+
+missing()
+{
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null && continue
+        echo "$0: there is no $program here; run: tools/install-deps servers" >&2
+        return 0
+    done
+    return 1
+}
