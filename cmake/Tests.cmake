@@ -5,9 +5,11 @@
 #                           Ordinary builds: fuzz_<x>_replay runs fuzz/corpus/<x>/* once, as a test. RILLE_FUZZ: a fuzzer.
 # bench/bench_<x>.c         a program linked to everything, not a test
 # bench/compare/<x>_driver.c  a program of bench/compare/run; that of SQLite only where SQLite is installed
+# test/servers/*.c          the program fault_proxy, with which tests meet servers that fail
 # test/lua_alloc.c          a module of Lua for the specs
 # test/late_clock.c         a library that tools/test preloads
 set(layer_of_backends store)
+set(layer_of_servers base)
 
 function(rille_program name source layer)
     add_executable(${name} ${source} ${ARGN})
@@ -58,6 +60,10 @@ endif()
 set(rille_test_seconds_max 2400)
 
 if(RILLE_TESTS AND NOT RILLE_FUZZ)
+    file(GLOB proxy_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/test/servers/*.c")
+    add_executable(fault_proxy ${proxy_sources})
+    target_link_libraries(fault_proxy PRIVATE rille_flags rille_warnings pthread) # in each build
+
     file(GLOB test_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/test/test_*.c")
     foreach(source IN LISTS test_sources)
         get_filename_component(name "${source}" NAME_WE)
@@ -69,6 +75,11 @@ if(RILLE_TESTS AND NOT RILLE_FUZZ)
         add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
         set_tests_properties(${name} PROPERTIES TIMEOUT ${rille_test_seconds_max})
     endforeach()
+
+    list(FILTER proxy_sources EXCLUDE REGEX "/fault_proxy[.]c$")
+    target_sources(test_servers_proxy PRIVATE ${proxy_sources})
+    target_compile_definitions(test_servers_proxy PRIVATE FAULT_PROXY="$<TARGET_FILE:fault_proxy>")
+    add_dependencies(test_servers_proxy fault_proxy)
 
     # A module for spec/oom_spec.lua, beside that of rille.
     if(TARGET rille_lua AND NOT APPLE)
