@@ -36,7 +36,7 @@
 #include <unistd.h>
 
 #define WORDS_MAX 8192
-#define LATE_MS_DEFAULT 300
+#define WAIT_MS 5 /* between two looks at something that will happen */
 #define TRICKLE_MS_DEFAULT 1
 #define THREAD_STACK_BYTES (256u << 10)
 
@@ -44,6 +44,7 @@ typedef struct proxy {
     unsigned short upstream; /* a port; fixed */
     pthread_mutex_t lock;    /* for what follows */
     rules rules;
+    unsigned long replaced; /* how often the rules were */
     counts counts;
     char text[PROXY_TEXT_MAX];
 } proxy;
@@ -279,14 +280,26 @@ static outcome forward(exchange *x)
     return what;
 }
 
+static unsigned long replaced(proxy *p)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    unsigned long n = p->replaced;
+    (void)pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 static outcome forward_late(exchange *x)
 {
+    unsigned long before = replaced(x->proxy);
     stream upstream = { .fd = -1 };
     message reply;
     end(x);
     reset(x->in->fd);
     x->in->fd = -1;
-    sleep_ms(argument(&x->rule, LATE_MS_DEFAULT));
+    sleep_ms(argument(&x->rule, 0));
+    while (x->rule.arg[0] == '\0' && replaced(x->proxy) == before) {
+        sleep_ms(WAIT_MS);
+    }
     adapt_request(x);
     (void)forward_once(x, &upstream, &reply);
     stream_free(&upstream);
@@ -353,6 +366,7 @@ static outcome control(exchange *x)
         const char *wrong = rules_parse(&wanted, words);
         if (wrong == NULL) {
             p->rules = wanted;
+            p->replaced += 1;
         } else {
             status = "400 Bad Request";
             (void)snprintf(p->text, sizeof p->text, "unknown setting or rule: %s\n", wrong);
@@ -410,7 +424,7 @@ static void accept_one(proxy *p, int listener)
     int fd = accept(listener, NULL, NULL);
     connection *c = fd >= 0 ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) {
-        sleep_ms(10);
+        sleep_ms(WAIT_MS);
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

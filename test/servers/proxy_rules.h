@@ -4,7 +4,7 @@
  *
  *   delay=MS     before each request is forwarded     jitter=MS   up to that much more, at random
  *   gather=MS    answers wait until no request has come for that long (see proxy_counts.h)
- *   quirks=1     an S3 server that compares ETags without quotes and answers 500 to who lost a race behaves as AWS does
+ *   quirks=1     Ceph behaves as AWS: it takes If-Match with quotes (if that is not signed), and who loses a race gets 409
  *   seed=N       of what is random
  *   FAULT[,m=METHOD][,path=PART][,skip=N][,first=N][,every=N][,p=PROBABILITY][,arg=TEXT]
  *
@@ -18,7 +18,7 @@
  *   html       200 and a page to log in          redirect   307 to arg and the path, or to the same path
  * Forwarded:
  *   lost       the connection is reset instead of the answer
- *   late       the connection is reset, and the request forwarded arg ms after that (300)
+ *   late       the connection is reset, and the request forwarded arg ms after that, or when the rules are replaced
  *   repeat     forwarded twice; the second answer counts
  *   truncate   half of the body, then the end    stall      half of the body, then nothing
  *   flip       one bit of the body is wrong      etag       the ETag is wrong
