@@ -3,21 +3,22 @@
 #
 # Processes of a server for tests, which belong to the directory $dir: NAME.pid has the id, NAME.log the output. A process
 # is ended only while its command line names the directory, so never another one that got its id.
-# Where a process may not act as root, it acts as nobody: see unprivileged.
 
 wait_seconds_max=120 # for a server that starts or ends on a busy machine
 
-# As root: prefixes commands so that they run as nobody, where nobody can use the directory. They get the directory.
+# For root: what makes a command act as nobody.
+nobody=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups --no-new-privs)
+
+# For root: the processes act as nobody, if that has access to the directory. They get it.
 as_user=()
 unprivileged()
 {
-    local nobody=(setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs)
     [ "$(id -u)" -eq 0 ] || return 0
-    chown -R nobody:nogroup "$dir"
+    chown -R nobody: "$dir"
     if "${nobody[@]}" test -w "$dir" 2>/dev/null; then
         as_user=("${nobody[@]}")
     else
-        chown -R root:root "$dir"
+        chown -R root: "$dir"
     fi
 }
 
@@ -72,10 +73,11 @@ listened()
     done | while read -r port; do echo $((16#$port)); done
 }
 
-# A port that is probably free: below those which the system gives to connections. Its user must cope when it is not.
-some_port()
+# Different ports that are probably free: below those which the system gives to connections. Who uses them must cope if
+# one is not.
+some_ports()
 {
-    echo $((RANDOM % 12000 + 20000))
+    shuf -i 20000-31999 -n "$1"
 }
 
 missing()
