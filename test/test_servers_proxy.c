@@ -275,6 +275,21 @@ TEST(proxy__refuses_what_it_does_not_know)
     stop(&w);
 }
 
+TEST(proxy__does_not_start_without_a_server)
+{
+    static const char *const upstream[] = { "", "quirks=1", "http://localhost", "127.0.0.1:80x", "70000" };
+    for (size_t i = 0; i < sizeof upstream / sizeof *upstream; i++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)close(STDERR_FILENO);
+            (void)execl(FAULT_PROXY, FAULT_PROXY, "0", upstream[i], (char *)NULL);
+            _exit(127);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 2);
+    }
+}
+
 TEST(proxy__counts_requests_and_bytes)
 {
     world w;
@@ -356,5 +371,6 @@ TEST(counts__rounds_are_the_longest_chain_of_waits)
 TEST_MAIN(proxy__passes_on_what_it_should_not_change, proxy__takes_a_body_that_waits_for_permission,
           proxy__answers_faults_of_a_server_by_itself, proxy__breaks_connections_before_and_after_the_server,
           proxy__damages_answers, proxy__keeps_clients_waiting, proxy__makes_ceph_behave_as_aws,
-          proxy__applies_rules_to_some_requests, proxy__refuses_what_it_does_not_know, proxy__counts_requests_and_bytes,
+          proxy__applies_rules_to_some_requests, proxy__refuses_what_it_does_not_know,
+          proxy__does_not_start_without_a_server, proxy__counts_requests_and_bytes,
           proxy__counts_requests_at_once_as_one_round, counts__rounds_are_the_longest_chain_of_waits)

@@ -22,6 +22,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -454,6 +455,17 @@ static void *watch(void *unused)
     _exit(0);
 }
 
+/* A port, or a URL that ends with one; 0: it is neither. */
+static unsigned short port_of(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    const char *digits = colon != NULL ? colon + 1 : text;
+    char *rest;
+    unsigned long port = strtoul(digits, &rest, 10);
+    bool ok = rest != digits && rest[strspn(rest, "/")] == '\0' && port <= USHRT_MAX;
+    return ok ? (unsigned short)port : 0;
+}
+
 /* The arguments as one text of words. */
 static const char *configure(proxy *p, int argc, char **argv)
 {
@@ -470,8 +482,9 @@ int main(int argc, char **argv)
     static proxy p = { .lock = PTHREAD_MUTEX_INITIALIZER };
     unsigned short port;
     pthread_t thread;
-    if (argc < 3) {
-        (void)fprintf(stderr, "usage: fault_proxy LISTEN UPSTREAM [SETTING | RULE]...\n");
+    p.upstream = argc < 3 ? 0 : port_of(argv[2]);
+    if (p.upstream == 0) {
+        (void)fprintf(stderr, "usage: fault_proxy LISTEN UPSTREAM [SETTING | RULE]..., where UPSTREAM has a port\n");
         return 2;
     }
     const char *wrong = configure(&p, argc, argv);
@@ -479,10 +492,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "fault_proxy: unknown setting or rule: %s\n", wrong);
         return 2;
     }
-    const char *colon = strrchr(argv[2], ':');
-    p.upstream = (unsigned short)strtoul(colon != NULL ? colon + 1 : argv[2], NULL, 10);
     (void)signal(SIGPIPE, SIG_IGN);
-    int listener = listen_on_loopback((unsigned short)strtoul(argv[1], NULL, 10), &port);
+    int listener = listen_on_loopback(port_of(argv[1]), &port);
     struct stat input;
     if (listener < 0) {
         (void)fprintf(stderr, "fault_proxy: cannot listen: %s\n", strerror(errno));

@@ -53,6 +53,25 @@ is 206 "$status" "$url/moved/$name" -L -r 100-199 && same 100 199
 is "302 $url/loop/$name" "$status %{redirect_url}" "$url/loop/$name"
 is "200 text/html" "$status %{content_type}" "$url/portal/$name"
 
+# keys for a role
+echo '{"Code": "Success"}' >"$root/credentials.json"
+keys=$RILLE_TEST_METADATA/latest/meta-data/iam/security-credentials
+is 405 "$status" "$RILLE_TEST_METADATA/latest/api/token"
+is 200 "$status" "$RILLE_TEST_METADATA/latest/api/token" -X PUT
+metadata_token=$(cat "$root/$name.got")
+is 401 "$status" "$keys/"
+is 200 "$status" "$keys/" -H "X-aws-ec2-metadata-token: $metadata_token"
+role=$(cat "$root/$name.got")
+is 401 "$status" "$keys/$role"
+is 200 "$status" "$keys/$role" -H "X-aws-ec2-metadata-token: $metadata_token"
+is 401 "$status" "$RILLE_TEST_CONTAINER"
+is 200 "$status" "$RILLE_TEST_CONTAINER" -H "Authorization: Bearer $RILLE_TEST_HTTP_TOKEN"
+if ! cmp -s "$root/$name.got" "$root/credentials.json"; then
+    echo "FAILED: other keys than expected"
+    failed=1
+fi
+rm -f "$root/credentials.json"
+
 # TLS: 60 is a certificate that is not accepted
 outcome='%{exitcode} %{http_version}'
 is '0 2' "$outcome" "$RILLE_TEST_HTTPS/plain/$name" --cacert "$RILLE_TEST_CA_FILE" && same

@@ -59,6 +59,16 @@ fi
     exit $failed
 ) || failed=1
 
+# which expire
+(
+    eval "$("$(dirname "$0")/../../tools/s3-server" session "$RILLE_TEST_S3_DIR" 1)"
+    for ((try = 0; try < 1000; try++)); do
+        [ "$(request GET "/$bucket/key")" = 200 ] || break
+    done
+    is 403 GET "/$bucket/key"
+    exit $failed
+) || failed=1
+
 # TLS: with the authority and without
 endpoint=$RILLE_TEST_S3_TLS_ENDPOINT
 is 200 GET "/$bucket/key" --cacert "$RILLE_TEST_CA_FILE"
