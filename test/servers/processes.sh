@@ -14,8 +14,7 @@ as_user=()
 unprivileged()
 {
     [ "$(id -u)" -eq 0 ] || return 0
-    chown -R nobody: "$dir"
-    if "${nobody[@]}" test -w "$dir" 2>/dev/null; then
+    if chown -R nobody: "$dir" 2>/dev/null && "${nobody[@]}" test -w "$dir" 2>/dev/null; then
         as_user=("${nobody[@]}")
     else
         chown -R root: "$dir"
@@ -62,14 +61,13 @@ wait_for()
     done
 }
 
-# listened NAME: the TCP ports that a process listens on, in the order in which it opened them
+# listened NAME: the TCP ports that a process listens on. Root may not see this of others in a container, so nobody looks.
 listened()
 {
-    local pid socket
-    pid=$(cat "$dir/$1.pid")
-    find "/proc/$pid/fd" -type l -printf '%f %l\n' 2>/dev/null | sort -n | while read -r _ socket; do
+    local socket
+    "${as_user[@]}" find "/proc/$(cat "$dir/$1.pid")/fd" -type l -printf '%l\n' 2>/dev/null | while read -r socket; do
         [[ $socket == socket:* ]] || continue
-        awk -v inode="${socket//[^0-9]/}" '$4 == "0A" && $10 == inode { sub(/.*:/, "", $2); print $2 }' "/proc/$pid/net/tcp"
+        awk -v inode="${socket//[^0-9]/}" '$4 == "0A" && $10 == inode { sub(/.*:/, "", $2); print $2 }' /proc/net/tcp
     done | while read -r port; do echo $((16#$port)); done
 }
 
