@@ -322,6 +322,8 @@ int main(int argc, char **argv)
     bench_transact("transact 60,000 datoms", 15000, MADE);
     bench_transact("transact 100,000 datoms", 25000, MADE);
     bench_transact("transact 100,000 datoms, tempids", 25000, TEMPIDS);
+    bench_transact("transact 1,000,000 datoms", 250000, MADE);
+    bench_transact("transact 1,000,000 datoms, tempids", 250000, TEMPIDS);
     bench_with("with 10,000 datoms", 2500);
     bench_tail("connect, 630 transactions", "db, 630 transactions", 630);
     bench_tail("connect, 15,750 transactions", "db, 15,750 transactions", 15750);

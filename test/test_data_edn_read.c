@@ -337,10 +337,67 @@ TEST(edn_read__survives_lack_of_memory)
     TEST_FAULT_SWEEP(read_everything());
 }
 
+/* Numbers, and among them maps, sets, tags and what is discarded, in a vector or a set. */
+static ri_buf many_items(const char *open, unsigned count)
+{
+    ri_buf text = { 0 };
+    char item[100];
+    ri_buf_put_text(&text, open);
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(item, sizeof item, i % 7 == 0 ? "{:a [%u #{1 2}] :b #x %u} #_ [1 [2]] " : "%u :k%u ", i, i);
+        ri_buf_put_text(&text, item);
+    }
+    ri_buf_put_text(&text, open[0] == '[' ? "]" : "}");
+    return text;
+}
+
+/* However it is read in portions, it is the same; and no portion copies more than an eighth of its bytes as items. */
+TEST(edn_read__gives_the_same_in_portions)
+{
+    static const struct {
+        const char *open;
+        unsigned count;
+        size_t portion;
+    } cases[] = { { "[", 0, 8 },      { "[", 5, 8 },      { "[", 300, 64 },   { "#{", 300, 64 },
+                  { "[", 6000, 512 }, { "#{", 900, 512 }, { "[", 6000, 8192 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ri_buf text = many_items(cases[i].open, cases[i].count);
+        ri_arena arena = { 0 };
+        ri_trash trash = { NULL };
+        ri_edn_reader reader;
+        ri_form whole;
+        ri_form form;
+        ri_buf out[2] = { { 0 }, { 0 } };
+        REQUIRE_RC(ri_edn_read(&arena, (const char *)text.p, text.len, &whole, &test_err), 0);
+        ri_edn_init(&reader, &arena, (const char *)text.p, text.len, true);
+        reader.portion = cases[i].portion;
+        ri_mem_set_steps(&trash);
+        int rc = RILLE_AGAIN;
+        while (rc == RILLE_AGAIN) {
+            size_t copied = reader.copy != NULL ? reader.copied : 0;
+            size_t pos = reader.pos;
+            rc = ri_edn_read_on(&reader, &form, &test_err);
+            CHECK(reader.copy == NULL || reader.copied - copied <= reader.portion / 8);
+            CHECK(reader.pos - pos <= reader.portion + 64);
+        }
+        ri_mem_set_steps(NULL);
+        REQUIRE_RC(rc, 0);
+        ri_edn_deinit(&reader);
+        ri_edn_write(&out[0], &whole);
+        ri_edn_write(&out[1], &form);
+        CHECK(out[0].len == out[1].len && memcmp(out[0].p, out[1].p, out[0].len) == 0);
+        ri_buf_deinit(&out[0]);
+        ri_buf_deinit(&out[1]);
+        ri_buf_deinit(&text);
+        ri_arena_deinit(&arena);
+        CHECK(ri_trash_empty(&trash, SIZE_MAX));
+    }
+}
+
 TEST_MAIN(edn_read__reads_every_kind_of_collection, edn_read__skips_what_is_no_form,
           edn_read__gives_one_form_after_another, edn_read__wants_exactly_one_form, edn_read__reads_tags,
           edn_read__names_place_and_cause_of_errors, edn_read__finds_duplicates_in_large_collections,
           edn_read__finds_duplicates_that_are_collections_themselves,
           edn_read__compares_nested_sets_by_what_it_knows_of_them, edn_read__bounds_the_nesting,
           edn_read__survives_every_truncation_of_the_corpus, edn_read__survives_damage_of_the_corpus,
-          edn_read__survives_lack_of_memory)
+          edn_read__survives_lack_of_memory, edn_read__gives_the_same_in_portions)

@@ -3,6 +3,8 @@
  * Operations besides queries pause: however often, and wherever, they give what they give at once; between two looks at
  * the budget they do little; and what is left, cancelled or closed there leaves nothing behind.
  */
+#include "../src/core/db/commit_own.h"
+#include "../src/core/db/flush_own.h"
 #include "../src/core/query/api_own.h"
 #include "harness.h"
 #include "test_pauses.h"
@@ -235,16 +237,22 @@ static unsigned stride_of(unsigned units)
     return units / POINTS_MAX + 1;
 }
 
+static uint64_t at_once(const tx_case *c)
+{
+    rille_conn *conn = make_case(c);
+    ri_buf text = text_of(c->write, c->count);
+    REQUIRE_RC(rille_transact(conn, (const char *)text.p, text.len, NULL, &test_err), 0);
+    ri_buf_deinit(&text);
+    uint64_t contents = contents_of(conn);
+    drop_case(conn);
+    return contents;
+}
+
 TEST(pauses__change_nothing_of_a_transaction)
 {
     for (size_t i = 0; i < TX_CASES; i++) {
         const tx_case *c = &tx_cases[i];
-        rille_conn *conn = make_case(c);
-        ri_buf text = text_of(c->write, c->count);
-        REQUIRE_RC(rille_transact(conn, (const char *)text.p, text.len, NULL, &test_err), 0);
-        ri_buf_deinit(&text);
-        uint64_t expected = contents_of(conn);
-        drop_case(conn);
+        uint64_t expected = at_once(c);
         pauses each = { .at = EACH };
         CHECK(run_case(c, &each, NULL) == expected);
         CHECK(each.count >= c->units_min);
@@ -254,6 +262,48 @@ TEST(pauses__change_nothing_of_a_transaction)
             CHECK(run_case(c, &one, NULL) == expected);
             CHECK_EQ_INT(one.count, 1);
         }
+    }
+}
+
+typedef struct flush_looks {
+    rille_steps *steps;
+    size_t done; /* datoms that the flush had gathered and turned into changes at the last look at the budget */
+    size_t most; /* between two */
+} flush_looks;
+
+static bool look_at_flush(void *context)
+{
+    flush_looks *looks = context;
+    const ri_flush *flush = looks->steps->kept == NULL ? NULL : looks->steps->kept->flush;
+    size_t done = flush == NULL ? 0 : flush->sort.count + flush->change_count;
+    looks->most = done > looks->done && done - looks->done > looks->most ? done - looks->done : looks->most;
+    looks->done = done;
+    return true;
+}
+
+/* A transaction that goes to the trees by itself comes there in portions, however many datoms it has. */
+TEST(pauses__divide_each_phase_of_a_large_transaction)
+{
+    static const tx_case cases[] = { { "large", first, made, 4000, 3000, 4980 },
+                                     { "large, tempids", made, tempids, 4000, 3000, 5220 },
+                                     { "large, retracted", first, retracted, 1200, 600, 6680 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const tx_case *c = &cases[i];
+        uint64_t expected = at_once(c);
+        pauses each = { .at = EACH };
+        CHECK(run_case(c, &each, NULL) == expected);
+        CHECK(each.count >= c->units_min);
+        printf("  %s: %u pauses\n", c->name, each.count);
+        rille_conn *conn = make_case(c);
+        flush_looks looks = { .steps = start_case(c, conn, &each) };
+        looks.steps->task.interrupt = look_at_flush;
+        looks.steps->task.interrupt_context = &looks;
+        while (step_on(looks.steps) == RILLE_AGAIN) {
+        }
+        CHECK_RC(step_on(looks.steps), RILLE_DONE);
+        CHECK(looks.most > 0 && looks.most <= RI_FLUSH_PORTION);
+        rille_steps_close(looks.steps);
+        drop_case(conn);
     }
 }
 
@@ -543,6 +593,7 @@ TEST(pauses__go_with_waiting)
     prefix = "";
 }
 
-TEST_MAIN(pauses__change_nothing_of_a_transaction, pauses__let_others_commit_first, pauses__leave_nothing_behind,
-          pauses__do_not_starve_a_transaction, pauses__cope_without_memory, pauses__change_nothing_of_opening,
-          pauses__change_nothing_of_the_past, pauses__go_with_waiting)
+TEST_MAIN(pauses__change_nothing_of_a_transaction, pauses__divide_each_phase_of_a_large_transaction,
+          pauses__let_others_commit_first, pauses__leave_nothing_behind, pauses__do_not_starve_a_transaction,
+          pauses__cope_without_memory, pauses__change_nothing_of_opening, pauses__change_nothing_of_the_past,
+          pauses__go_with_waiting)

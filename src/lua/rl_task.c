@@ -84,6 +84,9 @@ int rl_task_leave(rl_task *t, ri_task *outer, int rc, rille_err *err)
     rc = ri_task_leave(t == NULL ? NULL : &t->task, outer, rc, err);
     if (t != NULL) {
         t->state = rc == RILLE_NEED || rc == RILLE_AGAIN ? rc : 0;
+        if (t->state == 0) {
+            (void)ri_trash_empty(&t->task.trash, SIZE_MAX); /* it is closed when the collector finds it */
+        }
     }
     return rc;
 }

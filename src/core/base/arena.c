@@ -16,7 +16,7 @@ void ri_arena_deinit(ri_arena *arena)
     ri_arena_chunk *chunk = arena->chunks;
     while (chunk != NULL) {
         ri_arena_chunk *older = chunk->older;
-        ri_free(chunk);
+        ri_free_sized(chunk, chunk->size);
         chunk = older;
     }
     ri_meter_give(arena->meter, arena->total_bytes);

@@ -21,6 +21,22 @@ void *ri_alloc_array(size_t count, size_t size);
 void *ri_realloc(void *block, size_t size);
 void ri_free(void *block); /* NULL allowed */
 
+/* ---- steps ----
+ *
+ * A thread that works in steps gives back large blocks in portions: the kernel takes 0.2 to 1 us for each page. */
+
+typedef struct ri_trash_block ri_trash_block;
+typedef struct ri_trash {
+    ri_trash_block *first;
+} ri_trash; /* all zero: empty */
+
+/* Where this thread puts large blocks from now on; NULL: it does not work in steps. */
+void ri_mem_set_steps(ri_trash *trash);
+/* ri_free of a block of about so many bytes, not more. */
+void ri_free_sized(void *block, size_t size);
+/* Frees about so many bytes. True: nothing is left. */
+bool ri_trash_empty(ri_trash *trash, size_t bytes);
+
 /* False on overflow; *out is untouched then. */
 static inline bool ri_mul_size(size_t a, size_t b, size_t *out)
 {
@@ -36,6 +52,16 @@ static inline bool ri_mul_size(size_t a, size_t b, size_t *out)
 size_t ri_grow_cap(size_t cap, size_t need); /* what the capacity becomes; SIZE_MAX: too much */
 bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size);
 #define RI_GROW(items, cap, need) ri_grow((items), (cap), (need), sizeof **(items))
+
+/* Room for one more item of an array that only grows. In steps, a large one is not copied at once when it is full: items
+ * are copied to its successor beforehand, a few with each one that is added. */
+typedef struct ri_growth {
+    void *next; /* NULL: there is no successor */
+    size_t cap;
+    size_t copied; /* items [0, copied) are in it; what lowers this copies them again */
+} ri_growth;       /* all zero at first; ri_free(next) at the end */
+bool ri_grow_by_one(ri_growth *growth, void *items_place, size_t *cap, size_t count, size_t item_size);
+#define RI_GROW_BY_ONE(growth, items, cap, count) ri_grow_by_one((growth), (items), (cap), (count), sizeof **(items))
 
 /* Memory that will be read soon. */
 #if defined(__GNUC__)

@@ -54,6 +54,9 @@ typedef struct ri_edn_reader {
     ri_form *stack;
     size_t stack_count;
     size_t stack_cap;
+    ri_growth growth;
+    ri_form *copy; /* of the items of the collection that is being closed, NULL: none is; so many are there */
+    size_t copied;
     uint32_t *slots; /* for duplicates in large maps and sets */
     size_t slot_cap;
 } ri_edn_reader;

@@ -33,8 +33,9 @@ void ri_edn_init(ri_edn_reader *reader, ri_arena *arena, const char *text, size_
 void ri_edn_deinit(ri_edn_reader *reader)
 {
     if (reader->stack != reader->room) {
-        ri_free(reader->stack);
+        ri_free_sized(reader->stack, reader->stack_cap * sizeof *reader->stack);
     }
+    ri_free(reader->growth.next);
     ri_free(reader->slots);
     *reader = (ri_edn_reader){ 0 };
 }
@@ -139,8 +140,11 @@ static bool grow_stack(ri_edn_reader *reader)
         reader->stack_cap = reader->room_count;
         return true;
     }
+    if (reader->stack_count < reader->stack_cap && reader->stack == reader->room) {
+        return true;
+    }
     if (reader->stack == NULL || reader->stack != reader->room) {
-        return RI_GROW(&reader->stack, &reader->stack_cap, reader->stack_count + 1);
+        return RI_GROW_BY_ONE(&reader->growth, &reader->stack, &reader->stack_cap, reader->stack_count);
     }
     ri_form *grown = NULL;
     size_t cap = 0;
@@ -153,11 +157,17 @@ static bool grow_stack(ri_edn_reader *reader)
     return true;
 }
 
+/* Forms from here on change. */
+static void cut_growth(ri_edn_reader *reader, size_t at)
+{
+    reader->growth.copied = reader->growth.copied < at ? reader->growth.copied : at;
+}
+
 /* Room for one more form; NULL when memory is out. */
 static inline ri_form *next_slot(ri_edn_state *s)
 {
     ri_edn_reader *reader = s->reader;
-    if (reader->stack_count == reader->stack_cap && !grow_stack(reader)) {
+    if (reader->stack_count >= reader->stack_cap - reader->stack_cap / 4 && !grow_stack(reader)) {
         (void)ri_edn_fail_nomem(s);
         return NULL;
     }
@@ -207,6 +217,7 @@ static ri_form *close_frame(ri_edn_state *s)
 {
     ri_form *marker = &s->reader->stack[s->frame];
     s->reader->stack_count = s->frame;
+    cut_growth(s->reader, s->frame);
     s->frame = marker->u.seq.count;
     s->depth--;
     return marker;
@@ -231,7 +242,32 @@ static const uint8_t *fail_duplicate(ri_edn_state *s, uint8_t kind, const ri_for
                        kind == RI_FORM_MAP ? "key" : "element", item, kind_name(kind));
 }
 
-/* Turns the innermost collection into a form in its marker's slot. False: failed. */
+/* The items in the arena, or NULL. A portion at a time, where the text is read so: then s->rc is RILLE_AGAIN. */
+static ri_form *copy_items(ri_edn_state *s, const ri_form *items, size_t count)
+{
+    ri_edn_reader *reader = s->reader;
+    if (reader->copy == NULL) {
+        reader->copied = 0;
+        reader->copy = ri_arena_array(reader->arena, count, sizeof *items);
+        if (reader->copy == NULL) {
+            (void)ri_edn_fail_nomem(s);
+            return NULL;
+        }
+    }
+    size_t some = reader->portion > 0 ? reader->portion / 8 : count; /* 32 bytes each: four times what is read */
+    some = count - reader->copied < some ? count - reader->copied : some;
+    memcpy(reader->copy + reader->copied, items + reader->copied, some * sizeof *items);
+    reader->copied += some;
+    if (reader->copied < count) {
+        s->rc = RILLE_AGAIN;
+        return NULL;
+    }
+    ri_form *copy = reader->copy;
+    reader->copy = NULL;
+    return copy;
+}
+
+/* Turns the innermost collection into a form in its marker's slot. False: failed, or only a part is done. */
 static bool finish_collection(ri_edn_state *s, const uint8_t *at)
 {
     ri_edn_reader *reader = s->reader;
@@ -243,7 +279,7 @@ static bool finish_collection(ri_edn_state *s, const uint8_t *at)
         (void)fail_unexpected(s, at);
         return false;
     }
-    if (kind >= RI_FORM_SET && count > 1) {
+    if (kind >= RI_FORM_SET && count > 1 && reader->copy == NULL) {
         size_t index = ri_edn_find_duplicate(reader, items, count, kind == RI_FORM_MAP ? 2 : 1);
         if (index != count) {
             (void)(index == SIZE_MAX ? ri_edn_fail_nomem(s) : fail_duplicate(s, kind, items, index));
@@ -252,12 +288,10 @@ static bool finish_collection(ri_edn_state *s, const uint8_t *at)
     }
     ri_form *copy = NULL;
     if (count > 0) {
-        copy = ri_arena_alloc(reader->arena, count * sizeof *items);
+        copy = copy_items(s, items, count);
         if (copy == NULL) {
-            (void)ri_edn_fail_nomem(s);
             return false;
         }
-        memcpy(copy, items, count * sizeof *items);
     }
     fill_slot(s, kind, copy, count);
     return true;
@@ -418,7 +452,10 @@ static const uint8_t *read_form(ri_edn_state *s, const uint8_t *p, bool *done)
             if (s->frame == NO_FRAME) {
                 return fail_unexpected(s, p);
             }
-            p = finish_collection(s, p) ? p + 1 : NULL;
+            if (!finish_collection(s, p)) {
+                return s->rc == RILLE_AGAIN ? p : NULL;
+            }
+            p++;
         } else {
             opened = false;
             p = read_atom(s, p);
@@ -455,6 +492,7 @@ int ri_edn_next(ri_edn_reader *reader, ri_form *out, rille_err *err)
         return RILLE_AGAIN;
     }
     reader->stack_count = 0;
+    cut_growth(reader, 0);
     reader->frame = NO_FRAME;
     reader->depth = 0;
     if (p == NULL) {

@@ -26,7 +26,7 @@ static void free_memory(ri_block *block)
 {
     ri_block_memory *memory = block->memory;
     if (memory->heap_cap > 0) {
-        ri_free(block->datoms);
+        ri_free_sized(block->datoms, memory->heap_cap * sizeof *block->datoms);
     }
     for (size_t i = 0; i < memory->blob_count; i++) {
         ri_object_release(&memory->blobs[i].blob->object);

@@ -13,9 +13,31 @@
 #include "flush_own.h"
 #include "segment.h"
 
+#include "../store/task.h"
+
 #include <string.h>
 
 typedef ri_flush flush;
+
+bool ri_flush_next_rows(ri_flush *f, size_t block_count, size_t *left, ri_flush_rows *out)
+{
+    if (*left == 0 || f->at == block_count) {
+        return false;
+    }
+    ri_block *block = f->blocks[f->at];
+    if (f->row == 0) {
+        ri_flush_prefetch(f, f->at);
+    }
+    size_t count = block->count - f->row < *left ? block->count - f->row : *left;
+    *out = (ri_flush_rows){ block, f->row, f->row + count };
+    *left -= count;
+    f->row += count;
+    if (f->row == block->count) {
+        f->at++;
+        f->row = 0;
+    }
+    return true;
+}
 
 size_t ri_flush_portion(const ri_flush *f)
 {
@@ -30,8 +52,8 @@ void ri_flush_clear(ri_flush *f)
 {
     ri_merge_release(f->merge);
     f->merge = NULL;
-    ri_free(f->changes);
-    ri_free(f->made);
+    ri_free_sized(f->changes, f->change_count * sizeof *f->changes);
+    ri_free_sized(f->made, f->made_count * sizeof *f->made);
     f->changes = NULL;
     f->made = NULL;
     f->change_count = f->made_count = 0;
@@ -89,37 +111,38 @@ static int make_set(flush *f, ri_order order, size_t own, rille_err *err)
     return 0;
 }
 
-/* The novelty's datoms to be sorted. */
-static int gather(flush *f, ri_order order, size_t own, rille_err *err)
+/* The datoms to be sorted, of the first `block_count` blocks. */
+static int gather(flush *f, ri_order order, size_t block_count, rille_err *err)
 {
     ri_set_runs *sort = &f->sort;
+    ri_flush_rows rows;
     if (sort->from == NULL) {
-        sort->from = ri_alloc_array((size_t)f->db->novelty.datom_count, sizeof *sort->from);
+        sort->from = ri_alloc_array(f->datom_count, sizeof *sort->from);
         if (sort->from == NULL) {
             return ri_fail_nomem(err);
         }
     }
-    size_t end = ri_flush_portion(f);
-    for (end = end < own ? end : own; f->at < end; f->at++) {
-        const ri_block *block = f->blocks[f->at];
-        ri_flush_prefetch(f, f->at);
-        for (size_t i = 0; i < block->count; i++) {
-            if (ri_schema_in_order(block->schema, block->datoms[i].a, order)) {
-                sort->from[sort->count++] = ri_flush_key(order, &block->datoms[i]);
+    for (size_t left = RI_FLUSH_PORTION; ri_flush_next_rows(f, block_count, &left, &rows);) {
+        const ri_schema *schema = rows.block == f->extra ? f->schema : rows.block->schema;
+        for (size_t i = rows.from; i < rows.to; i++) {
+            if (ri_schema_in_order(schema, rows.block->datoms[i].a, order)) {
+                sort->from[sort->count++] = ri_flush_key(order, &rows.block->datoms[i]);
             }
         }
     }
-    return f->at < own ? RILLE_AGAIN : 0;
+    return f->at < block_count ? RILLE_AGAIN : 0;
 }
 
-/* Where the order was read, most of a set is there: all of it is made. Otherwise sorting takes less. */
+/* Where the order was read, most of a set is there: all of it is made. Otherwise sorting takes less. The extra block is
+ * large: it is sorted by itself, which takes least, unless that must be done in portions. */
 static int prepare(flush *f, ri_order order, rille_err *err)
 {
-    size_t own = f->block_count - (f->extra != NULL ? 1 : 0);
     if (f->at == 0 && f->sort.from == NULL) {
-        f->by_set = (f->read_orders >> order & 1) != 0;
+        f->joins_extra = f->extra != NULL && !ri_task_may_pause();
+        f->by_set = (f->read_orders >> order & 1) != 0 && (f->extra == NULL || f->joins_extra);
     }
-    return f->by_set ? make_set(f, order, own, err) : gather(f, order, own, err);
+    size_t block_count = f->block_count - (f->joins_extra ? 1 : 0);
+    return f->by_set ? make_set(f, order, block_count, err) : gather(f, order, block_count, err);
 }
 
 static int begin_items(flush *f, ri_order order, rille_err *err)
@@ -184,27 +207,43 @@ static int take_items(flush *f, ri_order order, rille_err *err)
 static int collect_items(flush *f, ri_order order, rille_err *err)
 {
     RI_TRY(f->by_set ? take_items(f, order, err) : ri_flush_take_sorted(f, order, err));
-    return f->extra != NULL ? join_extra(f, order, err) : 0;
+    return f->joins_extra ? join_extra(f, order, err) : 0;
 }
 
 /* ---- the base ---- */
 
+static void list_block(flush *f, ri_block *block)
+{
+    *--f->blocks = block;
+    f->block_count++;
+    f->datom_count += block->count;
+    f->parent_count += block->merged_count;
+    f->read_orders |= ri_block_set_orders(block);
+}
+
+/* From the newest one on. A walk along the chain waits for memory at each. */
 static int list_blocks(flush *f, ri_order order, rille_err *err)
 {
+    enum { LISTED_MAX = 2048 };
     (void)order;
-    f->blocks = ri_block_list(f->db->novelty.last, 0, 1, &f->block_count);
     if (f->blocks == NULL) {
-        return ri_fail_nomem(err);
+        size_t max = (size_t)f->db->novelty.datom_count + 1; /* a block has a datom at least */
+        f->block_room = ri_alloc_array(max, sizeof *f->block_room);
+        if (f->block_room == NULL) {
+            return ri_fail_nomem(err);
+        }
+        f->blocks = f->block_room + max;
+        f->unlisted = f->db->novelty.last;
+        f->read_orders = ri_novelty_set_orders(&f->db->novelty);
+        if (f->extra != NULL) {
+            list_block(f, f->extra);
+        }
     }
-    if (f->extra != NULL) {
-        f->blocks[f->block_count++] = f->extra;
+    for (size_t left = LISTED_MAX; left > 0 && f->unlisted != NULL; left--) {
+        list_block(f, f->unlisted);
+        f->unlisted = f->unlisted->prev;
     }
-    f->read_orders = ri_novelty_set_orders(&f->db->novelty);
-    for (size_t i = 0; i < f->block_count; i++) { /* several at a time, which a walk along the chain is not */
-        f->datom_count += f->blocks[i]->count;
-        f->read_orders |= ri_block_set_orders(f->blocks[i]);
-    }
-    return 0;
+    return f->unlisted != NULL ? RILLE_AGAIN : 0;
 }
 
 static int write_schema(flush *f, rille_err *err)
@@ -422,7 +461,7 @@ void ri_flush_release(ri_flush *f)
         ri_map64_deinit(&f->retracted);
         ri_io_deinit(&f->io);
         ri_object_release(f->attempts == NULL ? NULL : &f->attempts->object);
-        ri_free(f->blocks);
+        ri_free_sized(f->block_room, f->block_count * sizeof *f->blocks);
         ri_arena_deinit(&f->arena);
         ri_base_release(f->base);
         ri_db_release(f->db);
@@ -438,7 +477,7 @@ int ri_flush_step(ri_flush *f, rille_err *err)
     if (rc != 0) {
         return rc;
     }
-    f->at = 0;
+    f->at = f->row = 0;
     do {
         f->job++;
     } while (f->job < JOBS && jobs[f->job].of_history && !f->base->keep_history);

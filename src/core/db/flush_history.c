@@ -14,11 +14,11 @@ static uint64_t fact_hash(const ri_datom *d)
     return ri_mix64(d->e ^ ri_mix64(d->a ^ ri_value_hash(&d->v)));
 }
 
-static int note_retractions(ri_flush *f, const ri_block *block, rille_err *err)
+static int note_retractions(ri_flush *f, const ri_flush_rows *rows, rille_err *err)
 {
     bool added;
-    for (size_t i = 0; i < block->count; i++) {
-        const ri_datom *d = &block->datoms[i];
+    for (size_t i = rows->from; i < rows->to; i++) {
+        const ri_datom *d = &rows->block->datoms[i];
         if (!d->added) {
             f->retractions++;
             RI_TRY(ri_map64_put(&f->retracted, fact_hash(d), &added) == NULL ? ri_fail_nomem(err) : 0);
@@ -30,15 +30,6 @@ static int note_retractions(ri_flush *f, const ri_block *block, rille_err *err)
 /* ---- LOG ---- */
 
 /* What the log has of a transaction besides its datoms: the other parents of a merge. */
-static size_t merged_count(const ri_flush *f)
-{
-    size_t count = 0;
-    for (size_t b = 0; b < f->block_count; b++) {
-        count += f->blocks[b]->merged_count;
-    }
-    return count;
-}
-
 static void put_parents(const ri_block *block, ri_datom *parents)
 {
     for (unsigned i = 0; i < block->merged_count; i++) {
@@ -50,44 +41,45 @@ static void put_parents(const ri_block *block, ri_datom *parents)
     }
 }
 
-/* A block's datoms with its parents among them, in LOG's order. */
-static size_t put_log_rows(const ri_block *block, const ri_datom *parents, ri_change *changes)
+/* The rows with the block's parents among them, in LOG's order. */
+static void put_log_rows(ri_flush *f, const ri_flush_rows *rows)
 {
-    size_t count = 0;
-    size_t parent = 0;
-    for (size_t i = 0; i < block->count; i++) {
-        for (; parent < block->merged_count && ri_datom_cmp(RI_LOG, &parents[parent], &block->datoms[i]) < 0;
-             parent++) {
-            changes[count++] = ri_change_of(&parents[parent], true);
+    const ri_block *block = rows->block;
+    const ri_datom *parents = f->made + f->made_count;
+    for (size_t i = rows->from; i < rows->to; i++) {
+        for (; f->parent < block->merged_count && ri_datom_cmp(RI_LOG, &parents[f->parent], &block->datoms[i]) < 0;
+             f->parent++) {
+            f->changes[f->change_count++] = ri_change_of(&parents[f->parent], true);
         }
-        changes[count++] = ri_change_of(&block->datoms[i], true);
+        f->changes[f->change_count++] = ri_change_of(&block->datoms[i], true);
     }
-    for (; parent < block->merged_count; parent++) {
-        changes[count++] = ri_change_of(&parents[parent], true);
+    if (rows->to == block->count) {
+        for (; f->parent < block->merged_count; f->parent++) {
+            f->changes[f->change_count++] = ri_change_of(&parents[f->parent], true);
+        }
+        f->made_count += block->merged_count;
+        f->parent = 0;
     }
-    return count;
 }
 
 /* Also notes what RET will need, as each datom is looked at once. */
 int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
 {
     (void)order;
-    if (f->at == 0) {
-        size_t parent_count = merged_count(f);
-        f->changes = ri_alloc_array(f->datom_count + parent_count, sizeof *f->changes);
-        f->made = ri_alloc_array(parent_count + 1, sizeof *f->made);
+    if (f->changes == NULL) {
+        f->changes = ri_alloc_array(f->datom_count + f->parent_count, sizeof *f->changes);
+        f->made = ri_alloc_array(f->parent_count + 1, sizeof *f->made);
         if (f->changes == NULL || f->made == NULL) {
             return ri_fail_nomem(err);
         }
     }
-    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
-        const ri_block *block = f->blocks[f->at];
-        ri_datom *parents = f->made + f->made_count;
-        ri_flush_prefetch(f, f->at);
-        RI_TRY(note_retractions(f, block, err));
-        put_parents(block, parents);
-        f->change_count += put_log_rows(block, parents, f->changes + f->change_count);
-        f->made_count += block->merged_count;
+    ri_flush_rows rows;
+    for (size_t left = RI_FLUSH_PORTION; ri_flush_next_rows(f, f->block_count, &left, &rows);) {
+        RI_TRY(note_retractions(f, &rows, err));
+        if (rows.from == 0) {
+            put_parents(rows.block, f->made + f->made_count);
+        }
+        put_log_rows(f, &rows);
     }
     return f->at < f->block_count ? RILLE_AGAIN : 0;
 }
@@ -147,9 +139,10 @@ int ri_flush_collect_events(ri_flush *f, ri_order order, rille_err *err)
     if (f->retractions == 0) {
         return 0;
     }
-    for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
-        for (size_t i = 0; i < f->blocks[f->at]->count; i++) {
-            RI_TRY(collect_event(f, &f->blocks[f->at]->datoms[i], err));
+    ri_flush_rows rows;
+    for (size_t left = RI_FLUSH_PORTION; ri_flush_next_rows(f, f->block_count, &left, &rows);) {
+        for (size_t i = rows.from; i < rows.to; i++) {
+            RI_TRY(collect_event(f, &rows.block->datoms[i], err));
         }
     }
     return f->at < f->block_count ? RILLE_AGAIN : 0;

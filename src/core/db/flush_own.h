@@ -17,15 +17,20 @@ struct ri_flush {
     ri_writer *writer;
     ri_base *base;
     ri_attr_counts extra_counts;
-    ri_block **blocks; /* oldest first, the extra one last */
+    ri_block **blocks;     /* oldest first, the extra one last ... */
+    ri_block **block_room; /* ... at the end of this */
+    ri_block *unlisted;    /* the newest one that is not among them yet */
     size_t block_count;
-    size_t datom_count; /* of all blocks */
+    size_t datom_count;  /* of all blocks, as is the next */
+    size_t parent_count; /* of merges, besides the first ones */
     ri_arena arena;
     ri_io io;
     uint64_t steps;
     unsigned job;
     /* of the job, and what one leaves to the next */
-    size_t at; /* block, or event */
+    size_t at;  /* block, or event */
+    size_t row; /* of the block */
+    size_t parent;
     ri_change *changes;
     size_t change_count;
     ri_datom *made; /* datoms that no block has */
@@ -33,6 +38,7 @@ struct ri_flush {
     ri_map64 retracted;
     size_t retractions;
     unsigned read_orders; /* ri_novelty_read_orders */
+    bool joins_extra;     /* the extra block's datoms are sorted apart from the others */
     bool by_set;          /* the novelty's items come from its set ... */
     ri_set_cursor items;
     ri_set_runs sort; /* ... or are sorted here */
@@ -52,6 +58,15 @@ static inline void ri_flush_prefetch(const ri_flush *f, size_t at)
         RI_PREFETCH(f->blocks[at + AHEAD]->datoms);
     }
 }
+/* Rows of one block. */
+typedef struct ri_flush_rows {
+    ri_block *block;
+    size_t from;
+    size_t to;
+} ri_flush_rows;
+/* The next rows, of one of the first `block_count` blocks, *left at most, which it lowers. False: there are none, or *left
+ * is 0. */
+bool ri_flush_next_rows(ri_flush *f, size_t block_count, size_t *left, ri_flush_rows *out);
 /* Blocks from f->at on with about a portion of datoms, at least one: the index behind them. */
 size_t ri_flush_portion(const ri_flush *f);
 /* Frees what a job left to the next. */

@@ -86,7 +86,7 @@ int ri_flush_take_sorted(ri_flush *f, ri_order order, rille_err *err)
 
 void ri_flush_end_sort(ri_flush *f)
 {
-    ri_free(f->sort.from);
-    ri_free(f->sort.to);
+    ri_free_sized(f->sort.from, f->sort.count * sizeof *f->sort.from);
+    ri_free_sized(f->sort.to, f->sort.count * sizeof *f->sort.to);
     f->sort = (ri_set_runs){ 0 };
 }

@@ -153,12 +153,20 @@ static int new_temp(ri_tx *tx, uint8_t given, ri_ent *out, rille_err *err)
                        "too many new entities in one transaction (the maximum is %lu): split the transaction",
                        (unsigned long)UINT32_MAX);
     }
-    if (tx->temp_count == tx->temp_cap && !RI_GROW(&tx->temps, &tx->temp_cap, tx->temp_count + 1)) {
+    if (!RI_GROW_BY_ONE(&tx->temp_growth, &tx->temps, &tx->temp_cap, tx->temp_count)) {
         return ri_fail_nomem(err);
     }
     *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)tx->temp_count } };
     tx->temps[tx->temp_count++] = (tx_temp){ .given = given };
     return RILLE_OK;
+}
+
+static void note_temp(ri_tx *tx, uint64_t temp, uint8_t use)
+{
+    tx->temps[temp].given |= use;
+    if (temp < tx->temp_growth.copied && tx->temp_growth.next != NULL) {
+        ((tx_temp *)tx->temp_growth.next)[temp].given = tx->temps[temp].given;
+    }
 }
 
 bool ri_tx_self(ri_tx *tx, const char *name, size_t len, ri_ent *out)
@@ -178,49 +186,46 @@ int ri_tx_temp_fresh(ri_tx *tx, ri_ent *out, rille_err *err)
     return new_temp(tx, TEMP_REAL, out, err);
 }
 
-static int new_name(ri_tx *tx, tx_name name, ri_ent *out, rille_err *err)
+static bool same_name(const tx_name *a, const tx_name *b)
 {
-    if (!RI_GROW(&tx->names, &tx->name_cap, tx->name_count + 1)) {
+    bool same = a->len == b->len && a->number == b->number && (a->name == NULL) == (b->name == NULL);
+    return same && (a->len == 0 || memcmp(a->name, b->name, a->len) == 0);
+}
+
+/* The tempid of a name, whose hash is given, or a new one. */
+static int name_temp(ri_tx *tx, tx_name name, uint64_t hash, ri_ent *out, rille_err *err)
+{
+    if (!ri_slots_reserve(&tx->by_name, NULL, 1)) {
+        return ri_fail_nomem(err);
+    }
+    uint32_t tag = (uint32_t)(hash >> 32);
+    size_t at = ri_slots_first(tx->by_name.cap, tag);
+    for (const ri_slot *slot; (slot = &tx->by_name.slots[at])->row != 0; at = ri_slots_after(tx->by_name.cap, at)) {
+        if (slot->tag == tag && same_name(&tx->names[slot->row - 1], &name)) {
+            *out = (ri_ent){ RI_ENT_TEMP, { .temp = tx->names[slot->row - 1].temp } };
+            return RILLE_OK;
+        }
+    }
+    name.name = name.name == NULL ? NULL : ri_arena_text(&tx->arena, name.name, name.len);
+    if ((name.name == NULL && name.len > 0) ||
+        !RI_GROW_BY_ONE(&tx->name_growth, &tx->names, &tx->name_cap, tx->name_count)) {
         return ri_fail_nomem(err);
     }
     RI_TRY(new_temp(tx, TEMP_REAL, out, err));
     name.temp = out->u.temp;
+    ri_slots_add(&tx->by_name, at, tag, (uint32_t)tx->name_count);
     tx->names[tx->name_count++] = name;
     return RILLE_OK;
 }
 
 int ri_tx_temp_named(ri_tx *tx, const char *name, size_t len, ri_ent *out, rille_err *err)
 {
-    const uint64_t *known = ri_bytemap_get(&tx->by_name, name, len);
-    if (known != NULL) {
-        *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)*known } };
-        return RILLE_OK;
-    }
-    char *copy = ri_arena_text(&tx->arena, name, len);
-    bool added;
-    ri_bytemap_slot *slot = copy == NULL ? NULL : ri_bytemap_put(&tx->by_name, copy, len, &added);
-    if (slot == NULL) {
-        return ri_fail_nomem(err);
-    }
-    RI_TRY(new_name(tx, (tx_name){ .name = copy, .len = len }, out, err));
-    slot->value = out->u.temp;
-    return RILLE_OK;
+    return name_temp(tx, (tx_name){ .name = name, .len = len }, ri_keyed_bytes(name, len, 0), out, err);
 }
 
 int ri_tx_temp_number(ri_tx *tx, int64_t number, ri_ent *out, rille_err *err)
 {
-    bool added;
-    uint64_t *temp = ri_map64_put(&tx->by_number, (uint64_t)number, &added);
-    if (temp == NULL) {
-        return ri_fail_nomem(err);
-    }
-    if (!added) {
-        *out = (ri_ent){ RI_ENT_TEMP, { .temp = (uint32_t)*temp } };
-        return RILLE_OK;
-    }
-    RI_TRY(new_name(tx, (tx_name){ .number = number }, out, err));
-    *temp = out->u.temp;
-    return RILLE_OK;
+    return name_temp(tx, (tx_name){ .number = number }, ri_keyed_word((uint64_t)number), out, err);
 }
 
 int ri_tx_ident(ri_tx *tx, const char *ident, size_t len, ri_ent *out, rille_err *err)
@@ -273,7 +278,7 @@ static int ent_word(ri_tx *tx, ri_ent e, uint8_t use, uint64_t *word, rille_err 
     case RI_ENT_TEMP:
     case RI_ENT_LOOKUP:
         RI_ASSERT(e.u.temp < tx->temp_count);
-        tx->temps[e.u.temp].given |= use;
+        note_temp(tx, e.u.temp, use);
         *word = TX_TEMP | e.u.temp;
         return RILLE_OK;
     case RI_ENT_TX:
@@ -386,9 +391,9 @@ int ri_tx_push(ri_tx *tx, const tx_op *op, rille_err *err)
                            "too many items in one transaction (the maximum is %lu): split the transaction",
                            (unsigned long)ITEM_COUNT_MAX);
         }
-        if (!RI_GROW(&tx->items, &tx->item_cap, tx->item_count + 1)) {
-            return ri_fail_nomem(err);
-        }
+    }
+    if (!RI_GROW_BY_ONE(&tx->item_growth, &tx->items, &tx->item_cap, tx->item_count)) {
+        return ri_fail_nomem(err);
     }
     tx->items[tx->item_count++] = *op;
     return RILLE_OK;
@@ -404,7 +409,7 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
         bool lookup = (op->e & TX_TEMP) != 0 && (tx->temps[op->e & TX_INDEX_MASK].given & TEMP_LOOKUP) != 0;
         tx->chained = tx->chained || lookup;
         if (attr->id == RI_A_IDENT && tx->schema->read_flexible && (op->e & TX_TEMP) != 0) {
-            tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_NAMED;
+            note_temp(tx, op->e & TX_INDEX_MASK, TEMP_NAMED);
         }
         tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
         return RILLE_OK;
@@ -412,7 +417,7 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
     bool declares = attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY ||
                     (tx->schema->read_flexible && ri_is_schema_attr(attr->id));
     if (declares && (op->e & TX_TEMP) != 0) {
-        tx->temps[op->e & TX_INDEX_MASK].given |= TEMP_ATTRIBUTE;
+        note_temp(tx, op->e & TX_INDEX_MASK, TEMP_ATTRIBUTE);
     }
     return ri_tx_push(tx, op, err);
 }

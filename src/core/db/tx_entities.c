@@ -307,10 +307,22 @@ static int judge(tx_resolver *r, size_t from, size_t to)
     return RILLE_OK;
 }
 
-static void begin_pass(tx_resolver *r)
+static int clear_places(tx_resolver *r, size_t from, size_t to)
 {
-    memset(r->places, 0, (r->place_mask + 1) * sizeof *r->places);
-    r->changed = false;
+    memset(r->places + from, 0, (to - from) * sizeof *r->places);
+    return RILLE_OK;
+}
+
+static int make_pass(tx_resolver *r)
+{
+    if (!r->passes) {
+        RI_TRY(ri_tx_slices(r, r->place_mask + 1, sizeof *r->places, clear_places));
+        r->passes = true;
+        r->changed = false;
+    }
+    RI_TRY(ri_tx_slices(r, r->key_count + r->tx->lookup_count, TX_KEY_WORK, judge));
+    r->passes = false;
+    return RILLE_OK;
 }
 
 static int begin_temps(tx_resolver *r, size_t from, size_t to)
@@ -375,16 +387,14 @@ int ri_tx_bind_entities(tx_resolver *r)
     if (!r->keys_are_there) {
         RI_TRY(ri_tx_slices(r, r->key_count, TX_ITEM_WORK, gather_keys));
         RI_TRY(table_init(r));
-        begin_pass(r);
         r->keys_are_there = true;
     }
     for (;;) {
-        RI_TRY(ri_tx_slices(r, r->key_count + tx->lookup_count, TX_KEY_WORK, judge));
+        RI_TRY(make_pass(r));
         if (!r->changed || !tx->chained || r->need) {
             return RILLE_OK;
         }
         r->backwards = !r->backwards;
-        begin_pass(r);
     }
 }
 
@@ -528,8 +538,8 @@ int ri_tx_check_unique(tx_resolver *r)
 void ri_tx_forget_keys(tx_resolver *r)
 {
     if (r->keys_are_heap) {
-        ri_free(r->keys);
-        ri_free(r->places);
+        ri_free_sized(r->keys, r->key_count * sizeof *r->keys);
+        ri_free_sized(r->places, r->places == NULL ? 0 : (r->place_mask + 1) * sizeof *r->places);
     }
     r->keys = NULL;
     r->keys_are_there = false;

@@ -23,6 +23,7 @@
 #ifndef RI_TX_INSIDE_H
 #define RI_TX_INSIDE_H
 
+#include "../base/slots.h"
 #include "tx.h"
 #include "tx_items.h"
 
@@ -107,6 +108,7 @@ struct ri_tx {
     tx_op *items;
     size_t item_count;
     size_t item_cap;
+    ri_growth item_growth;
     size_t items_counted; /* by ri_tx_fill_work */
     uint32_t *unique;     /* items that add a value of a unique attribute */
     size_t unique_count;
@@ -114,17 +116,18 @@ struct ri_tx {
     tx_temp *temps;
     size_t temp_count;
     size_t temp_cap;
+    ri_growth temp_growth;
     tx_name *names;
     size_t name_count;
     size_t name_cap;
+    ri_growth name_growth;
     tx_lookup *lookups;
     size_t lookup_count;
     size_t lookup_cap;
     ri_attr **made; /* attributes made on the spot; ids from db->next_attr */
     size_t made_count;
     size_t made_cap;
-    ri_bytemap by_name;
-    ri_map64 by_number;
+    ri_slots by_name;             /* of names, the numbers among them */
     ri_bytemap by_made;           /* ident -> index in made */
     uint64_t e_max;               /* largest id of a user's entity that is given by its number, or 0 */
     uint8_t self_names;           /* by which names the transaction was named: a bit for each of ri_tx_self_names */

@@ -16,15 +16,33 @@ int ri_tx_new(rille_db *db, ri_tx **out, rille_err *err)
     return RILLE_OK;
 }
 
+static void free_items(ri_tx *tx)
+{
+    ri_free_sized(tx->items, tx->item_cap * sizeof *tx->items);
+    ri_free(tx->item_growth.next);
+    tx->items = NULL;
+    tx->item_count = tx->item_cap = 0;
+    tx->item_growth = (ri_growth){ 0 };
+}
+
+static void free_temps(ri_tx *tx)
+{
+    ri_free_sized(tx->temps, tx->temp_cap * sizeof *tx->temps);
+    ri_free(tx->temp_growth.next);
+    tx->temps = NULL;
+    tx->temp_count = tx->temp_cap = 0;
+    tx->temp_growth = (ri_growth){ 0 };
+}
+
 /* What few transactions have. */
 static void deinit_rare(ri_tx *tx)
 {
     ri_free(tx->unique);
-    ri_free(tx->names);
+    ri_free_sized(tx->names, tx->name_cap * sizeof *tx->names);
+    ri_free(tx->name_growth.next);
     ri_free(tx->lookups);
     ri_free(tx->made);
-    ri_bytemap_deinit(&tx->by_name);
-    ri_map64_deinit(&tx->by_number);
+    ri_slots_deinit(&tx->by_name, NULL);
     ri_bytemap_deinit(&tx->by_made);
 }
 
@@ -35,9 +53,9 @@ void ri_tx_release(ri_tx *tx)
     }
     ri_tx_resolver_release(tx->resolver);
     ri_tx_resolver_free(tx->ended);
-    ri_free(tx->items);
+    free_items(tx);
+    free_temps(tx);
     ri_free(tx->starts.at);
-    ri_free(tx->temps);
     deinit_rare(tx);
     ri_arena_deinit(&tx->arena);
     ri_arena_deinit(&tx->scratch);
@@ -86,15 +104,11 @@ void ri_tx_forget_items(ri_tx *tx)
     if (tx->item_cap <= RECYCLED_MAX && tx->starts.cap <= RECYCLED_MAX && tx->temp_cap <= RECYCLED_MAX) {
         return; /* a few bytes, which the next one may use */
     }
-    ri_free(tx->items);
-    tx->items = NULL;
-    tx->item_count = tx->item_cap = 0;
+    free_items(tx);
     ri_free(tx->unique);
     tx->unique = NULL;
     tx->unique_count = tx->unique_cap = 0;
     ri_free(tx->starts.at);
     tx->starts = (tx_starts){ 0 };
-    ri_free(tx->temps);
-    tx->temps = NULL;
-    tx->temp_count = tx->temp_cap = 0;
+    free_temps(tx);
 }

@@ -226,14 +226,17 @@ static int make_datoms(tx_resolver *r)
 
 /* ---- schema ---- */
 
-static bool has_schema(const ri_block *block)
+static int find_schema(tx_resolver *r, size_t from, size_t to)
 {
-    for (size_t i = 0; i < block->count; i++) {
-        if (ri_is_schema_attr(block->datoms[i].a)) {
-            return true;
-        }
+    for (size_t i = from; i < to && !r->has_schema; i++) {
+        r->has_schema = ri_is_schema_attr(r->block->datoms[i].a);
     }
-    return false;
+    return RILLE_OK;
+}
+
+static int look_for_schema(tx_resolver *r)
+{
+    return r->tx->spent ? RILLE_OK : ri_tx_slices(r, r->block->count, TX_ITEM_WORK, find_schema);
 }
 
 /* The property whose change values stand in the way of, or NULL: what moves no datom and asks nothing of the values can
@@ -328,7 +331,7 @@ static int check_change(tx_resolver *r, const ri_schema *schema, uint64_t e)
 static int make_schema(tx_resolver *r)
 {
     const ri_block *block = r->block;
-    if (r->tx->spent || !has_schema(block)) {
+    if (!r->has_schema) {
         r->schema = ri_schema_retain(r->db->schema);
         return RILLE_OK;
     }
@@ -453,9 +456,9 @@ static int begin(tx_resolver *r)
 }
 
 static int (*const phases[])(tx_resolver *r) = {
-    begin,        ri_tx_begin_temps, ri_tx_look_at_keys, ri_tx_bind_entities, ri_tx_number_entities, survey,
-    copy_items,   ri_tx_expand,      sort_items,         make_datoms,         ri_tx_check_unique,    make_schema,
-    finish_block, make_tempids
+    begin,       ri_tx_begin_temps, ri_tx_look_at_keys, ri_tx_bind_entities, ri_tx_number_entities, survey,
+    copy_items,  ri_tx_expand,      sort_items,         make_datoms,         ri_tx_check_unique,    look_for_schema,
+    make_schema, finish_block,      make_tempids
 };
 enum { PHASES = sizeof phases / sizeof *phases };
 
@@ -512,7 +515,7 @@ void ri_tx_resolver_release(tx_resolver *r)
     }
     ri_tx_forget_keys(r);
     if (r->op_cap > OPS_KEPT_MAX) {
-        ri_free(r->ops);
+        ri_free_sized(r->ops, r->op_cap * sizeof *r->ops);
         r->ops = NULL;
         r->op_cap = 0;
     }

@@ -75,7 +75,8 @@ typedef struct tx_resolver {
     bool keys_are_there;
     bool keys_rise;    /* as far as they were looked at: and their attribute has no datoms */
     bool keys_are_new; /* no two are the same, and none is held by an entity */
-    bool backwards;    /* the pass over the keys at hand ... */
+    bool passes;       /* a pass over the keys is at hand ... */
+    bool backwards;    /* ... from the last one to the first ... */
     bool changed;      /* ... found out something */
     tx_key *keys;      /* scratch, or heap when they are many, as are the places */
     size_t key_count;
@@ -94,6 +95,7 @@ typedef struct tx_resolver {
     ri_block *block;
     struct ri_long_value *blobs; /* scratch */
     size_t blob_count;
+    bool has_schema;
     ri_schema *schema; /* after it; a reference */
     struct ri_tempid *tempids;
     size_t tempid_count;

@@ -179,6 +179,8 @@ int ri_tx_turn_into_datoms(tx_resolver *r)
     RI_TRY(ri_tx_check_unique(r));
     ri_tx_forget_keys(r);
     r->block = ri_block_new();
+    ri_free(tx->item_growth.next);
+    tx->item_growth = (ri_growth){ 0 };
     void *memory = r->block != NULL && ri_mul_size(count, sizeof(ri_datom), &size) ? ri_realloc(tx->items, size) : NULL;
     if (memory == NULL) {
         return ri_fail_nomem(r->err);

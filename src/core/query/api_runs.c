@@ -66,6 +66,14 @@ static void drop_filled(rille_steps *s)
     s->filled_items = 0;
 }
 
+/* What is not needed any more: in the last steps, rather than when the operation is closed. */
+static void drop_data(rille_steps *s)
+{
+    drop_filled(s);
+    ri_edn_deinit(&s->reader);
+    ri_arena_deinit(&s->arena);
+}
+
 int ri_run_with(rille_steps *s, rille_err *err)
 {
     ri_report report;
@@ -77,6 +85,9 @@ int ri_run_with(rille_steps *s, rille_err *err)
     int rc = ri_db_with(s->filled, &report, err);
     s->out_db = ri_db_retain(report.after);
     ri_report_deinit(&report);
+    if (rc == 0) {
+        drop_data(s);
+    }
     return rc;
 }
 
@@ -95,6 +106,9 @@ int ri_run_transact(rille_steps *s, rille_err *err)
         s->out_db = ri_db_retain(report.after);
     }
     ri_report_deinit(&report);
+    if (rc == 0) {
+        drop_data(s);
+    }
     if (rc != RILLE_CONFLICT) {
         return rc;
     }

@@ -208,6 +208,9 @@ static int step_task(rille_steps *s, rille_err *err)
         }
         (void)end(s, rc, &own);
     }
+    if (s->rc >= 0 && !ri_task_empty_trash(&s->task)) {
+        return ri_fail(err, RILLE_AGAIN, "the budget is exhausted");
+    }
     if (s->rc < 0 && err != NULL) {
         *err = s->err;
     }

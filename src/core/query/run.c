@@ -221,6 +221,9 @@ static int step_with_pauses(rille_op *op, rille_err *err)
     }
     int rc = step(op, err);
     ri_task_return(outer);
+    if (rc == RILLE_DONE) {
+        (void)ri_trash_empty(&op->pauses.trash, SIZE_MAX); /* the operation may be kept for a long time */
+    }
     return rc == RILLE_NEED && op->pauses.paused ? RILLE_AGAIN : rc;
 }
 

@@ -148,6 +148,9 @@ int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
     if (op->io.pin_bytes > RI_IO_PIN_BYTES) { /* what earlier units read */
         ri_io_unpin(&op->io);
     }
+    if (op->pauses.trash.first != NULL) {
+        (void)ri_trash_empty(&op->pauses.trash, RI_UNIT_WORK);
+    }
     *begun = true;
     op->units++;
     ri_begin_stretch(op);

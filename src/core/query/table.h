@@ -9,8 +9,8 @@
 #ifndef RI_TABLE_H
 #define RI_TABLE_H
 
+#include "../base/slots.h"
 #include "batch.h"
-#include "slots.h"
 
 #define RI_COLUMN_BLOCK 4096U
 

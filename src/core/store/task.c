@@ -8,6 +8,12 @@
 
 static RI_THREAD_LOCAL ri_task *running;
 
+static void set_running(ri_task *task)
+{
+    running = task;
+    ri_mem_set_steps(ri_task_may_pause() ? &task->trash : NULL);
+}
+
 ri_task *ri_task_running(void)
 {
     return running != NULL && running->pauses_only ? NULL : running;
@@ -38,7 +44,7 @@ void ri_task_random(uint8_t *bytes, size_t len)
 
 void ri_task_return(ri_task *outer)
 {
-    running = outer;
+    set_running(outer);
 }
 
 void ri_answer_deinit(ri_answer *answer)
@@ -114,6 +120,7 @@ void ri_task_forget(ri_task *task)
 void ri_task_deinit(ri_task *task)
 {
     ri_task_forget(task);
+    (void)ri_trash_empty(&task->trash, SIZE_MAX);
     ri_free(task->answers);
     ri_free(task->held);
     ri_free(task->parts);
@@ -151,7 +158,7 @@ ri_task *ri_task_enter(ri_task *task)
         task->paused = false;
         task->work = task->looks = task->looks_min = 0;
     }
-    running = task;
+    set_running(task);
     return outer;
 }
 
@@ -186,7 +193,7 @@ static int go_on(rille_err *err)
 int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
 {
     RI_ASSERT(running == task);
-    running = outer;
+    set_running(outer);
     if (task != NULL && is_cancelled(task)) {
         ri_task_withdraw(task);
         ri_io_abandon(&task->io);
@@ -234,8 +241,23 @@ static bool look(ri_task *task)
                                    : task->ends_us != 0 && ri_clock_us() >= task->ends_us;
 }
 
+#define TRASH_PORTION ((size_t)2 * RI_TASK_WORK)
+
+bool ri_task_empty_trash(ri_task *task)
+{
+    bool may_pause = task->ends_us != 0 || task->interrupt != NULL;
+    bool empty = ri_trash_empty(&task->trash, may_pause ? TRASH_PORTION : SIZE_MAX);
+    while (!empty && !look(task)) {
+        empty = ri_trash_empty(&task->trash, TRASH_PORTION);
+    }
+    return empty;
+}
+
 bool ri_task_spend(ri_task *task, size_t work)
 {
+    if (task->trash.first != NULL) {
+        (void)ri_trash_empty(&task->trash, TRASH_PORTION);
+    }
     task->work += work;
     bool looks = task->work >= RI_TASK_WORK || task->interrupt != NULL;
     if (!task->lacks && looks && look(task)) {

@@ -92,6 +92,7 @@ typedef struct ri_task {
     uint64_t work_max; /* the most between two looks, in all runs */
     uint64_t looks;
     uint64_t looks_min; /* before it pauses */
+    ri_trash trash;     /* memory that was given back; a portion is freed in each unit */
     /* For tests, NULL otherwise: asked after each unit, in place of a look at the clock after several. */
     bool (*interrupt)(void *context);
     void *interrupt_context;
@@ -155,6 +156,8 @@ bool ri_task_pause(size_t work);
 bool ri_task_spend(ri_task *task, size_t work);
 /* Is there anything that may make this run pause? */
 bool ri_task_may_pause(void);
+/* Frees what was given back, until there is no more time. False: some is left. */
+bool ri_task_empty_trash(ri_task *task);
 /* Does it lack something? Then what it does further is for nothing, but asking for more. */
 bool ri_task_lacks(void);
 /* ... time? */

@@ -12,8 +12,8 @@
 void ri_slots_deinit(ri_slots *slots, ri_meter *meter)
 {
     ri_meter_give(meter, ri_slots_bytes(slots));
-    ri_free(slots->slots);
-    ri_free(slots->next);
+    ri_free_sized(slots->slots, slots->cap * sizeof *slots->slots);
+    ri_free_sized(slots->next, 2 * slots->cap * sizeof *slots->next);
     *slots = (ri_slots){ 0 };
 }
 
@@ -71,7 +71,7 @@ static void grow_some(ri_slots *slots, ri_meter *meter, size_t some)
         }
     }
     if (slots->cleared == cap && slots->moved == slots->cap) {
-        ri_free(slots->slots);
+        ri_free_sized(slots->slots, slots->cap * sizeof *slots->slots);
         ri_meter_give(meter, slots->cap * sizeof *slots->slots);
         slots->slots = slots->next;
         slots->cap = cap;

@@ -21,7 +21,7 @@
 #ifndef RI_SLOTS_H
 #define RI_SLOTS_H
 
-#include "../base/meter.h"
+#include "meter.h"
 
 typedef struct ri_slot {
     uint32_t tag; /* 32 bits of the hash */
