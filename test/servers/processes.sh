@@ -4,6 +4,7 @@
 # Processes of a server for tests, which belong to the directory $dir: NAME.pid has the id, NAME.log the output. A process
 # is ended only while its command line names the directory, so never another one that got its id.
 
+unset LD_PRELOAD     # of what is tested, such as a sanitizer's library: not for the servers
 wait_seconds_max=120 # for a server that starts or ends on a busy machine
 
 # For root: what makes a command act as nobody.
