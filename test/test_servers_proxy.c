@@ -313,19 +313,17 @@ TEST(proxy__counts_requests_and_bytes)
     stop(&w);
 }
 
-/* The requests are there before the proxy can answer any of them, and it gathers them. */
 TEST(proxy__counts_requests_at_once_as_one_round)
 {
     enum { COUNT = 8 };
     world w;
     client c[COUNT];
-    start(&w, "gather=500");
-    (void)kill(w.proxy, SIGSTOP);
+    start(&w, "gather=1");
+    set_faults(&w, "gather=1 hold=8");
     for (int i = 0; i < COUNT; i++) {
         connect_client(&c[i], &w);
         send_request(&c[i], "GET", "/object", "", "");
     }
-    (void)kill(w.proxy, SIGCONT);
     for (int i = 0; i < COUNT; i++) {
         read_answer(&c[i], "GET");
         CHECK_EQ_INT(c[i].status, 200);
@@ -333,6 +331,7 @@ TEST(proxy__counts_requests_at_once_as_one_round)
     }
     CHECK_EQ_INT(counted(&w, "in_flight_max"), COUNT);
     CHECK_EQ_INT(counted(&w, "rounds"), 1);
+    CHECK_EQ_INT(counted(&w, "in_flight"), 0);
     stop(&w);
 }
 

@@ -63,6 +63,9 @@ typedef struct exchange {
     request_line line;
     rule rule;
     ticket ticket;
+    unsigned long delay_ms;
+    unsigned long gather_ms;
+    unsigned long hold;
     bool has_ended; /* for the counts */
     bool quirks;
     bool conditional;
@@ -92,12 +95,13 @@ static bool is_head(const exchange *x)
 
 /* ---- counting ---- */
 
-static void begin(exchange *x, unsigned long *delay_ms, unsigned long *gather_ms)
+static void begin(exchange *x)
 {
     proxy *p = x->proxy;
     (void)pthread_mutex_lock(&p->lock);
-    x->rule = rules_choose(&p->rules, &x->line, delay_ms);
-    *gather_ms = p->rules.gather_ms;
+    x->rule = rules_choose(&p->rules, &x->line, &x->delay_ms);
+    x->gather_ms = p->rules.gather_ms;
+    x->hold = p->rules.hold;
     x->quirks = p->rules.quirks != 0;
     x->ticket = counts_begin(&p->counts, &x->line, x->request.body_len);
     (void)pthread_mutex_unlock(&p->lock);
@@ -124,21 +128,28 @@ static void end(exchange *x)
     x->has_ended = true;
 }
 
-static unsigned long arrivals(proxy *p)
+/* A number that other threads change. */
+static unsigned long current(proxy *p, const unsigned long *number)
 {
     (void)pthread_mutex_lock(&p->lock);
-    unsigned long n = p->counts.arrivals;
+    unsigned long n = *number;
     (void)pthread_mutex_unlock(&p->lock);
     return n;
 }
 
-static void gather(proxy *p, unsigned long ms)
+/* The time before the request is forwarded. */
+static void wait_for_others(exchange *x)
 {
+    const unsigned long *arrivals = &x->proxy->counts.arrivals;
     unsigned long before;
+    sleep_ms(x->delay_ms);
+    while (current(x->proxy, &x->proxy->counts.requests) < x->hold) {
+        sleep_ms(WAIT_MS);
+    }
     do {
-        before = arrivals(p);
-        sleep_ms(ms);
-    } while (ms > 0 && arrivals(p) != before);
+        before = current(x->proxy, arrivals);
+        sleep_ms(x->gather_ms);
+    } while (x->gather_ms > 0 && current(x->proxy, arrivals) != before);
 }
 
 /* ---- answers of the proxy itself ---- */
@@ -281,24 +292,16 @@ static outcome forward(exchange *x)
     return what;
 }
 
-static unsigned long replaced(proxy *p)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    unsigned long n = p->replaced;
-    (void)pthread_mutex_unlock(&p->lock);
-    return n;
-}
-
 static outcome forward_late(exchange *x)
 {
-    unsigned long before = replaced(x->proxy);
+    unsigned long before = current(x->proxy, &x->proxy->replaced);
     stream upstream = { .fd = -1 };
     message reply;
     end(x);
     reset(x->in->fd);
     x->in->fd = -1;
     sleep_ms(argument(&x->rule, 0));
-    while (x->rule.arg[0] == '\0' && replaced(x->proxy) == before) {
+    while (x->rule.arg[0] == '\0' && current(x->proxy, &x->proxy->replaced) == before) {
         sleep_ms(WAIT_MS);
     }
     adapt_request(x);
@@ -382,14 +385,11 @@ static outcome control(exchange *x)
 
 static outcome serve_request(exchange *x)
 {
-    unsigned long delay_ms;
-    unsigned long gather_ms;
     if (strncmp(x->line.path, "/__", 3) == 0) {
         return control(x);
     }
-    begin(x, &delay_ms, &gather_ms);
-    sleep_ms(delay_ms);
-    gather(x->proxy, gather_ms);
+    begin(x);
+    wait_for_others(x);
     outcome what = treat(x);
     end(x);
     return what;

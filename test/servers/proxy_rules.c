@@ -87,8 +87,8 @@ const char *rules_parse(rules *r, char *text)
     *r = (rules){ .count = 0 };
     for (char *word = strtok_r(text, WHITE, &rest); word != NULL; word = strtok_r(NULL, WHITE, &rest)) {
         if (!number(word, "delay", &r->delay_ms) && !number(word, "jitter", &r->jitter_ms) &&
-            !number(word, "gather", &r->gather_ms) && !number(word, "quirks", &r->quirks) &&
-            !number(word, "seed", &seed) && !parse_rule(r, word)) {
+            !number(word, "gather", &r->gather_ms) && !number(word, "hold", &r->hold) &&
+            !number(word, "quirks", &r->quirks) && !number(word, "seed", &seed) && !parse_rule(r, word)) {
             return word;
         }
     }

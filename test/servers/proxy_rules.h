@@ -4,6 +4,7 @@
  *
  *   delay=MS     before each request is forwarded     jitter=MS   up to that much more, at random
  *   gather=MS    answers wait until no request has come for that long (see proxy_counts.h)
+ *   hold=N       answers wait until N requests were counted: who does not send N of them at once hangs
  *   quirks=1     Ceph behaves as AWS: it takes If-Match with quotes (if that is not signed), and who loses a race gets 409
  *   seed=N       of what is random
  *   FAULT[,m=METHOD][,path=PART][,skip=N][,first=N][,every=N][,p=PROBABILITY][,arg=TEXT]
@@ -72,6 +73,7 @@ typedef struct rules {
     unsigned long delay_ms;
     unsigned long jitter_ms;
     unsigned long gather_ms;
+    unsigned long hold;
     unsigned long quirks;
     uint64_t random;
     int count;
