@@ -73,7 +73,12 @@ static int timed_step(rille_op *op, bench_tally *t, rille_err *err)
 {
     double start = bench_thread_now();
     int rc = ri_op_step(op, budget_us, err);
-    bench_tally_add(t, bench_thread_now() - start, budget_us);
+    double took = bench_thread_now() - start;
+    if (getenv("RILLE_STEPS") != NULL && took * 1e6 > (double)budget_us + 500) {
+        (void)printf("    step %llu: %.3f ms, then %s\n", (unsigned long long)t->steps, took * 1e3,
+                     rille_code_name(rc));
+    }
+    bench_tally_add(t, took, budget_us);
     return rc;
 }
 

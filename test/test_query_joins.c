@@ -169,14 +169,15 @@ static bool next_order(unsigned *order, unsigned count)
 
 /* ---- work ---- */
 
-/* Rows that stages have given, and those that a scan has read for them without an index of the value. */
+/* Rows that stages have given, each of which the next one looks up, and those that a scan of an attribute has read: 1,200
+ * that are read and 12 that are looked up take less time than 740 of which each is read and looked up. */
 static uint64_t rows_of(const rille_op *op)
 {
     uint64_t rows = 0;
     for (const ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
         rows += stage->rows;
         for (const ri_pattern *p = op->patterns; p != NULL && strstr(stage->label, "scan aevt") != NULL; p = p->next) {
-            bool reads = p->terms == stage->clause->terms && p->has[RI_POS_V] && stage->rows > 0;
+            bool reads = p->terms == stage->clause->terms && stage->rows > 0;
             rows += reads ? p->attr_count : 0;
         }
     }
@@ -250,12 +251,12 @@ static void check_join(world *w, const join *j, test_rng *rng)
         shuffle(order, j->count, rng);
     }
     uint64_t best = j->count <= ALL_ORDERS_MAX ? best_work(w, j, least) : least;
-    if (most * 2 > least * 3 || least > 2 * best + FEW || getenv("RILLE_JOINS") != NULL) {
+    if (most * 2 > least * 3 || 2 * least > 3 * best + 2 * FEW || getenv("RILLE_JOINS") != NULL) {
         (void)fprintf(stderr, "%s\n    least %" PRIu64 ", most %" PRIu64 ", best %" PRIu64 "\n", text, least, most,
                       best);
     }
     CHECK(most * 2 <= least * 3);
-    CHECK(least <= 2 * best + FEW);
+    CHECK(2 * least <= 3 * best + 2 * FEW);
 }
 
 static unsigned rounds(void)
@@ -281,6 +282,30 @@ TEST(joins__are_little_work_in_any_order)
             }
             world_deinit(&w);
         }
+    }
+}
+
+/* Kinds of joins that were planned badly: of two patterns that leave as many rows, one is the better one, as others can
+ * follow it; and two conditions on an entity leave no more of them than the rarer one. */
+TEST(joins__of_two_equal_patterns_begin_with_that_which_others_follow)
+{
+    static const join joins[] = {
+        { { "[?v2 :s \"s2\"]", "[?v1 :rare 0]", "[?v2 :many ?v1]", "[?v0 :many ?v1]" }, 4, NULL },
+        { { "[?v2 :s \"s5\"]", "[?v1 :rare 0]", "[?v2 :many ?v1]", "[?v0 :many ?v1]" }, 4, NULL },
+        { { "[?v0 :id 4]", "[?v2 :one ?v0]", "[?v2 :n ?n2]", "[?v1 :one ?v0]" }, 4, NULL },
+        { { "[?v0 :id 0]", "[?v1 :one ?v0]", "[?v2 :n ?n2]", "[?v2 :one ?v0]" }, 4, NULL },
+        { { "[?v1 :n 0]", "[?v0 :many ?v1]", "[?v1 :s \"s4\"]" }, 3, NULL },
+        { { "[?v1 :n 1]", "[?v0 :many ?v1]", "[?v1 :s \"s8\"]" }, 3, NULL },
+    };
+    test_rng rng = { 20261130 };
+    for (unsigned i = 0; i < SKEWS; i++) {
+        world w;
+        world_init(&w);
+        make_graph(&w, WORLD_TREES, (skew)i, &rng);
+        for (size_t j = 0; j < sizeof joins / sizeof *joins; j++) {
+            check_join(&w, &joins[j], &rng);
+        }
+        world_deinit(&w);
     }
 }
 
@@ -559,7 +584,7 @@ TEST(joins__with_rows_are_little_work_in_any_order)
     }
 }
 
-TEST_MAIN(joins__are_little_work_in_any_order, joins__with_a_hub_are_not_planned_as_those_with_others,
-          joins__are_planned_for_the_values_of_inputs, joins__are_planned_again_where_values_differ,
-          joins__are_planned_again_when_data_becomes_skewed, joins__with_rules_are_little_work_in_any_order,
-          joins__with_rows_are_little_work_in_any_order)
+TEST_MAIN(joins__are_little_work_in_any_order, joins__of_two_equal_patterns_begin_with_that_which_others_follow,
+          joins__with_a_hub_are_not_planned_as_those_with_others, joins__are_planned_for_the_values_of_inputs,
+          joins__are_planned_again_where_values_differ, joins__are_planned_again_when_data_becomes_skewed,
+          joins__with_rules_are_little_work_in_any_order, joins__with_rows_are_little_work_in_any_order)

@@ -85,6 +85,10 @@ static ri_fanout place_fanout(const ri_context *c, ri_pattern *p, unsigned pos)
     double each = !given ? link->size : route.count > 1 ? link->rows : ri_place_rows(c->op, from);
     double fanout = given ? link->size : rows;
     fanout = each > 1 ? fanout / each : fanout;
+    if (given && key && ri_place_is_key(from) && rows < each) {
+        double most = rows / each; /* both have a value once: there are no more matches than rows of the fewer */
+        fanout = fanout < most ? fanout : most;
+    }
     return exactly(fanout < rows ? fanout : rows);
 }
 

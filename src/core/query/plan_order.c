@@ -273,11 +273,63 @@ typedef struct ordering {
     const written *w;
     bool *done;
     bool *waits;
+    choice *choices; /* by clause, those that can come next */
     ri_varset bound;
     double rows;
     double rows_max;
     unsigned several; /* clauses that could come next and give more than one row each */
 } ordering;
+
+/* What can follow a clause: patterns that leave no more rows than there are. */
+typedef struct follower {
+    double rows; /* the fewest that one leaves of a row */
+    unsigned count;
+} follower;
+
+static follower follow(ordering *o, uint16_t clause)
+{
+    const ri_plan_input *in = o->in;
+    const ri_varset bound = o->bound;
+    follower out = { 1, 0 };
+    ri_clause_provides(&in->clauses[clause], &o->bound);
+    o->done[clause] = true;
+    for (uint16_t i = 0; i < in->count; i++) {
+        ri_varset vars = { { 0 } };
+        ri_outer_vars(&in->clauses[i], &vars);
+        ri_varset_subtract(&vars, &bound);
+        if (!o->done[i] && in->clauses[i].kind == RI_CLAUSE_PATTERN && ri_varset_meets(&vars, &o->bound)) {
+            double rows = ri_plan_fanout(o->op, in, &in->clauses[i], &o->bound, o->done).rows;
+            out.rows = rows < out.rows ? rows : out.rows;
+            out.count += rows <= 1;
+        }
+    }
+    o->done[clause] = false;
+    o->bound = bound;
+    return out;
+}
+
+/* Of clauses that leave as many rows, the one is better after which others leave few, or after which more of them can
+ * run that leave no more. All are compared, so that the same is asked for in whatever order the query is written. */
+static void break_tie(ordering *o, choice *best)
+{
+    const ri_plan_input *in = o->in;
+    const choice first = *best;
+    follower most = { -1, 0 };
+    for (uint16_t i = 0; i < in->count; i++) {
+        const choice *other = &o->choices[i];
+        if (!other->found || other->score != first.score || other->connected != first.connected || i == first.clause) {
+            continue;
+        }
+        most = most.rows < 0 ? follow(o, first.clause) : most;
+        follower f = follow(o, i);
+        bool tie = f.rows == most.rows && f.count == most.count;
+        if (tie ? comes_before(o->op, in->scope, &in->clauses[i], &in->clauses[best->clause])
+                : f.rows < most.rows || (f.rows == most.rows && f.count > most.count)) {
+            *best = *other;
+            most = f;
+        }
+    }
+}
 
 static void consider(ordering *o, uint16_t i, choice *best)
 {
@@ -315,8 +367,9 @@ static void consider(ordering *o, uint16_t i, choice *best)
         bool tie = score == best->score; /* of the same counts: to the bit */
         better = tie ? comes_before(op, scope, clause, &o->in->clauses[best->clause]) : score < best->score;
     }
+    o->choices[i] = (choice){ i, score, connected, true };
     if (better) {
-        *best = (choice){ i, score, connected, true };
+        *best = o->choices[i];
     }
 }
 
@@ -325,12 +378,16 @@ static int choose(ordering *o, choice *best, rille_err *err)
     const ri_plan_input *in = o->in;
     uint16_t next = next_written(in, o->w, o->done);
     o->several = 0;
+    memset(o->choices, 0, in->count * sizeof *o->choices);
     for (unsigned all = 0; all < 2 && !best->found; all++) { /* all: they wait for each other */
         for (uint16_t i = 0; i < in->count; i++) {
             if (!o->done[i] && o->waits[i] == (all == 1) && (!o->w->may_fail[i] || i == next)) {
                 consider(o, i, best);
             }
         }
+    }
+    if (best->found && best->score > 1 && o->op->options.order_seed == 0) {
+        break_tie(o, best);
     }
     for (uint16_t i = 0; i < in->count && !best->found; i++) { /* against (B2): run it with what there is */
         if (!o->done[i] && in->clauses[i].kind != RI_CLAUSE_PRED && in->clauses[i].kind != RI_CLAUSE_FUNC) {
@@ -381,7 +438,8 @@ static int begin_ordering(rille_op *op, const ri_plan_input *in, written *w, ord
     *out = (ordering){ .op = op, .in = in, .w = w };
     out->done = ri_arena_alloc(&op->plan_arena, in->count + 1U);
     out->waits = ri_arena_alloc(&op->plan_arena, in->count + 1U);
-    if (out->done == NULL || out->waits == NULL) {
+    out->choices = ri_arena_array(&op->plan_arena, in->count + 1U, sizeof *out->choices);
+    if (out->done == NULL || out->waits == NULL || out->choices == NULL) {
         return ri_fail_nomem(err);
     }
     return find_written(op, in, w, err);
