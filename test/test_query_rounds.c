@@ -177,4 +177,61 @@ TEST(rounds__cope_without_memory)
     REQUIRE_RC(rille_drop("mem:rounds", &test_err), 0);
 }
 
-TEST_MAIN(rounds__are_few_and_do_little_again, rounds__cope_without_memory)
+/* The same as a commit: nothing or all of it is there after it. *done: it says that it is. */
+static int commit_without_memory(bool *done)
+{
+    rille_conn *conn = NULL;
+    rille_steps *steps = NULL;
+    int rc = rille_connect("deferred:mem:commits", NULL, &conn, &test_err);
+    rc = rc == 0 ? rille_start_transact(conn, goes, strlen(goes), &steps, &test_err) : rc;
+    for (unsigned i = 0; i < 10000 && (rc == 0 || rc == RILLE_AGAIN); i++) {
+        steps->task.interrupt = always;
+        rc = rille_step(steps, 0, &test_err);
+        rc = rc == RILLE_NEED ? rille_fetch(steps, &test_err) : rc;
+    }
+    *done = rc == RILLE_DONE;
+    rille_steps_close(steps);
+    rille_close(conn);
+    return rc;
+}
+
+static uint64_t count_datoms(rille_conn *conn)
+{
+    rille_db *db = NULL;
+    ri_io io = { 0 };
+    ri_bound from = ri_bound_all(false);
+    ri_bound to = ri_bound_all(true);
+    uint64_t count = 0;
+    REQUIRE_RC(rille_conn_db(conn, &db, &test_err), 0);
+    REQUIRE_RC(ri_db_count(db, RI_EAVT, &from, &to, &io, &count, &test_err), 0);
+    ri_io_deinit(&io);
+    rille_db_release(db);
+    return count;
+}
+
+TEST(rounds__of_a_commit_cope_without_memory)
+{
+    enum { PERSONS = 150, FEW_VALUES = 20, FEW_PARTS = 30, GONE = FEW_VALUES + 2 + 3 * FEW_PARTS + 2 };
+    bool ended = false;
+    for (long long at = 0; !ended && at < TEST_FAULTS_MAX; at++) {
+        rille_conn *conn = make("mem:commits", PERSONS, FEW_VALUES, FEW_PARTS);
+        uint64_t before = count_datoms(conn);
+        long long start = atomic_load(&test_state.allocations);
+        long long faults = atomic_load(&test_state.faults);
+        bool done;
+        atomic_store(&test_state.fail_to, start + at);
+        atomic_store(&test_state.fail_from, start + at);
+        int rc = commit_without_memory(&done);
+        atomic_store(&test_state.fail_from, -1);
+        ended = atomic_load(&test_state.faults) == faults;
+        CHECK(rc == RILLE_DONE || (rc == RILLE_NOMEM && !ended));
+        uint64_t after = count_datoms(conn);
+        bool gone = after + GONE == before + 1; /* there is an instant more */
+        CHECK(gone || (!done && after == before));
+        rille_close(conn);
+        REQUIRE_RC(rille_drop("mem:commits", &test_err), 0);
+    }
+    CHECK(ended);
+}
+
+TEST_MAIN(rounds__are_few_and_do_little_again, rounds__cope_without_memory, rounds__of_a_commit_cope_without_memory)
