@@ -30,6 +30,8 @@ local forms = require "spec.support.naive_forms"
 local judge = require "spec.support.naive_judge"
 local types = require "spec.support.naive_types"
 
+local ipairs, pairs, type = ipairs, pairs, type -- a global is looked up through several tables under busted
+
 local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare,
   double = base.double }
 local NIL = edn.NIL
@@ -43,6 +45,7 @@ local function fail(code, ...) error({ code = code, message = table.concat({ ...
 
 local is_sym, is_var, is_blank = forms.is_sym, forms.is_var, forms.is_blank
 local is_source, is_tag = forms.is_source, forms.is_tag
+local is_name, attr_name = forms.is_name, forms.attr_name
 local rest, constant, names = forms.rest, forms.constant, forms.names
 local parse_body, provides, provides_body = forms.parse_body, forms.provides, forms.provides_body
 local needed, needed_body = forms.needed, forms.needed_body
@@ -106,13 +109,6 @@ end
 
 -- ---- patterns ----
 
-local function is_name(v) return is_tag(v, "kw") or type(v) == "string" end
-
-local function attr_name(v)
-  if type(v) == "string" then return (v:gsub("^:", "")) end
-  return type(v) == "table" and v.name or v
-end
-
 local named_entity
 
 -- The entity of a lookup ref, or nil.
@@ -144,36 +140,40 @@ end
 -- Does what a value names stand at a position of a row? known: the pattern says the attribute.
 local function match_name(db, value, position, row, known)
   if position == 2 then
-    return attr_name(value) == row[2] or equal(value, (db.options.attr_ids or {})[row[2]] or row[2])
+    if is_name(value) then return attr_name(value) == row[2] end
+    return equal(value, (db.options.attr_ids or {})[row[2]] or row[2])
   end
   if not names_count(db, position, row) then return false end
   local e = named_entity(db, value, position ~= 3 or known)
   return e ~= nil and row[position] ~= nil and equal(e, row[position])
 end
 
-local function match_constant(db, form, position, row, known, value)
-  local v = constant(form)
+local function match_constant(db, v, position, row, known, value)
   if position == 2 or names_count(db, position, row) then return match_name(db, v, position, row, known) end
   return equal(v, value)
 end
 
-local function match_row(ctx, source, env, terms, row)
-  local is_db = source.tag == "db"
-  local known = terms[2] ~= nil and not is_var(terms[2]) and not is_blank(terms[2])
-  for i, term in ipairs(terms) do
+-- A row's attribute is looked at first: few have the one that a pattern says.
+local function match_row(ctx, source, env, clause, row)
+  local is_db, terms, constants = source.tag == "db", clause.terms, clause.constants
+  if is_db and clause.attribute and row[2] ~= clause.attribute then return nil end
+  for i, role in ipairs(clause.roles) do
     local value = row[i]
-    if is_db and i == 5 and value == nil then value = true end
-    if value == nil then value = NIL end
-    local bound = is_db and i <= 4 and is_var(term) and env[term.name]
-    local is_named = bound and (i == 2 or ctx.named[term.name]) and match_name(source, bound, i, row, known)
-    if is_var(term) and not is_named then
-      if is_db and i == 2 then value = (source.options.attr_ids or {})[value] or value end
-      env = bind(env, term, value)
-      if not env then return nil end
-    elseif not is_var(term) and not is_blank(term) then
+    if value == nil then value = is_db and i == 5 or NIL end
+    if role == "variable" then
+      local term = terms[i]
+      local bound = is_db and i <= 4 and env[term.name]
+      local is_named = bound and (i == 2 or ctx.named[term.name])
+        and match_name(source, bound, i, row, constants[2] ~= nil)
+      if not is_named then
+        if is_db and i == 2 then value = (source.options.attr_ids or {})[value] or value end
+        env = bind(env, term, value)
+        if not env then return nil end
+      end
+    elseif role == "constant" then
       local fits
-      if is_db then fits = match_constant(source, term, i, row, known, value)
-      else fits = equal(constant(term), value) end
+      if is_db then fits = match_constant(source, constants[i], i, row, constants[2] ~= nil, value)
+      else fits = equal(constants[i], value) end
       if not fits then return nil end
     end
   end
@@ -250,7 +250,7 @@ local EVAL = {}
 function EVAL.pattern(ctx, env, clause, out)
   local source = source_of(ctx, clause.source)
   for _, row in ipairs(source.rows) do
-    local found = match_row(ctx, source, env, clause.terms, row)
+    local found = match_row(ctx, source, env, clause, row)
     if found then out[#out + 1] = found end
   end
 end

@@ -3,6 +3,8 @@
 -- Clauses of the naive evaluator: forms taken apart, and which variables a clause mentions, binds and needs.
 local base = require "spec.support.naive_functions"
 
+local ipairs, pairs, type = ipairs, pairs, type -- see naive.lua
+
 -- ---- forms ----
 
 local function is_sym(form) return type(form) == "table" and form.tag == "sym" end
@@ -27,8 +29,26 @@ local function constant(form)
   return form
 end
 
--- A form taken apart: {kind, source, terms | name, args, binding | vars, required, body | branches}.
+local function is_name(v) return is_tag(v, "kw") or type(v) == "string" end
+
+local function attr_name(v)
+  if type(v) == "string" then return (v:gsub("^:", "")) end
+  return type(v) == "table" and v.name or v
+end
+
+-- A form taken apart: {kind, source, terms ... | name, args, binding | vars, required, body | branches}.
 local parse_body
+
+-- roles: "variable", "constant" or "blank" for each term; constants: their values; attribute: a name as the second one.
+local function parse_pattern(source, terms)
+  local clause = { kind = "pattern", source = source, terms = terms, roles = {}, constants = {} }
+  for i, term in ipairs(terms) do
+    clause.roles[i] = is_var(term) and "variable" or is_blank(term) and "blank" or "constant"
+    if clause.roles[i] == "constant" then clause.constants[i] = constant(term) end
+  end
+  if is_name(clause.constants[2]) then clause.attribute = attr_name(clause.constants[2]) end
+  return clause
+end
 
 local function parse_list(form, source)
   local items = form
@@ -67,8 +87,8 @@ local function parse_clause(form, source)
     return { kind = form[2] ~= nil and "fn" or "pred", name = form[1][1].name, args = rest(form[1], 2),
       binding = form[2], source = source }
   end
-  if is_source(form[1]) then return { kind = "pattern", source = form[1].name, terms = rest(form, 2) } end
-  return { kind = "pattern", source = source, terms = form }
+  if is_source(form[1]) then return parse_pattern(form[1].name, rest(form, 2)) end
+  return parse_pattern(source, form)
 end
 
 parse_body = function(forms, source)
@@ -232,6 +252,6 @@ local function parse_order(items, elems)
 end
 
 return { is_sym = is_sym, is_var = is_var, is_blank = is_blank, is_source = is_source, is_tag = is_tag, rest = rest,
-  constant = constant, names = names, add_vars = add_vars, parse_body = parse_body, provides = provides,
-  provides_body = provides_body, needed = needed, needed_body = needed_body, sections = sections,
-  parse_find = parse_find, parse_order = parse_order }
+  constant = constant, is_name = is_name, attr_name = attr_name, names = names, add_vars = add_vars,
+  parse_body = parse_body, provides = provides, provides_body = provides_body, needed = needed,
+  needed_body = needed_body, sections = sections, parse_find = parse_find, parse_order = parse_order }

@@ -4,6 +4,7 @@
 -- A value is a number, string, boolean, keyword (edn_lite.kw), NIL or tuple ({tag = "tuple", ...}).
 local edn = require "spec.support.edn_lite"
 local NIL = edn.NIL
+local ipairs, type = ipairs, type -- see naive.lua
 
 local M = {}
 
@@ -82,9 +83,17 @@ function M.form(v)
   return "[" .. table.concat(out, " ") .. "]"
 end
 
+local function is_whole(x) return x % 1 == 0 and x > -2 ^ 53 and x < 2 ^ 53 end
+
+-- Are their keys equal? Without a key where that is plain.
 function M.equal(a, b)
   a, b = plain(a), plain(b)
-  return a == b or (type(a) == type(b) and M.key(a) == M.key(b))
+  if a == b then return true end
+  local kind = type(a)
+  if kind ~= type(b) or kind == "string" or kind == "boolean" then return false end
+  if kind == "number" and is_whole(a) and is_whole(b) then return false end
+  if kind == "table" and a.tag ~= b.tag then return false end
+  return M.key(a) == M.key(b)
 end
 
 local CLASS = { boolean = 1, number = 2, kw = 3, string = 4, tuple = 5 }
