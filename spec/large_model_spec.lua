@@ -10,6 +10,8 @@ local Facts = require "spec.support.facts"
 local random_query = require "spec.support.random_query"
 
 local unpack = table.unpack or unpack
+local error, ipairs, math, pairs = error, ipairs, math, pairs -- busted looks long for the globals of a spec
+local table, tostring, type = table, tostring, type
 local CASES = tonumber(os.getenv "RILLE_CASES") or 150
 local SEED = tonumber(os.getenv "RILLE_SEED") or 1
 local ENTITIES = 5000

@@ -9,7 +9,7 @@ local notations = require "spec.support.notations"
 local random_query = require "spec.support.random_query"
 
 local unpack = table.unpack or unpack
-local ipairs, math, pairs, type = ipairs, math, pairs, type -- see naive.lua
+local ipairs, math, pairs, type = ipairs, math, pairs, type -- busted looks long for the globals of a spec
 local at_rest = support.at_rest
 local make_case, make_db = at_rest(random_query.case), at_rest(naive.db)
 local lenient, as_written = at_rest(naive.lenient), at_rest(naive.as_written)

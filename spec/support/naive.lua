@@ -30,8 +30,6 @@ local forms = require "spec.support.naive_forms"
 local judge = require "spec.support.naive_judge"
 local types = require "spec.support.naive_types"
 
-local ipairs, pairs, type = ipairs, pairs, type -- a global is looked up through several tables under busted
-
 local M = { kw = edn.kw, NIL = edn.NIL, tuple = base.tuple, key = base.key, compare = base.compare,
   double = base.double }
 local NIL = edn.NIL

@@ -3,8 +3,6 @@
 -- Clauses of the naive evaluator: forms taken apart, and which variables a clause mentions, binds and needs.
 local base = require "spec.support.naive_functions"
 
-local ipairs, pairs, type = ipairs, pairs, type -- see naive.lua
-
 -- ---- forms ----
 
 local function is_sym(form) return type(form) == "table" and form.tag == "sym" end

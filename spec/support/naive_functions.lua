@@ -4,7 +4,6 @@
 -- A value is a number, string, boolean, keyword (edn_lite.kw), NIL or tuple ({tag = "tuple", ...}).
 local edn = require "spec.support.edn_lite"
 local NIL = edn.NIL
-local ipairs, type = ipairs, type -- see naive.lua
 
 local M = {}
 
