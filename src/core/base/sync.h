@@ -79,7 +79,7 @@ void ri_work_end(void);
 /* The process; a forked child is another one. */
 int64_t ri_process(void);
 
-typedef atomic_uint_fast32_t ri_refs;
+typedef atomic_uint ri_refs;
 
 static inline void ri_refs_init(ri_refs *refs)
 {

@@ -34,14 +34,18 @@ typedef enum ri_frame_kind { RI_FRAME_BASE = 1, RI_FRAME_TX1 = 2, RI_FRAME_TX = 
 #define RI_NOVELTY_ORDERS 4 /* EAVT, AEVT, AVET, VAET */
 #define RI_BLOCK_ROWS 1024U /* of each LOG leaf */
 
-/* What holds the datoms of a block, or of all blocks of a segment. */
+/* What holds the datoms of a block, or of several: of all blocks of a segment, or of small transactions that followed
+ * each other. */
 typedef struct ri_block_memory {
+    _Alignas(uint64_t) ri_refs refs; /* one for each block that has it, and one for who puts more blocks into it */
+    bool is_shared;              /* the blocks and their datoms lie in the arena; else they lie right behind this ... */
     ri_mutex lock;               /* of the blocks' sets and builds */
     struct ri_set_build *builds; /* of sets of the blocks (chain_set.c): owned by tasks, which hold the blocks */
-    ri_arena arena;              /* of values, and of what else belongs to the blocks */
+    ri_arena arena;              /* of values, and of what else belongs to the blocks; begins right behind this */
     ri_blob *bytes;              /* in which values lie that are not in the arena; or NULL */
-    size_t heap_cap;             /* > 0: the datoms are a heap block of their own, else they lie in the arena, or ... */
-    size_t room;                 /* ... right behind this, where there is room for so many */
+    size_t heap_cap;             /* > 0: ... and the datoms of the first one are a heap block of their own */
+    size_t room;                 /* shared: in bytes, right behind this */
+    size_t newest_cap;           /* shared: room for so many datoms in the newest block */
     struct ri_block_blob {
         uint8_t addr[RI_HASH_SIZE];
         ri_blob *blob;
@@ -49,29 +53,32 @@ typedef struct ri_block_memory {
     size_t blob_count;
 } ri_block_memory;
 
+/* Tens of thousands of transactions have one each: 128 bytes. */
 typedef struct ri_block {
     ri_refs refs;
-    _Atomic(struct ri_set_node *) set[RI_NOVELTY_ORDERS]; /* of the chain up to here, under the memory's lock */
-    struct ri_schema *schema;                             /* after it; NULL: not in a chain yet */
-    uint64_t chain_count;                                 /* datoms of the chain up to here */
-    struct ri_block *prev;  /* the block before, back to the base; NULL: the base itself */
-    struct ri_block *owner; /* of the memory: a segment's first block, or a view's; NULL: this one */
-    ri_block_memory *memory;
-    ri_datom *datoms; /* sorted by (e a v added), t set; retractions have added == false */
+    atomic_uchar set_orders; /* a bit for each order that `sets` has: changes under the memory's lock, too */
+    uint8_t merged_count;
+    bool claims_flush;
+    bool is_view;              /* a heap block of its own */
+    struct ri_set_node **sets; /* of the chain up to here, by order; under the memory's lock. NULL: none */
+    struct ri_schema *schema;  /* after it; NULL: not in a chain yet */
+    uint64_t chain_count;      /* datoms of the chain up to here */
+    struct ri_block *prev;     /* the block before, back to the base; NULL: the base itself */
+    ri_block_memory *memory;   /* a reference */
+    ri_datom *datoms;          /* sorted by (e a v added), t set; retractions have added == false */
     size_t count;
     uint64_t t;
     int64_t instant;
     uint64_t attempt;                /* 0: not known */
     uint8_t (*merged)[RI_HASH_SIZE]; /* the parents besides the commit before it, in the arena */
     uint8_t commit[RI_HASH_SIZE];
-    uint8_t merged_count;
-    bool claims_flush;
-    bool inside; /* the heap block of its owner */
 } ri_block;
 
 ri_block *ri_block_new(void); /* NULL: no memory */
-/* The same for about so many datoms: a few lie in one piece of memory with the block. */
-ri_block *ri_block_new_for(size_t count);
+/* The same for about so many datoms. Small ones that are made one after the other share memory, so that they lie side by
+ * side: *shared, a reference, NULL at first. shared NULL: it has its own. */
+ri_block *ri_block_new_for(size_t count, ri_block_memory **shared);
+void ri_block_memory_release(ri_block_memory *memory); /* NULL allowed */
 /* Room for so many datoms. False: no memory. */
 bool ri_block_reserve(ri_block *block, size_t count);
 ri_block *ri_block_retain(ri_block *block);
@@ -81,7 +88,7 @@ ri_block **ri_blocks_new(size_t count);
 ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */
 /* The blocks of a chain after transaction t, oldest first, and room for `more` behind them. Borrowed; ri_free. NULL: no
- * memory. */
+ * memory. One walk along the chain. */
 ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count);
 /* Gives each of the blocks, oldest first with t and count set, its part of the datoms, all of which blocks[0] has, but
  * for the first `skipped` ones; those of blocks up to t `after` are dropped. False: they are not the blocks' datoms. */

@@ -43,27 +43,59 @@ typedef struct ri_set_build {
 
 /* ---- sets of blocks ---- */
 
+unsigned ri_block_set_orders(const ri_block *block)
+{
+    return atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set_orders, memory_order_relaxed);
+}
+
+bool ri_block_has_set(const ri_block *block, ri_order order)
+{
+    return (ri_block_set_orders(block) >> order & 1U) != 0;
+}
+
 ri_set_node *ri_block_set(ri_block *block, ri_order order)
 {
-    if (atomic_load_explicit(&block->set[order], memory_order_relaxed) == NULL) {
+    if (!ri_block_has_set(block, order)) {
         return NULL; /* most blocks */
     }
     ri_mutex_lock(&block->memory->lock);
-    ri_set_node *set = ri_set_retain(atomic_load_explicit(&block->set[order], memory_order_relaxed));
+    ri_set_node *set = block->sets == NULL ? NULL : ri_set_retain(block->sets[order]);
     ri_mutex_unlock(&block->memory->lock);
     return set;
+}
+
+/* The place of a set, which becomes another one. Gives the old one. */
+static ri_set_node *exchange(ri_block *block, ri_order order, ri_set_node *set)
+{
+    ri_set_node *old = block->sets[order];
+    unsigned others = ri_block_set_orders(block) & ~(1U << order);
+    block->sets[order] = set;
+    atomic_store_explicit(&block->set_orders, (unsigned char)(others | (set != NULL ? 1U << order : 0U)),
+                          memory_order_relaxed);
+    return old;
 }
 
 void ri_block_set_put(ri_block *block, ri_order order, ri_set_node *set)
 {
     ri_set_node *old = NULL;
+    ri_set_node **room = NULL;
+    if (set != NULL && ri_block_set_orders(block) == 0) {
+        room = ri_alloc_zero(RI_NOVELTY_ORDERS * sizeof *room);
+    }
     ri_mutex_lock(&block->memory->lock);
-    ri_set_node *here = atomic_load_explicit(&block->set[order], memory_order_relaxed);
-    if (set == NULL || here == NULL) {
-        old = here;
-        atomic_store_explicit(&block->set[order], ri_set_retain(set), memory_order_relaxed);
+    if (block->sets == NULL) {
+        block->sets = room;
+        room = NULL;
+    }
+    if (block->sets != NULL && (set == NULL || block->sets[order] == NULL)) {
+        old = exchange(block, order, ri_set_retain(set));
+    }
+    if (block->sets != NULL && ri_block_set_orders(block) == 0) {
+        room = block->sets;
+        block->sets = NULL;
     }
     ri_mutex_unlock(&block->memory->lock);
+    ri_free(room);
     ri_set_release(old);
 }
 

@@ -204,20 +204,6 @@ int ri_block_make_set(ri_block *block, ri_order order, rille_err *err)
     return 0;
 }
 
-bool ri_block_has_set(const ri_block *block, ri_order order)
-{
-    return atomic_load_explicit(&((ri_block *)(uintptr_t)block)->set[order], memory_order_relaxed) != NULL;
-}
-
-unsigned ri_block_set_orders(const ri_block *block)
-{
-    unsigned orders = 0;
-    for (int o = 0; o < RI_NOVELTY_ORDERS; o++) {
-        orders |= (ri_block_has_set(block, (ri_order)o) ? 1U : 0U) << o;
-    }
-    return orders;
-}
-
 unsigned ri_novelty_set_orders(const ri_novelty *novelty)
 {
     unsigned orders = 0;

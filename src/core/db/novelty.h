@@ -58,7 +58,7 @@ int ri_block_make_set(ri_block *block, ri_order order, rille_err *err);
 int ri_chain_set(ri_block *last, ri_order order, ri_set_node **out, rille_err *err);
 /* A reference to the set that a block has, or NULL. */
 ri_set_node *ri_block_set(ri_block *block, ri_order order);
-/* Puts a set where there is none, or takes it away (NULL). */
+/* Puts a set where there is none, or takes it away (NULL). Without memory it is not kept, and made again. */
 void ri_block_set_put(ri_block *block, ri_order order, ri_set_node *set);
 bool ri_block_has_set(const ri_block *block, ri_order order);
 /* The orders, 1 << order each, in which it or an earlier value of the chain was read: the next one is likely to be. Walks

@@ -417,7 +417,8 @@ static int begin_block(tx_resolver *r, size_t expected_count)
     if (r->block != NULL) {
         return RILLE_OK;
     }
-    r->block = ri_block_new_for(expected_count);
+    bool has_blobs = r->survey.blob_count > 0; /* which a block of with() keeps in memory of its own */
+    r->block = ri_block_new_for(expected_count, has_blobs ? NULL : &r->tx->blocks);
     if (r->block == NULL) {
         return ri_fail_nomem(r->err);
     }

@@ -135,6 +135,7 @@ struct ri_tx {
     bool chained;                 /* a unique attribute's value is a tempid, or it is said of a lookup ref */
     bool spent;                   /* the items became datoms */
     struct tx_resolver *resolver; /* of a resolving that paused */
+    ri_block_memory *blocks;      /* memory for the block, and for those of the next ones */
     struct tx_resolver *ended;    /* memory for the next one, and its operations' */
 };
 

@@ -59,6 +59,7 @@ void ri_tx_release(ri_tx *tx)
     deinit_rare(tx);
     ri_arena_deinit(&tx->arena);
     ri_arena_deinit(&tx->scratch);
+    ri_block_memory_release(tx->blocks);
     ri_db_release(tx->db);
     ri_free(tx);
 }
@@ -88,6 +89,7 @@ bool ri_tx_recycle(ri_tx *tx)
                    .temps = tx->temps,
                    .temp_cap = tx->temp_cap,
                    .starts = { .at = tx->starts.at, .cap = tx->starts.cap },
+                   .blocks = tx->blocks,
                    .ended = tx->ended };
     return true;
 #endif
