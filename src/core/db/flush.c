@@ -52,12 +52,25 @@ void ri_flush_clear(ri_flush *f)
 {
     ri_merge_release(f->merge);
     f->merge = NULL;
-    ri_free_sized(f->changes, f->change_count * sizeof *f->changes);
     ri_free_sized(f->made, f->made_count * sizeof *f->made);
-    f->changes = NULL;
+    ri_free(f->meta_rows);
     f->made = NULL;
+    f->meta_rows = NULL;
     f->change_count = f->made_count = 0;
     ri_flush_end_sort(f);
+    if (f->extra != NULL) { /* a large one: that memory is dear */
+        ri_flush_free_arrays(f);
+    }
+}
+
+bool ri_flush_reserve(ri_flush *f, size_t change_count)
+{
+    if (f->changes == NULL || f->changes_cap < change_count) {
+        ri_free(f->changes);
+        f->changes = ri_alloc_array(change_count, sizeof *f->changes);
+        f->changes_cap = f->changes == NULL ? 0 : change_count;
+    }
+    return f->changes != NULL;
 }
 
 /* ---- applying changes ---- */
@@ -116,17 +129,20 @@ static int gather(flush *f, ri_order order, size_t block_count, rille_err *err)
 {
     ri_set_runs *sort = &f->sort;
     ri_flush_rows rows;
-    if (sort->from == NULL) {
-        sort->from = ri_alloc_array(f->datom_count, sizeof *sort->from);
-        if (sort->from == NULL) {
-            return ri_fail_nomem(err);
-        }
+    size_t max = f->datom_count - (f->joins_extra ? f->extra->count : 0);
+    if (sort->count == 0 && !ri_flush_begin_sort(f, max)) {
+        return ri_fail_nomem(err);
+    }
+    if (order == RI_EAVT && f->at == 0 && f->row == 0) {
+        f->has_refs = false;
     }
     for (size_t left = RI_FLUSH_PORTION; ri_flush_next_rows(f, block_count, &left, &rows);) {
         const ri_schema *schema = rows.block == f->extra ? f->schema : rows.block->schema;
-        for (size_t i = rows.from; i < rows.to; i++) {
-            if (ri_schema_in_order(schema, rows.block->datoms[i].a, order)) {
-                sort->from[sort->count++] = ri_flush_key(order, &rows.block->datoms[i]);
+        const ri_datom *end = rows.block->datoms + rows.to;
+        for (const ri_datom *d = rows.block->datoms + rows.from; d < end; d++) {
+            f->has_refs = f->has_refs || d->v.type == RI_REF;
+            if (order <= RI_AEVT || ri_schema_in_order(schema, d->a, order)) {
+                sort->from[sort->count++] = ri_flush_key(order, d);
             }
         }
     }
@@ -137,12 +153,15 @@ static int gather(flush *f, ri_order order, size_t block_count, rille_err *err)
  * large: it is sorted by itself, which takes least, unless that must be done in portions. */
 static int prepare(flush *f, ri_order order, rille_err *err)
 {
-    if (f->at == 0 && f->sort.from == NULL) {
+    if (f->at == 0 && f->row == 0 && f->sort.count == 0) {
         f->joins_extra = f->extra != NULL && !ri_task_may_pause();
         f->by_set = (f->read_orders >> order & 1) != 0 && (f->extra == NULL || f->joins_extra);
     }
     size_t block_count = f->block_count - (f->joins_extra ? 1 : 0);
-    return f->by_set ? make_set(f, order, block_count, err) : gather(f, order, block_count, err);
+    if (f->by_set) {
+        return make_set(f, order, block_count, err);
+    }
+    return order == RI_VAET && !f->has_refs ? 0 : gather(f, order, block_count, err);
 }
 
 static int begin_items(flush *f, ri_order order, rille_err *err)
@@ -152,8 +171,8 @@ static int begin_items(flush *f, ri_order order, rille_err *err)
     const ri_set_node *set;
     RI_TRY(ri_novelty_set(&f->db->novelty, order, &set, err));
     ri_set_seek(&f->items, set, &cut);
-    f->changes = ri_alloc_array((size_t)f->db->novelty.datom_count, sizeof *f->changes);
-    return f->changes == NULL ? ri_fail_nomem(err) : 0;
+    f->has_items = true;
+    return ri_flush_reserve(f, (size_t)f->db->novelty.datom_count) ? 0 : ri_fail_nomem(err);
 }
 
 /* The extra block's datoms among the items; they win over equal ones. Mostly one of both are few. */
@@ -185,13 +204,14 @@ static int join_extra(flush *f, ri_order order, rille_err *err)
     }
     ri_free(items);
     f->changes = block.changes;
+    f->changes_cap = item_count + block.count;
     f->change_count = (size_t)(to - block.changes) + left;
     return 0;
 }
 
 static int take_items(flush *f, ri_order order, rille_err *err)
 {
-    if (f->changes == NULL) {
+    if (!f->has_items) {
         RI_TRY(begin_items(f, order, err));
     }
     for (size_t end = f->change_count + RI_FLUSH_PORTION; !ri_set_at_end(&f->items); ri_set_next(&f->items)) {
@@ -201,6 +221,7 @@ static int take_items(flush *f, ri_order order, rille_err *err)
         const ri_datom *d = ri_item_datom(ri_set_item(&f->items));
         f->changes[f->change_count++] = ri_change_of(d, d->added);
     }
+    f->has_items = false;
     return 0;
 }
 
@@ -445,6 +466,7 @@ int ri_flush_new(const rille_db *db, const ri_flush_extra *extra, ri_writer *wri
     f->extra = extra != NULL ? extra->block : NULL;
     f->schema = extra != NULL ? extra->schema : db->schema;
     f->writer = writer;
+    f->has_refs = true;
     int rc = begin(f, db, extra, err);
     if (rc != 0) {
         ri_flush_release(f);
@@ -458,6 +480,7 @@ void ri_flush_release(ri_flush *f)
 {
     if (f != NULL) {
         ri_flush_clear(f);
+        ri_flush_free_arrays(f);
         ri_map64_deinit(&f->retracted);
         ri_io_deinit(&f->io);
         ri_object_release(f->attempts == NULL ? NULL : &f->attempts->object);

@@ -66,10 +66,9 @@ static void put_log_rows(ri_flush *f, const ri_flush_rows *rows)
 int ri_flush_log(ri_flush *f, ri_order order, rille_err *err)
 {
     (void)order;
-    if (f->changes == NULL) {
-        f->changes = ri_alloc_array(f->datom_count + f->parent_count, sizeof *f->changes);
+    if (f->made == NULL) {
         f->made = ri_alloc_array(f->parent_count + 1, sizeof *f->made);
-        if (f->changes == NULL || f->made == NULL) {
+        if (f->made == NULL || !ri_flush_reserve(f, f->datom_count + f->parent_count)) {
             return ri_fail_nomem(err);
         }
     }
@@ -126,6 +125,12 @@ static int collect_event(ri_flush *f, const ri_datom *d, rille_err *err)
         return 0;
     }
     ri_set_runs *sort = &f->sort;
+    if (sort->count == sort->cap) { /* the other arrays have as much room */
+        ri_free(sort->to);
+        ri_free(f->run_of);
+        sort->to = NULL;
+        f->run_of = NULL;
+    }
     if (!RI_GROW(&sort->from, &sort->cap, sort->count + 1)) {
         return ri_fail_nomem(err);
     }
@@ -198,75 +203,94 @@ int ri_flush_make_retired(ri_flush *f, ri_order order, rille_err *err)
     return 0;
 }
 
-/* ---- META ---- */
+/* ---- META ----
+ *
+ * The rows of commit ids come in no order, so a row lies beside its value. */
 
-static int meta_datom(ri_flush *f, uint32_t a, const uint8_t *v, size_t len, uint64_t e, ri_datom *out, rille_err *err)
+typedef struct commit_row {
+    ri_datom d;
+    uint8_t key[RI_META_COMMIT_PREFIX];
+} commit_row;
+
+typedef struct tx_row {
+    ri_datom d;
+    uint8_t key[RI_META_KEY_SIZE];
+} tx_row;
+
+static ri_datom meta_datom(uint32_t a, const uint8_t *v, size_t len, uint64_t e)
 {
-    const void *copy = ri_arena_copy(&f->arena, v, len);
-    if (copy == NULL) {
-        return ri_fail_nomem(err);
-    }
-    *out = (ri_datom){ .e = e, .a = a, .t = e, .v = ri_bytes_value(RI_BYTES, copy, len), .added = true };
-    return 0;
+    return (ri_datom){ .e = e, .a = a, .t = e, .v = ri_bytes_value(RI_BYTES, v, len), .added = true };
 }
 
 /* The record of the base that is left behind becomes a blob that META finds by t. */
-static int retain_old_base(ri_flush *f, ri_datom *out, rille_err *err)
+static int retain_old_base(ri_flush *f, tx_row *out, rille_err *err)
 {
     ri_buf body = { 0 };
-    uint8_t key[RI_META_KEY_SIZE];
-    ri_store_be64(key, f->db->base->t);
+    ri_store_be64(out->key, f->db->base->t);
     ri_base_write(f->db->base, true, &body);
-    int rc = body.failed ? ri_fail_nomem(err) : ri_writer_put_blob(f->writer, body.p, body.len, key + 8, err);
+    int rc = body.failed ? ri_fail_nomem(err) : ri_writer_put_blob(f->writer, body.p, body.len, out->key + 8, err);
     ri_buf_deinit(&body);
-    RI_TRY(rc);
-    return meta_datom(f, RI_A_META_BASE, key, sizeof key, f->db->base->t, out, err);
+    out->d = meta_datom(RI_A_META_BASE, out->key, sizeof out->key, f->db->base->t);
+    return rc;
 }
 
-static int transaction_row(ri_flush *f, const ri_block *block, ri_datom *out, rille_err *err)
+static void make_commit_row(const ri_block *block, commit_row *out)
 {
-    uint8_t key[RI_META_KEY_SIZE + RI_MERGED_MAX * RI_HASH_SIZE];
+    memcpy(out->key, block->commit, sizeof out->key);
+    out->d = meta_datom(RI_A_META_COMMIT, out->key, sizeof out->key, block->t);
+}
+
+/* False: no memory. */
+static bool make_tx_row(ri_flush *f, const ri_block *block, tx_row *out)
+{
     size_t merged = (size_t)block->merged_count * RI_HASH_SIZE;
-    ri_store_be64(key, block->t);
-    memcpy(key + 8, block->commit, RI_HASH_SIZE);
+    ri_store_be64(out->key, block->t);
+    memcpy(out->key + 8, block->commit, RI_HASH_SIZE);
+    out->d = meta_datom(RI_A_META_TX, out->key, sizeof out->key, block->t);
     if (merged > 0) {
-        memcpy(key + RI_META_KEY_SIZE, block->merged, merged);
+        uint8_t *key = ri_arena_alloc(&f->arena, sizeof out->key + merged);
+        if (key == NULL) {
+            return false;
+        }
+        memcpy(key, out->key, sizeof out->key);
+        memcpy(key + sizeof out->key, block->merged, merged);
+        out->d.v = ri_bytes_value(RI_BYTES, key, sizeof out->key + merged);
     }
-    return meta_datom(f, RI_A_META_TX, key, RI_META_KEY_SIZE + merged, block->t, out, err);
+    return true;
 }
 
 /* Room for two rows of each transaction, and one of the base. */
-static int begin_meta(ri_flush *f, rille_err *err)
+static bool begin_meta(ri_flush *f)
 {
-    size_t count = 2 * f->block_count + 1;
-    f->made = ri_alloc_array(count, sizeof *f->made);
-    f->sort.from = ri_alloc_array(count, sizeof *f->sort.from);
-    return f->made == NULL || f->sort.from == NULL ? ri_fail_nomem(err) : 0;
+    f->meta_rows = ri_alloc_array(f->block_count + 1, sizeof(tx_row) + sizeof(commit_row));
+    return f->meta_rows != NULL && ri_flush_begin_sort(f, 2 * f->block_count + 1);
 }
 
 int ri_flush_meta(ri_flush *f, ri_order order, rille_err *err)
 {
-    if (f->at == 0) {
-        RI_TRY(begin_meta(f, err));
+    if (f->at == 0 && !begin_meta(f)) {
+        return ri_fail_nomem(err);
     }
-    ri_datom *transactions = f->made + f->block_count; /* which are in order */
+    tx_row *transactions = f->meta_rows; /* which are in order */
+    commit_row *commits = (commit_row *)(void *)(transactions + f->block_count + 1);
     for (size_t end = ri_flush_portion(f); f->at < end; f->at++) {
         const ri_block *block = f->blocks[f->at];
         ri_flush_prefetch(f, f->at);
-        ri_datom *commit = &f->made[f->at];
-        RI_TRY(meta_datom(f, RI_A_META_COMMIT, block->commit, RI_META_COMMIT_PREFIX, block->t, commit, err));
-        RI_TRY(transaction_row(f, block, &transactions[f->at], err));
-        f->sort.from[f->at] = ri_flush_key(order, commit);
-        f->sort.from[f->block_count + f->at] = ri_flush_key(order, &transactions[f->at]);
+        make_commit_row(block, &commits[f->at]);
+        if (!make_tx_row(f, block, &transactions[f->at])) {
+            return ri_fail_nomem(err);
+        }
+        f->sort.from[f->at] = ri_flush_key(order, &commits[f->at].d);
+        f->sort.from[f->block_count + f->at] = ri_flush_key(order, &transactions[f->at].d);
     }
-    f->made_count = f->sort.count = 2 * f->block_count;
+    f->sort.count = 2 * f->block_count;
     if (f->at < f->block_count) {
         return RILLE_AGAIN;
     }
     if (f->db->base->t > 0) {
-        ri_datom *base = &f->made[f->made_count++];
+        tx_row *base = &transactions[f->block_count];
         RI_TRY(retain_old_base(f, base, err));
-        f->sort.from[f->sort.count++] = ri_flush_key(order, base);
+        f->sort.from[f->sort.count++] = ri_flush_key(order, &base->d);
     }
     return 0;
 }

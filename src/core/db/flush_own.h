@@ -33,15 +33,20 @@ struct ri_flush {
     size_t parent;
     ri_change *changes;
     size_t change_count;
+    size_t changes_cap;
     ri_datom *made; /* datoms that no block has */
     size_t made_count;
+    void *meta_rows; /* likewise */
     ri_map64 retracted;
     size_t retractions;
     unsigned read_orders; /* ri_novelty_read_orders */
     bool joins_extra;     /* the extra block's datoms are sorted apart from the others */
+    bool has_refs;        /* the others may have some */
     bool by_set;          /* the novelty's items come from its set ... */
+    bool has_items;       /* they are being taken */
     ri_set_cursor items;
-    ri_set_runs sort; /* ... or are sorted here */
+    ri_set_runs sort; /* ... or are sorted here; its arrays have room for sort.cap each, or are NULL */
+    uint8_t *run_of;  /* likewise */
     ri_merge *merge;
     ri_kept_cursor kept;
     bool gathers;
@@ -69,11 +74,16 @@ typedef struct ri_flush_rows {
 bool ri_flush_next_rows(ri_flush *f, size_t block_count, size_t *left, ri_flush_rows *out);
 /* Blocks from f->at on with about a portion of datoms, at least one: the index behind them. */
 size_t ri_flush_portion(const ri_flush *f);
-/* Frees what a job left to the next. */
+/* Forgets what a job left to the next. The arrays of changes and keys serve the next orders. */
 void ri_flush_clear(ri_flush *f);
+/* Room for so many changes; for so many keys, none of which is there yet. False: no memory. */
+bool ri_flush_reserve(ri_flush *f, size_t change_count);
+bool ri_flush_begin_sort(ri_flush *f, size_t key_count);
 /* A datom to be sorted. */
 ri_set_key ri_flush_key(ri_order order, const ri_datom *d);
 void ri_flush_end_sort(ri_flush *f);
+/* Of keys and changes. */
+void ri_flush_free_arrays(ri_flush *f);
 /* Jobs: RILLE_AGAIN until they are done. */
 /* Sorts f->sort.from; equal keys stay as they lie. */
 int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err);

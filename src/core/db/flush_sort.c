@@ -30,16 +30,48 @@ ri_set_key ri_flush_key(ri_order order, const ri_datom *d)
     return (ri_set_key){ prefix_of(order, d), ri_item_new(d) };
 }
 
-int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err)
+static void free_keys(ri_flush *f)
+{
+    ri_free_sized(f->sort.from, f->sort.cap * sizeof *f->sort.from);
+    ri_free_sized(f->sort.to, f->sort.cap * sizeof *f->sort.to);
+    ri_free(f->run_of);
+    f->run_of = NULL;
+    f->sort = (ri_set_runs){ 0 };
+}
+
+bool ri_flush_begin_sort(ri_flush *f, size_t key_count)
+{
+    if (f->sort.cap < key_count || f->sort.from == NULL) {
+        free_keys(f);
+        f->sort.from = ri_alloc_array(key_count, sizeof *f->sort.from);
+        f->sort.cap = f->sort.from == NULL ? 0 : key_count;
+    }
+    return f->sort.from != NULL;
+}
+
+/* As much room as the keys have. Without memory to note their runs, they are sorted in portions. */
+static bool make_room(ri_flush *f)
 {
     ri_set_runs *sort = &f->sort;
-    if (sort->to == NULL && sort->count > 1) {
-        sort->to = ri_alloc_array(sort->count, sizeof *sort->to);
-        if (sort->to == NULL) {
-            return ri_fail_nomem(err);
-        }
+    if (sort->to == NULL) {
+        sort->to = ri_alloc_array(sort->cap, sizeof *sort->to);
+        f->run_of = ri_alloc(sort->cap);
     }
-    return ri_set_runs_sort(sort, order, 4 * (size_t)RUN) ? RILLE_AGAIN : 0;
+    if (sort->dealt == 0 && sort->sorted == 0) {
+        sort->run_of = f->run_of;
+    }
+    return sort->to != NULL;
+}
+
+int ri_flush_sort(ri_flush *f, ri_order order, rille_err *err)
+{
+    if (f->sort.count <= 1) {
+        return 0;
+    }
+    if (!make_room(f)) {
+        return ri_fail_nomem(err);
+    }
+    return ri_set_runs_sort(&f->sort, order, 4 * (size_t)RUN) ? RILLE_AGAIN : 0;
 }
 
 /* ---- what is sorted becomes changes ---- */
@@ -66,12 +98,8 @@ static void take_key(ri_flush *f, ri_order order, const ri_set_key *keys, size_t
 int ri_flush_take_sorted(ri_flush *f, ri_order order, rille_err *err)
 {
     ri_set_runs *sort = &f->sort;
-    if (f->changes == NULL) {
-        f->changes = ri_alloc_array(sort->count, sizeof *f->changes);
-        if (f->changes == NULL) {
-            return ri_fail_nomem(err);
-        }
-        sort->taken = 0;
+    if (sort->taken == 0 && !ri_flush_reserve(f, sort->count)) {
+        return ri_fail_nomem(err);
     }
     size_t end = sort->count - sort->taken < RUN ? sort->count : sort->taken + RUN;
     for (; sort->taken < end; sort->taken++) {
@@ -86,7 +114,16 @@ int ri_flush_take_sorted(ri_flush *f, ri_order order, rille_err *err)
 
 void ri_flush_end_sort(ri_flush *f)
 {
-    ri_free_sized(f->sort.from, f->sort.count * sizeof *f->sort.from);
-    ri_free_sized(f->sort.to, f->sort.count * sizeof *f->sort.to);
-    f->sort = (ri_set_runs){ 0 };
+    if (f->extra != NULL) { /* a large one: that memory is dear */
+        free_keys(f);
+    }
+    f->sort = (ri_set_runs){ .from = f->sort.from, .to = f->sort.to, .cap = f->sort.cap };
+}
+
+void ri_flush_free_arrays(ri_flush *f)
+{
+    free_keys(f);
+    ri_free_sized(f->changes, f->changes_cap * sizeof *f->changes);
+    f->changes = NULL;
+    f->changes_cap = 0;
 }

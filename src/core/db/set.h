@@ -125,19 +125,26 @@ uint64_t ri_set_leaf_prefix(const ri_set_node *leaf, uint64_t prefix, const ri_d
 bool ri_set_sort(ri_order order, ri_set_key *keys, ri_set_key *other, size_t count);
 /* The same a portion at a time (set_runs.c). */
 #define RI_SET_RUN 4096U
+#define RI_SET_DEALT 8U
 typedef struct ri_set_runs {
     ri_set_key *from; /* the keys; no two for the same fact but in the order of their time */
     ri_set_key *to;   /* room for as many */
+    uint8_t *run_of;  /* room for a number for each of them; or NULL: they are not dealt */
     size_t count;
-    size_t cap;    /* of from, where it grows */
-    size_t sorted; /* in portions */
-    size_t width;  /* of the runs that are merged, two at a time */
-    size_t start;  /* of the two */
+    size_t cap;   /* of from, where it grows */
+    size_t dealt; /* keys, to ... */
+    size_t spread;
+    unsigned run_count;            /* ... so many runs; 0: they are sorted in portions */
+    size_t ends[RI_SET_DEALT];     /* of these runs */
+    ri_set_key last[RI_SET_DEALT]; /* keys of them */
+    size_t sorted;                 /* in portions */
+    size_t width;                  /* of the runs that are merged, two at a time */
+    size_t start;                  /* of the two */
     size_t left;
     size_t right;
     size_t taken; /* by who has them sorted */
 } ri_set_runs;
-/* Sorts a portion, or moves so many keys. True: call again. The sorted keys are in `from`. */
+/* Deals or sorts a portion, or moves so many keys. True: call again. The sorted keys are in `from`. */
 bool ri_set_runs_sort(ri_set_runs *sort, ri_order order, size_t moves);
 /* The set with sorted keys added, or NULL: no memory. `set` may be NULL (empty). distinct: no two keys are equal. Of
  * equal datoms the last one counts; a datom that says the same as the one before it is ignored. */

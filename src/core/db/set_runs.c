@@ -3,7 +3,10 @@
  * Sorting keys a portion at a time: portions by set_sort.c, then these as runs, two and two. A key has the first bits of
  * its datom's place, so few datoms are looked at. Runs that follow each other are copied.
  *
- * Cost: 100 to 200 instructions a datom. A step does about a portion.
+ * Keys of many small transactions are a few rising sequences, each through the others. Where there is room to note which
+ * one a key belongs to, all are dealt to such runs first, of any length; if there are too many, they are sorted in portions.
+ *
+ * Cost: 100 to 200 instructions a datom, 40 where they are a few runs. A step does about a portion.
  */
 #include "set.h"
 
@@ -14,6 +17,13 @@
 
 static size_t run_end(const ri_set_runs *sort, size_t start)
 {
+    if (sort->run_count > 0) {
+        unsigned run = 0;
+        while (run < sort->run_count && sort->ends[run] <= start) {
+            run++;
+        }
+        return run < sort->run_count ? sort->ends[run] : sort->count;
+    }
     return sort->count - start < sort->width ? sort->count : start + sort->width;
 }
 
@@ -91,12 +101,24 @@ static void end_pair(ri_set_runs *sort)
     sort->to = sort->from;
     sort->from = to;
     sort->width *= 2;
+    for (unsigned run = 1; run < sort->run_count; run += 2) {
+        sort->ends[run / 2] = sort->ends[run];
+    }
+    if (sort->run_count > 0) {
+        sort->run_count = (sort->run_count + 1) / 2;
+        sort->ends[sort->run_count - 1] = sort->count;
+    }
     begin_pair(sort, 0);
+}
+
+static bool is_merged(const ri_set_runs *sort)
+{
+    return sort->run_count > 0 ? sort->run_count == 1 : sort->width >= sort->count;
 }
 
 static void merge_runs(ri_set_runs *sort, ri_order order, size_t moves)
 {
-    while (moves > 0 && sort->width < sort->count) {
+    while (moves > 0 && !is_merged(sort)) {
         moves -= merge_pair(sort, order, moves);
         if (sort->left + sort->right == run_end(sort, sort->start) + run_end(sort, run_end(sort, sort->start))) {
             end_pair(sort);
@@ -104,9 +126,84 @@ static void merge_runs(ri_set_runs *sort, ri_order order, size_t moves)
     }
 }
 
+/* ---- dealing ---- */
+
+/* A key goes to the first run whose last key is not above it: of equal keys none comes to an earlier run than the one
+ * before it. False: there are too many runs. */
+static bool deal(ri_set_runs *sort, ri_order order, const ri_set_key *key)
+{
+    unsigned run = 0;
+    while (run < sort->run_count && is_before(order, key, &sort->last[run])) {
+        run++;
+    }
+    if (run == RI_SET_DEALT) {
+        return false;
+    }
+    if (run == sort->run_count) {
+        sort->ends[sort->run_count++] = 0; /* its length, as yet */
+    }
+    sort->ends[run]++;
+    sort->last[run] = *key;
+    sort->run_of[sort->dealt++] = (uint8_t)run;
+    return true;
+}
+
+/* The places of the runs, one behind the other; spreading moves them to their ends. */
+static void place_runs(ri_set_runs *sort)
+{
+    size_t at = 0;
+    for (unsigned run = 0; run < sort->run_count; run++) {
+        size_t len = sort->ends[run];
+        sort->ends[run] = at;
+        at += len;
+    }
+}
+
+static void deal_some(ri_set_runs *sort, ri_order order)
+{
+    size_t end = sort->count - sort->dealt < RUN ? sort->count : sort->dealt + RUN;
+    while (sort->dealt < end) {
+        if (!deal(sort, order, &sort->from[sort->dealt])) {
+            sort->run_of = NULL;
+            sort->run_count = 0;
+            return;
+        }
+    }
+    if (end < sort->count) {
+        return;
+    }
+    if (sort->run_count == 1) {
+        sort->spread = sort->sorted = sort->count;
+    } else {
+        place_runs(sort);
+    }
+}
+
+static void spread_some(ri_set_runs *sort)
+{
+    size_t end = sort->count - sort->spread < RUN ? sort->count : sort->spread + RUN;
+    for (; sort->spread < end; sort->spread++) {
+        sort->to[sort->ends[sort->run_of[sort->spread]]++] = sort->from[sort->spread];
+    }
+    if (end == sort->count) {
+        ri_set_key *to = sort->to;
+        sort->to = sort->from;
+        sort->from = to;
+        sort->sorted = sort->count;
+        begin_pair(sort, 0);
+    }
+}
+
 bool ri_set_runs_sort(ri_set_runs *sort, ri_order order, size_t moves)
 {
-    if (sort->sorted < sort->count) {
+    if (sort->count <= RUN) {
+        sort->run_of = NULL; /* a portion is dealt to runs as such */
+    }
+    if (sort->run_of != NULL && sort->dealt < sort->count) {
+        deal_some(sort, order);
+    } else if (sort->run_of != NULL && sort->spread < sort->count) {
+        spread_some(sort);
+    } else if (sort->sorted < sort->count) {
         size_t count = sort->count - sort->sorted < RUN ? sort->count - sort->sorted : RUN;
         (void)ri_set_sort(order, sort->from + sort->sorted, sort->to, count);
         sort->sorted += count;
@@ -115,5 +212,5 @@ bool ri_set_runs_sort(ri_set_runs *sort, ri_order order, size_t moves)
     } else {
         merge_runs(sort, order, moves);
     }
-    return sort->sorted < sort->count || sort->width < sort->count;
+    return sort->sorted < sort->count || !is_merged(sort);
 }
