@@ -290,6 +290,48 @@ static void check_as_leaf(const ri_buf *buf, const ri_node *node)
     ri_free(bytes);
 }
 
+static ri_datom random_words(test_rng *rng, ri_order order)
+{
+    static const uint8_t types[] = { RI_NIL, RI_BOOL, RI_LONG, RI_DOUBLE, RI_INSTANT, RI_REF };
+    ri_datom d = { .e = test_random(rng) >> test_random_below(rng, 64),
+                   .t = test_random(rng) >> test_random_below(rng, 64) };
+    d.a = (uint32_t)(1 + test_random_below(rng, 3));
+    d.v.type = order == RI_VAET ? RI_REF : types[test_random_below(rng, sizeof types)];
+    d.v.as.u = d.v.type == RI_NIL ? 0 : d.v.type == RI_BOOL ? test_random_below(rng, 2) : test_random(rng);
+    d.x = order == RI_RET ? test_random(rng) : 0;
+    d.added = order != RI_LOG || test_random_below(rng, 2) == 0;
+    return d;
+}
+
+/* As a branch, whose rows are written in the same way, with children behind them; of this none has a short way. */
+TEST(node__of_one_row_or_two_has_the_bytes_of_any_other)
+{
+    test_rng rng = test_rng_new();
+    static const uint64_t counts[2] = { 1, 1 };
+    static const uint8_t addrs[2 * RI_HASH_SIZE] = { 0 };
+    ri_encoder *enc = ri_encoder_new();
+    ri_buf leaf = { 0 };
+    ri_buf branch = { 0 };
+    REQUIRE(enc != NULL);
+    for (unsigned round = 0; round < 20000; round++) {
+        ri_order order = (ri_order)(round % RI_ORDER_COUNT);
+        uint32_t n = (uint32_t)(1 + test_random_below(&rng, 2));
+        ri_datom rows[2] = { random_words(&rng, order), random_words(&rng, order) };
+        rows[1].e = test_random_below(&rng, 3) == 0 ? rows[0].e : rows[1].e;
+        rows[1].t = test_random_below(&rng, 2) == 0 ? rows[0].t : rows[1].t;
+        ri_buf_clear(&leaf);
+        ri_buf_clear(&branch);
+        REQUIRE_RC(ri_node_encode(enc, order, 0, rows, n, NULL, NULL, &leaf, &test_err), RILLE_OK);
+        REQUIRE_RC(ri_node_encode(enc, order, 1, rows, n, counts, addrs, &branch, &test_err), RILLE_OK);
+        REQUIRE(branch.len == leaf.len + 2 + (size_t)n * RI_HASH_SIZE && branch.p[2] == 1);
+        branch.p[2] = 0;
+        REQUIRE(memcmp(leaf.p, branch.p, leaf.len) == 0);
+    }
+    ri_buf_deinit(&leaf);
+    ri_buf_deinit(&branch);
+    ri_encoder_free(enc);
+}
+
 TEST(node__survives_damage)
 {
     test_rng rng = test_rng_new();
@@ -353,4 +395,5 @@ TEST(node__copes_without_memory)
 }
 
 TEST_MAIN(node__gives_back_rows_and_finds_cuts, node__finds_strings_with_the_same_beginning, node__keeps_children,
-          node__of_one_datom_is_small, node__survives_damage, node__copes_without_memory)
+          node__of_one_datom_is_small, node__of_one_row_or_two_has_the_bytes_of_any_other, node__survives_damage,
+          node__copes_without_memory)

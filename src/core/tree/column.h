@@ -43,6 +43,9 @@ typedef struct ri_col {
 void ri_col_write(ri_buf *out, const uint64_t *numbers, uint32_t n);
 /* The same of numbers that are all `number`. */
 void ri_col_write_same(ri_buf *out, uint64_t number);
+/* Of one number, or two, where there is room for RI_COL_FEW_BYTES; gives where it ends. */
+#define RI_COL_FEW_BYTES 21U
+uint8_t *ri_col_put_few(uint8_t *p, uint64_t first, uint64_t last);
 /* Opens a column of `count` numbers on borrowed bytes; nested parts go to the arena. False: damaged (then in->bad),
  * or no memory. */
 bool ri_col_open(ri_reader *in, uint32_t count, ri_arena *arena, ri_col *out);

@@ -230,28 +230,31 @@ static uint8_t *put_best(uint8_t *p, const uint64_t *numbers, uint32_t n, const 
 }
 
 /* One or two numbers are CONST or STRIDE: a small transaction has no others. */
-static void write_few(ri_buf *out, const uint64_t *numbers, uint32_t n)
+uint8_t *ri_col_put_few(uint8_t *p, uint64_t first, uint64_t last)
 {
-    uint8_t *p = ri_buf_reserve(out, HEADER_BYTES_MAX);
-    if (p == NULL) {
-        return;
+    uint64_t step = last - first;
+    p = put_head(p, step == 0 ? RI_COL_CONST : RI_COL_STRIDE, first);
+    return step == 0 ? p : p + ri_put_varint(p, ri_zigzag((int64_t)step));
+}
+
+static void write_few(ri_buf *out, uint64_t first, uint64_t last)
+{
+    uint8_t *p = ri_buf_reserve(out, RI_COL_FEW_BYTES);
+    if (p != NULL) {
+        out->len += (size_t)(ri_col_put_few(p, first, last) - p);
     }
-    uint64_t step = numbers[n - 1] - numbers[0];
-    uint8_t *end = put_head(p, step == 0 ? RI_COL_CONST : RI_COL_STRIDE, numbers[0]);
-    end += step == 0 ? 0 : ri_put_varint(end, ri_zigzag((int64_t)step));
-    out->len += (size_t)(end - p);
 }
 
 void ri_col_write_same(ri_buf *out, uint64_t number)
 {
-    write_few(out, &number, 1);
+    write_few(out, number, number);
 }
 
 void ri_col_write(ri_buf *out, const uint64_t *numbers, uint32_t n)
 {
     RI_ASSERT(n > 0);
     if (n <= 2) {
-        write_few(out, numbers, n);
+        write_few(out, numbers[0], numbers[n - 1]);
         return;
     }
     /* the largest output, then scratch for the numbers of nested columns, aligned */

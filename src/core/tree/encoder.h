@@ -79,4 +79,7 @@ typedef struct ri_dict_encoder {
 int ri_dict_encode(ri_dict_encoder *dict, const ri_datom *rows, const uint16_t *index, uint32_t n, bool sorted,
                    uint64_t *numbers, ri_buf *out, rille_err *err);
 
+/* A leaf of one row, or two, whose values are words (node_few.c). False: it is not one. */
+bool ri_node_encode_few(ri_order order, const ri_datom *rows, uint32_t n, ri_buf *out);
+
 #endif

@@ -290,6 +290,9 @@ int ri_node_encode(ri_encoder *encoder, ri_order order, unsigned level, const ri
     RI_ASSERT(n > 0 && n <= RI_NODE_ROWS_MAX && level <= RI_TREE_HEIGHT_MAX);
     RI_ASSERT((level > 0) == (child_counts != NULL));
     size_t start = out->len;
+    if (level == 0 && ri_node_encode_few(order, rows, n, out)) {
+        return out->failed ? ri_fail_nomem(err) : RILLE_OK;
+    }
     find_groups(encoder, order, rows, n);
     uint8_t head[3] = { RI_NODE_MAGIC, (uint8_t)order, (uint8_t)level };
     ri_buf_put(out, head, sizeof head);
