@@ -62,32 +62,33 @@ void ri_digest_add(ri_hasher *digest, const ri_datom *datoms, size_t count)
     memcpy(digest->state, &state, sizeof state);
 }
 
+#define HEADER_BYTES_MAX (sizeof commit_tag + 1U + (RI_MERGED_MAX + 1U) * RI_HASH_SIZE + 8U)
+
 /* What comes before the digest, or before the datoms. */
-static void hash_header(const ri_block *block, const uint8_t *parent, unsigned rule, ri_blake2b_state *state)
+static size_t put_header(const ri_block *block, const uint8_t *parent, unsigned rule, uint8_t chunk[HEADER_BYTES_MAX])
 {
-    uint8_t chunk[sizeof commit_tag + 1 + RI_HASH_SIZE];
+    RI_ASSERT(block->merged_count <= RI_MERGED_MAX);
     size_t used = sizeof commit_tag;
-    ri_blake2b_init(state);
     memcpy(chunk, rule == 1 ? commit_tag_1 : commit_tag, sizeof commit_tag);
     chunk[used++] = (uint8_t)(block->merged_count + (parent != NULL ? 1U : 0U));
     if (parent != NULL) {
         memcpy(chunk + used, parent, RI_HASH_SIZE);
         used += RI_HASH_SIZE;
     }
-    ri_blake2b_update(state, chunk, used);
     if (block->merged_count > 0) {
-        ri_blake2b_update(state, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+        memcpy(chunk + used, block->merged, (size_t)block->merged_count * RI_HASH_SIZE);
+        used += (size_t)block->merged_count * RI_HASH_SIZE;
     }
-    ri_store_u64(chunk, block->t);
-    ri_blake2b_update(state, chunk, 8);
+    ri_store_u64(chunk + used, block->t);
+    return used + 8;
 }
 
 static void commit_id(const ri_block *block, const uint8_t *parent, const uint8_t *digest, uint8_t out[RI_HASH_SIZE])
 {
-    ri_blake2b_state state;
-    hash_header(block, parent, 2, &state);
-    ri_blake2b_update(&state, digest, RI_HASH_SIZE);
-    ri_blake2b_final(&state, out);
+    uint8_t chunk[HEADER_BYTES_MAX + RI_HASH_SIZE];
+    size_t used = put_header(block, parent, 2, chunk);
+    memcpy(chunk + used, digest, RI_HASH_SIZE);
+    ri_blake2b(out, chunk, used + RI_HASH_SIZE);
 }
 
 void ri_block_chain_by(ri_block *block, const uint8_t *parent, const uint8_t digest[RI_HASH_SIZE])
@@ -112,7 +113,9 @@ void ri_commit_check_begin(ri_commit_check *check, const ri_block *block, const 
         memcpy(check->parent, parent, RI_HASH_SIZE);
     }
     if (rule == 1) {
-        hash_header(block, parent, 1, &state);
+        uint8_t header[HEADER_BYTES_MAX];
+        ri_blake2b_init(&state);
+        ri_blake2b_update(&state, header, put_header(block, parent, 1, header));
         memcpy(check->hasher.state, &state, sizeof state);
     } else {
         ri_hasher_begin(&check->hasher);

@@ -409,11 +409,13 @@ void ri_conn_pay(rille_conn *conn, size_t datoms)
     ri_flusher *f = &conn->flusher;
     ri_mutex_lock(&f->lock);
     uint64_t steps = 0;
-    if (is_busy(f) && !f->has_thread) {
+    if (f->busy && !f->has_thread && is_busy(f)) { /* with a thread nothing is asked of the system */
         f->owed += datoms * f->rate;
         steps = f->owed / STEP_PRICE;
         f->owed %= STEP_PRICE;
     }
     ri_mutex_unlock(&f->lock);
-    advance(conn, steps);
+    if (steps > 0) {
+        advance(conn, steps);
+    }
 }
