@@ -104,7 +104,7 @@ void ri_random_bytes(void *out, size_t len);
 /* Random words made in advance, for who needs them one by one; all zero at first. forks: a forked child makes its own,
  * which costs a system call each time. */
 typedef struct ri_random_words {
-    uint64_t words[16];
+    uint64_t words[64]; /* fewer would be a system call every few transactions */
     unsigned left;
     int64_t process;
 } ri_random_words;
