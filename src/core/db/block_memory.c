@@ -21,7 +21,7 @@
 #define PIECE_MAX 4096U
 
 _Static_assert(sizeof(void *) > 8 || sizeof(ri_block) <= 128, "tens of thousands of transactions have one each");
-_Static_assert(sizeof(ri_block_memory) % _Alignof(ri_block) == 0, "blocks lie behind it");
+_Static_assert(sizeof(ri_block_memory) % _Alignof(ri_block) == 0, "blocks follow it");
 
 /* ---- lifetimes ---- */
 
