@@ -274,7 +274,9 @@ local function open(state)
   end
   return driver.cost(function()
     local conn = assert(rille.connect(url))
-    local salary = by_datoms(conn:db())(driver.person(size.people).uid)
+    local db = conn:db()
+    local salary = by_datoms(db)(driver.person(size.people).uid)
+    db:close()
     conn:close()
     return 1, salary
   end)
