@@ -4,6 +4,8 @@
  */
 #include "test_tree_store.h"
 
+#include <limits.h>
+
 /* A fixed set of datoms, whatever the seed. */
 static ri_datom *fixed_rows(ri_arena *arena, ri_order order, uint32_t n, uint32_t *count)
 {
@@ -230,7 +232,46 @@ TEST(build__and_all_else_cope_without_memory)
     ri_arena_deinit(&s.arena);
 }
 
-TEST_MAIN(build__gives_the_golden_roots, build__makes_leaves_of_the_announced_size,
-          build__closes_leaves_of_large_values_early, build__of_nothing_is_the_empty_tree,
-          build__refuses_datoms_out_of_order, build__separates_by_the_shortest_cut,
+/* Rows are borrowed until their leaf is written: what lies in their memory later is another text. */
+TEST(build__knows_a_text_no_longer_than_its_leaf)
+{
+    enum { N = 30000, TEXT = 8, ROWS_MAX = 12 };
+    static char texts[2][ROWS_MAX + 1][TEXT]; /* of two leaves in turn */
+    static char own[N][TEXT];
+    ri_limits limits = ri_limits_standard;
+    limits.leaf_min = 2;
+    limits.leaf_max = ROWS_MAX;
+    limits.leaf_slope = UINT32_MAX / ROWS_MAX;
+    ri_chunker a;
+    ri_chunker b;
+    REQUIRE_RC(ri_chunker_init(&a, RI_EAVT, &limits, NULL, &test_err), 0);
+    REQUIRE_RC(ri_chunker_init(&b, RI_EAVT, &limits, NULL, &test_err), 0);
+    unsigned leaf = 0;
+    unsigned row = 0;
+    for (uint32_t i = 0; i < N; i++, row++) {
+        char *text = texts[leaf % 2][row];
+        bool closed;
+        (void)snprintf(text, TEXT, "t%05u", (unsigned)(i * 7919 % 100003));
+        memcpy(own[i], text, TEXT);
+        ri_datom d = { .e = i, .a = 100, .t = 1, .v = ri_bytes_value(RI_STRING, text, 6), .added = true };
+        REQUIRE_RC(ri_chunker_add(&a, &d, &closed, &test_err), 0);
+        leaf += closed;
+        row = closed ? UINT_MAX : row; /* the next one is row 0 of the other memory */
+        d.v.as.p = (const uint8_t *)own[i];
+        REQUIRE_RC(ri_chunker_add(&b, &d, NULL, &test_err), 0);
+    }
+    CHECK(leaf > 1000);
+    ri_tree tree;
+    ri_tree expected;
+    bool old;
+    REQUIRE_RC(ri_chunker_finish(&a, &tree, &old, &test_err), 0);
+    REQUIRE_RC(ri_chunker_finish(&b, &expected, &old, &test_err), 0);
+    CHECK(memcmp(tree.root.addr, expected.root.addr, RI_HASH_SIZE) == 0);
+    ri_chunker_deinit(&a);
+    ri_chunker_deinit(&b);
+}
+
+TEST_MAIN(build__knows_a_text_no_longer_than_its_leaf, build__gives_the_golden_roots,
+          build__makes_leaves_of_the_announced_size, build__closes_leaves_of_large_values_early,
+          build__of_nothing_is_the_empty_tree, build__refuses_datoms_out_of_order, build__separates_by_the_shortest_cut,
           build__and_all_else_cope_without_memory)

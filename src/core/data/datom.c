@@ -17,9 +17,6 @@
  */
 #include "datom.h"
 
-#include "../base/hash.h"
-
-#define HASH_START UINT64_C(0x9e3779b97f4a7c15)
 #define PARTS_MAX 5
 
 typedef enum component { PART_E, PART_A, PART_V, PART_T, PART_X, PART_ADDED } component;
@@ -189,10 +186,5 @@ bool ri_order_find(const char *name, ri_order *out)
 
 uint64_t ri_datom_hash(ri_order order, const ri_datom *d)
 {
-    uint8_t type = d->v.type;
-    uint64_t w = ri_type_is_word(type) ? ri_mix64(ri_word_to_key(type, d->v.as.u)) : ri_hash64(d->v.as.p, d->v.len, 0);
-    uint64_t h = ri_mix64(d->e + HASH_START);
-    h = ri_mix64(h ^ ((uint64_t)d->a << 8 | type));
-    h = ri_mix64(h ^ w);
-    return order == RI_LOG || order == RI_RET ? ri_mix64(h ^ d->t) : h;
+    return ri_hash_of_parts(order, d, ri_hash_of_e(d->e), ri_hash_of_v(&d->v));
 }

@@ -275,6 +275,7 @@ static int flush_leaf(ri_chunker *chunker, rille_err *err)
     chunker->n = 0;
     chunker->key_bytes = 0;
     chunker->origin.count = 0;
+    memset(chunker->texts, 0, sizeof chunker->texts);
     return RILLE_OK;
 }
 
@@ -344,12 +345,45 @@ int ri_chunker_close_leaf(ri_chunker *chunker, const ri_datom *separator, rille_
     return ri_chunker_begin(chunker, separator, err);
 }
 
+/* ---- rows ---- */
+
+static uint64_t hash_text(ri_chunker *chunker, const ri_value *v)
+{
+    uintptr_t bits = (uintptr_t)v->as.p;
+    ri_hashed_text *text = &chunker->texts[(bits >> 3 ^ bits >> 8) & (RI_CHUNK_TEXTS - 1U)];
+    if (text->p != v->as.p || text->len != v->len || v->len == 0) {
+        *text = (ri_hashed_text){ v->as.p, v->len, ri_hash_of_v(v) };
+    }
+    return text->hash;
+}
+
+/* Does the open leaf, which is long enough, close before d by its hash? */
+static inline bool row_closes(ri_chunker *chunker, ri_order order, const ri_datom *d)
+{
+    uint64_t v_hash = ri_type_is_word(d->v.type) ? ri_hash_of_v(&d->v) : hash_text(chunker, &d->v);
+    uint64_t hash = ri_hash_of_parts(order, d, ri_hash_of_e(d->e), v_hash);
+    return hash >> 32 < (uint64_t)(chunker->n - chunker->limits.leaf_min + 1) * chunker->limits.leaf_slope;
+}
+
+static inline bool leaf_closes(ri_chunker *chunker, ri_order order, const ri_datom *d)
+{
+    uint32_t n = chunker->n;
+    const ri_limits *limits = &chunker->limits;
+    return n >= limits->leaf_max || chunker->key_bytes > limits->leaf_bytes_max ||
+           (n >= limits->leaf_min && row_closes(chunker, order, d));
+}
+
+static int close_before(ri_chunker *chunker, const ri_datom *d, rille_err *err)
+{
+    ri_datom separator = ri_separator(chunker->order, &chunker->rows[chunker->n - 1], d);
+    return ri_chunker_close_leaf(chunker, &separator, err);
+}
+
 int ri_chunker_add(ri_chunker *chunker, const ri_datom *d, bool *closed, rille_err *err)
 {
-    bool closes = chunker->n > 0 && ri_leaf_closes(&chunker->limits, chunker->order, chunker->n, chunker->key_bytes, d);
+    bool closes = chunker->n > 0 && leaf_closes(chunker, chunker->order, d);
     if (closes) {
-        ri_datom separator = ri_separator(chunker->order, &chunker->rows[chunker->n - 1], d);
-        RI_TRY(ri_chunker_close_leaf(chunker, &separator, err));
+        RI_TRY(close_before(chunker, d, err));
     }
     if (closed != NULL) {
         *closed = closes;
@@ -363,26 +397,65 @@ int ri_changes_out_of_order(ri_order order, rille_err *err)
     return ri_fail(err, RILLE_INTERNAL, "changes of the tree %s are out of order", ri_order_name(order));
 }
 
-int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t count, size_t *added, bool *closed,
-                           rille_err *err)
+/* As far as the open leaf goes. *closes: it closes before the change at the end; else there are no more. */
+static inline size_t push_changes(ri_chunker *chunker, ri_order order, const ri_change *changes, size_t count,
+                                  bool *closes, bool *falls)
 {
     enum { AHEAD = 8 }; /* datoms may lie anywhere in memory */
     size_t i = 0;
-    *added = 0;
-    *closed = false;
-    for (; i < count && !*closed; i++) {
+    *falls = *closes = false;
+    for (; i < count; i++) {
         const ri_datom *d = ri_change_datom(changes[i]);
-        if (i + AHEAD < count) {
-            ri_prefetch_datom(ri_change_datom(changes[i + AHEAD]));
-        }
+        ri_prefetch_datom(ri_change_datom(changes[i + AHEAD < count ? i + AHEAD : i]));
         if (!ri_change_puts(changes[i])) {
             continue;
         }
-        const ri_datom *last = chunker->n > 0 ? &chunker->rows[chunker->n - 1] : NULL;
-        if (last != NULL && !ri_datom_is_above(chunker->order, last, d)) {
-            return ri_changes_out_of_order(chunker->order, err);
+        if (chunker->n > 0) {
+            *falls = !ri_datom_is_above(order, &chunker->rows[chunker->n - 1], d);
+            *closes = !*falls && leaf_closes(chunker, order, d);
+            if (*falls || *closes) {
+                break;
+            }
         }
-        RI_TRY(ri_chunker_add(chunker, d, closed, err));
+        ri_chunker_push(chunker, d);
+    }
+    return i;
+}
+
+/* The same by an order that the compiler knows. */
+static size_t push_in_order(ri_chunker *chunker, const ri_change *changes, size_t count, bool *closes, bool *falls)
+{
+    switch (chunker->order) {
+    case RI_EAVT:
+        return push_changes(chunker, RI_EAVT, changes, count, closes, falls);
+    case RI_AEVT:
+        return push_changes(chunker, RI_AEVT, changes, count, closes, falls);
+    case RI_AVET:
+        return push_changes(chunker, RI_AVET, changes, count, closes, falls);
+    case RI_LOG:
+        return push_changes(chunker, RI_LOG, changes, count, closes, falls);
+    case RI_VAET:
+    case RI_RET:
+    case RI_META:
+    case RI_ORDER_COUNT:
+        break;
+    }
+    return push_changes(chunker, chunker->order, changes, count, closes, falls);
+}
+
+int ri_chunker_add_changes(ri_chunker *chunker, const ri_change *changes, size_t count, size_t *added, bool *closed,
+                           rille_err *err)
+{
+    bool falls;
+    size_t i = push_in_order(chunker, changes, count, closed, &falls);
+    *added = 0;
+    if (falls) {
+        return ri_changes_out_of_order(chunker->order, err);
+    }
+    if (*closed) {
+        const ri_datom *d = ri_change_datom(changes[i++]);
+        RI_TRY(close_before(chunker, d, err));
+        ri_chunker_push(chunker, d);
     }
     *added = i;
     return RILLE_OK;

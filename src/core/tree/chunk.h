@@ -44,6 +44,19 @@ static inline void ri_prefetch_datom(const ri_datom *d)
     RI_PREFETCH((const char *)d + sizeof *d - 1); /* half of them lie in two lines */
 }
 
+/* Is b's value above a's, or the same and its e above? False where that takes a closer look. */
+static inline bool ri_is_above_by_value(const ri_datom *a, const ri_datom *b)
+{
+    if (a->v.type != b->v.type) {
+        return false;
+    }
+    if (a->v.type == RI_LONG || a->v.type == RI_INSTANT) {
+        return a->v.as.i < b->v.as.i || (a->v.as.i == b->v.as.i && a->e < b->e);
+    }
+    bool same_text = a->v.type == RI_STRING && a->v.as.p == b->v.as.p && a->v.len == b->v.len;
+    return same_text && a->e < b->e;
+}
+
 /* Is b above a? Mostly the first components say so, without a look at values. */
 static inline bool ri_datom_is_above(ri_order order, const ri_datom *a, const ri_datom *b)
 {
@@ -60,8 +73,7 @@ static inline bool ri_datom_is_above(ri_order order, const ri_datom *a, const ri
         break;
     case RI_AVET:
     case RI_META:
-        is_above = a->a < b->a || (a->a == b->a && a->v.type == b->v.type &&
-                                   (a->v.type == RI_LONG || a->v.type == RI_INSTANT) && a->v.as.i < b->v.as.i);
+        is_above = a->a < b->a || (a->a == b->a && ri_is_above_by_value(a, b));
         break;
     case RI_VAET:
     case RI_RET:
@@ -101,6 +113,14 @@ typedef struct ri_level {
     ri_arena bytes; /* of separators */
 } ri_level;
 
+/* A text that rows of the open leaf have, and its hash. The same text mostly is the same bytes in memory. */
+#define RI_CHUNK_TEXTS 32U /* a power of two */
+typedef struct ri_hashed_text {
+    const uint8_t *p;
+    uint32_t len;
+    uint64_t hash;
+} ri_hashed_text;
+
 typedef struct ri_chunker {
     ri_order order;
     ri_limits limits;
@@ -112,6 +132,7 @@ typedef struct ri_chunker {
     ri_datom separator; /* of the open leaf */
     ri_arena separator_bytes;
     ri_origin origin;
+    ri_hashed_text texts[RI_CHUNK_TEXTS]; /* by their addresses; forgotten with the leaf, whose rows they are of (K3) */
     ri_level levels[RI_TREE_HEIGHT_MAX + 2];
     uint8_t *addrs; /* scratch */
     size_t addrs_cap;

@@ -59,6 +59,17 @@ static uint16_t find_entry(ri_dict_encoder *dict, const ri_value *v)
     }
 }
 
+/* Texts that occur again are mostly the same bytes in memory: then nothing is compared. */
+static inline uint16_t find_text(ri_dict_encoder *dict, const ri_value *v)
+{
+    uintptr_t bits = (uintptr_t)v->as.p;
+    ri_dict_place *place = &dict->places[(bits >> 3 ^ bits >> 9) & (RI_DICT_PLACES - 1U)];
+    if (place->p != v->as.p || place->len != v->len || v->len == 0) {
+        *place = (ri_dict_place){ v->as.p, v->len, find_entry(dict, v) };
+    }
+    return place->code;
+}
+
 /* Into the slots, an entry that none of them has. */
 static void place_entry(ri_dict_encoder *dict, uint16_t code)
 {
@@ -198,11 +209,12 @@ static bool find_codes(ri_dict_encoder *dict, const ri_datom *rows, const uint16
         return true;
     }
     ri_slots_clear(&dict->slots);
+    memset(dict->places, 0, sizeof dict->places);
     for (uint16_t code = 0; code < dict->count; code++) {
         place_entry(dict, code);
     }
     for (; i < n; i++) {
-        numbers[i] = find_entry(dict, &rows[index[i]].v);
+        numbers[i] = find_text(dict, &rows[index[i]].v);
     }
     return false;
 }

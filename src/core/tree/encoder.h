@@ -65,7 +65,16 @@ typedef struct ri_dict_entry {
     uint16_t code; /* as it was found */
 } ri_dict_entry;
 
+/* A text by its place in memory: the same bytes are the same text. */
+#define RI_DICT_PLACES 64U /* a power of two */
+typedef struct ri_dict_place {
+    const uint8_t *p; /* NULL: none */
+    uint32_t len;
+    uint16_t code;
+} ri_dict_place;
+
 typedef struct ri_dict_encoder {
+    ri_dict_place places[RI_DICT_PLACES];
     ri_slots slots;
     ri_dict_entry entries[RI_NODE_ROWS_MAX];
     ri_dict_entry sorted[RI_NODE_ROWS_MAX];
