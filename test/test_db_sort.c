@@ -98,6 +98,20 @@ static void check_order(ri_block *block, const ri_schema *schema, ri_order order
     free(expected);
 }
 
+/* AVET from AEVT. */
+static void check_by_value(ri_block *block, const ri_schema *schema, ri_attr_counts *counts)
+{
+    ri_sorted expected;
+    ri_sorted sorted;
+    REQUIRE_RC(ri_block_sorted(block, schema, RI_AVET, 0, counts, &expected, &test_err), 0);
+    REQUIRE_RC(ri_block_sorted(block, schema, RI_AEVT, 0, counts, &sorted, &test_err), 0);
+    REQUIRE_RC(ri_sorted_by_value(schema, counts, &sorted, &test_err), 0);
+    CHECK_EQ_INT(sorted.count, expected.count);
+    CHECK(memcmp(sorted.changes, expected.changes, expected.count * sizeof *expected.changes) == 0);
+    ri_free(expected.changes);
+    ri_free(sorted.changes);
+}
+
 /* `spread`: how far attributes lie apart. */
 static void check_block(const ri_schema *schema, unsigned shape, size_t count, uint32_t spread)
 {
@@ -126,6 +140,9 @@ static void check_block(const ri_schema *schema, unsigned shape, size_t count, u
     ri_attr_counts counts = { 0 };
     for (ri_order order = RI_EAVT; order <= RI_VAET; order++) {
         check_order(block, schema, order, shape % 3 * 100, &counts);
+    }
+    if (counts.bits < RI_ATTR_COUNTS) {
+        check_by_value(block, schema, &counts);
     }
     ri_block_release(block);
     ri_arena_deinit(&arena);

@@ -93,10 +93,24 @@ static int merge_step(flush *f, ri_order order, rille_err *err)
     return rc;
 }
 
+/* Where there is nothing but the extra block, AVET comes from AEVT. */
+static void keep_by_attr(flush *f)
+{
+    const ri_attr_counts *counts = &f->extra_counts;
+    if (f->change_count > 0 && f->db->novelty.datom_count == 0 && counts->known && counts->bits < RI_ATTR_COUNTS) {
+        f->by_attr = (ri_sorted){ f->changes, f->change_count };
+        f->changes = NULL;
+        f->changes_cap = 0;
+    }
+}
+
 /* The job after which nothing of it is left. */
 static int merge(flush *f, ri_order order, rille_err *err)
 {
     int rc = merge_step(f, order, err);
+    if (rc == 0 && order == RI_AEVT) {
+        keep_by_attr(f);
+    }
     if (rc == 0) {
         ri_flush_clear(f);
         ri_io_clear(&f->io);
@@ -175,13 +189,23 @@ static int begin_items(flush *f, ri_order order, rille_err *err)
     return ri_flush_reserve(f, (size_t)f->db->novelty.datom_count) ? 0 : ri_fail_nomem(err);
 }
 
+static int sort_extra(flush *f, ri_order order, size_t more, ri_sorted *out, rille_err *err)
+{
+    if (order != RI_AVET || f->by_attr.changes == NULL) {
+        return ri_block_sorted(f->extra, f->schema, order, more, &f->extra_counts, out, err);
+    }
+    *out = f->by_attr;
+    f->by_attr = (ri_sorted){ NULL, 0 };
+    return ri_sorted_by_value(f->schema, &f->extra_counts, out, err);
+}
+
 /* The extra block's datoms among the items; they win over equal ones. Mostly one of both are few. */
 static int join_extra(flush *f, ri_order order, rille_err *err)
 {
     ri_sorted block;
     ri_change *items = f->changes;
     size_t item_count = f->change_count;
-    RI_TRY(ri_block_sorted(f->extra, f->schema, order, item_count, &f->extra_counts, &block, err));
+    RI_TRY(sort_extra(f, order, item_count, &block, err));
     ri_change *to = block.changes;
     ri_change *from = to + item_count;
     size_t left = block.count;
@@ -481,6 +505,7 @@ void ri_flush_release(ri_flush *f)
     if (f != NULL) {
         ri_flush_clear(f);
         ri_flush_free_arrays(f);
+        ri_free(f->by_attr.changes);
         ri_map64_deinit(&f->retracted);
         ri_io_deinit(&f->io);
         ri_object_release(f->attempts == NULL ? NULL : &f->attempts->object);

@@ -17,7 +17,7 @@ static uint64_t fact_hash(const ri_datom *d)
 static int note_retractions(ri_flush *f, const ri_flush_rows *rows, rille_err *err)
 {
     bool added;
-    for (size_t i = rows->from; i < rows->to; i++) {
+    for (size_t i = rows->from; i < rows->to && !rows->block->only_adds; i++) {
         const ri_datom *d = &rows->block->datoms[i];
         if (!d->added) {
             f->retractions++;

@@ -134,10 +134,12 @@ typedef struct key_facts {
 /* Makes the items of datoms that lie in (e) order. */
 static key_facts make_keys(const ri_change *changes, size_t count, keyed *items)
 {
+    enum { AHEAD = 8 };
     uint8_t type = ri_change_datom(changes[0])->v.type;
     bool words = ri_type_is_word(type);
     key_facts facts = { words || sorts_by_bytes(type), true, true };
     for (size_t i = 0; i < count; i++) {
+        RI_PREFETCH(&ri_change_datom(changes[i + AHEAD < count ? i + AHEAD : i])->v);
         const ri_value *v = &ri_change_datom(changes[i])->v;
         facts.keyed = facts.keyed && v->type == type;
         facts.exact = facts.exact && (words || is_short(v));
@@ -326,8 +328,8 @@ int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order ord
     *out = (ri_sorted){ ri_alloc_array(count + more, sizeof *out->changes), 0 };
     bool good = out->changes != NULL;
     if (good && order == RI_EAVT) {
-        for (size_t i = 0; i < count; i++) {
-            out->changes[i] = ri_change_of(&block->datoms[i], block->datoms[i].added);
+        for (size_t i = 0; i < count; i++) { /* datoms that are known to be added are not looked at */
+            out->changes[i] = ri_change_of(&block->datoms[i], block->only_adds || block->datoms[i].added);
         }
         out->count = count;
     } else if (good) {
@@ -340,6 +342,31 @@ int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order ord
     if (!good) {
         ri_free(out->changes);
         *out = (ri_sorted){ NULL, 0 };
+        return ri_fail_nomem(err);
+    }
+    return 0;
+}
+
+int ri_sorted_by_value(const ri_schema *schema, const ri_attr_counts *counts, ri_sorted *sorted, rille_err *err)
+{
+    sort_room room = { 0 };
+    ri_change *from = sorted->changes;
+    bool good = true;
+    sorted->count = 0;
+    for (uint32_t a = 0; a < RI_ATTR_COUNTS && good; from += counts->of[a++]) {
+        size_t count = counts->of[a];
+        if (count > 0 && ri_schema_in_order(schema, a, RI_AVET)) {
+            ri_change *to = sorted->changes + sorted->count;
+            memmove(to, from, count * sizeof *to);
+            good = sort_by_value(to, count, &room);
+            sorted->count += count;
+        }
+    }
+    ri_free(room.items);
+    ri_free(room.other);
+    if (!good) {
+        ri_free(sorted->changes);
+        *sorted = (ri_sorted){ NULL, 0 };
         return ri_fail_nomem(err);
     }
     return 0;

@@ -27,5 +27,8 @@ typedef struct ri_attr_counts {
  * counts are for all orders of a block. */
 int ri_block_sorted(const ri_block *block, const ri_schema *schema, ri_order order, size_t more, ri_attr_counts *counts,
                     ri_sorted *out, rille_err *err);
+/* From a block's datoms in the order of AEVT, all of whose attributes have ids below RI_ATTR_COUNTS, to those of AVET, in
+ * their place: without another look at all of them. On failure there are none. */
+int ri_sorted_by_value(const ri_schema *schema, const ri_attr_counts *counts, ri_sorted *sorted, rille_err *err);
 
 #endif

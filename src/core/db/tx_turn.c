@@ -36,10 +36,20 @@ typedef struct copied {
 
 #define COPIED_BITS 8U
 
+/* Attributes of one entity, in the order of their items and of their datoms: the next entity mostly has the same. */
+#define SHAPE_MAX 64U
+typedef struct shape {
+    size_t count;
+    uint32_t codes[SHAPE_MAX];  /* of the operations by their slots ... */
+    uint32_t attrs[SHAPE_MAX];  /* ... their attributes' ids ... */
+    uint16_t places[SHAPE_MAX]; /* ... and their places among the items */
+} shape;
+
 typedef struct turn {
     tx_resolver *r;
     uint8_t *memory; /* the transaction's items */
     size_t put;      /* datoms lie here and above */
+    shape shape;
     copied copies[1U << COPIED_BITS];
 } turn;
 
@@ -58,10 +68,6 @@ static int take(turn *t, uint64_t e, size_t from, size_t to)
     if (!RI_GROW(&r->ops, &r->op_cap, r->op_count + 1)) {
         return ri_fail_nomem(r->err);
     }
-    if (r->op_count + 1 > r->other_count) {
-        r->other = NULL;
-        r->other_count = r->op_cap;
-    }
     memcpy(r->ops, t->memory + from * sizeof *r->ops, r->op_count * sizeof *r->ops);
     for (size_t i = 0; i < r->op_count; i++) {
         tx_op *op = &r->ops[i];
@@ -72,8 +78,84 @@ static int take(turn *t, uint64_t e, size_t from, size_t to)
         r->ops[r->op_count++] = tx_instant_op(r);
         r->instant_made = true;
     }
-    return ri_tx_sort_entity(r, r->ops, r->op_count);
+    return RILLE_OK;
 }
+
+static bool copy_value(turn *t, const ri_value *v, ri_value *out)
+{
+    ri_arena *arena = &t->r->block->memory->arena;
+    *out = *v;
+    if (ri_type_is_word(v->type)) {
+        return true;
+    }
+    uint32_t place = (uint32_t)((uintptr_t)v->as.p >> 3) * UINT32_C(0x9e3779b9) >> (32 - COPIED_BITS);
+    copied *known = &t->copies[place];
+    if (known->from != v->as.p || known->len != v->len || v->len == 0) {
+        if (!ri_value_copy(arena, v, out)) {
+            return false;
+        }
+        *known = (copied){ v->as.p, out->as.p, v->len };
+        return true;
+    }
+    out->as.p = known->to;
+    return true;
+}
+
+/* ---- entities of one shape ---- */
+
+static bool has_shape(const shape *s, const tx_op *ops, size_t count)
+{
+    bool same = s->count == count;
+    for (size_t i = 0; i < count && same; i++) {
+        same = ops[s->places[i]].code == s->codes[i];
+    }
+    return same;
+}
+
+/* One value of each attribute, and no long ones: nothing to decide. False: it has none. */
+static bool learn_shape(shape *s, const ri_tx *tx, const tx_op *ops, size_t count)
+{
+    s->count = 0;
+    if (count > SHAPE_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t k = i;
+        for (; k > 0 && s->codes[k - 1] > ops[i].code; k--) {
+            s->codes[k] = s->codes[k - 1];
+            s->places[k] = s->places[k - 1];
+        }
+        s->codes[k] = ops[i].code;
+        s->places[k] = (uint16_t)i;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool again = i > 0 && s->codes[i - 1] >> TX_SLOT_SHIFT == s->codes[i] >> TX_SLOT_SHIFT;
+        if (again || (s->codes[i] & TX_WITH_BLOB) != 0) {
+            return false;
+        }
+        s->attrs[i] = tx_attr(tx, s->codes[i] >> TX_SLOT_SHIFT)->id;
+    }
+    s->count = count;
+    return true;
+}
+
+static int turn_shape(turn *t)
+{
+    tx_resolver *r = t->r;
+    const shape *s = &t->shape;
+    ri_datom *to = (ri_datom *)(void *)t->memory + t->put;
+    for (size_t i = s->count; i-- > 0;) {
+        const tx_op *op = &r->ops[s->places[i]];
+        *--to = (ri_datom){ .e = op->e, .t = r->t, .a = s->attrs[i], .added = true };
+        if (!copy_value(t, &op->v, &to->v)) {
+            return ri_fail_nomem(r->err);
+        }
+    }
+    t->put -= s->count;
+    return RILLE_OK;
+}
+
+/* ---- the others ---- */
 
 static void put_datoms(turn *t, const ri_datom *datoms, size_t count)
 {
@@ -81,54 +163,21 @@ static void put_datoms(turn *t, const ri_datom *datoms, size_t count)
     memcpy(t->memory + t->put * sizeof *datoms, datoms, count * sizeof *datoms);
 }
 
-/* One value of each attribute, and no long ones: nothing to decide. */
-static bool is_simple(const tx_op *ops, size_t count)
-{
-    bool simple = true;
-    for (size_t i = 0; i < count && simple; i++) {
-        simple = (ops[i].code & TX_WITH_BLOB) == 0 && (i == 0 || tx_op_slot(&ops[i - 1]) < tx_op_slot(&ops[i]));
-    }
-    return simple;
-}
-
-static bool copy_value(turn *t, const ri_value *v, ri_value *out)
-{
-    ri_arena *arena = &t->r->block->memory->arena;
-    if (ri_type_is_word(v->type) || v->len == 0) {
-        return ri_value_copy(arena, v, out);
-    }
-    uint32_t place = (uint32_t)((uintptr_t)v->as.p >> 3) * UINT32_C(0x9e3779b9) >> (32 - COPIED_BITS);
-    copied *known = &t->copies[place];
-    if (known->from != v->as.p || known->len != v->len) {
-        if (!ri_value_copy(arena, v, out)) {
-            return false;
-        }
-        *known = (copied){ v->as.p, out->as.p, v->len };
-        return true;
-    }
-    *out = *v;
-    out->as.p = known->to;
-    return true;
-}
-
 static int turn_entity(turn *t)
 {
     tx_resolver *r = t->r;
     ri_block *block = r->block;
-    if (!is_simple(r->ops, r->op_count)) {
-        block->count = 0;
-        RI_TRY(ri_tx_make_entity(r, r->ops, r->op_count));
-        put_datoms(t, block->datoms, block->count);
-        return RILLE_OK;
+    if (has_shape(&t->shape, r->ops, r->op_count) || learn_shape(&t->shape, r->tx, r->ops, r->op_count)) {
+        return turn_shape(t);
     }
-    for (size_t i = r->op_count; i-- > 0;) {
-        const tx_op *op = &r->ops[i];
-        ri_datom d = { .e = op->e, .t = r->t, .a = tx_attr(r->tx, tx_op_slot(op))->id, .added = true };
-        if (!copy_value(t, &op->v, &d.v)) {
-            return ri_fail_nomem(r->err);
-        }
-        put_datoms(t, &d, 1);
+    if (r->op_count > r->other_count) {
+        r->other = NULL;
+        r->other_count = r->op_cap;
     }
+    RI_TRY(ri_tx_sort_entity(r, r->ops, r->op_count));
+    block->count = 0;
+    RI_TRY(ri_tx_make_entity(r, r->ops, r->op_count));
+    put_datoms(t, block->datoms, block->count);
     return RILLE_OK;
 }
 
@@ -187,7 +236,8 @@ int ri_tx_turn_into_datoms(tx_resolver *r)
     }
     tx->items = memory;
     r->block->t = r->t;
-    turn t = { r, memory, count, { { NULL, NULL, 0 } } };
+    r->block->only_adds = true;
+    turn t = { .r = r, .memory = memory, .put = count };
     tx->spent = true;
     RI_TRY(turn_items(&t));
     give_memory(&t, count);
