@@ -184,6 +184,32 @@ static inline bool read_plain(fill *f, int index, int type, ri_form *out)
     return false;
 }
 
+/* Room for another entry behind `count` forms; memory doubles. */
+static ri_form *more_room(fill *f, ri_form *items, size_t count, size_t *cap)
+{
+    size_t more = *cap == 0 ? 16 : *cap * 2;
+    ri_form *grown = more < UINT32_MAX / 2 ? take_forms(f, more) : NULL;
+    if (grown != NULL && count > 0) {
+        memcpy(grown, items, count * sizeof *items);
+    }
+    *cap = grown == NULL ? count : more;
+    return grown != NULL ? grown : items;
+}
+
+/* A key, at `key`, and its value, as they are seldom. */
+static int read_entry(fill *f, int key, unsigned depth, bool marked, ri_form *out)
+{
+    lua_State *L = f->L;
+    int type = lua_type(L, key);
+    if (!marked && type != LUA_TSTRING && type != LUA_TUSERDATA) {
+        return ri_fail(f->err, RILLE_TX_SYNTAX,
+                       "a %s is not a key of an entity map: attributes are strings such as \"person/name\"",
+                       rl_typename(L, key));
+    }
+    RI_TRY(read_node(f, key, depth, &out[0]));
+    return read_value_of(f, key, key + 1, depth, &out[1]);
+}
+
 /* Entries as they come. Tables without a mark have no keys but names. */
 static int read_map(fill *f, int index, unsigned depth, bool marked, ri_form *out)
 {
@@ -194,35 +220,19 @@ static int read_map(fill *f, int index, unsigned depth, bool marked, ri_form *ou
     lua_pushnil(L);
     int key = lua_gettop(L);
     while (lua_next(L, index) != 0) {
-        int rc = 0;
         if (count == cap) {
-            size_t more = cap == 0 ? 16 : cap * 2;
-            ri_form *grown = more < UINT32_MAX / 2 ? take_forms(f, more) : NULL;
-            if (grown != NULL && count > 0) {
-                memcpy(grown, items, count * sizeof *items);
-            }
-            rc = grown == NULL ? ri_fail_nomem(f->err) : 0;
-            items = grown;
-            cap = more;
+            items = more_room(f, items, count, &cap);
         }
-        int type = lua_type(L, key);
-        if (rc == 0 && !marked && type != LUA_TSTRING && type != LUA_TUSERDATA) {
-            rc = ri_fail(f->err, RILLE_TX_SYNTAX,
-                         "a %s is not a key of an entity map: attributes are strings such as \"person/name\"",
-                         rl_typename(L, key));
+        ri_form *entry = items + count;
+        int rc = count == cap ? ri_fail_nomem(f->err) : 0;
+        bool plain = rc == 0 && lua_type(L, key) == LUA_TSTRING && read_plain(f, key, LUA_TSTRING, &entry[0]) &&
+                     read_plain(f, key + 1, lua_type(L, key + 1), &entry[1]);
+        if (rc == 0 && !plain) {
+            rc = read_entry(f, key, depth, marked, entry);
         }
-        if (rc == 0 && !read_plain(f, key, type, &items[count])) {
-            rc = read_node(f, key, depth, &items[count]);
-        }
-        if (rc == 0 && !read_plain(f, key + 1, lua_type(L, key + 1), &items[count + 1])) {
-            rc = read_value_of(f, key, key + 1, depth, &items[count + 1]);
-        }
-        if (rc != 0) {
-            lua_settop(L, key - 1);
-            return rc;
-        }
+        lua_settop(L, rc == 0 ? key : key - 1);
+        RI_TRY(rc);
         count += 2;
-        lua_settop(L, key);
     }
     out->kind = RI_FORM_MAP;
     out->u.seq.items = items;
@@ -390,9 +400,22 @@ static int check_list(fill *f, int index, size_t *count)
     return RILLE_TX_SYNTAX;
 }
 
+/* The table of a later item is read soon, and its first entries, which lie behind it where it was made in one go. */
+static void prefetch_item(lua_State *L, int index, size_t i)
+{
+    enum { LINE = 64, LINES = 4 };
+    lua_rawgeti(L, index, (int)i);
+    uintptr_t table = (uintptr_t)lua_topointer(L, -1);
+    for (uintptr_t line = 0; line < LINES; line++) {
+        RI_PREFETCH((const void *)(table + line * LINE));
+    }
+    lua_pop(L, 1);
+}
+
 /* RILLE_NEED: paused behind item `done->items`. */
 static int fill_list(fill *f, ri_tx_filler *to, int index, rl_filled *done)
 {
+    enum { AHEAD = 4 };
     lua_State *L = f->L;
     int item = lua_gettop(L) + 1;
     if (!done->has_count) {
@@ -402,6 +425,9 @@ static int fill_list(fill *f, ri_tx_filler *to, int index, rl_filled *done)
     while (done->items < done->count) {
         size_t i = ++done->items;
         ri_form form;
+        if (done->count - i >= AHEAD) {
+            prefetch_item(L, index, i + AHEAD);
+        }
         lua_rawgeti(L, index, (int)i);
         ri_arena_reset(f->arena);
         int rc = lua_isnil(L, item) ? ri_fail(f->err, RILLE_TX_SYNTAX, "it is nil") : read_item(f, item, &form);

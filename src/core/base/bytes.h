@@ -104,6 +104,25 @@ static inline uint64_t ri_load_few(const uint8_t *p, size_t len)
     return len == 0 ? 0 : p[0] | (uint64_t)p[len / 2] << (8 * (len / 2)) | (uint64_t)p[len - 1] << (8 * (len - 1));
 }
 
+/* Are both the same bytes? Without a call where they are few. */
+static inline bool ri_same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len > 16) {
+        return memcmp(a, b, len) == 0;
+    }
+    if (len >= 8) {
+        return ri_load_u64(a) == ri_load_u64(b) && ri_load_u64(a + len - 8) == ri_load_u64(b + len - 8);
+    }
+    return ri_load_few(a, len) == ri_load_few(b, len);
+}
+
+/* Is it few bytes, all of them below 128? */
+static inline bool ri_is_short_ascii(const uint8_t *p, size_t len)
+{
+    uint64_t bits = len > 16 ? UINT64_MAX : len >= 8 ? ri_load_u64(p) | ri_load_u64(p + len - 8) : ri_load_few(p, len);
+    return (bits & UINT64_C(0x8080808080808080)) == 0;
+}
+
 /* The first 8 bytes as a number that sorts as they do, if it differs. */
 static inline uint64_t ri_load_prefix(const uint8_t *p, size_t len)
 {

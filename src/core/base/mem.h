@@ -51,7 +51,11 @@ static inline bool ri_mul_size(size_t a, size_t b, size_t *out)
  * Capacity doubles; *cap changes only after success. */
 size_t ri_grow_cap(size_t cap, size_t need); /* what the capacity becomes; SIZE_MAX: too much */
 bool ri_grow(void *items_place, size_t *cap, size_t need, size_t item_size);
-#define RI_GROW(items, cap, need) ri_grow((items), (cap), (need), sizeof **(items))
+#define RI_GROW(items, cap, need) ri_has_room((items), (cap), (need), sizeof **(items))
+static inline bool ri_has_room(void *items_place, size_t *cap, size_t need, size_t item_size)
+{
+    return need <= *cap || ri_grow(items_place, cap, need, item_size);
+}
 
 /* Room for one more item of an array that only grows. In steps, a large one is not copied at once when it is full: items
  * are copied to its successor beforehand, a few with each one that is added. */

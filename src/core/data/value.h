@@ -196,6 +196,10 @@ static inline ri_value ri_stub_whole(const ri_value *v, const uint8_t *bytes, si
 }
 
 bool ri_utf8_valid(const uint8_t *p, size_t len);
+static inline bool ri_text_valid(const uint8_t *p, size_t len) /* the same, without a call for most short texts */
+{
+    return ri_is_short_ascii(p, len) || ri_utf8_valid(p, len);
+}
 /* How many bytes from the start are valid UTF-8: len when all are. */
 size_t ri_utf8_span(const uint8_t *p, size_t len);
 /* The bytes of a character, 1 to 4; how many. */

@@ -59,8 +59,8 @@ typedef struct ri_block {
     atomic_uchar set_orders; /* a bit for each order that `sets` has: changes under the memory's lock, too */
     uint8_t merged_count;
     bool claims_flush;
-    bool only_adds;            /* it is known to retract nothing */
-    bool is_view;              /* a heap block of its own */
+    bool only_adds : 1;        /* it is known to retract nothing */
+    bool is_view : 1;          /* a heap block of its own */
     struct ri_set_node **sets; /* of the chain up to here, by order; under the memory's lock. NULL: none */
     struct ri_schema *schema;  /* after it; NULL: not in a chain yet */
     uint64_t chain_count;      /* datoms of the chain up to here */

@@ -17,7 +17,7 @@ struct ri_flush {
     ri_writer *writer;
     ri_base *base;
     ri_attr_counts extra_counts;
-    ri_sorted by_attr; /* the extra block's datoms in the order of AEVT, for AVET; or nothing */
+    ri_sorted by_attr;     /* the extra block's datoms in the order of AEVT, for AVET; or nothing */
     ri_block **blocks;     /* oldest first, the extra one last ... */
     ri_block **block_room; /* ... at the end of this */
     ri_block *unlisted;    /* the newest one that is not among them yet */

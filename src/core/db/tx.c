@@ -33,6 +33,21 @@ size_t ri_tx_fill_work(ri_tx *tx)
     return (count + 1) * TX_DATOM_WORK;
 }
 
+/* The last item adds a value of a unique attribute. It is compared now, while it is at hand. */
+static void note_unique(ri_tx *tx)
+{
+    const tx_op *items = tx->items;
+    uint32_t item = (uint32_t)(tx->item_count - 1);
+    if (tx->unique_count == 0) {
+        tx->unique_rise = true;
+    } else if (tx->unique_rise) {
+        const tx_op *before = &items[tx->unique[tx->unique_count - 1]];
+        tx->unique_rise =
+            tx_op_slot(before) == tx_op_slot(&items[item]) && ri_value_cmp(&before->v, &items[item].v) < 0;
+    }
+    tx->unique[tx->unique_count++] = item;
+}
+
 /* ---- attributes ---- */
 
 /* The two items that define an attribute made on the spot. */
@@ -46,7 +61,7 @@ static int define_made(ri_tx *tx, const ri_attr *attr, rille_err *err)
         return ri_fail_nomem(err);
     }
     RI_TRY(ri_tx_push(tx, &op, err));
-    tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
+    note_unique(tx);
     op.code = tx_slot(tx, cardinality) << TX_SLOT_SHIFT | TX_ADD;
     op.v = ri_ref(RI_A_CARD_ONE);
     return ri_tx_push(tx, &op, err);
@@ -411,7 +426,7 @@ static int push_add(ri_tx *tx, const ri_attr *attr, const tx_op *op, rille_err *
         if (attr->id == RI_A_IDENT && tx->schema->read_flexible && (op->e & TX_TEMP) != 0) {
             note_temp(tx, op->e & TX_INDEX_MASK, TEMP_NAMED);
         }
-        tx->unique[tx->unique_count++] = (uint32_t)(tx->item_count - 1);
+        note_unique(tx);
         return RILLE_OK;
     }
     bool declares = attr->id == RI_A_VALUE_TYPE || attr->id == RI_A_CARDINALITY ||

@@ -82,7 +82,8 @@ int ri_tx_cas(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_value *old_v, c
 int ri_tx_cas_ref(ri_tx *tx, ri_ent e, const ri_attr *attr, const ri_ent *old_v, ri_ent new_v, rille_err *err);
 
 /* Transaction data as forms: one grammar for EDN text and for Lua data, which the binding turns into forms. */
-#define RI_TX_KEYS 64U /* a power of two */
+#define RI_TX_KEY_SETS 16U /* a power of two */
+#define RI_TX_KEY_WAYS 4U
 typedef struct ri_tx_filler {
     ri_tx *tx;
     rille_err *err;
@@ -94,7 +95,7 @@ typedef struct ri_tx_filler {
     struct ri_tx_key {
         const uint8_t *text;
         const ri_attr *attr;
-    } keys[RI_TX_KEYS]; /* Lua: keys of maps come again and again as the same string */
+    } keys[RI_TX_KEY_SETS][RI_TX_KEY_WAYS]; /* Lua: keys of maps come again and again as the same string */
 } ri_tx_filler;
 void ri_tx_filler_init(ri_tx_filler *f, ri_tx *tx, bool lua, rille_err *err);
 /* An entity map, an operation, or nil. */

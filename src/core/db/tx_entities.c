@@ -341,38 +341,18 @@ int ri_tx_begin_temps(tx_resolver *r)
     return ri_tx_slices(r, r->tx->temp_count, TX_ITEM_WORK, begin_temps);
 }
 
-static int compare_keys(tx_resolver *r, size_t from, size_t to)
-{
-    const ri_tx *tx = r->tx;
-    for (size_t i = from; i < to && r->keys_rise; i++) {
-        const tx_op *op = &tx->items[tx->unique[i]];
-        const tx_op *before = i > 0 ? &tx->items[tx->unique[i - 1]] : NULL;
-        r->keys_rise = before == NULL || (tx_op_slot(before) == tx_op_slot(op) && ri_value_cmp(&before->v, &op->v) < 0);
-    }
-    return RILLE_OK;
-}
-
 int ri_tx_look_at_keys(tx_resolver *r)
 {
     const ri_tx *tx = r->tx;
-    if (tx->lookup_count > 0 || tx->unique_count <= FEW_KEYS) {
+    if (tx->lookup_count > 0 || tx->unique_count <= FEW_KEYS || !tx->unique_rise) {
         return RILLE_OK;
     }
     const ri_attr *attr = tx_attr(tx, tx_op_slot(&tx->items[tx->unique[0]]));
     if (attr->type == RI_REF || attr->id == RI_A_IDENT) {
         return RILLE_OK;
     }
-    if (r->at == 0) {
-        int rc = has_none(r, attr->id, &r->keys_rise);
-        if (rc < 0 || r->paused) {
-            return rc;
-        }
-    }
-    if (r->keys_rise) {
-        RI_TRY(ri_tx_slices(r, tx->unique_count, TX_ITEM_WORK, compare_keys));
-        r->keys_are_new = r->keys_rise;
-    }
-    return RILLE_OK;
+    int rc = has_none(r, attr->id, &r->keys_are_new);
+    return rc < 0 || r->paused ? rc : RILLE_OK;
 }
 
 int ri_tx_bind_entities(tx_resolver *r)

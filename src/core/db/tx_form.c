@@ -22,6 +22,8 @@
  */
 #include "tx_form.h"
 
+#include "tx_inside.h"
+
 #include <stdio.h>
 
 static int fill_map(filler *f, const ri_form *map, ri_ent *out);
@@ -384,7 +386,7 @@ static inline bool is_direct(const filler *f, const ri_attr *attr, const ri_form
     if (form->kind != RI_FORM_VALUE || v->type != attr->type) {
         return false;
     }
-    return v->type == RI_STRING ? !f->copies && v->len <= RI_VALUE_INLINE_MAX && ri_utf8_valid(v->as.p, v->len)
+    return v->type == RI_STRING ? !f->copies && v->len <= RI_VALUE_INLINE_MAX && ri_text_valid(v->as.p, v->len)
                                 : v->type == RI_LONG || v->type == RI_INSTANT || v->type == RI_BOOL;
 }
 
@@ -471,7 +473,7 @@ static int fill_entry(filler *f, ri_ent e, const ri_form *key, const ri_form *va
     }
     RI_TRY(ri_tx_form_attr(f, key, &attr));
     if (f->lua && ri_tx_form_is_name(key)) {
-        *ri_tx_form_key_slot(f, &key->u.v) = (struct ri_tx_key){ key->u.v.as.p, attr };
+        ri_tx_form_know_attr(f, key, attr);
     }
     return add_values(f, e, attr, value);
 }
@@ -501,6 +503,16 @@ static int map_entity(filler *f, const ri_form *map, ri_ent *out)
     return id != NULL ? ri_tx_form_entity(f, id, out) : ri_tx_temp_fresh(f->tx, out, f->err);
 }
 
+/* An entry with a known attribute. */
+static int fill_known(filler *f, ri_ent e, const ri_attr *attr, const ri_form *value)
+{
+    if (!is_direct(f, attr, value)) {
+        return add_values(f, e, attr, value);
+    }
+    bool plain = e.kind == RI_ENT_TEMP && tx_is_plain(attr) && tx_push_plain(f->tx, e.u.temp, attr, &value->u.v);
+    return plain ? RILLE_OK : ri_tx_add_fit(f->tx, e, attr, &value->u.v, f->err);
+}
+
 static int fill_entries(filler *f, const ri_form *map, ri_ent e)
 {
     if (f->depth == RI_EDN_DEPTH_MAX) {
@@ -511,10 +523,8 @@ static int fill_entries(filler *f, const ri_form *map, ri_ent e)
     for (uint32_t i = 0; i < map->u.seq.count; i += 2) {
         const ri_form *key = &map->u.seq.items[i];
         const ri_attr *attr = f->lua ? ri_tx_form_known_attr(f, key) : NULL;
-        if (attr != NULL && is_direct(f, attr, key + 1)) {
-            RI_TRY(ri_tx_add_fit(f->tx, e, attr, &key[1].u.v, f->err));
-        } else if (attr != NULL) {
-            RI_TRY(add_values(f, e, attr, key + 1));
+        if (attr != NULL) {
+            RI_TRY(fill_known(f, e, attr, key + 1));
         } else if (!is_id(key)) {
             RI_TRY(fill_entry(f, e, key, key + 1));
         }

@@ -37,20 +37,37 @@ static inline const char *ri_tx_form_name(const ri_form *form, size_t *len)
     return (const char *)v->as.p + colon;
 }
 
-static inline struct ri_tx_key *ri_tx_form_key_slot(filler *f, const ri_value *text)
+/* Where the attribute of a key is remembered, by the address of its text; addresses that agree share a set. */
+static inline struct ri_tx_key *ri_tx_form_key_set(filler *f, const uint8_t *text)
 {
-    uintptr_t bits = (uintptr_t)text->as.p;
-    return &f->keys[(bits >> 4 ^ bits >> 10) & (RI_TX_KEYS - 1U)];
+    uintptr_t bits = (uintptr_t)text;
+    return f->keys[(bits >> 4 ^ bits >> 8 ^ bits >> 12) & (RI_TX_KEY_SETS - 1U)];
 }
 
-/* The attribute of a key that was met before, by the address of its text; NULL: look closer. It is no reverse one. */
+/* The attribute of a key that was met before; NULL: look closer. It is no reverse one. */
 static inline const ri_attr *ri_tx_form_known_attr(filler *f, const ri_form *key)
 {
     const ri_value *v = &key->u.v;
-    const struct ri_tx_key *slot = ri_tx_form_key_slot(f, v);
-    const ri_attr *attr = slot->attr;
-    bool same = ri_tx_form_is_name(key) && slot->text == v->as.p && attr != NULL && attr->ident_len == v->len;
-    return same && memcmp(attr->ident, v->as.p, v->len) == 0 ? attr : NULL; /* the address may have another text now */
+    if (!ri_tx_form_is_name(key)) {
+        return NULL;
+    }
+    const struct ri_tx_key *set = ri_tx_form_key_set(f, v->as.p);
+    for (unsigned way = 0; way < RI_TX_KEY_WAYS && set[way].attr != NULL; way++) {
+        const ri_attr *attr = set[way].attr;
+        if (set[way].text == v->as.p && attr->ident_len == v->len &&
+            ri_same_bytes((const uint8_t *)attr->ident, v->as.p, v->len)) { /* the address may have another text now */
+            return attr;
+        }
+    }
+    return NULL;
+}
+
+/* The oldest one of the set is forgotten. */
+static inline void ri_tx_form_know_attr(filler *f, const ri_form *key, const ri_attr *attr)
+{
+    struct ri_tx_key *set = ri_tx_form_key_set(f, key->u.v.as.p);
+    memmove(set + 1, set, (RI_TX_KEY_WAYS - 1U) * sizeof *set);
+    set[0] = (struct ri_tx_key){ key->u.v.as.p, attr };
 }
 
 int ri_tx_form_attr(filler *f, const ri_form *form, const ri_attr **out);

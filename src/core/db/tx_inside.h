@@ -113,6 +113,7 @@ struct ri_tx {
     uint32_t *unique;     /* items that add a value of a unique attribute */
     size_t unique_count;
     size_t unique_cap;
+    bool unique_rise; /* they are of one attribute, and rise */
     tx_temp *temps;
     size_t temp_count;
     size_t temp_cap;
@@ -150,6 +151,23 @@ static inline uint32_t tx_slot(const ri_tx *tx, const ri_attr *attr)
 static inline const ri_attr *tx_attr(const ri_tx *tx, uint32_t slot)
 {
     return slot < tx->schema->attr_count ? &tx->schema->attrs[slot] : tx->made[slot - tx->schema->attr_count];
+}
+
+/* Does an addition to a tempid that the attribute may have need no more than an item: nothing unique, no schema? */
+static inline bool tx_is_plain(const ri_attr *attr)
+{
+    return attr->unique == RI_UNIQUE_NO && !ri_is_schema_attr(attr->id);
+}
+/* Such an item of a value that fits; false: there is no room for it. */
+static inline bool tx_push_plain(ri_tx *tx, uint32_t temp, const ri_attr *attr, const ri_value *v)
+{
+    if (tx->item_count == tx->item_cap) {
+        return false;
+    }
+    tx->temps[temp].given |= TEMP_SUBJECT;
+    tx->items[tx->item_count++] =
+        (tx_op){ .e = TX_TEMP | temp, .v = *v, .code = tx_slot(tx, attr) << TX_SLOT_SHIFT | TX_ADD };
+    return true;
 }
 
 /* tx.c */

@@ -9,6 +9,7 @@
 #include "tx_resolver.h"
 
 #include "../store/task.h"
+#include "schema_own.h"
 
 void ri_tx_result_deinit(ri_tx_result *result)
 {
@@ -137,11 +138,25 @@ static bool is_plain(tx_resolver *r, size_t i, uint64_t e)
            !ri_is_schema_attr(tx_attr(r->tx, slot)->id) && !says_again(r, i, slot);
 }
 
+/* Is it one more value of an entity that is plain, of an attribute that none of its items had? As in bulk loads. */
+static inline bool goes_on(tx_survey *all, const tx_op *item)
+{
+    uint32_t slot = tx_op_slot(item);
+    uint64_t bit = UINT64_C(1) << slot % 64;
+    bool goes = all->plain && item->e == all->word && (item->code & (TX_KIND_MASK | TX_WITH_BLOB)) == TX_ADD &&
+                slot >= RI_OWN_ATTR_COUNT && item->v.type != RI_REF && (all->slots & bit) == 0;
+    all->slots |= goes ? bit : 0;
+    return goes;
+}
+
 static int survey_items(tx_resolver *r, size_t from, size_t to)
 {
     tx_survey *all = &r->survey;
     for (size_t i = from; i < to; i++) {
         const tx_op *item = &r->tx->items[i];
+        if (goes_on(all, item)) {
+            continue;
+        }
         uint64_t e = ri_tx_entity_id(r, item->e);
         r->blame.item = item;
         if (e == 0 || has_missing_value(r, item)) {
@@ -153,6 +168,7 @@ static int survey_items(tx_resolver *r, size_t from, size_t to)
             all->first = i;
             all->slots = 0;
         }
+        all->word = item->e;
         all->blob_count += (item->code & TX_WITH_BLOB) != 0;
         all->plain = all->plain && is_plain(r, i, e);
         if (is_expanded(tx_op_kind(item))) {

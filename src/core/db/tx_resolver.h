@@ -27,6 +27,7 @@ typedef struct tx_survey {
     bool plain;          /* tx_turn.c: nothing but additions to new entities, and nothing to decide among them */
     bool unsorted;       /* by entity */
     uint64_t before;     /* the entity of the item before, */
+    uint64_t word;       /* as that item says it, */
     size_t first;        /* its first item in a row, */
     uint64_t slots;      /* and what slots those have, modulo 64 */
 } tx_survey;
@@ -73,7 +74,6 @@ typedef struct tx_resolver {
     bool instant_made;
     bool keys_are_heap;
     bool keys_are_there;
-    bool keys_rise;    /* as far as they were looked at: and their attribute has no datoms */
     bool keys_are_new; /* no two are the same, and none is held by an entity */
     bool passes;       /* a pass over the keys is at hand ... */
     bool backwards;    /* ... from the last one to the first ... */
