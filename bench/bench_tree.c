@@ -354,7 +354,7 @@ static void bench_seek(ri_order order)
             bool found;
             ri_datom d;
             ri_node *leaf;
-            must(ri_tree_get(store, &trees[order], &people[order][picks[i]], &io, &found, &d, &leaf, &err), &err);
+            must(ri_tree_get(store, &trees[order], NULL, &people[order][picks[i]], &io, &found, &d, &leaf, &err), &err);
             ri_node_release(leaf);
         });
     (void)snprintf(line, sizeof line, "get %s, warm", ri_order_name(order));

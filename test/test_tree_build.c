@@ -95,7 +95,7 @@ TEST(build__of_nothing_is_the_empty_tree)
     CHECK_RC(ri_cursor_seek_back(&cursor, &bound, &io, &test_err), RILLE_DONE);
     CHECK_RC(ri_cursor_next(&cursor, &io, &test_err), RILLE_DONE);
     uint64_t count = 1;
-    CHECK_RC(ri_tree_rank(store, &tree, &bound, &io, &count, &test_err), RILLE_OK);
+    CHECK_RC(ri_tree_rank(store, &tree, NULL, &bound, &io, &count, &test_err), RILLE_OK);
     CHECK_EQ_INT(count, 0);
     ri_cursor_deinit(&cursor);
     ri_io_deinit(&io);

@@ -8,6 +8,7 @@ typedef struct world {
     ri_store *store;
     ri_arena arena;
     ri_tree tree;
+    ri_weak root;
     ri_datom *rows;
     uint32_t n;
     data_shape shape;
@@ -28,6 +29,7 @@ static void open_world(world *w, const char *url, ri_order order, const ri_limit
 static void close_world(world *w)
 {
     ri_io_deinit(&w->io);
+    ri_weak_clear(&w->root);
     data_store_drop(w->store);
     ri_arena_deinit(&w->arena);
 }
@@ -137,9 +139,9 @@ static void check_lookups(world *w)
         uint64_t a = data_rank(order, w->rows, w->n, &from);
         uint64_t b = data_rank(order, w->rows, w->n, &to);
         uint64_t got;
-        DATA_DRIVE(&w->io, rc, ri_tree_rank(w->store, &w->tree, &from, &w->io, &got, &test_err));
+        DATA_DRIVE(&w->io, rc, ri_tree_rank(w->store, &w->tree, &w->root, &from, &w->io, &got, &test_err));
         CHECK(rc == RILLE_OK && got == a);
-        DATA_DRIVE(&w->io, rc, ri_tree_count(w->store, &w->tree, &from, &to, &w->io, &got, &test_err));
+        DATA_DRIVE(&w->io, rc, ri_tree_count(w->store, &w->tree, &w->root, &from, &to, &w->io, &got, &test_err));
         CHECK(rc == RILLE_OK && got == (b > a ? b - a : 0));
         from.parts = (uint8_t)ri_order_parts(order);
         from.after = false;
@@ -148,7 +150,8 @@ static void check_lookups(world *w)
         bool found;
         ri_datom d;
         ri_node *leaf;
-        DATA_DRIVE(&w->io, rc, ri_tree_get(w->store, &w->tree, &from.d, &w->io, &found, &d, &leaf, &test_err));
+        DATA_DRIVE(&w->io, rc,
+                   ri_tree_get(w->store, &w->tree, &w->root, &from.d, &w->io, &found, &d, &leaf, &test_err));
         CHECK(rc == RILLE_OK && found == expected && (leaf != NULL) == found);
         CHECK(!found || data_same(&d, &w->rows[a]));
         ri_node_release(leaf);
@@ -193,5 +196,63 @@ TEST(cursor__agrees_in_trees_of_the_standard_size)
     }
 }
 
-TEST_MAIN(cursor__agrees_with_a_sorted_array, cursor__agrees_when_each_node_must_be_asked_for,
+static bool always(void *context)
+{
+    (void)context;
+    return true;
+}
+
+/* Where tests interrupt every read, that a branch knows its children changes nothing. */
+TEST(cursor__known_nodes_are_asked_for_where_all_must_be)
+{
+    world w;
+    uint64_t rank;
+    open_world(&w, "mem:asks", RI_EAVT, &data_limits_small, 500, 1);
+    ri_bound bound = { .d = w.rows[w.n / 2], .parts = 3 };
+    CHECK(w.tree.height > 2);
+    for (int round = 0; round < 3; round++) {
+        CHECK_RC(ri_tree_rank(w.store, &w.tree, &w.root, &bound, &w.io, &rank, &test_err), RILLE_OK);
+        CHECK_EQ_INT(rank, w.n / 2);
+        w.io.defer = always;
+        for (unsigned level = 0; level < w.tree.height; level++) {
+            CHECK_RC(ri_tree_rank(w.store, &w.tree, &w.root, &bound, &w.io, &rank, &test_err), RILLE_NEED);
+            CHECK_EQ_INT(w.io.want_count, 1);
+            CHECK_RC(ri_io_fetch(&w.io, &test_err), RILLE_OK);
+        }
+        CHECK_RC(ri_tree_rank(w.store, &w.tree, &w.root, &bound, &w.io, &rank, &test_err), RILLE_OK);
+        CHECK_EQ_INT(rank, w.n / 2);
+        w.io.defer = NULL;
+        ri_io_clear(&w.io);
+    }
+    close_world(&w);
+}
+
+/* The cache is as small as may be: what a descent finds by places is never more than what somebody holds. */
+TEST(cursor__known_nodes_are_not_kept)
+{
+    world w;
+    uint64_t rank;
+    ri_store_stats stats;
+    open_world(&w, "mem:kept", RI_EAVT, &data_limits_small, 2000, 1);
+    ri_store *reader; /* with a cache that holds nothing */
+    ri_store_options options = { .cache_bytes = 1 };
+    REQUIRE_RC(ri_store_open("mem:kept", &options, &reader, &test_err), RILLE_OK);
+    CHECK_EQ_INT(ri_store_cache_bytes_max(reader), 1);
+    uint64_t reads[2] = { 0, 0 };
+    ri_weak root = { 0 };
+    for (int round = 0; round < 2; round++) {
+        ri_bound bound = { .d = w.rows[w.n / 2], .parts = 3 };
+        CHECK_RC(ri_tree_rank(reader, &w.tree, &root, &bound, &w.io, &rank, &test_err), RILLE_OK);
+        CHECK_EQ_INT(rank, w.n / 2);
+        CHECK_EQ_INT(atomic_load(&root.word), 0); /* the root is gone already */
+        ri_store_read_stats(reader, &stats);
+        reads[round] = stats.get_ranges;
+    }
+    CHECK_EQ_INT(reads[1], 2 * reads[0]);
+    ri_store_release(reader);
+    close_world(&w);
+}
+
+TEST_MAIN(cursor__known_nodes_are_asked_for_where_all_must_be, cursor__known_nodes_are_not_kept,
+          cursor__agrees_with_a_sorted_array, cursor__agrees_when_each_node_must_be_asked_for,
           cursor__agrees_in_trees_of_the_standard_size)

@@ -29,6 +29,11 @@ int64_t ri_process(void)
 
 #ifdef RILLE_SINGLE_THREAD
 
+void ri_spin(unsigned *spins)
+{
+    (void)spins;
+}
+
 void ri_cond_init(ri_cond *cond)
 {
     (void)cond;
@@ -73,6 +78,18 @@ void ri_work_end(void)
 }
 
 #else
+
+#include <sched.h>
+
+#define SPINS_MAX 64U
+
+void ri_spin(unsigned *spins)
+{
+    if (++*spins == SPINS_MAX) {
+        *spins = 0;
+        (void)sched_yield();
+    }
+}
 #include <signal.h>
 
 void ri_cond_init(ri_cond *cond)

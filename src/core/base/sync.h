@@ -90,6 +90,19 @@ static inline void ri_refs_take(ri_refs *refs)
     (void)atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
 }
 
+/* Where a reference is not known to be held by anybody. False: the last one is gone. */
+static inline bool ri_refs_take_live(ri_refs *refs)
+{
+    unsigned count = atomic_load_explicit(refs, memory_order_relaxed);
+    while (count > 0) {
+        if (atomic_compare_exchange_weak_explicit(refs, &count, count + 1, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* True when the last reference went. One acq_rel instead of release and a fence: ThreadSanitizer knows no fences. */
 static inline bool ri_refs_drop(ri_refs *refs)
 {
@@ -101,6 +114,9 @@ static inline bool ri_refs_unshared(ri_refs *refs)
 {
     return atomic_load_explicit(refs, memory_order_acquire) == 1;
 }
+
+/* Between two looks at what is locked for some nanoseconds. *spins: 0 at first. */
+void ri_spin(unsigned *spins);
 
 /* Monotonic microseconds, for budgets and statistics only. */
 uint64_t ri_clock_us(void);

@@ -22,6 +22,9 @@ ri_base *ri_base_retain(ri_base *base)
 void ri_base_release(ri_base *base)
 {
     if (base != NULL && ri_refs_drop(&base->refs)) {
+        for (unsigned o = 0; o < RI_ORDER_COUNT; o++) {
+            ri_weak_clear(&base->root[o]);
+        }
         ri_free(base->segments);
         ri_free(base->schema_bytes);
         ri_free(base);

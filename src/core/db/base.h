@@ -26,12 +26,13 @@
 #define RI_SCHEMA_INLINE_MAX 4096U
 #define RI_SEGMENTS_MAX 4096U
 
-/* Decoded. Immutable. */
+/* Decoded. Immutable, but for `root`. */
 typedef struct ri_base {
     ri_refs refs;
     uint8_t db_id[16];
     ri_tree tree[RI_ORDER_COUNT];
-    uint64_t t; /* newest transaction in the trees */
+    ri_weak root[RI_ORDER_COUNT]; /* of the trees, once they were read */
+    uint64_t t;                   /* newest transaction in the trees */
     int64_t instant;
     uint8_t commit[RI_HASH_SIZE];
     uint64_t next_e; /* counters after t */

@@ -233,7 +233,8 @@ static int find_row(const rille_db *db, ri_order order, const ri_bound *prefix, 
 {
     uint32_t end;
     bool more;
-    RI_TRY(ri_tree_equal(db->store, &db->base->tree[order], prefix, io, &out->leaf, &out->row, &end, &more, err));
+    RI_TRY(ri_tree_equal(db->store, &db->base->tree[order], &db->base->root[order], prefix, io, &out->leaf, &out->row,
+                         &end, &more, err));
     int rc = more || end - out->row > 1 ? RILLE_AGAIN : out->row == end ? RILLE_DONE : 0;
     for (unsigned i = 0; rc == 0 && i < hiding->count; i++) {
         ri_datom d;
@@ -300,7 +301,7 @@ int ri_db_has(const rille_db *db, uint64_t e, uint32_t a, const ri_value *v, ri_
     }
     ri_datom d;
     ri_node *leaf;
-    RI_TRY(ri_tree_get(db->store, &db->base->tree[RI_EAVT], &key, io, found, &d, &leaf, err));
+    RI_TRY(ri_tree_get(db->store, &db->base->tree[RI_EAVT], &db->base->root[RI_EAVT], &key, io, found, &d, &leaf, err));
     if (*found) {
         *t = d.t;
     }
@@ -324,7 +325,7 @@ int ri_db_count(const rille_db *db, ri_order order, const ri_bound *from, const 
     if (!is_range(order, from, to)) {
         return 0; /* what the novelty retracts after `to` and before `from` is no difference to 0 */
     }
-    RI_TRY(ri_tree_count(db->store, &db->base->tree[order], from, to, io, &base, err));
+    RI_TRY(ri_tree_count(db->store, &db->base->tree[order], &db->base->root[order], from, to, io, &base, err));
     ri_set_cut after = ri_set_cut_of(order, to);
     ri_set_cut before = ri_set_cut_of(order, from);
     RI_TRY(ri_novelty_between(&db->novelty, &before, &after, &set, &hold, err));

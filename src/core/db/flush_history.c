@@ -98,7 +98,9 @@ static int find_assertion(ri_flush *f, const ri_datom *d, uint64_t *t, rille_err
     ri_node *leaf = NULL;
     bool is_there = false;
     int rc;
-    RI_FETCHING(rc, &io, ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], d, &io, &is_there, &found, &leaf, err),
+    RI_FETCHING(rc, &io,
+                ri_tree_get(f->db->store, &f->db->base->tree[RI_EAVT], &f->db->base->root[RI_EAVT], d, &io, &is_there,
+                            &found, &leaf, err),
                 err)
     *t = found.t;
     ri_node_release(leaf);

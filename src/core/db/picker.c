@@ -14,7 +14,8 @@ int ri_picker_init(ri_picker *picker, const rille_db *db, ri_order order, const 
 {
     uint64_t base;
     *picker = (ri_picker){ .db = db, .order = order };
-    RI_TRY(ri_tree_range(db->store, &db->base->tree[order], from, to, io, &picker->base_first, &base, err));
+    RI_TRY(ri_tree_range(db->store, &db->base->tree[order], &db->base->root[order], from, to, io, &picker->base_first,
+                         &base, err));
     ri_set_cut before = ri_set_cut_of(order, from);
     ri_set_cut after = ri_set_cut_of(order, to);
     RI_TRY(ri_novelty_between(&db->novelty, &before, &after, &picker->set, &picker->hold, err));
@@ -46,7 +47,8 @@ int ri_picker_get(const ri_picker *picker, uint64_t number, ri_io *io, ri_datom 
     }
     ri_node *leaf;
     uint32_t row;
-    RI_TRY(ri_tree_at(db->store, &db->base->tree[picker->order], picker->base_first + number, io, &leaf, &row, err));
+    RI_TRY(ri_tree_at(db->store, &db->base->tree[picker->order], &db->base->root[picker->order],
+                      picker->base_first + number, io, &leaf, &row, err));
     ri_node_datom(leaf, row, out);
     *hold = &leaf->object;
     return 0;

@@ -81,7 +81,9 @@ int ri_verify_expect(ri_verify *v, ri_order order, const ri_datom *d, rille_err 
     ri_datom there = { 0 };
     ri_node *leaf = NULL;
     int rc;
-    RI_FETCHING(rc, &v->io, ri_tree_get(v->db->store, &v->db->base->tree[order], d, &v->io, &found, &there, &leaf, err),
+    RI_FETCHING(rc, &v->io,
+                ri_tree_get(v->db->store, &v->db->base->tree[order], &v->db->base->root[order], d, &v->io, &found,
+                            &there, &leaf, err),
                 err)
     bool same = rc == 0 && found && there.t == d->t;
     ri_node_release(leaf);

@@ -21,17 +21,12 @@
 #include "../base/mem.h"
 
 #include <stdlib.h>
-#ifndef RILLE_SINGLE_THREAD
-#include <sched.h>
-#endif
 
 #define SHARDS_MAX 16U
 #define SHARD_BYTES_MIN ((size_t)1 << 20) /* a smaller budget has fewer shards, so that one node still fits */
-#define USES_MAX 3U
 #define GHOST_SLOTS_MIN 64U
 #define GHOST_SLOTS_MAX 65536U
 #define GHOST_OBJECT_BYTES 4096U /* what an object is taken to cost when the ghost is sized */
-#define SPINS_MAX 64U
 #define NO_ENTRY UINT32_MAX
 
 /* 64 bytes, and what a hit reads in the first 48: malloc's blocks begin 16 bytes into a line. */
@@ -39,7 +34,6 @@ typedef struct cache_entry {
     uint8_t addr[RI_HASH_SIZE];
     ri_object *object;
     uint32_t next; /* towards the tail of its queue, or in the free list */
-    uint8_t uses;
     _Alignas(16) size_t cost;
 } cache_entry;
 
@@ -86,12 +80,7 @@ static void lock_shard(cache_shard *shard)
 {
     unsigned spins = 0;
     while (atomic_flag_test_and_set_explicit(&shard->lock, memory_order_acquire)) {
-        if (++spins == SPINS_MAX) {
-            spins = 0;
-#ifndef RILLE_SINGLE_THREAD
-            (void)sched_yield();
-#endif
-        }
+        ri_spin(&spins);
     }
 }
 
@@ -293,8 +282,7 @@ static void step_small(cache_shard *shard, uint32_t *evicted)
 {
     uint32_t number = pop(shard, &shard->small);
     cache_entry *entry = &shard->entries[number];
-    if (entry->uses > 0) {
-        entry->uses = 0;
+    if (atomic_exchange_explicit(&entry->object->uses, 0, memory_order_relaxed) > 0) {
         push(shard, &shard->main, number);
         return;
     }
@@ -303,12 +291,21 @@ static void step_small(cache_shard *shard, uint32_t *evicted)
     evict(shard, number, evicted);
 }
 
+/* Takes one use away. */
+static bool was_used(ri_object *object)
+{
+    unsigned char uses = atomic_load_explicit(&object->uses, memory_order_relaxed);
+    if (uses > 0) {
+        atomic_store_explicit(&object->uses, (unsigned char)(uses - 1), memory_order_relaxed);
+    }
+    return uses > 0;
+}
+
 static void step_main(cache_shard *shard, uint32_t *evicted)
 {
     uint32_t number = pop(shard, &shard->main);
     cache_entry *entry = &shard->entries[number];
-    if (entry->uses > 0) {
-        entry->uses--;
+    if (was_used(entry->object)) {
         push(shard, &shard->main, number);
         return;
     }
@@ -338,10 +335,9 @@ ri_object *ri_cache_get(ri_cache *cache, const uint8_t addr[RI_HASH_SIZE])
     if (shard->count > 0) {
         const cache_slot *slot = find_slot(shard, hash, addr);
         if (slot->entry != NO_ENTRY) {
-            cache_entry *entry = &shard->entries[slot->entry];
-            entry->uses = (uint8_t)(entry->uses + (entry->uses < USES_MAX));
-            object = entry->object;
+            object = shard->entries[slot->entry].object;
             ri_object_take(object);
+            ri_object_use(object);
         }
     }
     shard->hits += object != NULL;
@@ -387,6 +383,7 @@ static void insert(cache_shard *shard, uint64_t hash, const uint8_t *addr, ri_ob
     uint32_t *ghost = ghost_of(shard, hash);
     bool known = *ghost == fingerprint(hash);
     *ghost = known ? 0 : *ghost;
+    atomic_store_explicit(&object->uses, 0, memory_order_relaxed);
     push(shard, known ? &shard->main : &shard->small, number);
     ri_object_take(object);
 }

@@ -118,6 +118,13 @@ int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], 
     return pin_as(io, own, object, err);
 }
 
+bool ri_io_asks(const ri_io *io)
+{
+    const ri_task *task = io != NULL ? ri_task_running() : NULL;
+    io = task != NULL ? &task->io : io;
+    return io != NULL && io->defer != NULL;
+}
+
 void ri_io_drop_supplied(ri_io *io)
 {
     size_t kept = 0;

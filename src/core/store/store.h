@@ -19,7 +19,7 @@
 #include "../base/buf.h"
 #include "../base/err.h"
 #include "../base/hash.h"
-#include "../base/sync.h"
+#include "object.h"
 #include "rille/backend.h"
 
 typedef struct ri_store ri_store;
@@ -34,24 +34,6 @@ typedef struct ri_noderef {
 } ri_noderef;
 
 bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE]);
-
-/* A decoded thing in the cache, first member of what is decoded. Immutable after publication. */
-typedef struct ri_object {
-    ri_refs refs;
-    size_t mem_bytes;
-    void (*destroy)(struct ri_object *self);
-} ri_object;
-
-static inline void ri_object_take(ri_object *object)
-{
-    ri_refs_take(&object->refs);
-}
-static inline void ri_object_release(ri_object *object)
-{
-    if (object != NULL && ri_refs_drop(&object->refs)) {
-        object->destroy(object);
-    }
-}
 
 /* Makes an object of verified, uncompressed bytes. `bytes` is owned by the decoder from the call on, also when it fails
  * (ri_free), unless it is borrowed: then it must outlive the object. RI_NODE_PADDING readable bytes follow. `locators`
@@ -103,6 +85,9 @@ typedef struct ri_io {
     bool (*defer)(void *context);
     void *defer_context;
 } ri_io; /* all zero is a fresh io */
+
+/* Must all that is read be asked for here, known or not? */
+bool ri_io_asks(const ri_io *io);
 
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
 

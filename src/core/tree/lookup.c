@@ -103,75 +103,109 @@ static int check_child(const ri_node *parent, uint32_t slot, const ri_node *chil
 
 #define NODE_BYTES 512U /* the node, the attributes of its groups, parts of its columns */
 
-/* Where a leaf was last it probably still is: its memory comes while the cache is asked for it. */
-static inline void look_ahead(uintptr_t leaf)
+/* What a search of a leaf reads comes while a reference is taken. */
+static inline void look_ahead(const ri_weak *place)
 {
+    uintptr_t leaf = atomic_load_explicit(&place->word, memory_order_relaxed);
     for (uintptr_t offset = 0; leaf != 0 && offset < NODE_BYTES; offset += 64) {
         RI_PREFETCH((const void *)(leaf + offset));
     }
 }
 
-int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err)
+/* What a place says was found good when it was set. */
+static inline ri_node *known_child(const ri_node *parent, uint32_t slot)
 {
-    uintptr_t seen = atomic_load_explicit(&parent->seen[slot], memory_order_relaxed);
-    look_ahead(parent->level == 1 ? seen : 0);
+    ri_weak *place = &parent->places[slot];
+    if (parent->level == 1) {
+        look_ahead(place);
+    }
+    return (ri_node *)(void *)ri_weak_get(place);
+}
+
+static int find_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err)
+{
     RI_TRY(ri_tree_node(store, (ri_order)parent->order, &parent->children[slot], parent->level - 1U,
                         parent->counts[slot + 1] - parent->counts[slot], io, out, err));
-    if (seen == (uintptr_t)*out) {
-        return RILLE_OK;
-    }
-    int rc = seen == 0 ? check_child(parent, slot, *out, err) : RILLE_OK;
+    int rc = check_child(parent, slot, *out, err);
     if (rc != RILLE_OK) {
         ri_node_release(*out);
         *out = NULL;
         return rc;
     }
-    atomic_store_explicit(&parent->seen[slot], (uintptr_t)*out, memory_order_relaxed);
+    ri_weak_set(&parent->places[slot], &(*out)->object);
     return RILLE_OK;
+}
+
+int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err)
+{
+    *out = ri_io_asks(io) ? NULL : known_child(parent, slot);
+    return *out != NULL ? RILLE_OK : find_child(store, parent, slot, io, out, err);
 }
 
 /* ---- one descent ---- */
 
-/* From *node, a reference, to its child; after a failure there is none. */
-static int step_down(ri_store *store, ri_node **node, uint32_t slot, ri_io *io, rille_err *err)
+/* A descent to one leaf: from a node, a reference, to its child; after a failure there is none. */
+typedef struct descent {
+    ri_store *store;
+    ri_io *io;
+    bool asks;
+    bool last; /* there is nothing right of the node */
+    ri_node *node;
+} descent;
+
+static int step_down(descent *d, uint32_t slot, rille_err *err)
 {
-    ri_node *child;
-    int rc = ri_tree_child(store, *node, slot, io, &child, err);
-    ri_node_release(*node);
-    *node = rc == RILLE_OK ? child : NULL;
+    ri_node *child = d->asks ? NULL : known_child(d->node, slot);
+    int rc = child != NULL ? RILLE_OK : find_child(d->store, d->node, slot, d->io, &child, err);
+    d->last = d->last && slot + 1 == d->node->count;
+    ri_node_release(d->node);
+    d->node = rc == RILLE_OK ? child : NULL;
     return rc;
 }
 
-/* To the leaf of the cut; *before: datoms in what lies left of it. */
-static int find_leaf(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, ri_node **leaf,
-                     uint64_t *before, rille_err *err)
+static int find_root(descent *d, const ri_tree *tree, ri_weak *place, rille_err *err)
 {
-    *leaf = NULL;
-    *before = 0;
     RI_TRY(ri_tree_check_height(tree, err));
-    ri_node *node;
-    RI_TRY(ri_tree_root(store, tree, io, &node, err));
-    while (node->level > 0) {
-        uint32_t slot = ri_node_child(node, bound);
-        *before += node->counts[slot];
-        RI_TRY(step_down(store, &node, slot, io, err));
+    d->asks = ri_io_asks(d->io);
+    d->last = true;
+    d->node = place == NULL || d->asks ? NULL : (ri_node *)(void *)ri_weak_get(place);
+    if (d->node == NULL) {
+        RI_TRY(ri_tree_root(d->store, tree, d->io, &d->node, err));
+        if (place != NULL) {
+            ri_weak_set(place, &d->node->object);
+        }
     }
-    *leaf = node;
     return RILLE_OK;
 }
 
-int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, uint64_t *out, rille_err *err)
+/* To the leaf of the cut. */
+static int find_leaf(descent *d, const ri_tree *tree, ri_weak *root, const ri_bound *bound, rille_err *err)
+{
+    RI_TRY(find_root(d, tree, root, err));
+    while (d->node->level > 0) {
+        RI_TRY(step_down(d, ri_node_child(d->node, bound), err));
+    }
+    return RILLE_OK;
+}
+
+int ri_tree_rank(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *bound, ri_io *io, uint64_t *out,
+                 rille_err *err)
 {
     *out = 0;
     if (tree->count == 0 || bound->parts == 0) {
         *out = bound->parts == 0 && bound->after ? tree->count : 0;
         return RILLE_OK;
     }
-    ri_node *leaf;
-    uint64_t before;
-    RI_TRY(find_leaf(store, tree, bound, io, &leaf, &before, err));
-    *out = before + ri_node_search(leaf, 0, bound);
-    ri_node_release(leaf);
+    uint64_t before = 0;
+    descent d = { .store = store, .io = io };
+    RI_TRY(find_root(&d, tree, root, err));
+    while (d.node->level > 0) {
+        uint32_t slot = ri_node_child(d.node, bound);
+        before += d.node->counts[slot];
+        RI_TRY(step_down(&d, slot, err));
+    }
+    *out = before + ri_node_search(d.node, 0, bound);
+    ri_node_release(d.node);
     return RILLE_OK;
 }
 
@@ -191,35 +225,35 @@ static uint32_t child_at(const ri_node *branch, uint64_t number)
     return low;
 }
 
-int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, ri_node **leaf, uint32_t *row,
-               rille_err *err)
+int ri_tree_at(ri_store *store, const ri_tree *tree, ri_weak *root, uint64_t rank, ri_io *io, ri_node **leaf,
+               uint32_t *row, rille_err *err)
 {
+    descent d = { .store = store, .io = io };
     *leaf = NULL;
     *row = 0;
-    RI_TRY(ri_tree_check_height(tree, err));
-    ri_node *node;
-    RI_TRY(ri_tree_root(store, tree, io, &node, err));
-    while (node->level > 0) {
-        uint32_t slot = child_at(node, rank);
-        rank -= node->counts[slot];
-        RI_TRY(step_down(store, &node, slot, io, err));
+    RI_TRY(find_root(&d, tree, root, err));
+    while (d.node->level > 0) {
+        uint32_t slot = child_at(d.node, rank);
+        rank -= d.node->counts[slot];
+        RI_TRY(step_down(&d, slot, err));
     }
-    assert(rank < node->count);
-    *leaf = node;
+    assert(rank < d.node->count);
+    *leaf = d.node;
     *row = (uint32_t)rank;
     return RILLE_OK;
 }
 
-int ri_tree_range(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
-                  uint64_t *first, uint64_t *count, rille_err *err)
+int ri_tree_range(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *from, const ri_bound *to,
+                  ri_io *io, uint64_t *first, uint64_t *count, rille_err *err)
 {
     uint64_t end = 0;
     *count = 0;
-    int rc = ri_tree_rank(store, tree, from, io, first, err);
+    int rc = ri_tree_rank(store, tree, root, from, io, first, err);
     if (rc != RILLE_OK && rc != RILLE_NEED) {
         return rc;
     }
-    int rc_to = ri_tree_rank(store, tree, to, io, &end, err); /* asked for in any case: both are fetched at once */
+    int rc_to =
+        ri_tree_rank(store, tree, root, to, io, &end, err); /* asked for in any case: both are fetched at once */
     if (rc != RILLE_OK || rc_to != RILLE_OK) {
         return rc_to < 0 || rc == RILLE_OK ? rc_to : rc;
     }
@@ -227,29 +261,30 @@ int ri_tree_range(ri_store *store, const ri_tree *tree, const ri_bound *from, co
     return RILLE_OK;
 }
 
-int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
-                  uint64_t *out, rille_err *err)
+int ri_tree_count(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *from, const ri_bound *to,
+                  ri_io *io, uint64_t *out, rille_err *err)
 {
     uint64_t first;
-    return ri_tree_range(store, tree, from, to, io, &first, out, err);
+    return ri_tree_range(store, tree, root, from, to, io, &first, out, err);
 }
 
-int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,
-                  uint32_t *first, uint32_t *end, bool *more, rille_err *err)
+int ri_tree_equal(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *prefix, ri_io *io,
+                  ri_node **leaf, uint32_t *first, uint32_t *end, bool *more, rille_err *err)
 {
-    uint64_t before;
+    descent d = { .store = store, .io = io };
     *leaf = NULL;
     if (tree->count == 0) {
         return RILLE_DONE;
     }
-    RI_TRY(find_leaf(store, tree, prefix, io, leaf, &before, err));
-    ri_node_equal(*leaf, prefix, first, end);
-    *more = *end == (*leaf)->count && before + *end < tree->count;
+    RI_TRY(find_leaf(&d, tree, root, prefix, err));
+    ri_node_equal(d.node, prefix, first, end);
+    *more = *end == d.node->count && !d.last;
+    *leaf = d.node;
     return RILLE_OK;
 }
 
-int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,
-                ri_node **leaf, rille_err *err)
+int ri_tree_get(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_datom *datom, ri_io *io, bool *found,
+                ri_datom *out, ri_node **leaf, rille_err *err)
 {
     *found = false;
     *leaf = NULL;
@@ -257,22 +292,21 @@ int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *
         return RILLE_OK;
     }
     ri_order order = (ri_order)tree->order;
-    /* a separator may equal d: the cut behind d lies in the leaf that d would be in */
-    ri_bound bound = { .d = *d, .parts = (uint8_t)ri_order_parts(order), .after = true };
-    ri_node *node;
-    uint64_t before;
-    RI_TRY(find_leaf(store, tree, &bound, io, &node, &before, err));
+    /* a separator may equal the datom: the cut behind it lies in the leaf that it would be in */
+    ri_bound bound = { .d = *datom, .parts = (uint8_t)ri_order_parts(order), .after = true };
+    descent d = { .store = store, .io = io };
+    RI_TRY(find_leaf(&d, tree, root, &bound, err));
     bound.after = false;
-    uint32_t row = ri_node_search(node, 0, &bound);
-    if (row < node->count) {
-        ri_node_datom(node, row, out);
-        if (ri_datom_cmp(order, out, d) == 0) {
+    uint32_t row = ri_node_search(d.node, 0, &bound);
+    if (row < d.node->count) {
+        ri_node_datom(d.node, row, out);
+        if (ri_datom_cmp(order, out, datom) == 0) {
             *found = true;
-            *leaf = node;
+            *leaf = d.node;
             return RILLE_OK;
         }
     }
     *out = (ri_datom){ 0 };
-    ri_node_release(node);
+    ri_node_release(d.node);
     return RILLE_OK;
 }

@@ -21,6 +21,10 @@
 static void destroy_node(ri_object *object)
 {
     ri_node *node = (ri_node *)(void *)object;
+    ri_weak_forget(object);
+    for (uint32_t i = 0; node->places != NULL && i < node->count; i++) {
+        ri_weak_clear(&node->places[i]);
+    }
     ri_arena_deinit(&node->arena);
     ri_free(node->ranks);
     ri_free(node->children);
@@ -334,7 +338,7 @@ static int read_children(ri_node *node, ri_reader *in, const ri_decode_input *in
     if (addrs == NULL || !ri_col_all_within(&counts, 1, RI_EID_MAX)) {
         return RILLE_CORRUPT;
     }
-    size_t a_child = sizeof *node->children + sizeof *node->keys + sizeof *node->counts + sizeof *node->seen;
+    size_t a_child = sizeof *node->children + sizeof *node->keys + sizeof *node->counts + sizeof *node->places;
     size_t bytes = node->count * a_child + sizeof *node->counts;
     node->children = ri_alloc_zero(bytes);
     if (node->children == NULL) {
@@ -343,7 +347,7 @@ static int read_children(ri_node *node, ri_reader *in, const ri_decode_input *in
     node->object.mem_bytes += bytes;
     node->keys = (uint64_t *)(void *)(node->children + node->count);
     node->counts = node->keys + node->count;
-    node->seen = (atomic_uintptr_t *)(void *)(node->counts + node->count + 1);
+    node->places = (ri_weak *)(void *)(node->counts + node->count + 1);
     ri_col_unpack(&counts, 0, node->count, node->counts + 1);
     for (uint32_t i = 0; i < node->count; i++) {
         memcpy(node->children[i].addr, addrs + (size_t)i * RI_HASH_SIZE, RI_HASH_SIZE);

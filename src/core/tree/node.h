@@ -28,6 +28,7 @@
 
 #include "../data/datom.h"
 #include "../store/store.h"
+#include "../store/weak.h"
 #include "column.h"
 
 #define RI_NODE_ROWS_MAX 4096U
@@ -37,6 +38,9 @@
 typedef struct ri_dict {
     ri_col ends; /* end offset of each entry in bytes; entry i starts where i-1 ends */
     const uint8_t *bytes;
+    uint64_t
+        *samples;  /* of large ones: the head of each RI_DICT_SAMPLE-th entry, behind what all begin with; or NULL */
+    uint64_t lead; /* the first bytes of what all entries begin with, as ri_head_of */
     uint32_t count;
     uint32_t shared; /* bytes that all entries begin with; 0 for types that are not compared by their bytes */
 } ri_dict;
@@ -66,9 +70,9 @@ typedef struct ri_node {
     uint16_t *ranks;  /* NULL: groups are contiguous */
     uint64_t *counts; /* branches: counts[i] = datoms below children 0..i-1; count + 1 entries */
     ri_col col[RI_COLUMN_COUNT];
-    ri_noderef *children;   /* branches */
-    atomic_uintptr_t *seen; /* branches: where child i was when it lay between its separators, 0: not yet */
-    uint8_t *bytes;         /* the canonical bytes, owned (unless borrowed), padded */
+    ri_noderef *children; /* branches */
+    ri_weak *places;      /* branches: child i, once it was found to lie between its separators */
+    uint8_t *bytes;       /* the canonical bytes, owned (unless borrowed), padded */
     size_t len;
     ri_arena arena; /* groups, parts of columns: begins behind the node itself, in the same block */
 } ri_node;

@@ -124,24 +124,27 @@ static inline uint32_t ri_cursor_row(const ri_cursor *cursor)
     return cursor->slot[0];
 }
 
-/* Datoms before the cut: one descent. */
-int ri_tree_rank(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, uint64_t *out, rille_err *err);
+/* Descents to one leaf. `root` says where the root is, once it was read; NULL: nobody keeps that. */
+
+/* Datoms before the cut. */
+int ri_tree_rank(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *bound, ri_io *io, uint64_t *out,
+                 rille_err *err);
 /* The rank of the first datom between two cuts, and how many lie there: two descents. */
-int ri_tree_range(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
-                  uint64_t *first, uint64_t *count, rille_err *err);
-int ri_tree_count(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io,
-                  uint64_t *out, rille_err *err);
+int ri_tree_range(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *from, const ri_bound *to,
+                  ri_io *io, uint64_t *first, uint64_t *count, rille_err *err);
+int ri_tree_count(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *from, const ri_bound *to,
+                  ri_io *io, uint64_t *out, rille_err *err);
 /* The rows that agree with a prefix (a cut before it) in the leaf where the first of them would be: [*first, *end) of
  * *leaf, a reference of the caller's. *more: the next leaf may begin with some. RILLE_DONE: the tree is empty. */
-int ri_tree_equal(ri_store *store, const ri_tree *tree, const ri_bound *prefix, ri_io *io, ri_node **leaf,
-                  uint32_t *first, uint32_t *end, bool *more, rille_err *err);
+int ri_tree_equal(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_bound *prefix, ri_io *io,
+                  ri_node **leaf, uint32_t *first, uint32_t *end, bool *more, rille_err *err);
 /* The leaf of a datom by its rank, and its row there: one descent. rank < tree->count. *leaf: a reference. */
-int ri_tree_at(ri_store *store, const ri_tree *tree, uint64_t rank, ri_io *io, ri_node **leaf, uint32_t *row,
-               rille_err *err);
+int ri_tree_at(ri_store *store, const ri_tree *tree, ri_weak *root, uint64_t rank, ri_io *io, ri_node **leaf,
+               uint32_t *row, rille_err *err);
 /* The datom equal to d in the order's key, if it is there: *found; *out borrows from *leaf, a reference of the caller's
  * (NULL if not found). */
-int ri_tree_get(ri_store *store, const ri_tree *tree, const ri_datom *d, ri_io *io, bool *found, ri_datom *out,
-                ri_node **leaf, rille_err *err);
+int ri_tree_get(ri_store *store, const ri_tree *tree, ri_weak *root, const ri_datom *d, ri_io *io, bool *found,
+                ri_datom *out, ri_node **leaf, rille_err *err);
 
 /* ---- whole trees (diff.c, check.c) ---- */
 
