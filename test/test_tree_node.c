@@ -169,10 +169,11 @@ TEST(node__finds_strings_with_the_same_beginning)
     test_rng rng = test_rng_new();
     ri_encoder *enc = ri_encoder_new();
     ri_buf buf = { 0 };
-    for (size_t shared = 0; shared < 20; shared++) {
+    for (size_t round = 0; round < 60; round++) {
+        static ri_datom rows[1000];
         ri_arena arena = { 0 };
-        ri_datom rows[200];
-        uint32_t n = (uint32_t)(1 + 10 * shared);
+        size_t shared = round % 20;
+        uint32_t n = (uint32_t)(1 + (round < 20 ? 10 * shared : test_random_below(&rng, 1000)));
         for (uint32_t i = 0; i < n; i++) {
             rows[i] = (ri_datom){ .e = i + 1, .t = 1, .a = 7, .v = string_after(&rng, &arena, shared), .added = true };
         }

@@ -101,7 +101,7 @@ static int check_child(const ri_node *parent, uint32_t slot, const ri_node *chil
     return ri_tree_check_place(child, &separator, is_last ? NULL : &next, err);
 }
 
-#define NODE_BYTES 512U /* the node, the attributes of its groups, parts of its columns */
+#define NODE_BYTES 896U /* the node, the attributes of its groups, parts of its columns */
 
 /* What a search of a leaf reads comes while a reference is taken. */
 static inline void look_ahead(const ri_weak *place)

@@ -283,6 +283,22 @@ static uint32_t shared_len(const ri_group *group)
     return len;
 }
 
+/* By them a search finds its part of the dictionary in a few lines of memory beside the node. */
+static bool make_samples(ri_dict *dict, ri_arena *arena)
+{
+    uint32_t n = dict->count / RI_DICT_SAMPLE;
+    if (n < 2) {
+        return true;
+    }
+    dict->samples = ri_arena_array(arena, n, sizeof *dict->samples);
+    for (uint32_t i = 0; dict->samples != NULL && i < n; i++) {
+        uint32_t len;
+        const uint8_t *rest = ri_dict_rest(dict, (i + 1) * RI_DICT_SAMPLE - 1, &len);
+        dict->samples[i] = ri_head_of(rest, len);
+    }
+    return dict->samples != NULL;
+}
+
 static int read_dict(ri_node *node, ri_group *group, ri_reader *in)
 {
     ri_dict *dict = &group->dict;
@@ -299,7 +315,13 @@ static int read_dict(ri_node *node, ri_group *group, ri_reader *in)
     if (!flatten_ends(dict, &node->arena)) {
         return RILLE_NOMEM;
     }
-    dict->shared = ri_type_is_bytewise(group->type) ? shared_len(group) : 0;
+    if (ri_type_is_bytewise(group->type)) {
+        dict->shared = shared_len(group);
+        dict->lead = ri_head_of(dict->bytes, dict->shared);
+        if (!make_samples(dict, &node->arena)) {
+            return RILLE_NOMEM;
+        }
+    }
     return entries_valid(group) ? RILLE_OK : RILLE_CORRUPT;
 }
 
@@ -426,10 +448,10 @@ static int corrupt(const ri_decode_input *input, const char *what, rille_err *er
 }
 
 /* The block of a node, with room for what most nodes need. */
-static ri_node *new_node(uint32_t group_count)
+static ri_node *new_node(uint32_t count, uint32_t group_count)
 {
-    size_t extra =
-        group_count * (sizeof(ri_group) + sizeof(ri_col) + sizeof(uint32_t)) + PARTS_GUESSED * sizeof(ri_col);
+    size_t extra = group_count * (sizeof(ri_group) + sizeof(ri_col) + sizeof(uint32_t)) +
+                   PARTS_GUESSED * sizeof(ri_col) + count / RI_DICT_SAMPLE * sizeof(uint64_t);
     ri_node *node = ri_alloc(sizeof *node + extra);
     if (node != NULL) {
         *node = (ri_node){ .group_count = group_count };
@@ -461,7 +483,7 @@ int ri_node_open(const ri_decode_input *input, bool placed, ri_node **out, rille
     if (in.bad || magic != RI_NODE_MAGIC || order >= RI_ORDER_COUNT || level > RI_TREE_HEIGHT_MAX || group_count == 0) {
         return corrupt(input, "the head", err);
     }
-    ri_node *node = new_node(group_count);
+    ri_node *node = new_node(count, group_count);
     if (node == NULL) {
         free_bytes(input);
         return ri_fail_nomem(err);

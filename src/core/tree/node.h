@@ -44,6 +44,7 @@ typedef struct ri_dict {
     uint32_t count;
     uint32_t shared; /* bytes that all entries begin with; 0 for types that are not compared by their bytes */
 } ri_dict;
+#define RI_DICT_SAMPLE 32U
 
 typedef struct ri_group {
     uint32_t a;

@@ -158,6 +158,11 @@ static inline int cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, 
 /* Where a value lies among those that begin with what a dictionary has in common: -1 before all, 1 after all, or 0. */
 static inline int cmp_shared(const ri_dict *dict, const ri_value *v)
 {
+    if (dict->shared <= 8) { /* without a look at the bytes, which may be far away */
+        uint64_t mask = dict->shared == 0 ? 0 : UINT64_MAX << (64 - 8 * dict->shared);
+        uint64_t lead = ri_load_prefix(v->as.p, v->len) & mask;
+        return lead != dict->lead ? (lead < dict->lead ? -1 : 1) : v->len < dict->shared ? -1 : 0;
+    }
     uint32_t same = v->len < dict->shared ? v->len : dict->shared;
     int order = same == 0 ? 0 : memcmp(v->as.p, dict->bytes, same);
     return order != 0 ? order : v->len < dict->shared ? -1 : 0;
@@ -206,6 +211,20 @@ static uint32_t whole_lower(const ri_dict *dict, bool packed, uint32_t from, res
     return from;
 }
 
+#define LOOK_AHEAD_BYTES 512U
+
+/* The n entries that are looked at next. */
+static inline void look_ahead(const ri_dict *dict, bool packed, uint32_t at, uint32_t n)
+{
+    if (n > 0) {
+        const uint8_t *from = rest_at(dict, packed, at).p;
+        size_t len = (size_t)(rest_at(dict, packed, at + n - 1).p - from);
+        for (size_t offset = 0; offset <= len && offset < LOOK_AHEAD_BYTES; offset += 64) {
+            RI_PREFETCH(from + offset);
+        }
+    }
+}
+
 /* The 8 bytes behind what all entries begin with tell most of them apart. Three are read at a time, since each is a cache
  * miss, and no jump depends on them, since half of those would be mispredicted. */
 static inline uint32_t rest_lower(const ri_dict *dict, bool packed, rest v, bool *found)
@@ -213,6 +232,13 @@ static inline uint32_t rest_lower(const ri_dict *dict, bool packed, rest v, bool
     uint64_t head = ri_load_prefix(v.p, v.len);
     uint32_t at = 0;
     uint32_t n = dict->count;
+    if (dict->samples != NULL) {
+        uint32_t samples = n / RI_DICT_SAMPLE;
+        uint32_t below = keys_lower(dict->samples, 0, samples, head);
+        at = below * RI_DICT_SAMPLE;
+        n = below < samples ? RI_DICT_SAMPLE - 1 : n - at;
+        look_ahead(dict, packed, at, n);
+    }
     while (n >= 4) {
         uint32_t quarter = n / 4;
         uint32_t probe = at + quarter - 1;
