@@ -15,7 +15,10 @@ static const char schema[] =
     " {:db/ident :d :db/valueType :db.type/double :db/cardinality :db.cardinality/one}"
     " {:db/ident :s :db/valueType :db.type/string :db/cardinality :db.cardinality/many}"
     " {:db/ident :r :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}"
-    " {:db/ident :k :db/valueType :db.type/keyword :db/cardinality :db.cardinality/one}]";
+    " {:db/ident :k :db/valueType :db.type/keyword :db/cardinality :db.cardinality/one}"
+    " {:db/ident :b :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}"
+    " {:db/ident :b1 :db/valueType :db.type/ref :db/cardinality :db.cardinality/one :db/unique :db.unique/value}"
+    " {:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]";
 
 /* In one transaction; each refers to one before it. */
 static void put_people(world *w, int at, unsigned from, unsigned to)
@@ -26,8 +29,14 @@ static void put_people(world *w, int at, unsigned from, unsigned to)
         len += (size_t)snprintf(text + len, sizeof text - len,
                                 "{:db/id \"e%u\" :u \"u%u\" :n %u :d %u.5 :s [\"s%u\" \"t%u\"] :k :k%u", i, i, i % 13,
                                 i % 7, i % 5, i % 3, i % 4);
-        len += (size_t)snprintf(text + len, sizeof text - len, i / 2 < from ? " :r [[:u \"u%u\"]]}" : " :r [\"e%u\"]}",
-                                i / 2 < from && from == 1 ? 0 : i / 2);
+        unsigned other = i / 2 < from && from == 1 ? 0 : i / 2;
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                i / 2 < from ? " :r [[:u \"u%u\"]] :b [:u \"u%u\"]" : " :r [\"e%u\"] :b \"e%u\"", other,
+                                other);
+        if (i % 2 == 0 && i / 2 >= from) {
+            len += (size_t)snprintf(text + len, sizeof text - len, " :b1 \"e%u\"", i / 2);
+        }
+        len += (size_t)snprintf(text + len, sizeof text - len, " :text \"%.*d\"}", i % 10 == 0 ? 1100 : 5, (int)i);
     }
     (void)snprintf(text + len, sizeof text - len, "]");
     world_transact(w, at, text);
@@ -62,6 +71,12 @@ static const struct {
     { "[:find ?n ?s :in $ ?e :where [?e :n ?n] [?e :s ?s]]", "l" },
     { "[:find ?u ?n :in $ ?r ?n :where [?e :r ?r] [?e :n ?n] [?e :u ?u]]", "ln" },
     { "[:find ?u :in $ ?e ?f :where [?e :r ?f] [?f :u ?u]]", "ll" },
+    { "[:find ?n ?k ?d :in $ ?u :where [?e :k ?k] [?e :u ?u] [?e :d ?d] [?e :n ?n]]", "u" },
+    { "[:find ?n :in $ ?e ?k :where [?e :k ?k] [?e :n ?n]]", "lk" },
+    { "[:find ?f ?m :in $ ?u ?s :where [?e :u ?u] [?e :s ?s] [?e :b ?f] [?f :n ?m]]", "us" },
+    { "[:find ?m ?v :in $ ?u :where [?e :u ?u] [?e :b ?f] [?f :b ?g] [?g :u ?v] [?g :n ?m]]", "u" },
+    { "[:find [?n ?t] :in $ ?u :where [?e :u ?u] [?e :n ?n] [?e :text ?t]]", "u" },
+    { "[:find ?e :in $ ?f ?n :where [?e :b1 ?f] [?e :n ?n]]", "ln" },
     { "[:find ?x ?u :in $ ?p :where [(identity ?p) [?x ?y]] [_ :u ?y] [_ :u ?u] [(= ?u ?y)]]", "l" },
 };
 #define QUERIES (sizeof queries / sizeof *queries)
@@ -403,7 +418,7 @@ static bool count_unit(void *context)
     return false;
 }
 
-/* Counting, the two patterns, the input, and :find: it takes a batch, gives it, knows that it was the last one, and ends. */
+/* Mostly one; if the lookups do not tell, counting, the two patterns, the input and :find. */
 TEST(again__takes_few_units_to_look_up_a_value)
 {
     static const char text[] = "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n]]";
@@ -443,6 +458,84 @@ TEST(again__takes_few_units_to_look_up_a_value)
     CHECK(!ri_op_rest(p.op)); /* it does already: a run that never began */
     ri_op_release(p.op);
     ri_query_release(p.query);
+    world_deinit(&w);
+}
+
+/* Runs it for one value, and gives the answer. */
+static char *run_for(world *w, prepared *p, const char *input, unsigned *units)
+{
+    tally again = { 0 };
+    rille_op *op = NULL;
+    char *answer = NULL;
+    world_inputs_clear(w);
+    world_add_db(w, 0);
+    world_add_table(w, 's', input);
+    REQUIRE_RC(begin(w, p, &op, &again, &test_err), 0);
+    *units = 0;
+    op->options.interrupt = count_unit;
+    op->options.context = units;
+    CHECK_RC(steps(op, UINT32_MAX, &answer, &test_err), RILLE_DONE);
+    end(p, op);
+    return answer;
+}
+
+/* With u = "u7". looks_up: a second run is one unit, which has neither counts nor stages. */
+static const struct {
+    const char *text;
+    const char *answer;
+    bool looks_up;
+} points[] = {
+    { "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n]]", "[7]", true },
+    { "[:find ?n ?k :in $ ?u :where [?e :s \"s2\"] [?e :n ?n] [?e :u ?u] [?e :k ?k]]", "[7 :k3]", true },
+    { "[:find ?n :in $ ?u :where [?e :s \"s3\"] [?e :n ?n] [?e :u ?u]]", "", true },
+    { "[:find ?x :in $ ?u :where [?e :u ?u] [?e :n] [?e :d ?x]]", "[0.5]", true },
+    { "[:find ?v :in $ ?u :where [?e :u ?u] [?e :b ?f] [?f :u ?v]]", "[\"u3\"]", true },
+    { "[:find ?v :in $ ?u :where [?f :u ?u] [?e :b1 ?f] [?e :u ?v]]", "[\"u14\"]", true },
+    { "[:find ?v :in $ ?u :where [?f :u ?u] [?e :b1 ?f] [?e :b ?f] [?e :u ?v]]", "[\"u14\"]", true },
+    { "[:find ?v :in $ ?u :where [?f :u ?u] [?e :b1 ?f] [?f :b ?e] [?e :u ?v]]", "", true },
+    { "[:find ?s :in $ ?u :where [?e :u ?u] [?e :s ?s]]", "[\"s2\"] [\"t1\"]", false },
+    { "[:find (count ?f) :in $ ?u :where [?e :u ?u] [?e :n ?n] [?f :n ?n]]", "[5]", false },
+    { "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n] :limit 0]", "", false },
+    { "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n] :offset 1]", "", false },
+    { "[:find ?a :in $ ?u :where [?e :u ?u] [?e ?a 7]]", NULL, false },
+    { "[:find ?x :in $ ?u :where [?e :u ?u] [?e :n ?n ?x]]", NULL, false },
+    { "[:find ?n :in $ ?u :where [?e :u ?u] [?e :n ?n] [?e :d ?n]]", "", false },
+};
+
+TEST(again__looks_up_what_has_one_match)
+{
+    world w;
+    world_init(&w);
+    world_open(&w, 0, "");
+    world_transact(&w, 0, schema);
+    world_transact(&w, 0, "[{:u \"u0\"}]");
+    put_people(&w, 0, 1, PEOPLE);
+    for (int state = 0; state < 4; state++) { /* unflushed, flushed; changed after it, flushed again */
+        if (state % 2 == 1) {
+            world_flush(&w, 0);
+        } else if (state == 2) {
+            world_transact(&w, 0, "[[:db/retract [:u \"u7\"] :n 7] [:db/add [:u \"u9\"] :n 0]]");
+        }
+        for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+            prepared p = { NULL, NULL };
+            unsigned units;
+            REQUIRE_RC(ri_query_parse(points[i].text, strlen(points[i].text), &p.query, &test_err), 0);
+            char *first = run_for(&w, &p, "\"u7\"", &units);
+            char *second = run_for(&w, &p, "\"u7\"", &units);
+            char *none = run_for(&w, &p, "\"none\"", &units);
+            CHECK_EQ_STR(second, first);
+            CHECK_EQ_STR(none, "");
+            if (state < 2 && points[i].answer != NULL) {
+                CHECK_EQ_STR(first, points[i].answer);
+            }
+            CHECK_EQ_INT(units == 1, points[i].looks_up);
+            free(first);
+            free(second);
+            free(none);
+            ri_op_release(p.op);
+            ri_query_release(p.query);
+        }
+    }
     world_deinit(&w);
 }
 
@@ -502,5 +595,6 @@ TEST(again__needs_no_memory_for_another_run)
     world_deinit(&w);
 }
 
-TEST_MAIN(again__reads_long_constants_again, again__answers_as_a_new_query, again__plans_anew_when_counts_have_changed,
-          again__takes_few_units_to_look_up_a_value, again__needs_no_memory_for_another_run)
+TEST_MAIN(again__looks_up_what_has_one_match, again__reads_long_constants_again, again__answers_as_a_new_query,
+          again__plans_anew_when_counts_have_changed, again__takes_few_units_to_look_up_a_value,
+          again__needs_no_memory_for_another_run)

@@ -22,6 +22,7 @@
  * more than REST_BYTES_MAX.
  */
 #include "links.h"
+#include "lookups.h"
 #include "types.h"
 
 #define FACTOR 2U
@@ -131,6 +132,7 @@ bool ri_op_rest(rille_op *op)
         return false;
     }
     rest_stages(op);
+    ri_lookups_drop(op->lookups);
     rest_sources(op);
     ri_arena_reset(&op->values);
     ri_bytemap_deinit(&op->stub_sources);
@@ -230,7 +232,7 @@ void ri_op_again(rille_op *op, rille_query *query, const ri_input *inputs, size_
     op->stretch_start = 0;
     op->stretch_max = 0;
     op->again = true;
-    op->state = RI_OP_COUNT;
+    op->state = op->lookups != NULL ? RI_OP_LOOK : RI_OP_COUNT;
     *fits = ri_inputs_bind_again(op, inputs, input_count) && bind_sources(op) && bind_patterns(op); /* (A2) */
 }
 

@@ -133,7 +133,15 @@ void ri_find_live(const rille_op *op, ri_varset *live);
 
 /* ---- the operation ---- */
 
-typedef enum ri_op_state { RI_OP_COUNT, RI_OP_RANGES, RI_OP_SAMPLE, RI_OP_PLAN, RI_OP_RUN, RI_OP_ENDED } ri_op_state;
+typedef enum ri_op_state {
+    RI_OP_LOOK,
+    RI_OP_COUNT,
+    RI_OP_RANGES,
+    RI_OP_SAMPLE,
+    RI_OP_PLAN,
+    RI_OP_RUN,
+    RI_OP_ENDED
+} ri_op_state;
 
 struct rille_op {
     ri_meter *meter; /* counts all that the operation holds but nodes and blobs, which are the cache's; or meter_own */
@@ -178,10 +186,11 @@ struct rille_op {
     ri_stage *last;
     ri_ruleset *ruleset; /* NULL: no rules */
     ri_find *find;
-    const rille_db *blob_db; /* has the long values of all databases, when one has */
-    bool stubs_inside;       /* of tuples that aggregates made */
-    ri_bytemap stub_sources; /* else: address of a blob -> index of the source it came from */
-    ri_table **tables;       /* counted for the memory limit */
+    struct ri_lookups *lookups; /* the same as the plan; NULL: there are none */
+    const rille_db *blob_db;    /* has the long values of all databases, when one has */
+    bool stubs_inside;          /* of tuples that aggregates made */
+    ri_bytemap stub_sources;    /* else: address of a blob -> index of the source it came from */
+    ri_table **tables;          /* counted for the memory limit */
     size_t table_count;
     size_t table_cap;
     ri_call call;

@@ -2,6 +2,7 @@
  *
  * The operation: made, stepped, fed, ended.
  *
+ *   LOOK   only when an operation runs again: the lookups that a point query is (lookups.c)
  *   COUNT  resolve and count the patterns (may need storage; what is known already is kept)
  *   RANGES find and count the ranges that predicates cut out (may need storage, too)
  *   SAMPLE find and sample the links between clauses that decide about the plan (may need storage, too)
@@ -13,6 +14,7 @@
  * chain where the counts are much as they were.
  */
 #include "links.h"
+#include "lookups.h"
 #include "types.h"
 
 #define PATIENT_US 1000U
@@ -21,6 +23,8 @@ static void drop_plan(rille_op *op)
 {
     ri_find_release(op->find);
     op->find = NULL;
+    ri_lookups_drop(op->lookups);
+    op->lookups = NULL;
     ri_ruleset_release(op->ruleset, op->meter);
     op->ruleset = NULL;
     for (ri_stage *stage = op->stages; stage != NULL; stage = stage->older) {
@@ -140,6 +144,7 @@ static int make_plan(rille_op *op, rille_err *err)
     op->last = last;
     ri_plan_note(op);
     RI_TRY(ri_find_new(op, &op->find, err));
+    RI_TRY(ri_lookups_new(op, &op->lookups, err));
     op->plan_bytes = ri_plan_bytes(op);
     return 0;
 }
@@ -176,8 +181,27 @@ static int sample(rille_op *op, rille_err *err)
     return op->again ? 0 : ri_links_sample(op, err);
 }
 
+/* RILLE_AGAIN: it is no point query, as far as this run goes. */
+static int look_up(rille_op *op, rille_err *err)
+{
+    RI_TRY(ri_begin_unit(op, &op->begun, err));
+    int rc = ri_lookups_next(op, err);
+    if (rc == RILLE_AGAIN) {
+        op->state = RI_OP_COUNT;
+        return 0;
+    }
+    op->state = rc == RILLE_ROWS ? RI_OP_ENDED : RI_OP_LOOK;
+    return rc;
+}
+
 static int step(rille_op *op, rille_err *err)
 {
+    if (op->state == RI_OP_LOOK) {
+        int rc = look_up(op, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     if (op->state == RI_OP_COUNT) {
         RI_TRY(ri_begin_unit(op, &op->begun, err));
         RI_TRY(op->again ? ri_plan_count_again(op, err) : ri_plan_count(op, err));
