@@ -39,7 +39,8 @@ foreach(name SODIUM ZSTD)
 endforeach()
 
 option(RILLE_WITH_LMDB "The backend lmdb:" ${LMDB_FOUND})
-option(RILLE_WITH_CURL "Transfers by libcurl" OFF)
+option(RILLE_WITH_CURL "The backends s3:, http: and https: (libcurl's headers are needed, and the library at run time)"
+       ${CURL_FOUND})
 foreach(name LMDB CURL)
     if(RILLE_WITH_${name} AND NOT ${name}_FOUND)
         message(FATAL_ERROR "RILLE_WITH_${name} is on, but its library or header was not found. "

@@ -58,11 +58,23 @@ local seek, range = db_methods._seek, db_methods._range
 local DURABILITY = { commit = true, group = true, none = true }
 local FLEXIBILITY = { write = true, read = true }
 local FLUSH = { auto = true, manual = true }
-local CREATE = { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
+-- What only s3:, http: and https: know. Secrets are never in a URL.
+local STORAGE = { timeout_ms = "amount" }
+for name in ("ca_file region endpoint style fencing profile access_key secret_key session_token user password bearer "
+  .. "netrc"):gmatch "%S+" do
+  STORAGE[name] = "string"
+end
+
+local function with_storage(known)
+  for name, kind in pairs(STORAGE) do known[name] = kind end
+  return known
+end
+
+local CREATE = with_storage { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
   cache_bytes = "amount", flush = FLUSH }
-local CONNECT = { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "amount", flush = FLUSH,
-  keep_history = "boolean", schema_flexibility = FLEXIBILITY }
-local DB = { branch = "string", as_of = "any", commit = "string", cache_bytes = "amount" }
+local CONNECT = with_storage { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "amount",
+  flush = FLUSH, keep_history = "boolean", schema_flexibility = FLEXIBILITY }
+local DB = with_storage { branch = "string", as_of = "any", commit = "string", cache_bytes = "amount" }
 
 local function check_url(where, url)
   if type(url) ~= "string" then
@@ -70,9 +82,22 @@ local function check_url(where, url)
   end
 end
 
+---@return table<string, string>? settings for the storage
+local function settings(options)
+  local found
+  for name in pairs(STORAGE) do
+    local value = options[name]
+    if value ~= nil then
+      found = found or {}
+      found[name] = type(value) == "number" and ("%.0f"):format(value) or value
+    end
+  end
+  return found
+end
+
 local function open_arguments(url, mode, options)
   return url, mode, options.branch, options.durability, options.keep_history, options.schema_flexibility == "read",
-    options.cache_bytes, options.flush
+    options.cache_bytes, options.flush, settings(options)
 end
 
 -- The message of a failure to open, with the remedy for a database or a branch that is not there.
@@ -97,7 +122,7 @@ end
 
 ---Makes a new database and connects to it.
 ---@param url string
----@param options? {keep_history: boolean?, schema_flexibility: "write"|"read"|nil, durability: string?, flush: string?}
+---@param options? rille.Create
 ---@return rille.Conn? conn
 ---@return string? message
 ---@return string? code "EXISTS", "PERMISSION", "SYNTAX" ...
@@ -118,7 +143,7 @@ end
 
 ---Connects to a database.
 ---@param url string
----@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?, flush: string?}
+---@param options? rille.Connect
 ---@return rille.Conn? conn
 ---@return string? message
 ---@return string? code "NOTFOUND", "FOREIGN", "FORMAT" ...
@@ -128,7 +153,7 @@ end
 
 ---Begins to connect. The operation's result is the connection.
 ---@param url string
----@param options? {branch: string?, create: boolean?, durability: string?, cache_bytes: number?, flush: string?}
+---@param options? rille.Connect
 ---@return rille.Op op
 function M.start_connect(url, options)
   return start_open(url, check_connect("rille.start_connect", url, options))
@@ -136,7 +161,7 @@ end
 
 ---Just a value, for readers.
 ---@param url string
----@param options? {branch: string?, as_of: any, commit: string?, cache_bytes: number?}
+---@param options? rille.At
 ---@return rille.Db? db
 ---@return string? message
 ---@return string? code
@@ -164,34 +189,39 @@ end
 
 ---Is there a database?
 ---@param url string
+---@param options? rille.Storage
 ---@return boolean? exists
 ---@return string? message
 ---@return string? code
-function M.exists(url)
+function M.exists(url, options)
   check_url("rille.exists", url)
-  if operation.budget() then return drive((start(core.exists, url))) end
-  return core.exists(url)
+  local storage = settings(check.options("rille.exists", options, STORAGE))
+  if operation.budget() then return drive((start(core.exists, url, storage))) end
+  return core.exists(url, storage)
 end
 
 ---Removes a database with all its branches and history.
 ---@param url string
+---@param options? rille.Storage
 ---@return boolean? done
 ---@return string? message
 ---@return string? code
-function M.drop(url)
+function M.drop(url, options)
   check_url("rille.drop", url)
-  if operation.budget() then return drive((start(core.drop, url))) end
-  return core.drop(url)
+  local storage = settings(check.options("rille.drop", options, STORAGE))
+  if operation.budget() then return drive((start(core.drop, url, storage))) end
+  return core.drop(url, storage)
 end
 
 ---The names of the branches.
 ---@param url string
+---@param options? rille.Storage
 ---@return string[]? names
 ---@return string? message
 ---@return string? code
-function M.branches(url)
+function M.branches(url, options)
   check_url("rille.branches", url)
-  local conn, message, code = open(url, "connect", {})
+  local conn, message, code = open(url, "connect", check.options("rille.branches", options, STORAGE))
   if not conn then return nil, message, code end
   local names
   names, message, code = conn:_branches()

@@ -173,7 +173,7 @@ static void in_directory(const char *scheme)
     ri_conn_release(conn);
     CHECK_RC(ri_database_drop(url, &test_err), 0);
     bool there = true;
-    CHECK_RC(ri_database_exists(url, &there, &test_err), 0);
+    CHECK_RC(ri_database_exists(url, NULL, 0, &there, &test_err), 0);
     CHECK(!there);
     (void)rmdir(dir);
 }

@@ -29,6 +29,14 @@ static int try_drop(world *w, unsigned null, rille_err *err)
     return rc == RILLE_NOTFOUND ? 0 : rc;
 }
 
+static int try_drop_with(world *w, unsigned null, rille_err *err)
+{
+    (void)w;
+    rille_setting setting = { GIVE(3, "region"), GIVE(4, "x") };
+    int rc = rille_drop_with(GIVE(1, "mem:there_is_none"), GIVE(2, &setting), null == 0 ? 0 : 1, err);
+    return rc == RILLE_NOTFOUND ? 0 : rc;
+}
+
 static int try_transact(world *w, unsigned null, rille_err *err)
 {
     rille_commit commit = { .tx = 1 };
@@ -264,6 +272,7 @@ static int try_scalars(world *w, unsigned null, rille_err *err)
 static const attempt attempts[] = {
     { "rille_connect", try_connect, 2, RILLE_MISUSE },
     { "rille_drop", try_drop, 1, RILLE_MISUSE },
+    { "rille_drop_with", try_drop_with, 4, RILLE_MISUSE },
     { "rille_transact", try_transact, 2, RILLE_MISUSE },
     { "rille_flush", try_flush, 1, RILLE_MISUSE },
     { "rille_conn_db", try_conn_db, 2, RILLE_MISUSE },

@@ -82,12 +82,13 @@ TEST(url__says_what_it_does_not_understand)
 TEST(url__lists_what_this_build_supports)
 {
     static const char *const bad[] = { "ftp:x", "catalog", "nosuch://x" };
-    static const char *const planned[] = { "s3:", "http", "sqlite:", "postgresql:", "idb:", "deferred:", "faulty:" };
+    static const char *const planned[] = { "sqlite:", "postgresql:", "idb:", "deferred:", "faulty:" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ri_url url;
         CHECK_RC(ri_url_parse(bad[i], &url, &test_err), RILLE_SYNTAX);
         CHECK(strstr(test_err.message, "mem:NAME, file:DIR") != NULL);
         CHECK((strstr(test_err.message, "lmdb:") != NULL) == (RILLE_WITH_LMDB != 0));
+        CHECK((strstr(test_err.message, "s3://BUCKET/PREFIX, https://HOST/PATH") != NULL) == (RILLE_WITH_CURL != 0));
         for (size_t j = 0; j < sizeof planned / sizeof *planned; j++) {
             CHECK(strstr(test_err.message, planned[j]) == NULL);
         }

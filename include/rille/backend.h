@@ -39,6 +39,12 @@ typedef struct rille_object_id {
     uint8_t id[RILLE_ID_SIZE];
 } rille_object_id;
 
+/* Something that only one kind of storage knows, such as credentials: both 0-terminated. */
+typedef struct rille_setting {
+    const char *key;
+    const char *value;
+} rille_setting;
+
 /* One range to read. len == 0 means: from offset to the end. */
 typedef struct rille_get {
     rille_object_id object;

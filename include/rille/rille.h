@@ -87,10 +87,12 @@ typedef struct rille_options {
     bool read_flexible; /* of a new database: unknown attributes are created on first use */
     bool not_durable;   /* a killed process loses nothing; a power failure may lose commits, or leave a file: database
                          * that must be restored from a backup */
-    bool manual_flush;  /* flush when rille_flush is called; false: automatically, beside the commits */
+    const rille_setting *settings; /* of the storage (docs/lua-api.md lists them): "region", "timeout_ms" ... */
+    size_t setting_count;
+    bool manual_flush; /* flush when rille_flush is called; false: automatically, beside the commits */
 } rille_options;
 
-/* Opens "mem:NAME", "file:DIR", "lmdb:DIR". options NULL: all zero.
+/* Opens "mem:NAME", "file:DIR", "lmdb:DIR", "s3://BUCKET/PREFIX", "https://HOST/PATH" (read-only). options NULL: all zero.
  * RILLE_NOTFOUND, RILLE_EXISTS, RILLE_SYNTAX (the URL), RILLE_PERMISSION, RILLE_FOREIGN, RILLE_FORMAT, RILLE_CORRUPT,
  * RILLE_IO. */
 RILLE_API int rille_connect(const char *url, const rille_options *options, rille_conn **out, rille_err *err);
@@ -103,6 +105,8 @@ RILLE_API int rille_connect_backend(const rille_backend *backend, const char *na
 RILLE_API void rille_close(rille_conn *conn);
 /* Drops a whole database. RILLE_NOTFOUND. */
 RILLE_API int rille_drop(const char *url, rille_err *err);
+/* The same with settings of the storage. */
+RILLE_API int rille_drop_with(const char *url, const rille_setting *settings, size_t count, rille_err *err);
 
 /* ---- transactions ---- */
 

@@ -38,6 +38,40 @@
 ---@field csv fun(path: string, options: table?): any[][]?, string?, string?
 ---@field csv_parse fun(text: string, options: table?): any[][]?, string?, string?
 
+---What only databases behind s3:, http: and https: are opened with.
+---@class rille.Storage
+---@field timeout_ms number? of a request with all its repetitions; 30,000
+---@field ca_file string? certificates to trust, in PEM
+---@field region string? s3:
+---@field endpoint string? s3: of another store than AWS: "https://HOST"
+---@field style "path"|"virtual"|nil s3: where the bucket's name stands
+---@field fencing "auto"|"none"|nil s3: "none" allows a store that ignores conditions, for one writer only
+---@field profile string? s3: of AWS's files
+---@field access_key string? s3:
+---@field secret_key string? s3:
+---@field session_token string? s3:
+---@field user string? http:
+---@field password string? http:
+---@field bearer string? http: a token
+---@field netrc string? http: the path of such a file
+
+---@class rille.Create: rille.Storage
+---@field keep_history boolean?
+---@field schema_flexibility "write"|"read"|nil
+---@field durability string?
+---@field cache_bytes number?
+---@field flush string?
+
+---@class rille.Connect: rille.Create
+---@field branch string?
+---@field create boolean?
+
+---@class rille.At: rille.Storage
+---@field branch string?
+---@field as_of any
+---@field commit string?
+---@field cache_bytes number?
+
 ---@class rille.query
 ---@field methods table of builders
 ---@field eq fun(...: any): rille.Clause

@@ -20,20 +20,20 @@ typedef struct parts_walk {
 
 static bool is_head(const char *name)
 {
-    char branch[FILE_BRANCH_LEN_MAX + 1];
-    return ri_file_branch_of_name(name, branch);
+    char branch[RI_LAYOUT_BRANCH_LEN_MAX + 1];
+    return ri_layout_branch(name, branch);
 }
 
 static bool is_pack(const char *name)
 {
     uint8_t id[RILLE_ID_SIZE];
-    return ri_file_id_of_name(name, ".pack", id);
+    return ri_layout_id(name, ".pack", id);
 }
 
 static bool is_blob(const char *name)
 {
     uint8_t id[RILLE_ID_SIZE];
-    return ri_file_id_of_name(name, "", id);
+    return ri_layout_id(name, "", id);
 }
 
 static bool is_nothing(const char *name)
@@ -80,7 +80,7 @@ static int walk_part(parts_walk *walk, int dir, const char *name, ri_disk_visit 
 static int visit_blobs(void *context, int dir, const char *name)
 {
     parts_walk *walk = context;
-    if (!ri_file_is_shard(name)) {
+    if (!ri_layout_is_shard(name)) {
         walk->is_ours = is_nothing;
         return visit_name(walk, dir, name);
     }

@@ -29,74 +29,6 @@
 
 #define SMALL_PUTS_BYTES ((size_t)256 << 10) /* a few ms under the lock */
 
-typedef struct head_path {
-    char text[16 + 3 * FILE_BRANCH_LEN_MAX];
-} head_path;
-
-/* ---- names ---- */
-
-static bool is_plain(char c, bool first)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           (c == '.' && !first);
-}
-
-static int path_of(const file_db *db, const char *branch, head_path *out, rille_err *err)
-{
-    size_t len = strlen(branch);
-    if (len == 0 || len > FILE_BRANCH_LEN_MAX) {
-        return ri_fail(err, RILLE_LIMIT, "file:%s: branch name is %zu bytes long; it must be 1 to %d bytes", db->path,
-                       len, FILE_BRANCH_LEN_MAX);
-    }
-    static const char digits[] = "0123456789ABCDEF";
-    char *to = out->text;
-    memcpy(to, "heads/", 6);
-    to += 6;
-    for (size_t i = 0; i < len; i++) {
-        uint8_t byte = (uint8_t)branch[i];
-        if (is_plain(branch[i], i == 0)) {
-            *to++ = branch[i];
-        } else {
-            *to++ = '%';
-            *to++ = digits[byte >> 4];
-            *to++ = digits[byte & 15];
-        }
-    }
-    *to = '\0';
-    return RILLE_OK;
-}
-
-/* As path_of writes it: a branch has one name. */
-static int digit(char c)
-{
-    return c >= 'a' && c <= 'f' ? -1 : ri_hex_digit(c);
-}
-
-bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1])
-{
-    size_t n = 0;
-    for (; *name != '\0'; name++) {
-        char c = *name;
-        if (c == '%') {
-            int high = digit(name[1]);
-            int low = high < 0 ? -1 : digit(name[2]);
-            if (low < 0 || high + low == 0 || is_plain((char)(high * 16 + low), n == 0)) {
-                return false;
-            }
-            c = (char)(high * 16 + low);
-            name += 2;
-        } else if (!is_plain(c, n == 0)) {
-            return false;
-        }
-        if (n == FILE_BRANCH_LEN_MAX) {
-            return false;
-        }
-        branch[n++] = c;
-    }
-    branch[n] = '\0';
-    return n > 0;
-}
-
 /* ---- open head files ---- */
 
 static void release_open(file_head_fd *open)
@@ -236,10 +168,10 @@ static int read_open(const file_db *db, const file_head_fd *open, const char *pa
 int ri_file_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err)
 {
     file_db *db = self;
-    head_path path;
+    ri_layout_name path;
     file_head_fd *open;
     *out = (rille_head){ 0 };
-    RI_TRY(path_of(db, branch, &path, err));
+    RI_TRY(ri_layout_head(branch, "file:", db->path, &path, err));
     int errnum = db->dropped ? ENOENT : reach_open(db, branch, path.text, &open);
     if (errnum == ENOENT && ri_file_is_dropped(db)) {
         return ri_file_fail_dropped(db, err);
@@ -367,7 +299,7 @@ static int append_head(file_db *db, file_head_fd *open, const char *path, const 
 static int sweep_shard(void *context, int dir, const char *name)
 {
     (void)context;
-    if (ri_file_is_shard(name)) {
+    if (ri_layout_is_shard(name)) {
         ri_disk_sweep(dir, name);
     }
     return 0;
@@ -501,9 +433,9 @@ static int change_head(file_db *db, const rille_head_swap *swap, const char *pat
 int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *revision, rille_err *err)
 {
     file_db *db = self;
-    head_path path;
+    ri_layout_name path;
     *revision = (rille_revision){ { 0 } };
-    RI_TRY(path_of(db, swap->branch, &path, err));
+    RI_TRY(ri_layout_head(swap->branch, "file:", db->path, &path, err));
     if (!has_small_puts(swap)) {
         file_head_fd *open; /* a race that is lost already need not write anything */
         RI_TRY(check_expected(db, swap, path.text, &open, err));
@@ -522,8 +454,8 @@ int ri_file_head_swap(void *self, const rille_head_swap *swap, rille_revision *r
 int ri_file_head_delete(void *self, const char *branch, rille_err *err)
 {
     file_db *db = self;
-    head_path path;
-    RI_TRY(path_of(db, branch, &path, err));
+    ri_layout_name path;
+    RI_TRY(ri_layout_head(branch, "file:", db->path, &path, err));
     RI_TRY(ri_file_lock(db, err));
     int errnum = db->dropped ? ENOENT : ri_disk_remove(db->dir, path.text);
     int rc = RILLE_OK;
@@ -546,9 +478,9 @@ typedef struct name_list {
 static int list_name(void *context, int dir, const char *name)
 {
     name_list *list = context;
-    char branch[FILE_BRANCH_LEN_MAX + 1];
+    char branch[RI_LAYOUT_BRANCH_LEN_MAX + 1];
     (void)dir;
-    if (!ri_file_branch_of_name(name, branch)) {
+    if (!ri_layout_branch(name, branch)) {
         return 0;
     }
     size_t size = strlen(branch) + 1;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARKER_TEXT "rille database\nformat 1\n"
+#define MARKER_TEXT RI_LAYOUT_MARKER_TEXT
 #define MARKER_DROPPING MARKER_TEXT "dropping\n" /* a drop has begun: what is missing was not lost */
 #define MARKER_BEGIN "rille database\nformat "
 #define MARKER_BYTES_MAX 64U

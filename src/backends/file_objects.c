@@ -13,51 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-typedef struct object_path {
-    char text[16 + 2 * RILLE_ID_SIZE];
-} object_path;
-
-static bool path_of(const rille_object_id *id, object_path *out)
-{
-    char hex[2 * RILLE_ID_SIZE + 1];
-    ri_hex(hex, id->id, RILLE_ID_SIZE);
-    switch ((rille_object_kind)id->kind) {
-    case RILLE_OBJECT_PACK:
-        (void)snprintf(out->text, sizeof out->text, "packs/%s.pack", hex);
-        return true;
-    case RILLE_OBJECT_BLOB:
-        (void)snprintf(out->text, sizeof out->text, "blobs/%.2s/%s", hex, hex);
-        return true;
-    case RILLE_OBJECT_NODE: /* nodes come in packs */
-        break;
-    }
-    return false;
-}
-
-/* As ri_hex writes it: an object has one name. */
-static int nibble(char c)
-{
-    return c >= 'A' && c <= 'F' ? -1 : ri_hex_digit(c);
-}
-
-bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE])
-{
-    for (size_t i = 0; i < RILLE_ID_SIZE; i++) {
-        int high = nibble(name[2 * i]);
-        int low = high < 0 ? -1 : nibble(name[2 * i + 1]);
-        if (low < 0) {
-            return false;
-        }
-        id[i] = (uint8_t)(high * 16 + low);
-    }
-    return strcmp(name + (size_t)2 * RILLE_ID_SIZE, suffix) == 0;
-}
-
-bool ri_file_is_shard(const char *name)
-{
-    return nibble(name[0]) >= 0 && nibble(name[1]) >= 0 && name[2] == '\0';
-}
-
 /* ---- open packs ---- */
 
 void ri_file_close_fds(file_db *db)
@@ -128,10 +83,10 @@ static void keep_fd(file_db *db, const uint8_t *id, open_object *object)
 
 static int open_object_of(file_db *db, const rille_object_id *id, open_object *out)
 {
-    object_path path;
+    ri_layout_name path;
     int errnum = 0;
     *out = (open_object){ .fd = -1 };
-    if (!path_of(id, &path)) {
+    if (!ri_layout_object(id, &path)) {
         return ENOENT;
     }
     if (id->kind != RILLE_OBJECT_PACK) {
@@ -302,8 +257,8 @@ int ri_file_put_objects(file_db *db, const rille_put *puts, size_t count, rille_
     touched_dirs touched = { { false } };
     int errnum;
     for (size_t i = 0; i < count; i++) {
-        object_path path;
-        if (!path_of(&puts[i].object, &path)) {
+        ri_layout_name path;
+        if (!ri_layout_object(&puts[i].object, &path)) {
             return ri_fail(err, RILLE_MISUSE, "file:%s: nodes are stored in packs, not as single objects", db->path);
         }
         errnum = write_object(db, &puts[i], path.text);
@@ -339,7 +294,7 @@ static int list_id(void *context, int dir, const char *name)
     id_list *list = context;
     rille_object_id id = { .kind = list->kind };
     (void)dir;
-    if (!ri_file_id_of_name(name, list->suffix, id.id)) {
+    if (!ri_layout_id(name, list->suffix, id.id)) {
         return 0;
     }
     if (!RI_GROW(&list->ids, &list->cap, list->count + 1)) {
@@ -351,7 +306,7 @@ static int list_id(void *context, int dir, const char *name)
 
 static int list_blob_dir(void *context, int dir, const char *name)
 {
-    return ri_file_is_shard(name) ? ri_disk_walk(dir, name, list_id, context) : 0;
+    return ri_layout_is_shard(name) ? ri_disk_walk(dir, name, list_id, context) : 0;
 }
 
 int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err)
@@ -394,9 +349,9 @@ int ri_file_ages(void *self, const rille_object_id *ids, size_t count, int64_t *
     int64_t now_ms = ri_clock_ms();
     (void)err;
     for (size_t i = 0; i < count; i++) {
-        object_path path;
+        ri_layout_name path;
         int64_t written_ms;
-        bool known = path_of(&ids[i], &path) && ri_disk_time(db->dir, path.text, &written_ms) == 0;
+        bool known = ri_layout_object(&ids[i], &path) && ri_disk_time(db->dir, path.text, &written_ms) == 0;
         ages_ms[i] = !known ? -1 : written_ms < now_ms ? now_ms - written_ms : 0;
     }
     return RILLE_OK;
@@ -417,8 +372,8 @@ int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, ri
 {
     file_db *db = self;
     for (size_t i = 0; i < count; i++) {
-        object_path path;
-        if (!path_of(&ids[i], &path)) {
+        ri_layout_name path;
+        if (!ri_layout_object(&ids[i], &path)) {
             continue;
         }
         forget_fd(db, &ids[i]);

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the parts of the file backend share. The directory:
+ * What the parts of the file backend share. The directory has the marker, heads, packs and blobs (layout.h), and:
  *
- *     rille                     marker: "rille database\nformat 1\n"; "dropping\n" behind it while it is dropped
- *     heads/<branch>            percent-encoded; the bytes of the head, nothing else
- *     packs/<64 hex>.pack
- *     blobs/<2 hex>/<64 hex>    the first byte of the id again as directory
  *     lock                      empty; flock'ed by who changes a head
  *     .tmp-<hex>                beside any of these: being written, or left behind by a crash
  */
@@ -18,11 +14,11 @@
 #include "../core/base/sync.h"
 #include "../core/store/backends.h"
 #include "disk.h"
+#include "layout.h"
 
-#define FILE_MARKER_NAME "rille"
+#define FILE_MARKER_NAME RI_LAYOUT_MARKER
 #define FILE_LOCK_NAME "lock"
 #define FILE_FDS_MAX 64
-#define FILE_BRANCH_LEN_MAX 80 /* so that its name fits into a file name when every byte is encoded */
 #define FILE_HEAD_BYTES_MAX ((uint64_t)256 << 20)
 #define FILE_READ_BYTES_MAX ((uint64_t)256 << 20) /* of an object at once: more than any blob or footer has */
 
@@ -112,9 +108,6 @@ int ri_file_ages(void *self, const rille_object_id *ids, size_t count, int64_t *
 int ri_file_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t *count, rille_err *err);
 int ri_file_delete_many(void *self, const rille_object_id *ids, size_t count, rille_err *err);
 void ri_file_close_fds(file_db *db);
-/* The id in a name of 64 hexadecimal digits and `suffix`; false for any other name. */
-bool ri_file_id_of_name(const char *name, const char *suffix, uint8_t id[RILLE_ID_SIZE]);
-bool ri_file_is_shard(const char *name); /* the xx of blobs/xx */
 
 /* heads */
 int ri_file_head_read(void *self, const char *branch, const rille_revision *known, rille_head *out, rille_err *err);
@@ -126,7 +119,5 @@ int ri_file_sync_heads(file_db *db); /* 0 or an errno: the names of all that wer
 /* swap_lock and DIR/lock, between processes too. */
 int ri_file_lock(file_db *db, rille_err *err);
 void ri_file_unlock(file_db *db);
-/* The branch in a file name; false when it is none. */
-bool ri_file_branch_of_name(const char *name, char branch[FILE_BRANCH_LEN_MAX + 1]);
 
 #endif

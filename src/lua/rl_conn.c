@@ -35,7 +35,29 @@ static const char *check_url(lua_State *L)
     return url;
 }
 
-/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush) --> connection
+/* The texts of a table at that index, or none; they live as long as the table and what this pushes. */
+static const rille_setting *opt_settings(lua_State *L, int index, size_t *count)
+{
+    *count = 0;
+    if (lua_isnoneornil(L, index)) {
+        return NULL;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        (*count)++;
+    }
+    rille_setting *settings = lua_newuserdata(L, (*count + 1) * sizeof *settings);
+    size_t i = 0;
+    for (lua_pushnil(L); lua_next(L, index) != 0 && i < *count; lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
+            (void)rl_error(L, "settings of the storage must be strings");
+        }
+        settings[i++] = (rille_setting){ lua_tostring(L, -2), lua_tostring(L, -1) };
+    }
+    return settings;
+}
+
+/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush, settings) --> connection
  * mode: "create" (must not be there), "connect", "any" */
 static int core_open(lua_State *L)
 {
@@ -55,6 +77,7 @@ static int core_open(lua_State *L)
     lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     options.flush = (ri_flush_mode)luaL_checkoption(L, 8, "auto", flushes);
+    options.settings = opt_settings(L, 9, &options.setting_count);
     rl_box *box = rl_box_push(L, &rl_class_conn);
     rille_conn *conn = NULL;
     rille_err err;
@@ -71,16 +94,18 @@ static int core_open(lua_State *L)
     return 1;
 }
 
-/* exists(url) */
+/* exists(url, settings) */
 static int core_exists(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_state_of(L));
     const char *url = check_url(L);
+    size_t count;
+    const rille_setting *settings = opt_settings(L, 2, &count);
     bool exists;
     rille_err err;
     ri_task *outer;
     rl_task_enter(task, &outer);
-    int rc = ri_database_exists(url, &exists, &err);
+    int rc = ri_database_exists(url, settings, count, &exists, &err);
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
@@ -88,15 +113,17 @@ static int core_exists(lua_State *L)
     return 1;
 }
 
-/* drop(url) --> true */
+/* drop(url, settings) --> true */
 static int core_drop(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_state_of(L));
     const char *url = check_url(L);
+    size_t count;
+    const rille_setting *settings = opt_settings(L, 2, &count);
     rille_err err;
     ri_task *outer;
     rl_task_enter(task, &outer);
-    int rc = ri_database_drop(url, &err);
+    int rc = ri_database_drop_with(url, settings, count, &err);
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }

@@ -123,16 +123,16 @@ static int swap_surely(rille_conn *conn, ri_commit *c, rille_err *err)
 {
     int rc = ri_conn_swap(conn, &c->from, &c->plan, err);
     for (int tries = 1; rc == RILLE_UNKNOWN && tries < SWAP_TRIES_MAX; tries++) {
-        c->is_unsure = true;
         rc = ri_conn_swap(conn, &c->from, &c->plan, err);
     }
-    if (rc == RILLE_CONFLICT && c->is_unsure) {
+    if (rc ==
+        RILLE_CONFLICT) { /* a store may have got what it refuses a moment before, from a copy of the same request */
         rc = find_attempt(conn, c->report.tx.block, err);
     }
     return rc != RILLE_UNKNOWN ? rc
                                : ri_fail(err, RILLE_IO,
-                                         "the storage does not say whether the transaction was committed: read the "
-                                         "database before you repeat it");
+                                         "it is unknown whether the transaction was committed: commit something "
+                                         "else, then look");
 }
 
 /* Sets c->from. A plan that was begun on a head that has changed since is dropped. */

@@ -353,18 +353,16 @@ static int create_head(rille_conn *conn, const ri_conn_options *options, rille_e
         .branch = conn->branch, .cell = cell.p, .cell_len = cell.len, .durable = conn->durability != RI_DURABLE_NONE
     };
     rille_revision revision;
-    bool is_unsure = false;
     for (int tries = 0; rc == 0 && tries < CREATE_TRIES_MAX; tries++) {
         rc = ri_store_head_swap(conn->store, &swap, NULL, &revision, err);
         if (rc != RILLE_UNKNOWN) {
             break;
         }
-        is_unsure = true;
         rc = tries + 1 < CREATE_TRIES_MAX
                  ? 0
                  : ri_fail(err, RILLE_IO, "the storage does not say whether the database was created: connect to it");
     }
-    if (rc == RILLE_CONFLICT && is_unsure) {
+    if (rc == RILLE_CONFLICT) {
         rc = ri_conn_refresh(conn, err);
         rc = rc == 0 && !is_own_head(conn, &cell) ? RILLE_CONFLICT : rc;
     }
@@ -461,7 +459,10 @@ static int conn_begin(rille_conn *conn, int rc, const ri_conn_options *options, 
 int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **out, rille_err *err)
 {
     rille_conn *conn;
-    ri_store_options store_options = { options->cache_bytes, options->create || options->must_create };
+    ri_store_options store_options = { .cache_bytes = options->cache_bytes,
+                                       .create = options->create || options->must_create,
+                                       .settings = options->settings,
+                                       .setting_count = options->setting_count };
     *out = NULL;
     RI_TRY(conn_new(options, &conn, err));
     return conn_begin(conn, open_store(url, &store_options, &conn->store, err), options, out, err);
@@ -530,27 +531,40 @@ ri_store *ri_conn_store(rille_conn *conn)
     return conn->store;
 }
 
-int ri_database_exists(const char *url, bool *out, rille_err *err)
+/* Where branches cannot be listed: is there a main one? */
+static int has_heads(ri_store *store, bool *out, rille_err *err)
+{
+    char *names = NULL;
+    size_t count = 0;
+    int rc = ri_store_head_list(store, &names, &count, err);
+    if (rc == RILLE_UNSUPPORTED) {
+        rille_head head = { 0 };
+        rc = ri_store_head_read(store, "main", &head, err);
+        rille_free(head.bytes);
+        count = 1;
+    }
+    rille_free(names);
+    *out = rc == 0 && count > 0;
+    return rc;
+}
+
+int ri_database_exists(const char *url, const rille_setting *settings, size_t count, bool *out, rille_err *err)
 {
     *out = false;
     ri_store *store;
-    ri_store_options options = { 0 };
+    ri_store_options options = { .settings = settings, .setting_count = count };
     int rc = open_store(url, &options, &store, err);
     if (rc == 0) {
-        char *names = NULL;
-        size_t count = 0;
-        rc = ri_store_head_list(store, &names, &count, err);
-        rille_free(names);
+        rc = has_heads(store, out, err);
         ri_store_release(store);
-        *out = rc == 0 && count > 0;
     }
     return rc == RILLE_NOTFOUND || rc == RILLE_FOREIGN ? 0 : rc;
 }
 
-int ri_database_drop(const char *url, rille_err *err)
+int ri_database_drop_with(const char *url, const rille_setting *settings, size_t count, rille_err *err)
 {
     ri_store *store;
-    ri_store_options options = { 0 };
+    ri_store_options options = { .settings = settings, .setting_count = count };
     RI_TRY(open_store(url, &options, &store, err));
     int rc = ri_store_drop(store, err);
     ri_store_release(store);

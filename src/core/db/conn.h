@@ -13,12 +13,14 @@ typedef enum ri_durability { RI_DURABLE_COMMIT = 0, RI_DURABLE_GROUP, RI_DURABLE
 typedef enum ri_flush_mode { RI_FLUSH_AUTO = 0, RI_FLUSH_MANUAL, RI_FLUSH_SLICED } ri_flush_mode;
 
 typedef struct ri_conn_options {
-    const char *branch; /* NULL: "main" */
-    size_t cache_bytes; /* 0: default */
-    bool create;        /* make the database if there is none */
-    bool must_create;   /* ... and fail with RILLE_EXISTS when there is one */
-    bool no_history;    /* of create */
-    bool read_flexible; /* of create */
+    const char *branch;            /* NULL: "main" */
+    size_t cache_bytes;            /* 0: default */
+    bool create;                   /* make the database if there is none */
+    bool must_create;              /* ... and fail with RILLE_EXISTS when there is one */
+    bool no_history;               /* of create */
+    bool read_flexible;            /* of create */
+    const rille_setting *settings; /* of the storage; borrowed for the call */
+    size_t setting_count;
     ri_durability durability;
     ri_flush_mode flush;
     uint32_t novelty_min; /* for tests: flush from so many datoms on; 0: NOVELTY_MIN */
@@ -93,8 +95,12 @@ int ri_db_as_of_instant(rille_db *db, int64_t instant, rille_db **out, rille_err
 int ri_db_as_of_commit(rille_db *db, const uint8_t commit[RI_HASH_SIZE], rille_db **out, rille_err *err);
 
 /* exists / drop, by URL. */
-int ri_database_exists(const char *url, bool *out, rille_err *err);
-int ri_database_drop(const char *url, rille_err *err);
+int ri_database_exists(const char *url, const rille_setting *settings, size_t count, bool *out, rille_err *err);
+int ri_database_drop_with(const char *url, const rille_setting *settings, size_t count, rille_err *err);
+static inline int ri_database_drop(const char *url, rille_err *err)
+{
+    return ri_database_drop_with(url, NULL, 0, err);
+}
 
 /* Walks everything reachable from every branch's head: hashes, order, counts, boundaries, that the four current trees
  * hold the same datoms, that the log replays to them and its commit ids chain. Blocks. RILLE_CORRUPT names what and

@@ -79,6 +79,8 @@ ri_conn_options ri_api_options(const rille_options *options)
     if (options != NULL) {
         inner.branch = options->branch;
         inner.cache_bytes = options->cache_bytes;
+        inner.settings = options->settings;
+        inner.setting_count = options->setting_count;
         inner.create = options->create;
         inner.must_create = options->must_create;
         inner.no_history = options->no_history;
@@ -102,6 +104,7 @@ int rille_connect(const char *url, const rille_options *options, rille_conn **ou
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(url, "the URL");
+    RI_TRY(ri_api_check_options(__func__, options, err));
     ri_conn_options inner = ri_api_options(options);
     return with_remedy(ri_conn_open(url, &inner, out, err), err);
 }
@@ -137,6 +140,13 @@ int rille_drop(const char *url, rille_err *err)
 {
     NEED_GIVEN(url, "the URL");
     return ri_database_drop(url, err);
+}
+
+int rille_drop_with(const char *url, const rille_setting *settings, size_t count, rille_err *err)
+{
+    NEED_GIVEN(url, "the URL");
+    RI_TRY(ri_api_check_settings(__func__, settings, count, err));
+    return ri_database_drop_with(url, settings, count, err);
 }
 
 void ri_api_commit(const ri_block *block, rille_commit *out)

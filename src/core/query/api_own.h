@@ -22,6 +22,9 @@
 /* EDN text from outside. */
 int ri_api_check_text(const char *function, const char *what, const char *text, size_t len, rille_err *err);
 ri_conn_options ri_api_options(const rille_options *options);
+/* RILLE_MISUSE: a setting of the storage is NULL. */
+int ri_api_check_settings(const char *function, const rille_setting *settings, size_t count, rille_err *err);
+int ri_api_check_options(const char *function, const rille_options *options, rille_err *err);
 int ri_api_check_backend(const char *function, const rille_backend *backend, rille_err *err);
 void ri_api_commit(const ri_block *block, rille_commit *out);
 

@@ -38,17 +38,48 @@ static int with_branch(rille_steps *s, rille_steps **out, rille_err *err)
     return 0;
 }
 
+int ri_api_check_settings(const char *function, const rille_setting *settings, size_t count, rille_err *err)
+{
+    bool missing = settings == NULL && count > 0;
+    for (size_t i = 0; i < count && !missing; i++) {
+        missing = settings[i].key == NULL || settings[i].value == NULL;
+    }
+    return missing ? ri_fail(err, RILLE_MISUSE, "%s: a setting of the storage, its key or its value is NULL", function)
+                   : 0;
+}
+
+int ri_api_check_options(const char *function, const rille_options *options, rille_err *err)
+{
+    return options != NULL ? ri_api_check_settings(function, options->settings, options->setting_count, err) : 0;
+}
+
+/* The database is opened by the first step. */
+static bool keep_settings(rille_steps *s)
+{
+    size_t count = s->options.setting_count;
+    rille_setting *settings = ri_arena_array(&s->arena, count + 1, sizeof *settings);
+    for (size_t i = 0; settings != NULL && i < count; i++) {
+        const rille_setting *given = &s->options.settings[i];
+        settings[i].key = ri_arena_text(&s->arena, given->key, strlen(given->key));
+        settings[i].value = ri_arena_text(&s->arena, given->value, strlen(given->value));
+        settings = settings[i].key != NULL && settings[i].value != NULL ? settings : NULL;
+    }
+    s->options.settings = settings;
+    return settings != NULL;
+}
+
 int rille_start_connect(const char *url, const rille_options *options, rille_steps **out, rille_err *err)
 {
     NEED_GIVEN(out, "out");
     *out = NULL;
     NEED_GIVEN(url, "the URL");
     rille_steps *s = NULL;
+    RI_TRY(ri_api_check_options(__func__, options, err));
     RI_TRY(ri_api_start(NULL, NULL, ri_run_connect, &s, err));
     size_t len = strlen(url) + 1;
     s->options = ri_api_options(options);
     s->url = ri_alloc(len);
-    if (s->url == NULL) {
+    if (s->url == NULL || !keep_settings(s)) {
         rille_steps_close(s);
         return ri_fail_nomem(err);
     }

@@ -13,6 +13,20 @@ int ri_backend_memory_open(const char *place, bool create, rille_backend *out, r
 #define RI_BACKEND_MADE (1U << 31)
 int ri_backend_file_open(const char *place, bool create, rille_backend *out, rille_err *err);
 int ri_backend_lmdb_open(const char *place, bool create, rille_backend *out, rille_err *err);
+/* A database of another machine: a URL taken apart, and what the host gives besides it. All borrowed for the call. */
+typedef struct ri_remote {
+    const char *scheme;
+    const char *place;           /* host and path, or bucket and prefix, decoded */
+    const char *shown;           /* for messages: without secrets */
+    bool has_user;               /* the URL has one, or a password */
+    const rille_setting *params; /* of the URL */
+    size_t param_count;
+    const rille_setting *settings;
+    size_t setting_count;
+} ri_remote;
+/* http: and https:, read-only. Nothing is read yet. */
+int ri_backend_http_open(const ri_remote *remote, rille_backend *out, rille_err *err);
+int ri_backend_s3_open(const ri_remote *remote, rille_backend *out, rille_err *err);
 
 /* Answers every call with RILLE_NEED first. Takes the inner handle. */
 int ri_backend_deferred_wrap(const rille_backend *inner, rille_backend *out, rille_err *err);

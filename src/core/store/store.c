@@ -53,12 +53,12 @@ int ri_store_open_backend(const rille_backend *backend, const char *name, size_t
 
 #define WRAPPERS_MAX 8 /* deferred:deferred:... */
 
-static int open_url(const char *text, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
-                    rille_err *err);
+static int open_url(const char *text, const ri_store_options *options, unsigned depth, rille_backend *backend,
+                    ri_buf *shown, rille_err *err);
 
 /* deferred:URL, faulty:URL, faulty:PLAN;URL */
-static int open_wrapped(const ri_url *url, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
-                        rille_err *err)
+static int open_wrapped(const ri_url *url, const ri_store_options *options, unsigned depth, rille_backend *backend,
+                        ri_buf *shown, rille_err *err)
 {
     rille_backend inner;
     const char *place = url->place;
@@ -70,20 +70,45 @@ static int open_wrapped(const ri_url *url, bool create, unsigned depth, rille_ba
     }
     ri_buf_put_text(shown, ri_scheme_name(url->scheme));
     ri_buf_put_text(shown, ":");
-    RI_TRY(open_url(has_plan ? semicolon + 1 : place, create, depth + 1, &inner, shown, err));
+    RI_TRY(open_url(has_plan ? semicolon + 1 : place, options, depth + 1, &inner, shown, err));
     if (url->scheme == RI_SCHEME_DEFERRED) {
         return ri_backend_deferred_wrap(&inner, backend, err);
     }
     return ri_backend_faulty_wrap_text(&inner, place, has_plan ? (size_t)(semicolon - place) : 0, backend, err);
 }
 
-static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
-                       rille_err *err)
+#if RILLE_WITH_CURL
+static int open_remote(const ri_url *url, const ri_store_options *options, rille_backend *backend, rille_err *err)
+{
+    rille_setting params[RI_URL_PARAMS_MAX];
+    ri_remote remote = { .scheme = ri_scheme_name(url->scheme),
+                         .place = url->place,
+                         .shown = url->shown,
+                         .has_user = url->has_user,
+                         .params = params,
+                         .param_count = url->param_count,
+                         .settings = options != NULL ? options->settings : NULL,
+                         .setting_count = options != NULL ? options->setting_count : 0 };
+    for (size_t i = 0; i < url->param_count; i++) {
+        params[i] = (rille_setting){ url->params[i].key, url->params[i].value };
+    }
+    return url->scheme == RI_SCHEME_S3 ? ri_backend_s3_open(&remote, backend, err)
+                                       : ri_backend_http_open(&remote, backend, err);
+}
+#endif
+
+static int open_parsed(const ri_url *url, const ri_store_options *options, unsigned depth, rille_backend *backend,
+                       ri_buf *shown, rille_err *err)
 {
     if (url->scheme == RI_SCHEME_DEFERRED || url->scheme == RI_SCHEME_FAULTY) {
-        return open_wrapped(url, create, depth, backend, shown, err);
+        return open_wrapped(url, options, depth, backend, shown, err);
     }
+    bool create = options != NULL && options->create;
     ri_buf_put_text(shown, url->shown);
+    if (options != NULL && options->setting_count > 0 && url->is_local) {
+        return ri_fail(err, RILLE_MISUSE, "%s: %s: has no option \"%.40s\"", url->shown, ri_scheme_name(url->scheme),
+                       options->settings[0].key);
+    }
     switch (url->scheme) {
     case RI_SCHEME_MEM:
         return ri_backend_memory_open(url->place, create, backend, err);
@@ -93,9 +118,12 @@ static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_bac
 #if RILLE_WITH_LMDB
         return ri_backend_lmdb_open(url->place, create, backend, err);
 #endif
-    case RI_SCHEME_S3:
     case RI_SCHEME_HTTP:
     case RI_SCHEME_HTTPS:
+    case RI_SCHEME_S3:
+#if RILLE_WITH_CURL
+        return open_remote(url, options, backend, err);
+#endif
     case RI_SCHEME_SQLITE:
     case RI_SCHEME_POSTGRESQL:
     case RI_SCHEME_IDB:
@@ -107,13 +135,13 @@ static int open_parsed(const ri_url *url, bool create, unsigned depth, rille_bac
                    ri_scheme_name(url->scheme), ri_url_supported());
 }
 
-static int open_url(const char *text, bool create, unsigned depth, rille_backend *backend, ri_buf *shown,
-                    rille_err *err)
+static int open_url(const char *text, const ri_store_options *options, unsigned depth, rille_backend *backend,
+                    ri_buf *shown, rille_err *err)
 {
     ri_url url;
     *backend = (rille_backend){ 0 };
     RI_TRY(ri_url_parse(text, &url, err));
-    int rc = open_parsed(&url, create, depth, backend, shown, err);
+    int rc = open_parsed(&url, options, depth, backend, shown, err);
     ri_url_deinit(&url);
     return rc;
 }
@@ -123,7 +151,7 @@ static int open_store(const char *url, const ri_store_options *options, ri_store
     rille_backend backend;
     ri_buf shown = { 0 };
     *out = NULL;
-    int rc = open_url(url, options != NULL && options->create, 0, &backend, &shown, err);
+    int rc = open_url(url, options, 0, &backend, &shown, err);
     if (rc == RILLE_OK) {
         ri_buf_put_u8(&shown, 0);
         if (shown.failed) {

@@ -120,15 +120,15 @@ rille_get ri_io_request(const ri_io *io, size_t index);
 typedef struct ri_store_options {
     size_t cache_bytes; /* 0: RI_CACHE_BYTES_DEFAULT */
     bool create;        /* make the place (directory, environment) if it is missing */
+    const rille_setting *settings;
+    size_t setting_count;
 } ri_store_options;
 
 #define RI_CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
-/* Opens the store a URL names (docs/lua-api.md): mem: file: lmdb: and the wrappers deferred:URL (answers only when
- * asked again) and faulty:URL (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN,
- * RILLE_UNSUPPORTED. */
+/* Opens the store a URL names (docs/lua-api.md), or one behind deferred:URL (answers only when asked again) or faulty:URL
+ * (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN, RILLE_UNSUPPORTED. */
 int ri_store_open(const char *url, const ri_store_options *options, ri_store **out, rille_err *err);
-/* Are all slots there that must be? */
-bool ri_backend_is_whole(const rille_backend *backend);
+bool ri_backend_is_whole(const rille_backend *backend); /* all slots are there that must be */
 /* What a backend of a host may say of itself. */
 #define RI_BACKEND_CAPABILITIES                                                                     \
     (RILLE_BACKEND_ROWS | RILLE_BACKEND_READONLY | RILLE_BACKEND_DEFERRED | RILLE_BACKEND_TRUSTED | \

@@ -29,12 +29,25 @@ static const struct scheme_row {
 
 /* What this build can open. */
 #if RILLE_WITH_LMDB
-#define SUPPORTED_TEXT "mem:NAME, file:DIR, lmdb:DIR"
-static const char *const supported[] = { "mem", "file", "lmdb" };
+#define LMDB_TEXT ", lmdb:DIR"
 #else
-#define SUPPORTED_TEXT "mem:NAME, file:DIR"
-static const char *const supported[] = { "mem", "file" };
+#define LMDB_TEXT ""
 #endif
+#if RILLE_WITH_CURL
+#define WEB_TEXT ", s3://BUCKET/PREFIX, https://HOST/PATH"
+#else
+#define WEB_TEXT ""
+#endif
+#define SUPPORTED_TEXT "mem:NAME, file:DIR" LMDB_TEXT WEB_TEXT
+static const char *const supported[] = {
+    "mem",  "file",
+#if RILLE_WITH_LMDB
+    "lmdb",
+#endif
+#if RILLE_WITH_CURL
+    "s3",   "http", "https",
+#endif
+};
 #define SUPPORTED_COUNT (sizeof supported / sizeof *supported)
 
 const char *ri_url_supported(void)
@@ -123,6 +136,7 @@ static int parse_remote(const char *rest, ri_url *out, rille_err *err)
     size_t host_len = strcspn(rest, "/?");
     for (size_t i = host_len; i > 0; i--) {
         if (rest[i - 1] == '@') { /* user and password */
+            out->has_user = true;
             rest += i;
             len -= i;
             break;
@@ -248,6 +262,7 @@ int ri_url_parse(const char *text, ri_url *out, rille_err *err)
     const struct scheme_row *row = scheme_of(text, &len);
     if (row != NULL) {
         out->scheme = row->scheme;
+        out->is_local = row->local;
         int rc = parse_rest(row, text + len + 1, out, err);
         rc = rc == RILLE_OK ? show(row, text, out, err) : rc;
         if (rc != RILLE_OK) {

@@ -30,7 +30,9 @@ typedef enum ri_scheme {
 
 typedef struct ri_url {
     ri_scheme scheme;
-    char *place; /* of what is not local: decoded host and path, without user and password */
+    bool is_local;
+    bool has_user; /* or a password, which is nowhere else */
+    char *place;   /* of what is not local: decoded host and path, without user and password */
     struct ri_url_param {
         char *key;
         char *value;

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request: into a curl handle, out of it, and the decision whether it is sent again.
+ *
+ * REPETITION. A failed connection, a lost reply, and the statuses by which servers say "later" are tried again: first after
+ * 50 ms at most, then twice as long each time, up to 3 s, with full jitter (Brooker: Exponential Backoff And Jitter, AWS
+ * Architecture Blog, 2015), not earlier than Retry-After says, until the deadline. libcurl itself repeats a request, without a word, where a
+ * kept connection turns out to be dead.
+ */
+#include "../core/base/bytes.h"
+#include "../core/base/hash.h"
+#include "../core/base/mem.h"
+#include "web_own.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_MS 10000
+#define BACK_OFF_MS 50
+#define BACK_OFF_MS_MAX 3000
+#define UNREACHABLE_TRIES_MAX 4 /* a name or a port that is not there: somebody may be waiting */
+#define REDIRECTS_MAX 5
+#define TRIES_PER_DEADLINE 3 /* a try that hangs leaves time for others */
+
+/* ---- what curl calls ---- */
+
+static size_t take_body(char *bytes, size_t size, size_t count, void *context)
+{
+    ri_web_request *request = context;
+    size_t len = size * count;
+    if (request->answer_max - request->answer.len < len) {
+        request->is_long = true;
+        return 0;
+    }
+    ri_buf_put(&request->answer, bytes, len);
+    return request->answer.failed ? 0 : len;
+}
+
+static size_t give_body(char *bytes, size_t size, size_t count, void *context)
+{
+    ri_web_request *request = context;
+    size_t len = request->body_len - request->sent;
+    len = len < size * count ? len : size * count;
+    if (len > 0) {
+        memcpy(bytes, request->body + request->sent, len);
+    }
+    request->sent += len;
+    return len;
+}
+
+static int rewind_body(void *context, curl_off_t offset, int origin)
+{
+    ri_web_request *request = context;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > request->body_len) {
+        return CURL_SEEKFUNC_FAIL;
+    }
+    request->sent = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static void forget_answer(ri_web_request *request)
+{
+    ri_buf_clear(&request->answer);
+    request->is_long = false;
+    request->status = 0;
+    request->retry_after_ms = 0;
+    request->etag[0] = request->range[0] = request->type[0] = request->encoding[0] = '\0';
+    request->region[0] = request->modified[0] = request->date[0] = '\0';
+}
+
+/* Is this line the header, and its value short enough? */
+static bool keep_header(const char *line, size_t len, const char *name, char out[RI_WEB_HEADER_MAX])
+{
+    size_t name_len = strlen(name);
+    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0) {
+        return false;
+    }
+    const char *value = line + name_len + 1;
+    len -= name_len + 1;
+    while (len > 0 && (*value == ' ' || *value == '\t')) {
+        value++;
+        len--;
+    }
+    while (len > 0 && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' ')) {
+        len--;
+    }
+    if (len < RI_WEB_HEADER_MAX) {
+        memcpy(out, value, len);
+        out[len] = '\0';
+    }
+    return true;
+}
+
+static size_t take_header(char *line, size_t size, size_t count, void *context)
+{
+    ri_web_request *request = context;
+    size_t len = size * count;
+    char text[RI_WEB_HEADER_MAX];
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* another answer: what came before was a redirect */
+        forget_answer(request);
+    } else if (keep_header(line, len, "ETag", request->etag) ||
+               keep_header(line, len, "Content-Range", request->range) ||
+               keep_header(line, len, "Content-Type", request->type) ||
+               keep_header(line, len, "Content-Encoding", request->encoding) ||
+               keep_header(line, len, "Last-Modified", request->modified) ||
+               keep_header(line, len, "Date", request->date) ||
+               keep_header(line, len, "x-amz-bucket-region", request->region)) {
+        return len;
+    } else if (keep_header(line, len, "Retry-After", text) && text[0] >= '0' && text[0] <= '9') {
+        request->retry_after_ms = (uint64_t)strtoul(text, NULL, 10) * 1000;
+    }
+    return len;
+}
+
+/* ---- sending ---- */
+
+static bool add_line(const ri_web *web, struct curl_slist **lines, const char *line)
+{
+    struct curl_slist *more = web->curl.slist_append(*lines, line);
+    *lines = more != NULL ? more : *lines;
+    return more != NULL;
+}
+
+static bool add_lines(const ri_web *web, struct curl_slist **lines, const ri_buf *headers)
+{
+    bool ok = !headers->failed;
+    for (size_t at = 0; ok && at < headers->len;) {
+        const char *line = (const char *)headers->p + at;
+        ok = add_line(web, lines, line);
+        at += strlen(line) + 1;
+    }
+    return ok;
+}
+
+/* Accept-Encoding: offsets count the bytes as they are stored. Expect: no round trip before a body. */
+static int make_lines(ri_web *web, ri_web_request *request, rille_err *err)
+{
+    struct curl_slist *lines = NULL;
+    ri_buf proof = { 0 };
+    int rc = web->client.sign != NULL ? web->client.sign(web->client.context, request, &proof, err) : 0;
+    if (rc == 0 && !(add_line(web, &lines, "Accept-Encoding: identity") && add_line(web, &lines, "Expect:") &&
+                     add_lines(web, &lines, &request->headers) && add_lines(web, &lines, &proof))) {
+        rc = ri_fail_nomem(err);
+    }
+    ri_buf_deinit(&proof);
+    request->lines = lines;
+    if (rc != 0) {
+        web->curl.slist_free_all(lines);
+        request->lines = NULL;
+    }
+    return rc;
+}
+
+static void set_method(const ri_web *web, CURL *easy, ri_web_request *request)
+{
+    if (strcmp(request->method, "PUT") == 0) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        (void)web->curl.easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+        (void)web->curl.easy_setopt(easy, CURLOPT_READDATA, request);
+        (void)web->curl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_body);
+        (void)web->curl.easy_setopt(easy, CURLOPT_SEEKDATA, request);
+        (void)web->curl.easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_len);
+    } else if (strcmp(request->method, "HEAD") == 0) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    } else if (strcmp(request->method, "GET") != 0) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    }
+}
+
+static void set_client(const ri_web *web, CURL *easy)
+{
+    const ri_web_client *client = &web->client;
+    const char *protocols = strncmp(client->shown, "https:", 6) == 0 ? "https" : "http,https";
+    (void)web->curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)web->curl.easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    (void)web->curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)web->curl.easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+    (void)web->curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, client->follows_redirects ? 1L : 0L);
+    (void)web->curl.easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    (void)web->curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    (void)web->curl.easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    (void)web->curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    if (client->ca_file != NULL) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+    }
+    if (client->netrc_file != NULL) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+        (void)web->curl.easy_setopt(easy, CURLOPT_NETRC_FILE, client->netrc_file);
+    }
+}
+
+static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, uint64_t now_us)
+{
+    uint64_t timeout_ms = web->client.timeout_ms;
+    uint64_t left_ms = request->deadline_us > now_us ? (request->deadline_us - now_us) / 1000 + 1 : 1;
+    uint64_t try_ms = timeout_ms / TRIES_PER_DEADLINE + (uint64_t)(request->body_len >> 20) * 10000 + 1;
+    try_ms = try_ms < left_ms ? try_ms : left_ms;
+    (void)web->curl.easy_setopt(easy, CURLOPT_URL, request->url);
+    (void)web->curl.easy_setopt(easy, CURLOPT_PRIVATE, (void *)request);
+    (void)web->curl.easy_setopt(easy, CURLOPT_HTTPHEADER, (struct curl_slist *)request->lines);
+    (void)web->curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    (void)web->curl.easy_setopt(easy, CURLOPT_WRITEDATA, request);
+    (void)web->curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    (void)web->curl.easy_setopt(easy, CURLOPT_HEADERDATA, request);
+    (void)web->curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(try_ms < CONNECT_MS ? try_ms : CONNECT_MS));
+    (void)web->curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)try_ms);
+}
+
+static CURL *take_handle(ri_web *web)
+{
+    if (web->multi == NULL) {
+        web->multi = web->curl.multi_init();
+        if (web->multi == NULL) {
+            return NULL;
+        }
+        (void)web->curl.multi_setopt(web->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    }
+    return web->idle_count > 0 ? web->idle[--web->idle_count] : web->curl.easy_init();
+}
+
+static void give_handle(ri_web *web, CURL *easy)
+{
+    if (web->idle_count < WEB_IDLE_MAX) {
+        web->curl.easy_reset(easy);
+        web->idle[web->idle_count++] = easy;
+    } else {
+        web->curl.easy_cleanup(easy);
+    }
+}
+
+int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err *err)
+{
+    forget_answer(request);
+    request->sent = 0;
+    RI_TRY(make_lines(web, request, err));
+    CURL *easy = take_handle(web);
+    if (easy != NULL) {
+        set_client(web, easy);
+        set_method(web, easy, request);
+        set_request(web, easy, request, now_us);
+    }
+    if (easy == NULL || web->curl.multi_add_handle(web->multi, easy) != CURLM_OK) {
+        if (easy != NULL) {
+            web->curl.easy_cleanup(easy);
+        }
+        web->curl.slist_free_all(request->lines);
+        request->lines = NULL;
+        return ri_fail_nomem(err);
+    }
+    request->easy = easy;
+    request->tries++;
+    web->under_way++;
+    web->counts.tries++;
+    return 0;
+}
+
+void ri_web_withdraw(ri_web *web, ri_web_request *request)
+{
+    if (request->easy != NULL) {
+        (void)web->curl.multi_remove_handle(web->multi, request->easy);
+        give_handle(web, request->easy);
+        web->under_way--;
+        request->easy = NULL;
+    }
+    web->curl.slist_free_all(request->lines);
+    request->lines = NULL;
+}
+
+/* ---- receiving ---- */
+
+static bool says_later(const ri_web_request *request)
+{
+    switch (request->status) {
+    case 409: /* a conditional write met another one */
+        return strcmp(request->method, "PUT") == 0;
+    case 408:
+    case 425:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* May the same request have another outcome? */
+static bool is_passing(const ri_web_request *request, CURLcode result)
+{
+    switch ((int)result) {
+    case CURLE_OK:
+        return says_later(request);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+        return request->tries < UNREACHABLE_TRIES_MAX;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_SEND_FAIL_REWIND:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_SSL_CONNECT_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* False: there is no time left for another try. */
+static bool put_off(ri_web *web, ri_web_request *request, uint64_t now_us)
+{
+    unsigned doublings = request->tries < 8 ? request->tries - 1 : 7;
+    uint64_t most_ms = (uint64_t)BACK_OFF_MS << doublings;
+    most_ms = most_ms < BACK_OFF_MS_MAX ? most_ms : BACK_OFF_MS_MAX;
+    web->jitter = ri_mix64(web->jitter + now_us + 1);
+    uint64_t wait_ms = web->jitter % (most_ms + 1);
+    wait_ms = wait_ms > request->retry_after_ms ? wait_ms : request->retry_after_ms;
+    request->due_us = now_us + wait_ms * 1000;
+    return request->due_us < request->deadline_us;
+}
+
+static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode result, rille_err *err)
+{
+    const char *url = web->client.shown;
+    const char *why = web->curl.easy_strerror(result);
+    switch ((int)result) {
+    case CURLE_OUT_OF_MEMORY:
+        return ri_fail_nomem(err);
+    case CURLE_WRITE_ERROR:
+        return request->is_long ? ri_fail(err, RILLE_CORRUPT,
+                                          "%s: the answer is longer than %zu bytes, so it is not from a rille database",
+                                          url, request->answer_max)
+                                : ri_fail_nomem(err);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return ri_fail(err, RILLE_IO, "%s: unknown host (check its spelling, and the network)", url);
+    case CURLE_COULDNT_CONNECT:
+        return ri_fail(err, RILLE_IO, "%s: no connection: is the server running, and the port right?", url);
+    case CURLE_OPERATION_TIMEDOUT:
+        return ri_fail(err, RILLE_TIMEOUT,
+                       "%s: no answer within %llu ms (%u tries): check the network, or set timeout_ms", url,
+                       (unsigned long long)web->client.timeout_ms, request->tries);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        return ri_fail(err, RILLE_PERMISSION,
+                       "%s: the server's certificate is not trusted (%s): pass its authority as ca_file", url, why);
+    case CURLE_TOO_MANY_REDIRECTS:
+        return ri_fail(err, RILLE_IO, "%s: more than %d redirects: use the URL that they lead to", url, REDIRECTS_MAX);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return ri_fail(err, RILLE_PERMISSION, "%s: a redirect leaves HTTP%s: use the URL that it leads to", url,
+                       strncmp(url, "https:", 6) == 0 ? "S" : "");
+    default:
+        return ri_fail(err, RILLE_IO, "%s: the transfer failed (%s; %u tries)", url, why, request->tries);
+    }
+}
+
+bool ri_web_receive(ri_web *web, ri_web_request *request, CURLcode result, uint64_t now_us, rille_err *err)
+{
+    long status = 0;
+    (void)web->curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    ri_web_withdraw(web, request);
+    request->status = (int)status;
+    web->counts.bytes_in += request->answer.len;
+    web->counts.bytes_out += request->sent;
+    if (is_passing(request, result) && put_off(web, request, now_us)) {
+        return false;
+    }
+    request->rc = result != CURLE_OK ? fail_curl(web, request, result, err)
+                                     : web->client.judge(web->client.context, request, err);
+    return true;
+}
