@@ -173,8 +173,7 @@ function M.db(url, options)
   end
   local conn, message, code = open(url, "connect", options)
   if not conn then return nil, message, code end
-  local db
-  db, message, code = conn:db()
+  local db = conn:_seen() -- it was read to open
   conn:close()
   local point = options.commit or options.as_of -- not both: see above
   if db and point ~= nil then

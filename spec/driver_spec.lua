@@ -226,6 +226,22 @@ describe("drivers", function()
     conn:close()
   end)
 
+  it("read the head once for a value alone", function()
+    local url = "deferred:mem:driver-value"
+    assert(rille.create(url)):close()
+    local heads = 0
+    rille.driver(function(op, state)
+      if state ~= "need" then return end
+      for _, want in ipairs(op:wanted()) do heads = heads + (want.op == "head_read" and 1 or 0) end
+      assert(op:fetch())
+    end)
+    local db = assert(rille.db(url))
+    rille.driver(nil)
+    assert.are.equal(1, heads)
+    assert.are.equal(assert(rille.connect(url)):db(), db)
+    assert(rille.drop(url))
+  end)
+
   it("say the same as without them when a method is called on something else", function()
     local conn = support.people()
     local calls = {

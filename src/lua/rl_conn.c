@@ -166,6 +166,16 @@ static int conn_branches(lua_State *L)
     return 1;
 }
 
+/* _seen() --> the newest value that the connection knows, without reading */
+static int conn_seen(lua_State *L)
+{
+    (void)rl_box_check(L, 1, &rl_class_conn);
+    rl_box *box = rl_box_push(L, &rl_class_db);
+    rille_conn *conn = rl_check(L, 1, &rl_class_conn);
+    box->handle = ri_conn_seen_db(conn);
+    return 1;
+}
+
 static int conn_db(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_own_state(L));
@@ -303,8 +313,15 @@ static int conn_verify(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "db", conn_db },   { "flush", conn_flush },        { "stats", conn_stats },           { "verify", conn_verify },
-    { "url", conn_url }, { "_branches", conn_branches }, { "_transact", rl_conn_transact }, { NULL, NULL },
+    { "_seen", conn_seen },
+    { "db", conn_db },
+    { "flush", conn_flush },
+    { "stats", conn_stats },
+    { "verify", conn_verify },
+    { "url", conn_url },
+    { "_branches", conn_branches },
+    { "_transact", rl_conn_transact },
+    { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = { { "__tostring", conn_tostring }, { NULL, NULL } };
