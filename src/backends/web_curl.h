@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * libcurl, loaded when the first database behind HTTP is opened. Linked, it and the 20 libraries that it needs would double
- * the time that every script with rille takes to start (decision 0017).
+ * the time that every script with rille takes to start (decision 0018).
  */
 #ifndef RI_WEB_CURL_H
 #define RI_WEB_CURL_H
