@@ -27,6 +27,7 @@ static int s3_open(const char *place, bool create, rille_backend *out, rille_err
 #else
     (void)place;
     (void)create;
+    *out = (rille_backend){ 0 };
     return own_fail(err, RILLE_UNSUPPORTED, "there is no libcurl");
 #endif
 }
