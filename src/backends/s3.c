@@ -79,7 +79,8 @@ static const struct reason {
     { "InvalidToken", RILLE_PERMISSION, "the session token is not valid: check AWS_SESSION_TOKEN or session_token" },
     { "RequestTimeTooSkewed", RILLE_PERMISSION,
       "this machine's clock differs too much from the server's: set it right" },
-    { "AccessDenied", RILLE_PERMISSION, "these credentials may not do this: check the bucket's policy" },
+    { "AccessDenied", RILLE_PERMISSION, /* of Ceph also for a wrong key */
+      "access denied: check access_key, secret_key and session_token, and what the bucket's policy allows" },
     { "AllAccessDisabled", RILLE_PERMISSION, "access to the bucket is disabled" },
     { "NoSuchBucket", RILLE_IO, "there is no such bucket: create it, or check its name and the endpoint" },
     { "InvalidBucketName", RILLE_SYNTAX, "the bucket's name is not valid" },

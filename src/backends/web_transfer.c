@@ -350,8 +350,11 @@ static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode 
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-        return ri_fail(err, RILLE_PERMISSION,
-                       "%s: the server's certificate is not trusted (%s): pass its authority as ca_file", url, why);
+        return ri_fail(
+            err, RILLE_PERMISSION,
+            "%s: the server's certificate is not trusted (%s): check that it is of this host and has not expired, or "
+            "pass its authority as ca_file",
+            url, why);
     case CURLE_TOO_MANY_REDIRECTS:
         return ri_fail(err, RILLE_IO, "%s: more than %d redirects: use the URL that they lead to", url, REDIRECTS_MAX);
     case CURLE_UNSUPPORTED_PROTOCOL:
