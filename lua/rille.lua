@@ -103,7 +103,7 @@ end
 -- The message of a failure to open, with the remedy for a database or a branch that is not there.
 local function with_remedy(message, code, mode, options)
   if code ~= "NOTFOUND" or mode ~= "connect" then return message end
-  if options.branch == nil then return message .. check.CREATE end
+  if options.branch == nil then return message .. (message:find "^https?:" and check.PUBLISH or check.CREATE) end
   local missing = "no database on branch " .. options.branch
   return message:sub(-#missing) == missing and message .. check.BRANCHES or message
 end

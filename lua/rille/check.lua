@@ -10,6 +10,7 @@ local M = {}
 
 -- What a message about a database that is not there ends with.
 M.CREATE = "; rille.connect(url, {create = true}) creates a database"
+M.PUBLISH = "; check the URL: its path is that of the directory which contains heads/ and packs/"
 -- The same for a branch.
 M.BRANCHES = "; rille.branches(url) lists the branches"
 

@@ -208,7 +208,7 @@ describe("databases of servers", function()
       local function fail(code, url, remedy, options)
         fails(code, url, remedy, function() return rille.db(url, options) end)
       end
-      fail("NOTFOUND", HTTP .. "/plain/none", "no database")
+      fail("NOTFOUND", HTTP .. "/plain/none", "no database on branch main; check the URL")
       fail("PERMISSION", HTTP .. "/basic/" .. path, "user and password")
       fail("PERMISSION", HTTP .. "/basic/" .. path, "user and password",
         { user = "reader", password = "wrong-password" })
