@@ -103,9 +103,10 @@ end
 -- The message of a failure to open, with the remedy for a database or a branch that is not there.
 local function with_remedy(message, code, mode, options)
   if code ~= "NOTFOUND" or mode ~= "connect" then return message end
-  if options.branch == nil then return message .. (message:find "^https?:" and check.PUBLISH or check.CREATE) end
+  local behind_web = message:find "^https?:" -- a web server neither creates a database nor lists branches
+  if options.branch == nil then return message .. (behind_web and check.PUBLISH or check.CREATE) end
   local missing = "no database on branch " .. options.branch
-  return message:sub(-#missing) == missing and message .. check.BRANCHES or message
+  return message:sub(-#missing) == missing and not behind_web and message .. check.BRANCHES or message
 end
 
 local function start_open(url, mode, options)

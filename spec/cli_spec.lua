@@ -151,6 +151,21 @@ describe("the command rille", function()
     assert.matches("transactions,%d+\n", out)
   end)
 
+  it("shows what a database holds where storage tells neither its size nor its branches", function()
+    filled()
+    local hide = [[rille = require "rille"; rille.branches = function() return nil, "cannot", "UNSUPPORTED" end; ]]
+      .. [[local connect = rille.connect; rille.connect = function(...) ]]
+      .. [[local conn = assert(connect(...)); return setmetatable({}, { __index = function(_, name) ]]
+      .. [[if name == "stats" then return function() return { size_bytes = 0 } end end; ]]
+      .. [[return function(_, ...) return conn[name](conn, ...) end end }) end]]
+    local out = support.path "out"
+    local code = command.shell(("LUA_INIT=%s %s > %s"):format(command.quote(hide),
+      command.words("stat", url, "--format", "csv"), command.quote(out)))
+    assert.equal(0, code)
+    out = support.read(out)
+    assert.matches("datoms,%d+\n$", out)
+  end)
+
   it("runs scripts with their arguments", function()
     filled()
     local script = support.file("script.lua", [[

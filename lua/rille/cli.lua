@@ -44,7 +44,7 @@ local function must_open(url, options, value, message, code)
     if message:sub(-#remedy_of_lua) == remedy_of_lua then message = message:sub(1, -#remedy_of_lua - 1) end
   end
   local remedy = ""
-  if code == "NOTFOUND" and not options.branch and not options.create then
+  if code == "NOTFOUND" and not options.branch and not options.create and not url:find "^https?:" then
     remedy = usage.remedies[options.command] or usage.remedies.all
   end
   local branches = code == "NOTFOUND" and options.branch and rille.branches(url)
@@ -71,9 +71,9 @@ local function point_of(text)
   return text
 end
 
-local function open_db(url, options)
+local function open_db(url, options, conn)
   local point = options["as-of"] and point_of(options["as-of"])
-  local db = must_open(url, options, rille.db(url, { branch = options.branch }))
+  local db = conn and must(conn:db()) or must_open(url, options, rille.db(url, { branch = options.branch }))
   if point then
     local value, message, code = db:as_of(point)
     if value == nil then stop(FAILED, "--as-of %s: %s [%s]", options["as-of"], message, code) end
@@ -439,7 +439,7 @@ function commands.stat(args, options)
   usage.check_args("stat", args, "URL")
   local writer = pick_format(options)
   local conn = connect(args[1], options)
-  local db = open_db(args[1], options)
+  local db = open_db(args[1], options, conn)
   local basis, attributes = db:basis(), 0
   for _ in pairs(db:schema()) do attributes = attributes + 1 end
   local rows = {
@@ -450,9 +450,13 @@ function commands.stat(args, options)
     { "commit", basis.commit },
     { "attributes", attributes },
     { "datoms", must(db:count("eavt")) },
-    { "size_bytes", conn:stats().size_bytes },
-    { "branches", table.concat(must(rille.branches(args[1])), " ") },
   }
+  local size = conn:stats().size_bytes
+  if size > 0 then rows[#rows + 1] = { "size_bytes", size } end -- buckets and web servers do not say
+  local branches, message, code = rille.branches(args[1])
+  if code ~= "UNSUPPORTED" then -- by a web server
+    rows[#rows + 1] = { "branches", table.concat(must(branches, message, code), " ") }
+  end
   conn:close()
   writer({ "what", "value" }, rows, write_out)
 end
