@@ -50,16 +50,24 @@ static int judge(void *context, const ri_web_request *request, rille_err *err)
     case 416:
         return RILLE_OK;
     case 401:
+        return db->proof == NULL && db->options.netrc == NULL
+                   ? ri_fail(err, RILLE_PERMISSION,
+                             "%s: the server asks who you are (status 401): pass user and password, bearer, or netrc",
+                             db->shown)
+                   : ri_fail(err, RILLE_PERMISSION,
+                             "%s: the server does not accept the credentials (status 401): check user and password, "
+                             "bearer, or the netrc file",
+                             db->shown);
     case 407:
         return ri_fail(err, RILLE_PERMISSION,
-                       "%s: the server asks who you are (status %d): pass user and password, bearer, or netrc",
-                       db->shown, request->status);
+                       "%s: the proxy asks who you are (status 407): put user and password into the proxy's URL",
+                       db->shown);
     case 403:
         return ri_fail(err, RILLE_PERMISSION, "%s: the server denies access (status 403): check the permissions there",
                        db->shown);
     default:
-        return ri_fail(err, RILLE_IO, "%s: the server answered with status %d (%u tries)", db->shown, request->status,
-                       request->tries);
+        return ri_fail(err, RILLE_IO, "%s: the server answered with status %d (attempts: %u)", db->shown,
+                       request->status, request->tries);
     }
 }
 

@@ -89,12 +89,12 @@ static const struct reason {
 
 static int fail_redirect(const s3_db *db, const ri_web_request *request, rille_err *err)
 {
-    char endpoint[128];
-    (void)ri_s3_element(&request->answer, "Endpoint", endpoint, sizeof endpoint);
-    return ri_fail(err, RILLE_IO, "%s: the bucket is in region %s%s%s: add ?region=%s to the URL", db->shown,
-                   request->region[0] != '\0' ? request->region : "another than",
-                   request->region[0] != '\0' ? ", not " : " ", db->region,
-                   request->region[0] != '\0' ? request->region : "REGION");
+    if (request->region[0] == '\0') {
+        return ri_fail(err, RILLE_IO, "%s: the bucket is not in region %s: set region to the right one", db->shown,
+                       db->region);
+    }
+    return ri_fail(err, RILLE_IO, "%s: the bucket is in region %s, not %s: set region=%s", db->shown, request->region,
+                   db->region, request->region);
 }
 
 static int fail_status(const s3_db *db, const ri_web_request *request, rille_err *err)
@@ -113,7 +113,7 @@ static int fail_status(const s3_db *db, const ri_web_request *request, rille_err
     int rc = request->status == 401 || request->status == 403 ? RILLE_PERMISSION
              : request->status == 507                         ? RILLE_FULL
                                                               : RILLE_IO;
-    return ri_fail(err, rc, "%s: the server answered with status %d%s%s (%u tries)", db->shown, request->status,
+    return ri_fail(err, rc, "%s: the server answered with status %d%s%s (attempts: %u)", db->shown, request->status,
                    has_code ? ", " : "", code, request->tries);
 }
 

@@ -220,8 +220,10 @@ int ri_s3_keys_find(const ri_web_options *options, const char *shown, ri_s3_keys
                        shown);
     }
     if (keys->access_key == NULL || keys->secret_key == NULL) {
-        return ri_fail(err, RILLE_PERMISSION, "%s: the credentials have no %s", shown,
-                       keys->access_key == NULL ? "access key" : "secret key");
+        return ri_fail(err, RILLE_PERMISSION,
+                       "%s: the credentials have no %s: set both keys in the same place (options, environment or "
+                       "profile)",
+                       shown, keys->access_key == NULL ? "access key" : "secret key");
     }
     return RILLE_OK;
 }

@@ -54,6 +54,7 @@ typedef struct ri_web_request {
     bool is_long; /* the answer exceeds answer_max */
     bool has_ended;
     unsigned tries;
+    char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */
     uint64_t due_us;
     uint64_t deadline_us;
 } ri_web_request;

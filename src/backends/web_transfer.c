@@ -197,6 +197,7 @@ static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, 
     uint64_t try_ms = timeout_ms / TRIES_PER_DEADLINE + (uint64_t)(request->body_len >> 20) * 10000 + 1;
     try_ms = try_ms < left_ms ? try_ms : left_ms;
     (void)web->curl.easy_setopt(easy, CURLOPT_URL, request->url);
+    (void)web->curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, request->why);
     (void)web->curl.easy_setopt(easy, CURLOPT_PRIVATE, (void *)request);
     (void)web->curl.easy_setopt(easy, CURLOPT_HTTPHEADER, (struct curl_slist *)request->lines);
     (void)web->curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
@@ -233,6 +234,7 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
 {
     forget_answer(request);
     request->sent = 0;
+    request->why[0] = '\0';
     RI_TRY(make_lines(web, request, err));
     CURL *easy = take_handle(web);
     if (easy != NULL) {
@@ -326,10 +328,26 @@ static bool put_off(ri_web *web, ri_web_request *request, uint64_t now_us)
     return request->due_us < request->deadline_us;
 }
 
+/* The variable that names a proxy for this URL, as libcurl looks for it; or NULL. */
+static const char *proxy_variable(const char *url)
+{
+    static const char *const variables[2][4] = { { "http_proxy", "all_proxy", "ALL_PROXY" },
+                                                 { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" } };
+    const char *const *names = variables[strncmp(url, "https:", 6) == 0];
+    for (size_t i = 0; i < 4 && names[i] != NULL; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0') {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode result, rille_err *err)
 {
     const char *url = web->client.shown;
-    const char *why = web->curl.easy_strerror(result);
+    const char *why = request->why[0] != '\0' ? request->why : web->curl.easy_strerror(result);
+    const char *proxy = proxy_variable(request->url);
     switch ((int)result) {
     case CURLE_OUT_OF_MEMORY:
         return ri_fail_nomem(err);
@@ -340,28 +358,35 @@ static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode 
                                 : ri_fail_nomem(err);
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
-        return ri_fail(err, RILLE_IO, "%s: unknown host (check its spelling, and the network)", url);
+        return ri_fail(err, RILLE_IO, "%s: unknown host (%s): check its spelling, and the network", url, why);
     case CURLE_COULDNT_CONNECT:
-        return ri_fail(err, RILLE_IO, "%s: no connection: is the server running, and the port right?", url);
+        return ri_fail(err, RILLE_IO, "%s: no connection (%s): is the server running, and the port right?%s%s%s", url,
+                       why, proxy != NULL ? " Check the proxy, too: " : "", proxy != NULL ? proxy : "",
+                       proxy != NULL ? " is set" : "");
     case CURLE_OPERATION_TIMEDOUT:
         return ri_fail(err, RILLE_TIMEOUT,
-                       "%s: no answer within %llu ms (%u tries): check the network, or set timeout_ms", url,
+                       "%s: no answer within %llu ms (attempts: %u): check the network, or raise timeout_ms", url,
                        (unsigned long long)web->client.timeout_ms, request->tries);
+    case CURLE_SSL_CONNECT_ERROR:
+        return ri_fail(err, RILLE_IO,
+                       "%s: no TLS connection (%s; attempts: %u): does the server use https on this port?", url, why,
+                       request->tries);
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
         return ri_fail(
             err, RILLE_PERMISSION,
-            "%s: the server's certificate is not trusted (%s): check that it is of this host and has not expired, or "
+            "%s: the server's certificate is not trusted (%s): check that it is for this host and has not expired, or "
             "pass its authority as ca_file",
             url, why);
+    case CURLE_SSL_CACERT_BADFILE:
+        return ri_fail(err, RILLE_IO, "%s: cannot read certificates (%s): check ca_file", url, why);
     case CURLE_TOO_MANY_REDIRECTS:
         return ri_fail(err, RILLE_IO, "%s: more than %d redirects: use the URL that they lead to", url, REDIRECTS_MAX);
     case CURLE_UNSUPPORTED_PROTOCOL:
         return ri_fail(err, RILLE_PERMISSION, "%s: a redirect leaves HTTP%s: use the URL that it leads to", url,
                        strncmp(url, "https:", 6) == 0 ? "S" : "");
     default:
-        return ri_fail(err, RILLE_IO, "%s: the transfer failed (%s; %u tries)", url, why, request->tries);
+        return ri_fail(err, RILLE_IO, "%s: the transfer failed (%s; attempts: %u)", url, why, request->tries);
     }
 }
 

@@ -23,7 +23,7 @@ int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
 {
     *out = NULL;
     if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "cannot write %s", store->url);
+        return ri_fail(err, RILLE_READONLY, "this storage is read-only: write to its directory or bucket");
     }
     ri_writer *writer = ri_alloc_zero(sizeof *writer);
     if (writer == NULL) {
@@ -526,7 +526,7 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
 {
     *revision = (rille_revision){ 0 };
     if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "cannot write %s", store->url);
+        return ri_fail(err, RILLE_READONLY, "this storage is read-only: write to its directory or bucket");
     }
     if (writer == NULL) {
         return ri_store_swap_head(store, swap, revision, err);
