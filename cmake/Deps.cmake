@@ -50,5 +50,8 @@ foreach(name LMDB CURL)
         target_compile_definitions(rille_flags INTERFACE RILLE_WITH_${name}=1)
     else()
         target_compile_definitions(rille_flags INTERFACE RILLE_WITH_${name}=0)
+        if(${name}_FOUND) # perhaps not yet when this directory was configured first
+            message(STATUS "RILLE_WITH_${name} is off, although its library was found")
+        endif()
     endif()
 endforeach()
