@@ -40,8 +40,20 @@ TEST(web__opens_what_is_well_formed)
     CHECK_RC(open_with("https://host:1/a/b?timeout_ms=5", NULL, 0), RILLE_OK);
 }
 
+static void forget_environment(void)
+{
+    static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+                                         "AWS_SESSION_TOKEN", "AWS_PROFILE",
+                                         "AWS_REGION",        "AWS_DEFAULT_REGION" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)unsetenv(names[i]);
+    }
+}
+
 TEST(web__says_what_is_wrong_with_a_url_or_an_option)
 {
+    forget_environment();
+    (void)setenv("AWS_CONFIG_FILE", "/nonexistent", 1);
     static const rille_setting extra[] = { { "access_key", "a" }, { "secret_key", "the-secret" }, { "reigon", "x" } };
     static const rille_setting lines[] = { { "user", "a\r\nb" } };
     static const rille_setting both[] = { { "user", "a" }, { "bearer", "the-secret" } };
@@ -152,16 +164,6 @@ static void write_text(const char *path, const char *text)
     REQUIRE(file != NULL);
     (void)fputs(text, file);
     (void)fclose(file);
-}
-
-static void forget_environment(void)
-{
-    static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-                                         "AWS_SESSION_TOKEN", "AWS_PROFILE",
-                                         "AWS_REGION",        "AWS_DEFAULT_REGION" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        (void)unsetenv(names[i]);
-    }
 }
 
 static void check_keys(const ri_web_options *options, const char *access, const char *token, const char *region)
