@@ -33,8 +33,9 @@ typedef struct ri_web_request {
     ri_buf headers; /* of the caller's: "Name: value", each with a 0 */
     uint8_t *body;  /* a copy */
     size_t body_len;
-    size_t answer_max; /* a longer answer is an error */
-    uint64_t tag;      /* the caller's */
+    size_t answer_max;  /* a longer answer is an error */
+    size_t answer_most; /* as far as the caller knows; 0: not at all */
+    uint64_t tag;       /* the caller's */
     /* the answer */
     int rc; /* 0: there is a status that means something to the job */
     int status;
@@ -85,7 +86,7 @@ typedef struct ri_web_client {
     const char *ca_file;    /* NULL: the system's */
     const char *netrc_file; /* NULL: none */
     bool follows_redirects;
-    uint64_t timeout_ms; /* of a request with all its tries, and 10 s for each megabyte of it */
+    uint64_t timeout_ms; /* of a request with all its tries, and 10 s for each megabyte that it sends or gets */
 } ri_web_client;
 
 int ri_web_new(const ri_web_client *client, ri_web **out, rille_err *err);

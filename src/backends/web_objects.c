@@ -124,6 +124,7 @@ static int request_part(ri_web *web, const ri_web_place *place, ri_web_job *job,
         return ri_fail_nomem(err);
     }
     request->answer_max = RI_WEB_OBJECT_BYTES_MAX;
+    request->answer_most = p->len < RI_WEB_OBJECT_BYTES_MAX ? (size_t)p->len : 0;
     request->tag = tag;
     if (p->offset > 0 || p->len > 0) {
         char line[80];
@@ -291,6 +292,8 @@ static int take_gets(ri_web_place *place, const ri_web_job *job, rille_get *gets
         }
     }
     for (ri_web_request *answer = job->requests; answer != NULL; answer = answer->next) {
+        const part *p = &own->parts[answer->tag];
+        place->lacks_ranges = place->lacks_ranges || (answer->status == 200 && (p->len > 0 || p->offset > 0));
         keep_whole(place, own, answer);
     }
     return RILLE_OK;

@@ -22,6 +22,8 @@
 #define UNREACHABLE_TRIES_MAX 4 /* a name or a port that is not there: somebody may be waiting */
 #define REDIRECTS_MAX 5
 #define TRIES_PER_DEADLINE 3 /* a try that hangs leaves time for others */
+#define MEGABYTE_MS 10000
+#define SLOW_BYTES_PER_S 1000
 
 /* ---- what curl calls ---- */
 
@@ -190,12 +192,24 @@ static void set_client(const ri_web *web, CURL *easy)
     }
 }
 
+/* How long one try may take. An answer of unknown length may take as long as it keeps coming. */
+static void set_timeouts(const ri_web *web, CURL *easy, const ri_web_request *request, uint64_t now_us)
+{
+    uint64_t left_ms = request->deadline_us > now_us ? (request->deadline_us - now_us) / 1000 + 1 : 1;
+    uint64_t try_ms = web->client.timeout_ms / TRIES_PER_DEADLINE + 1;
+    try_ms = try_ms < left_ms ? try_ms : left_ms;
+    uint64_t bytes_ms = (uint64_t)((request->body_len + request->answer_most) >> 20) * MEGABYTE_MS;
+    (void)web->curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(try_ms < CONNECT_MS ? try_ms : CONNECT_MS));
+    if (request->answer_most > 0 || request->body_len > 0) {
+        (void)web->curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(try_ms + bytes_ms));
+    } else {
+        (void)web->curl.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
+        (void)web->curl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((try_ms + 999) / 1000));
+    }
+}
+
 static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, uint64_t now_us)
 {
-    uint64_t timeout_ms = web->client.timeout_ms;
-    uint64_t left_ms = request->deadline_us > now_us ? (request->deadline_us - now_us) / 1000 + 1 : 1;
-    uint64_t try_ms = timeout_ms / TRIES_PER_DEADLINE + (uint64_t)(request->body_len >> 20) * 10000 + 1;
-    try_ms = try_ms < left_ms ? try_ms : left_ms;
     (void)web->curl.easy_setopt(easy, CURLOPT_URL, request->url);
     (void)web->curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, request->why);
     (void)web->curl.easy_setopt(easy, CURLOPT_PRIVATE, (void *)request);
@@ -204,8 +218,7 @@ static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, 
     (void)web->curl.easy_setopt(easy, CURLOPT_WRITEDATA, request);
     (void)web->curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
     (void)web->curl.easy_setopt(easy, CURLOPT_HEADERDATA, request);
-    (void)web->curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(try_ms < CONNECT_MS ? try_ms : CONNECT_MS));
-    (void)web->curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)try_ms);
+    set_timeouts(web, easy, request, now_us);
 }
 
 static CURL *take_handle(ri_web *web)
