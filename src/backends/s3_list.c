@@ -7,12 +7,17 @@
  */
 #include "s3_own.h"
 
+#include <stdio.h>
+
+#define NAMES_BYTES_MAX ((size_t)1 << 30) /* some 15 million objects */
+
 /* ---- pages ---- */
 
 typedef struct list_job {
     ri_web_job job;
     s3_db *db;
     const char *folder; /* "packs/", "blobs/", "heads/" */
+    char token[2048];   /* of the page that was asked for last, or "" */
     ri_buf names;       /* what follows the last / of each key, each with a 0 */
     size_t count;
 } list_job;
@@ -26,6 +31,7 @@ static void deinit_list(ri_web_job *job)
 static int request_page(list_job *l, const char *token, rille_err *err)
 {
     s3_db *db = l->db;
+    (void)snprintf(l->token, sizeof l->token, "%s", token);
     ri_buf url = { 0 };
     ri_buf prefix = { 0 };
     ri_buf_put_text(&url, db->bucket_url);
@@ -93,6 +99,7 @@ static void take_keys(list_job *l, const ri_buf *answer)
             if (end == NULL) {
                 return;
             }
+            at = (size_t)((const uint8_t *)end - answer->p) - 1; /* what a key has in it is not XML */
             take_key(l, key, (size_t)(end - key));
         }
     }
@@ -108,15 +115,21 @@ static int advance_list(ri_web *web, ri_web_job *job, const ri_web_request *answ
         return ri_fail(err, RILLE_IO, "%s: the server did not list the bucket (status %d)", l->db->shown,
                        answer->status);
     }
-    take_keys(l, &answer->answer);
+    bool is_part =
+        ri_s3_element(&answer->answer, "IsTruncated", truncated, sizeof truncated) && strcmp(truncated, "true") == 0;
+    bool has_token = ri_s3_element(&answer->answer, "NextContinuationToken", token, sizeof token) && token[0] != '\0';
+    take_keys(l, &answer->answer); /* decodes keys in place: after the rest */
     if (l->names.failed) {
         return ri_fail_nomem(err);
     }
-    if (!ri_s3_element(&answer->answer, "IsTruncated", truncated, sizeof truncated) || strcmp(truncated, "true") != 0) {
+    if (!is_part) {
         return RILLE_OK;
     }
-    if (!ri_s3_element(&answer->answer, "NextContinuationToken", token, sizeof token) || token[0] == '\0') {
+    if (!has_token) {
         return ri_fail(err, RILLE_IO, "%s: the server gave a part of a list without its continuation", l->db->shown);
+    }
+    if (strcmp(token, l->token) == 0 || l->names.len > NAMES_BYTES_MAX) {
+        return ri_fail(err, RILLE_IO, "%s: the server's list does not end: check the store", l->db->shown);
     }
     return request_page(l, token, err);
 }

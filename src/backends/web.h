@@ -49,10 +49,11 @@ typedef struct ri_web_request {
     char date[RI_WEB_HEADER_MAX];
     uint64_t retry_after_ms;
     /* inside */
-    void *easy;   /* its curl handle while it is under way */
-    void *lines;  /* the curl_slist of its headers */
-    size_t sent;  /* of the body */
-    bool is_long; /* the answer exceeds answer_max */
+    void *easy;  /* its curl handle while it is under way */
+    void *lines; /* the curl_slist of its headers */
+    size_t sent; /* of the body */
+    size_t header_len;
+    bool is_long; /* the answer exceeds its limit, or its headers theirs */
     bool has_ended;
     unsigned tries;
     char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */

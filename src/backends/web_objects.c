@@ -243,13 +243,24 @@ static bool answer_begins(const ri_web_request *answer, uint64_t *offset)
     return sscanf(answer->range, "bytes %" SCNu64 "-", offset) == 1;
 }
 
+static bool is_missing(const ri_web_request *answer)
+{
+    return answer->status == 404 || answer->status == 410;
+}
+
+/* And not a text that explains another status. */
+static bool has_bytes(const ri_web_request *answer)
+{
+    return answer->status == 200 || answer->status == 206;
+}
+
 static int cut_answer(const ri_web_request *answer, rille_get *get)
 {
     uint64_t begin;
-    if (answer->status == 404) {
+    if (is_missing(answer)) {
         return RILLE_NOTFOUND;
     }
-    if (answer->status == 416 || !answer_begins(answer, &begin)) {
+    if (!has_bytes(answer) || !answer_begins(answer, &begin)) {
         return RILLE_CORRUPT;
     }
     return cut(answer->answer.p, answer->answer.len, begin, get);
@@ -395,15 +406,18 @@ static int take_head(ri_web_place *place, ri_web_job *job, const char *branch, c
     ri_web_request *answer = job->requests;
     rille_revision revision;
     RI_TRY(check_kind(place, answer, err));
-    if (answer->status == 304) {
+    if (answer->status == 304 && known != NULL) {
         return RILLE_DONE;
     }
-    if (answer->status == 404) {
+    if (is_missing(answer)) {
         return ri_fail(err, RILLE_NOTFOUND, "%s: there is no branch \"%s\" of a database at this URL", place->shown,
                        branch);
     }
     if (answer->status == 416) { /* there is no first byte */
         ri_buf_clear(&answer->answer);
+    } else if (!has_bytes(answer)) { /* 304 without a condition, too */
+        return ri_fail(err, RILLE_IO, "%s: the server answered with status %d, which is none for what was asked",
+                       place->shown, answer->status);
     }
     place->lacks_ranges = place->lacks_ranges || answer->status == 200;
     if ((!place->etags_are_of_content && !is_settled(answer)) || !ri_web_etag_revision(answer->etag, &revision)) {

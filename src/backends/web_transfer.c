@@ -21,17 +21,32 @@
 #define BACK_OFF_MS_MAX 3000
 #define UNREACHABLE_TRIES_MAX 4 /* a name or a port that is not there: somebody may be waiting */
 #define REDIRECTS_MAX 5
+#define MORE_BYTES_MAX ((size_t)1 << 20) /* than a range has: a server may send a longer one (RFC 9110, 14.2) */
+#define EXPLANATION_BYTES_MAX ((size_t)64 << 10)
+#define HEADER_BYTES_MAX ((size_t)128 << 10) /* of one try, with redirects and interim answers */
+#define RETRY_AFTER_S_MAX ((uint64_t)24 * 3600)
 #define TRIES_PER_DEADLINE 3 /* a try that hangs leaves time for others */
 #define MEGABYTE_MS 10000
 #define SLOW_BYTES_PER_S 1000
 
 /* ---- what curl calls ---- */
 
+static size_t limit_of(const ri_web_request *request)
+{
+    size_t most = request->answer_most + MORE_BYTES_MAX;
+    return request->status == 206 && request->answer_most > 0 && most < request->answer_max ? most
+                                                                                            : request->answer_max;
+}
+
+/* Of what explains a failure, the beginning is enough. */
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     ri_web_request *request = context;
     size_t len = size * count;
-    if (request->answer_max - request->answer.len < len) {
+    if (request->status >= 300 && request->answer.len + len > EXPLANATION_BYTES_MAX) {
+        return len;
+    }
+    if (limit_of(request) - request->answer.len < len) {
         request->is_long = true;
         return 0;
     }
@@ -94,13 +109,31 @@ static bool keep_header(const char *line, size_t len, const char *name, char out
     return true;
 }
 
+/* "HTTP/1.1 206 ..."; 0: it is none. */
+static int status_of(const char *line, size_t len)
+{
+    int status = 0;
+    const char *space = memchr(line, ' ', len);
+    const char *at = space != NULL ? space + 1 : line + len;
+    for (; at < line + len && *at >= '0' && *at <= '9' && status < 1000; at++) {
+        status = status * 10 + (*at - '0');
+    }
+    return status;
+}
+
 static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
     ri_web_request *request = context;
     size_t len = size * count;
-    char text[RI_WEB_HEADER_MAX];
+    char text[RI_WEB_HEADER_MAX] = { 0 };
+    request->header_len += len;
+    if (request->header_len > HEADER_BYTES_MAX) {
+        request->is_long = true;
+        return 0;
+    }
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* another answer: what came before was a redirect */
         forget_answer(request);
+        request->status = status_of(line, len);
     } else if (keep_header(line, len, "ETag", request->etag) ||
                keep_header(line, len, "Content-Range", request->range) ||
                keep_header(line, len, "Content-Type", request->type) ||
@@ -110,7 +143,8 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
                keep_header(line, len, "x-amz-bucket-region", request->region)) {
         return len;
     } else if (keep_header(line, len, "Retry-After", text) && text[0] >= '0' && text[0] <= '9') {
-        request->retry_after_ms = (uint64_t)strtoul(text, NULL, 10) * 1000;
+        uint64_t s = strtoull(text, NULL, 10);
+        request->retry_after_ms = (s < RETRY_AFTER_S_MAX ? s : RETRY_AFTER_S_MAX) * 1000;
     }
     return len;
 }
@@ -248,6 +282,7 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
     forget_answer(request);
     request->sent = 0;
     request->why[0] = '\0';
+    request->header_len = 0;
     RI_TRY(make_lines(web, request, err));
     CURL *easy = take_handle(web);
     if (easy != NULL) {
@@ -367,7 +402,7 @@ static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode 
     case CURLE_WRITE_ERROR:
         return request->is_long ? ri_fail(err, RILLE_CORRUPT,
                                           "%s: the answer is longer than %zu bytes, so it is not from a rille database",
-                                          url, request->answer_max)
+                                          url, limit_of(request))
                                 : ri_fail_nomem(err);
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
