@@ -53,7 +53,9 @@ typedef struct ri_web_request {
     void *lines; /* the curl_slist of its headers */
     size_t sent; /* of the body */
     size_t header_len;
-    bool is_long; /* the answer exceeds its limit, or its headers theirs */
+    uint64_t slow_us; /* the try ends then, or 10 s later for each megabyte that has come; 0: curl counts its time */
+    bool is_slow;     /* it did */
+    bool is_long;     /* the answer exceeds its limit, or its headers theirs */
     bool has_ended;
     unsigned tries;
     char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */

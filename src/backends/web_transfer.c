@@ -43,6 +43,11 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     ri_web_request *request = context;
     size_t len = size * count;
+    uint64_t more_us = (uint64_t)(request->answer.len >> 20) * MEGABYTE_MS * 1000;
+    if (request->slow_us != 0 && ri_clock_us() > request->slow_us + more_us) {
+        request->is_slow = true;
+        return 0;
+    }
     if (request->status >= 300 && request->answer.len + len > EXPLANATION_BYTES_MAX) {
         return len;
     }
@@ -216,6 +221,7 @@ static void set_client(const ri_web *web, CURL *easy)
     (void)web->curl.easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     (void)web->curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     (void)web->curl.easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    (void)web->curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* it is signed so */
     (void)web->curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     if (client->ca_file != NULL) {
         (void)web->curl.easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
@@ -226,17 +232,20 @@ static void set_client(const ri_web *web, CURL *easy)
     }
 }
 
-/* How long one try may take. An answer of unknown length may take as long as it keeps coming. */
-static void set_timeouts(const ri_web *web, CURL *easy, const ri_web_request *request, uint64_t now_us)
+/* How long one try may take. */
+static void set_timeouts(const ri_web *web, CURL *easy, ri_web_request *request, uint64_t now_us)
 {
     uint64_t left_ms = request->deadline_us > now_us ? (request->deadline_us - now_us) / 1000 + 1 : 1;
     uint64_t try_ms = web->client.timeout_ms / TRIES_PER_DEADLINE + 1;
     try_ms = try_ms < left_ms ? try_ms : left_ms;
     uint64_t bytes_ms = (uint64_t)((request->body_len + request->answer_most) >> 20) * MEGABYTE_MS;
     (void)web->curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(try_ms < CONNECT_MS ? try_ms : CONNECT_MS));
+    request->slow_us = 0;
+    request->is_slow = false;
     if (request->answer_most > 0 || request->body_len > 0) {
         (void)web->curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(try_ms + bytes_ms));
     } else {
+        request->slow_us = now_us + try_ms * 1000;
         (void)web->curl.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
         (void)web->curl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((try_ms + 999) / 1000));
     }
@@ -444,6 +453,7 @@ bool ri_web_receive(ri_web *web, ri_web_request *request, CURLcode result, uint6
     (void)web->curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
     ri_web_withdraw(web, request);
     request->status = (int)status;
+    result = request->is_slow ? CURLE_OPERATION_TIMEDOUT : result;
     web->counts.bytes_in += request->answer.len;
     web->counts.bytes_out += request->sent;
     if (is_passing(request, result) && put_off(web, request, now_us)) {
