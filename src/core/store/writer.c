@@ -19,12 +19,18 @@
 /* Pending rows and blobs beyond this are put without waiting for the head. */
 #define PENDING_BYTES_MAX ((size_t)8 << 20)
 
+static int check_writable(const ri_store *store, rille_err *err)
+{
+    return ri_store_has(store, RILLE_BACKEND_READONLY)
+               ? ri_fail(err, RILLE_READONLY, "%s: this storage is read-only: write to its directory or bucket",
+                         ri_store_url(store))
+               : RILLE_OK;
+}
+
 int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
 {
     *out = NULL;
-    if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "this storage is read-only: write to its directory or bucket");
-    }
+    RI_TRY(check_writable(store, err));
     ri_writer *writer = ri_alloc_zero(sizeof *writer);
     if (writer == NULL) {
         return ri_fail_nomem(err);
@@ -525,9 +531,7 @@ int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *
                        rille_err *err)
 {
     *revision = (rille_revision){ 0 };
-    if (ri_store_has(store, RILLE_BACKEND_READONLY)) {
-        return ri_fail(err, RILLE_READONLY, "this storage is read-only: write to its directory or bucket");
-    }
+    RI_TRY(check_writable(store, err));
     if (writer == NULL) {
         return ri_store_swap_head(store, swap, revision, err);
     }

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# One Ctrl-C ends a script that waits for a server, at each request of it in turn, long before its deadline.
+#   interrupt.sh RILLE PROXY ROOT      with the variables of tools/http-server, which serves the directory ROOT
+set -euo pipefail
+
+rille=$1
+proxy=$2
+root=$3
+dir=$(mktemp -d)
+waits=()
+trap 'kill "${waits[@]}" 2>/dev/null || true; rm -rf "$dir" "$root/interrupt"' EXIT
+
+cat >"$dir/make.lua" <<'LUA'
+local conn = assert(rille.create("file:" .. ... .. "/interrupt"))
+assert(conn:transact '[{:db/ident :n :db/valueType :db.type/long}]')
+local items = {}
+for i = 1, 3000 do items[i] = { n = i } end
+assert(conn:transact(items))
+assert(conn:flush())
+LUA
+cat >"$dir/read.lua" <<'LUA'
+local db = assert(rille.db(...))
+print(db:q "[:find (sum ?n) . :where [_ :n ?n]]")
+LUA
+sed -i '1i local rille = require "rille"' "$dir"/*.lua
+"$rille" run "$dir/make.lua" "$root"
+
+in_flight()
+{
+    curl -s --max-time 60 "http://127.0.0.1:$port/__counts" | sed -n 's/^in_flight //p'
+}
+
+mkfifo "$dir/life"
+sleep 600 >"$dir/life" &
+waits+=($!)
+"$proxy" 0 "$RILLE_TEST_HTTP" <"$dir/life" >"$dir/port" &
+waits+=($!)
+until [ -s "$dir/port" ]; do sleep 0.05; done
+port=$(cat "$dir/port")
+url="http://127.0.0.1:$port/plain/interrupt?timeout_ms=600000"
+
+requests=0
+until [ "$requests" -ge 20 ]; do
+    curl -s -X PUT --data "hang,skip=$requests" "http://127.0.0.1:$port/__faults" >/dev/null
+    # A shell starts what is in the background without SIGINT: env gives it back.
+    env --default-signal=INT timeout 300 "$rille" run "$dir/read.lua" "$url" >"$dir/out" 2>"$dir/err" &
+    reader=$!
+    while kill -0 "$reader" 2>/dev/null && [ "$(in_flight)" != 1 ]; do sleep 0.05; done
+    kill -0 "$reader" 2>/dev/null || break # it made no more requests
+    pkill -INT -P "$reader"
+    rc=0
+    wait "$reader" || rc=$?
+    [ "$rc" -eq 130 ] || { echo "at request $requests: exit code $rc"; cat "$dir/err"; exit 1; }
+    requests=$((requests + 1))
+done
+wait "$reader"
+[ "$(cat "$dir/out")" = 4501500 ] || { echo "without a fault: $(cat "$dir/out" "$dir/err")"; exit 1; }
+[ "$requests" -ge 3 ] || { echo "only $requests requests"; exit 1; }
+echo "interrupted at each of $requests requests"
