@@ -117,6 +117,8 @@ static int open_parsed(const ri_url *url, const ri_store_options *options, unsig
     case RI_SCHEME_LMDB:
 #if RILLE_WITH_LMDB
         return ri_backend_lmdb_open(url->place, create, backend, err);
+#else
+        break;
 #endif
     case RI_SCHEME_HTTP:
     case RI_SCHEME_HTTPS:
