@@ -166,11 +166,21 @@ local ACROSS = "the driver yielded, but this Lua cannot yield here. "
         .. "start_datoms or rille.q, or use LuaJIT or Lua 5.2. " or "")
   .. "No Lua can yield inside a callback of C, such as the function passed to table.sort: make the call before it"
 
+-- Blocks, but lets hooks run meanwhile where long calls do: a server may take its time.
+local function fetch(op)
+  if not slice_us then return op:fetch() end
+  while true do
+    local there, message, code = op:poll()
+    if there ~= false then return there, message, code end
+    op:_wait()
+  end
+end
+
 -- true; or false, message, code: there is no driver any more, and fetching in its place failed.
 local function ask(op, state)
   if not driver then
     if state ~= "need" then return true end
-    local fine, message, code = op:fetch()
+    local fine, message, code = fetch(op)
     return fine or false, message, code
   end
   if is_yieldable() then

@@ -29,6 +29,10 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+/* A blocking run lets Lua go on after so long, so that its hooks run: by one of them an interpreter ends a program at
+ * Ctrl-C. */
+#define RL_SLICE_US 50000
+
 /* Where queries pause, for tests (rl_pause.c). */
 typedef enum rl_pause { RL_PAUSE_NEVER, RL_PAUSE_EACH, RL_PAUSE_RANDOM } rl_pause;
 typedef struct rl_pauses {

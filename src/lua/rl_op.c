@@ -171,10 +171,25 @@ void rl_op_note(lua_State *L, rl_box *box)
     }
 }
 
-int rl_op_fetch(rl_op *op, rille_err *err)
+/* Until ends_us: then it stays under way, and the result is RILLE_AGAIN. */
+static int poll_until(ri_io *io, uint64_t ends_us, rille_err *err)
+{
+    int rc;
+    while ((rc = ri_io_poll(io, err)) == RILLE_NEED) {
+        uint64_t now_us = ri_clock_us();
+        if (now_us >= ends_us) {
+            return RILLE_AGAIN;
+        }
+        ri_store_wait(io->begun, (ends_us - now_us) / 1000 + 1);
+    }
+    return rc;
+}
+
+/* ends_us 0: blocks */
+static int fetch(rl_op *op, uint64_t ends_us, rille_err *err)
 {
     size_t before = caches_bytes(op);
-    int rc = ri_io_fetch(rl_op_io(op), err);
+    int rc = ends_us == 0 ? ri_io_fetch(rl_op_io(op), err) : poll_until(rl_op_io(op), ends_us, err);
     size_t after = caches_bytes(op);
     op->read_bytes += after > before ? after - before : 0;
     if (rc == RILLE_NOTFOUND && op->blob_need && op->store_skip + 1 < op->db_count) {
@@ -184,6 +199,11 @@ int rl_op_fetch(rl_op *op, rille_err *err)
     return rc;
 }
 
+int rl_op_fetch(rl_op *op, rille_err *err)
+{
+    return fetch(op, 0, err);
+}
+
 int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
 {
     int rc;
@@ -191,7 +211,7 @@ int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
         uint64_t now_us = ri_clock_us();
         rc = rl_op_step(op, now_us < ends_us ? ends_us - now_us : 1, err);
         if (rc == RILLE_NEED && fetches) {
-            RI_TRY(rl_op_fetch(op, err));
+            RI_TRY(fetch(op, ends_us, err));
             rc = RILLE_AGAIN;
         } else if (rc == RILLE_ROWS && op->count == 0) {
             rc = RILLE_AGAIN;
@@ -291,6 +311,16 @@ static int op_poll(lua_State *L)
     }
     lua_pushboolean(L, rc == 0);
     return 1;
+}
+
+/* _wait(): until something that was begun may be there, or Lua's hooks are to run */
+static int op_wait(lua_State *L)
+{
+    const ri_io *io = rl_op_io(rl_check_free(L, 1, &rl_class_op));
+    if (io->begun != NULL) {
+        ri_store_wait(io->begun, RL_SLICE_US / 1000);
+    }
+    return 0;
 }
 
 /* wanted() --> {{op = "get", store =, kind =, id =, offset =, length =}, ...} */
@@ -523,10 +553,11 @@ static int op_fail(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "fetch", op_fetch },   { "poll", op_poll },           { "wanted", op_wanted },    { "supply", op_supply },
-    { "cancel", op_cancel }, { "count", op_count },         { "_explain", op_explain }, { "_step", op_step },
-    { "_run", op_run },      { "_call", op_call },          { "_args", op_args },       { "_give", op_give },
-    { "_next", rl_op_next }, { "_iterate", rl_op_iterate }, { "_fail", op_fail },       { NULL, NULL },
+    { "fetch", op_fetch },   { "poll", op_poll },     { "_wait", op_wait },          { "wanted", op_wanted },
+    { "supply", op_supply }, { "cancel", op_cancel }, { "count", op_count },         { "_explain", op_explain },
+    { "_step", op_step },    { "_run", op_run },      { "_call", op_call },          { "_args", op_args },
+    { "_give", op_give },    { "_next", rl_op_next }, { "_iterate", rl_op_iterate }, { "_fail", op_fail },
+    { NULL, NULL },
 };
 
 const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };

@@ -102,9 +102,6 @@ int rl_op_take_batch(rl_op *op, rille_err *err);
 int rl_op_fetch(rl_op *op, rille_err *err);
 /* The io that has the wants. */
 ri_io *rl_op_io(rl_op *op);
-/* A blocking run lets Lua go on after so long, so that its hooks run: by one of them an interpreter ends a program at
- * Ctrl-C. */
-#define RL_SLICE_US 50000
 /* Steps until there are rows, the end, or a call; RILLE_AGAIN when the clock (ri_clock_us) is at ends_us, but after one
  * step at least. It fetches what is needed, or without `fetches` gives RILLE_NEED. */
 int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err);

@@ -116,6 +116,17 @@ static int task_poll(lua_State *L)
     return 1;
 }
 
+/* _wait(): until something that was begun may be there, or Lua's hooks are to run */
+static int task_wait(lua_State *L)
+{
+    const rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    ri_store *store = t->task.io.begun != NULL ? t->task.io.begun : t->task.waits ? t->task.call.store : NULL;
+    if (store != NULL) {
+        ri_store_wait(store, RL_SLICE_US / 1000);
+    }
+    return 0;
+}
+
 static int task_cancel(lua_State *L)
 {
     rl_task *t = rl_check(L, 1, &rl_class_task);
@@ -149,8 +160,9 @@ static int task_check(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll },    { "wanted", task_wanted },
-    { "supply", task_supply }, { "cancel", task_cancel }, { "_check", task_check }, { NULL, NULL },
+    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll },
+    { "_wait", task_wait },    { "wanted", task_wanted }, { "supply", task_supply },
+    { "cancel", task_cancel }, { "_check", task_check },  { NULL, NULL },
 };
 
 const rl_class rl_class_task = { "operation", release_task, methods, NULL };

@@ -27,9 +27,9 @@ LUA
 sed -i '1i local rille = require "rille"' "$dir"/*.lua
 "$rille" run "$dir/make.lua" "$root"
 
-in_flight()
+requests_of()
 {
-    curl -s --max-time 60 "http://127.0.0.1:$port/__counts" | sed -n 's/^in_flight //p'
+    curl -s --max-time 60 "http://127.0.0.1:$port/__counts" | sed -n 's/^requests //p'
 }
 
 mkfifo "$dir/life"
@@ -44,12 +44,18 @@ url="http://127.0.0.1:$port/plain/interrupt?timeout_ms=600000"
 requests=0
 until [ "$requests" -ge 20 ]; do
     curl -s -X PUT --data "hang,skip=$requests" "http://127.0.0.1:$port/__faults" >/dev/null
+    curl -s -X POST "http://127.0.0.1:$port/__reset" >/dev/null
     # A shell starts what is in the background without SIGINT: env gives it back.
-    env --default-signal=INT timeout 300 "$rille" run "$dir/read.lua" "$url" >"$dir/out" 2>"$dir/err" &
+    env --default-signal=INT "$rille" run "$dir/read.lua" "$url" >"$dir/out" 2>"$dir/err" &
     reader=$!
-    while kill -0 "$reader" 2>/dev/null && [ "$(in_flight)" != 1 ]; do sleep 0.05; done
+    while kill -0 "$reader" 2>/dev/null && [ "$(requests_of)" -le "$requests" ]; do sleep 0.05; done
     kill -0 "$reader" 2>/dev/null || break # it made no more requests
-    pkill -INT -P "$reader"
+    kill -INT "$reader"
+    for ((looks = 0; looks < 600; looks++)); do
+        kill -0 "$reader" 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -KILL "$reader" 2>/dev/null || true # it does not end
     rc=0
     wait "$reader" || rc=$?
     [ "$rc" -eq 130 ] || { echo "at request $requests: exit code $rc"; cat "$dir/err"; exit 1; }
