@@ -174,7 +174,6 @@ static char *text_of(ri_buf *buf)
 static int fill(http_db *db, const ri_remote *url, rille_err *err)
 {
     ri_buf base = { 0 };
-    ri_buf shown = { 0 };
     ri_buf_put_text(&base, url->scheme);
     ri_buf_put_text(&base, "://");
     size_t host_len = strcspn(url->place, "/");
@@ -183,9 +182,8 @@ static int fill(http_db *db, const ri_remote *url, rille_err *err)
     if (base.len > 0 && base.p[base.len - 1] != '/') {
         ri_buf_put_u8(&base, '/');
     }
-    ri_buf_put_text(&shown, url->shown);
     db->base = text_of(&base);
-    db->shown = text_of(&shown);
+    db->shown = ri_web_copy_text(url->shown);
     if (db->base == NULL || db->shown == NULL) {
         return ri_fail_nomem(err);
     }

@@ -228,7 +228,6 @@ static int split_place(s3_db *db, const ri_remote *url, rille_err *err)
 {
     ri_buf bucket = { 0 };
     ri_buf prefix = { 0 };
-    ri_buf shown = { 0 };
     size_t bucket_len = strcspn(url->place, "/");
     const char *rest = url->place + bucket_len;
     rest += strspn(rest, "/");
@@ -241,10 +240,10 @@ static int split_place(s3_db *db, const ri_remote *url, rille_err *err)
     if (len > 0) {
         ri_buf_put_u8(&prefix, '/');
     }
-    ri_buf_put_text(&shown, url->shown);
     bool has_bucket = put_text(&db->bucket, &bucket);
     bool has_prefix = put_text(&db->prefix, &prefix);
-    if (!put_text(&db->shown, &shown) || !has_bucket || !has_prefix) {
+    db->shown = ri_web_copy_text(url->shown);
+    if (db->shown == NULL || !has_bucket || !has_prefix) {
         return ri_fail_nomem(err);
     }
     return bucket_len > 0

@@ -58,7 +58,7 @@ static int request_page(list_job *l, const char *token, rille_err *err)
     return RILLE_OK;
 }
 
-/* Takes %XX and XML's entities for & apart, in place. Other characters are plain in names of ours. */
+/* Takes %XX apart, in place. */
 static size_t plain_text(char *text, size_t len)
 {
     size_t n = 0;

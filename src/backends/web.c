@@ -199,7 +199,6 @@ ri_web_request *ri_web_add(ri_web *web, ri_web_job *job, const char *method, ri_
                                  .deadline_us = deadline_of(web, body_len) };
     job->requests = request;
     job->left++;
-    web->counts.requests++;
     return request;
 }
 
@@ -375,13 +374,6 @@ void ri_web_wait(ri_web *web, uint64_t timeout_ms)
         drive(web);
         ri_cond_broadcast(&web->moved);
     }
-    ri_web_leave(web);
-}
-
-void ri_web_count(ri_web *web, ri_web_counts *out)
-{
-    ri_web_enter(web);
-    *out = web->counts;
     ri_web_leave(web);
 }
 

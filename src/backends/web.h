@@ -121,12 +121,4 @@ int64_t ri_web_date_s(const char *text);
 /* Adds text, percent-encoded but for A-Z a-z 0-9 - . _ ~ and, if keeps_slashes, /. */
 void ri_web_put_encoded(ri_buf *out, const char *text, bool keeps_slashes);
 
-typedef struct ri_web_counts {
-    uint64_t requests;
-    uint64_t tries; /* requests sent, with repetitions */
-    uint64_t bytes_in;
-    uint64_t bytes_out;
-} ri_web_counts;
-void ri_web_count(ri_web *web, ri_web_counts *out);
-
 #endif

@@ -23,7 +23,6 @@ struct ri_web {
     size_t idle_count;
     size_t under_way; /* requests in a curl handle */
     ri_web_job *jobs;
-    ri_web_counts counts;
     uint64_t jitter;
 };
 

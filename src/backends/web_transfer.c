@@ -310,7 +310,6 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
     request->easy = easy;
     request->tries++;
     web->under_way++;
-    web->counts.tries++;
     return 0;
 }
 
@@ -454,8 +453,6 @@ bool ri_web_receive(ri_web *web, ri_web_request *request, CURLcode result, uint6
     ri_web_withdraw(web, request);
     request->status = (int)status;
     result = request->is_slow ? CURLE_OPERATION_TIMEDOUT : result;
-    web->counts.bytes_in += request->answer.len;
-    web->counts.bytes_out += request->sent;
     if (is_passing(request, result) && put_off(web, request, now_us)) {
         return false;
     }

@@ -17,8 +17,7 @@ struct ri_commit {
     ri_report report;
     bool resolved;
     bool planned;
-    bool is_unsure; /* a swap had an unknown outcome */
-    bool is_kept;   /* the cell is its own */
+    bool is_kept; /* the cell is its own */
     /* while the plan is made */
     bool has_from;
     unsigned stage;
