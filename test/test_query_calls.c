@@ -50,6 +50,14 @@ static int try_flush(world *w, unsigned null, rille_err *err)
     return rille_flush(GIVE(1, w->conn), err);
 }
 
+static int try_conn_stats(world *w, unsigned null, rille_err *err)
+{
+    rille_stats stats = { .reads = UINT64_MAX };
+    int rc = rille_conn_stats(GIVE(1, w->conn), GIVE(2, &stats), err);
+    CHECK(GIVE(2, JUNK) == NULL ? stats.reads == UINT64_MAX : rc == 0 ? stats.head_reads > 0 : stats.reads == 0);
+    return rc;
+}
+
 static int try_conn_db(world *w, unsigned null, rille_err *err)
 {
     rille_db *out = JUNK;
@@ -275,6 +283,7 @@ static const attempt attempts[] = {
     { "rille_drop_with", try_drop_with, 4, RILLE_MISUSE },
     { "rille_transact", try_transact, 2, RILLE_MISUSE },
     { "rille_flush", try_flush, 1, RILLE_MISUSE },
+    { "rille_conn_stats", try_conn_stats, 2, RILLE_MISUSE },
     { "rille_conn_db", try_conn_db, 2, RILLE_MISUSE },
     { "rille_db_as_of", try_db_as_of, 2, RILLE_MISUSE },
     { "rille_db_as_of_instant", try_db_as_of_instant, 2, RILLE_MISUSE },

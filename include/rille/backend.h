@@ -16,6 +16,7 @@
 
 #include "alloc.h"
 #include "codes.h"
+#include "counters.h"
 #include "rille_err.h"
 
 #include <stdbool.h>
@@ -53,6 +54,10 @@ typedef struct rille_get {
     uint8_t *bytes;   /* out: rille_alloc'ed, the caller frees; exactly the range asked for */
     size_t bytes_len; /* out */
     int rc; /* out, of this range alone: 0, RILLE_NOTFOUND, RILLE_IO, RILLE_CORRUPT (range past the end) ... */
+    /* Out, only by backends with the slot `counters`, also when the call fails: what was sent and received for this range,
+     * counted as there. Of ranges that are read together, one has it all; one that needed no request has 0. */
+    uint32_t requests;
+    uint64_t received_bytes;
 } rille_get;
 
 typedef struct rille_put {
@@ -158,6 +163,9 @@ typedef struct rille_backend_ops {
      * was cancelled or closed, or has the answer from elsewhere. Comes once, and for no call that was answered. A swap of a
      * head that is cancelled may happen or not, but never in part. */
     void (*cancel)(void *self, const rille_want *call);
+    /* NULL, or RILLE_UNSUPPORTED each time: the backend does not count, and rille counts a request for each range that is
+     * read, each object that is written and each other call. Otherwise fills `out` and returns 0. */
+    int (*counters)(void *self, rille_counters *out);
 } rille_backend_ops;
 
 /* A backend handle: ops and self, and what it can do. */

@@ -127,6 +127,9 @@ RILLE_API int rille_transact(rille_conn *conn, const char *edn, size_t len, rill
  */
 RILLE_API int rille_flush(rille_conn *conn, rille_err *err);
 
+/* Counters since the connection opened its storage. Reads nothing. */
+RILLE_API int rille_conn_stats(rille_conn *conn, rille_stats *out, rille_err *err);
+
 /* ---- database values ---- */
 
 /* The newest database value: one read of the branch head. Release it with rille_db_release. */

@@ -91,6 +91,31 @@
 ---@field variance fun(var: rille.Value): rille.Clause
 ---@field stddev fun(var: rille.Value): rille.Clause
 
+---@class rille.Stats
+---@field reads integer calls that read ranges of objects
+---@field read_ranges integer
+---@field read_bytes integer
+---@field writes integer objects
+---@field written_bytes integer
+---@field head_reads integer
+---@field head_swaps integer
+---@field cache_hits integer nodes and blobs in memory
+---@field cache_misses integer
+---@field cache_bytes integer
+---@field cache_bytes_max integer
+---@field size_bytes integer in storage; 0: not known
+---@field requests integer sent to the storage
+---@field retries integer
+---@field hedges integer
+---@field received_bytes integer
+---@field sent_bytes integer
+---@field rounds integer
+---@field wait_us integer microseconds
+---@field tier_hits integer of a cache in front of the storage
+---@field tier_misses integer
+---@field tier_evictions integer
+---@field tier_bytes integer
+
 ---A connection to one branch of a database.
 ---@class rille.Conn: userdata
 local Conn = {}
@@ -124,8 +149,8 @@ function Conn:db() end
 ---@return string? code
 function Conn:flush() end
 
----Counters since the store was opened.
----@return table<string, integer>
+---Counters since the store was opened; docs/lua-api.md says what each counts.
+---@return rille.Stats
 function Conn:stats() end
 
 ---Reads and checks everything.

@@ -138,6 +138,12 @@ static uint64_t deferred_size_bytes(void *self)
     return d->inner.ops->size_bytes(d->inner.self);
 }
 
+static int deferred_counters(void *self, rille_counters *out)
+{
+    const deferred *d = self;
+    return d->inner.ops->counters != NULL ? d->inner.ops->counters(d->inner.self, out) : RILLE_UNSUPPORTED;
+}
+
 static const rille_backend_ops deferred_ops = {
     .get_many = deferred_get_many,
     .put_many = deferred_put_many,
@@ -152,6 +158,7 @@ static const rille_backend_ops deferred_ops = {
     .close = deferred_close,
     .size_bytes = deferred_size_bytes,
     .cancel = deferred_cancel,
+    .counters = deferred_counters,
 };
 
 int ri_backend_deferred_wrap(const rille_backend *inner, rille_backend *out, rille_err *err)

@@ -226,6 +226,12 @@ static void faulty_cancel(void *self, const rille_want *call)
     }
 }
 
+static int faulty_counters(void *self, rille_counters *out)
+{
+    const faulty *f = self;
+    return f->inner.ops->counters != NULL ? f->inner.ops->counters(f->inner.self, out) : RILLE_UNSUPPORTED;
+}
+
 static const rille_backend_ops faulty_ops = {
     .get_many = faulty_get_many,
     .put_many = faulty_put_many,
@@ -240,6 +246,7 @@ static const rille_backend_ops faulty_ops = {
     .close = faulty_close,
     .size_bytes = faulty_size_bytes,
     .cancel = faulty_cancel,
+    .counters = faulty_counters,
 };
 
 static int wrap(const rille_backend *inner, ri_fault_plan *plan, const ri_fault_plan *own, rille_backend *out,

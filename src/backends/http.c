@@ -135,6 +135,12 @@ static void http_cancel(void *self, const rille_want *call)
     ri_web_cancel(db->web, call);
 }
 
+static int http_counters(void *self, rille_counters *out)
+{
+    const http_db *db = self;
+    return ri_web_counters(db->web, out);
+}
+
 static void http_close(void *self)
 {
     http_db *db = self;
@@ -158,6 +164,7 @@ static const rille_backend_ops http_ops = {
     .close = http_close,
     .wait = http_wait,
     .cancel = http_cancel,
+    .counters = http_counters,
 };
 
 /* ---- opening ---- */

@@ -176,6 +176,12 @@ static void s3_cancel(void *self, const rille_want *call)
     ri_web_cancel(db->web, call);
 }
 
+static int s3_counters(void *self, rille_counters *out)
+{
+    const s3_db *db = self;
+    return ri_web_counters(db->web, out);
+}
+
 static void s3_close(void *self)
 {
     s3_db *db = self;
@@ -205,6 +211,7 @@ static const rille_backend_ops s3_ops = {
     .ages = ri_s3_ages,
     .wait = s3_wait,
     .cancel = s3_cancel,
+    .counters = s3_counters,
 };
 
 /* ---- opening ---- */

@@ -58,8 +58,37 @@ static void drop_requests(ri_web *web, ri_web_request *requests)
     }
 }
 
+/* ---- rounds ---- */
+
+static void begin_waiting(ri_web *web, ri_web_job *job)
+{
+    if (!job->waits && web->waiting++ == 0) {
+        web->counters.rounds++;
+        web->round_us = ri_clock_us();
+    }
+    job->waits = true;
+}
+
+static void stop_waiting(ri_web *web, ri_web_job *job)
+{
+    if (job->waits && --web->waiting == 0) {
+        web->counters.wait_us += ri_clock_us() - web->round_us;
+    }
+    job->waits = false;
+}
+
+int ri_web_counters(ri_web *web, rille_counters *out)
+{
+    ri_mutex_lock(&web->lock);
+    *out = web->counters;
+    out->wait_us += web->waiting > 0 ? ri_clock_us() - web->round_us : 0;
+    ri_mutex_unlock(&web->lock);
+    return RILLE_OK;
+}
+
 void ri_web_end(ri_web *web, ri_web_job *job)
 {
+    stop_waiting(web, job);
     ri_web_job **at = &web->jobs;
     while (*at != job) {
         at = &(*at)->next;
@@ -192,6 +221,7 @@ ri_web_request *ri_web_add(ri_web *web, ri_web_job *job, const char *method, ri_
     }
     *request = (ri_web_request){ .next = job->requests,
                                  .job = job,
+                                 .web = web,
                                  .method = method,
                                  .url = text,
                                  .body = copy,
@@ -199,6 +229,7 @@ ri_web_request *ri_web_add(ri_web *web, ri_web_job *job, const char *method, ri_
                                  .deadline_us = deadline_of(web, body_len) };
     job->requests = request;
     job->left++;
+    begin_waiting(web, job);
     return request;
 }
 
@@ -206,6 +237,7 @@ static void end_job(ri_web *web, ri_web_job *job, int rc)
 {
     job->has_ended = true;
     job->rc = rc;
+    stop_waiting(web, job);
     for (ri_web_request *request = job->requests; rc != 0 && request != NULL; request = request->next) {
         ri_web_withdraw(web, request); /* nobody waits for it any more */
     }
@@ -245,6 +277,9 @@ static void end_request(ri_web *web, ri_web_request *request, int rc)
     request->has_ended = true;
     request->rc = rc;
     job->left--;
+    if (job->left == 0) {
+        stop_waiting(web, job);
+    }
     if (rc != 0 && !job->has_ended) {
         end_job(web, job, rc);
     }

@@ -61,6 +61,10 @@ typedef struct ri_web_request {
     char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */
     uint64_t due_us;
     uint64_t deadline_us;
+    ri_web *web;             /* for what curl calls */
+    bool awaits;             /* sent, and no answer has begun */
+    uint32_t times_sent;     /* of all tries */
+    uint64_t received_bytes; /* likewise */
 } ri_web_request;
 
 struct ri_web_job {
@@ -68,6 +72,7 @@ struct ri_web_job {
     uint64_t key; /* call_key.h */
     ri_web_request *requests;
     size_t left; /* of them have not ended */
+    bool waits;  /* for them: the job is part of a round (rille_counters) */
     /* All requests have ended, and none has failed. Takes what they gave (`answers`), and adds others, which then are the
      * job's instead; or leaves it at that: the job has ended. 0, or what it fails with. NULL: it ends. */
     int (*advance)(ri_web *web, ri_web_job *job, const ri_web_request *answers, rille_err *err);
@@ -115,6 +120,8 @@ void ri_web_end(ri_web *web, ri_web_job *job);
 void ri_web_cancel(ri_web *web, const rille_want *call);
 /* Until something has come, or timeout_ms. */
 void ri_web_wait(ri_web *web, uint64_t timeout_ms);
+/* The slot of backend.h: what was sent and received since the ri_web was made. 0. */
+int ri_web_counters(ri_web *web, rille_counters *out);
 
 /* Seconds since 1970 of a date in a header (RFC 9110, IMF-fixdate); -1: it is none. */
 int64_t ri_web_date_s(const char *text);

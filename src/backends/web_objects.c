@@ -286,6 +286,22 @@ static const ri_web_request *answer_of(const ri_web_job *job, size_t tag)
     return answer;
 }
 
+/* What a request took is counted at the first of the ranges that share it. */
+static void count_gets(const ri_web_job *job, rille_get *gets, size_t count)
+{
+    const gets_job *own = (const gets_job *)job;
+    for (const ri_web_request *answer = job->requests; answer != NULL; answer = answer->next) {
+        size_t i = 0;
+        while (i < count && own->part_of[i] != answer->tag) {
+            i++;
+        }
+        if (i < count) {
+            gets[i].requests = answer->times_sent;
+            gets[i].received_bytes = answer->received_bytes;
+        }
+    }
+}
+
 static int take_gets(ri_web_place *place, const ri_web_job *job, rille_get *gets, size_t count, rille_err *err)
 {
     const gets_job *own = (const gets_job *)job;
@@ -321,6 +337,7 @@ int ri_web_get_many(ri_web *web, ri_web_place *place, rille_get *gets, size_t co
     }
     if (rc == RILLE_OK && (rc = ri_web_run(web, job, err)) != RILLE_NEED) {
         rc = rc == RILLE_OK ? take_gets(place, job, gets, count, err) : rc;
+        count_gets(job, gets, count);
         ri_web_end(web, job);
     }
     ri_web_leave(web);

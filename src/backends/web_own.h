@@ -24,6 +24,9 @@ struct ri_web {
     size_t under_way; /* requests in a curl handle */
     ri_web_job *jobs;
     uint64_t jitter;
+    rille_counters counters;
+    size_t waiting;    /* jobs that wait for something; while there are any, it is one round */
+    uint64_t round_us; /* when it began */
 };
 
 /* Puts a request into a curl handle: RILLE_NOMEM, or what `sign` failed with. */

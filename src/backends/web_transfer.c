@@ -43,6 +43,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     ri_web_request *request = context;
     size_t len = size * count;
+    request->received_bytes += len;
+    request->web->counters.received_bytes += len;
     uint64_t more_us = (uint64_t)(request->answer.len >> 20) * MEGABYTE_MS * 1000;
     if (request->slow_us != 0 && ri_clock_us() > request->slow_us + more_us) {
         request->is_slow = true;
@@ -68,6 +70,7 @@ static size_t give_body(char *bytes, size_t size, size_t count, void *context)
         memcpy(bytes, request->body + request->sent, len);
     }
     request->sent += len;
+    request->web->counters.sent_bytes += len;
     return len;
 }
 
@@ -139,6 +142,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* another answer: what came before was a redirect */
         forget_answer(request);
         request->status = status_of(line, len);
+        request->awaits = false;
     } else if (keep_header(line, len, "ETag", request->etag) ||
                keep_header(line, len, "Content-Range", request->range) ||
                keep_header(line, len, "Content-Type", request->type) ||
@@ -152,6 +156,23 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
         request->retry_after_ms = (s < RETRY_AFTER_S_MAX ? s : RETRY_AFTER_S_MAX) * 1000;
     }
     return len;
+}
+
+/* Told of each request that leaves, also of those that libcurl repeats without a word. One that leaves in pieces has its
+ * method in the first of them only; CONNECT is for a proxy. */
+static int count_sent(CURL *easy, curl_infotype type, char *bytes, size_t len, void *context)
+{
+    ri_web_request *request = context;
+    size_t method_len = strlen(request->method);
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT && len > method_len && bytes[method_len] == ' ' &&
+        memcmp(bytes, request->method, method_len) == 0) {
+        request->times_sent++;
+        request->web->counters.requests++;
+        request->web->counters.retries += request->awaits ? 1 : 0;
+        request->awaits = true;
+    }
+    return 0;
 }
 
 /* ---- sending ---- */
@@ -261,6 +282,9 @@ static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, 
     (void)web->curl.easy_setopt(easy, CURLOPT_WRITEDATA, request);
     (void)web->curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
     (void)web->curl.easy_setopt(easy, CURLOPT_HEADERDATA, request);
+    (void)web->curl.easy_setopt(easy, CURLOPT_DEBUGFUNCTION, count_sent);
+    (void)web->curl.easy_setopt(easy, CURLOPT_DEBUGDATA, request);
+    (void)web->curl.easy_setopt(easy, CURLOPT_VERBOSE, 1L); /* nothing is printed: count_sent gets it */
     set_timeouts(web, easy, request, now_us);
 }
 
@@ -308,6 +332,8 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
         return ri_fail_nomem(err);
     }
     request->easy = easy;
+    request->awaits = false;
+    web->counters.retries += request->tries > 0 ? 1 : 0;
     request->tries++;
     web->under_way++;
     return 0;

@@ -256,22 +256,32 @@ static void set_count(lua_State *L, const char *name, uint64_t count)
 static int conn_stats(lua_State *L)
 {
     rille_conn *conn = rl_check(L, 1, &rl_class_conn);
-    ri_store_stats stats;
-    ri_store_read_stats(ri_conn_store(conn), &stats);
-    uint64_t size_bytes = ri_store_size_bytes(ri_conn_store(conn));
+    rille_stats stats;
+    (void)rille_conn_stats(conn, &stats, NULL);
     lua_newtable(L);
-    set_count(L, "reads", stats.gets);
-    set_count(L, "read_ranges", stats.get_ranges);
-    set_count(L, "read_bytes", stats.get_bytes);
-    set_count(L, "writes", stats.puts);
-    set_count(L, "written_bytes", stats.put_bytes);
+    set_count(L, "reads", stats.reads);
+    set_count(L, "read_ranges", stats.read_ranges);
+    set_count(L, "read_bytes", stats.read_bytes);
+    set_count(L, "writes", stats.writes);
+    set_count(L, "written_bytes", stats.written_bytes);
     set_count(L, "head_reads", stats.head_reads);
     set_count(L, "head_swaps", stats.head_swaps);
     set_count(L, "cache_hits", stats.cache_hits);
     set_count(L, "cache_misses", stats.cache_misses);
     set_count(L, "cache_bytes", stats.cache_bytes);
     set_count(L, "cache_bytes_max", stats.cache_bytes_max);
-    set_count(L, "size_bytes", size_bytes);
+    set_count(L, "size_bytes", stats.size_bytes);
+    set_count(L, "requests", stats.storage.requests);
+    set_count(L, "retries", stats.storage.retries);
+    set_count(L, "hedges", stats.storage.hedges);
+    set_count(L, "received_bytes", stats.storage.received_bytes);
+    set_count(L, "sent_bytes", stats.storage.sent_bytes);
+    set_count(L, "rounds", stats.storage.rounds);
+    set_count(L, "wait_us", stats.storage.wait_us);
+    set_count(L, "tier_hits", stats.storage.tier_hits);
+    set_count(L, "tier_misses", stats.storage.tier_misses);
+    set_count(L, "tier_evictions", stats.storage.tier_evictions);
+    set_count(L, "tier_bytes", stats.storage.tier_bytes);
     return 1;
 }
 

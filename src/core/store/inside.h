@@ -29,7 +29,14 @@ struct ri_store {
         atomic_uint_fast64_t put_bytes;
         atomic_uint_fast64_t head_reads;
         atomic_uint_fast64_t head_swaps;
+        /* for rille_counters, where the backend does not count */
+        atomic_uint_fast64_t calls;
+        atomic_uint_fast64_t other_calls; /* of them neither gets nor puts */
+        atomic_uint_fast64_t head_bytes_read;
+        atomic_uint_fast64_t head_bytes_written;
+        atomic_uint_fast64_t call_us;
     } counts;
+    bool backend_counts; /* never changes */
 };
 
 static inline void ri_store_count(atomic_uint_fast64_t *place, uint64_t more)
@@ -41,6 +48,24 @@ static inline bool ri_store_has(const ri_store *store, uint32_t capability)
 {
     return (store->backend.capabilities & capability) != 0;
 }
+
+/* Around a slot. */
+static inline void ri_store_enter(ri_store *store)
+{
+    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
+        ri_mutex_lock(&store->backend_lock);
+    }
+}
+
+static inline void ri_store_leave(ri_store *store)
+{
+    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
+        ri_mutex_unlock(&store->backend_lock);
+    }
+}
+
+/* A call of a slot that was answered after `us` microseconds. (counts.c) */
+void ri_store_count_call(const ri_slot_call *call, const ri_answer *answer, uint64_t us);
 
 /* A call of a slot, counted, locked where the backend needs it. If it waits, it is asked until it no longer answers
  * RILLE_NEED. Gives answer->rc; after RILLE_NEED the answer holds nothing. */

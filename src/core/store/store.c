@@ -44,6 +44,9 @@ int ri_store_open_backend(const rille_backend *backend, const char *name, size_t
     store->url = url;
     store->cache = cache;
     store->cache_bytes_max = cache_bytes;
+    rille_counters ignored = { 0 };
+    store->backend_counts =
+        backend->ops->counters != NULL && backend->ops->counters(backend->self, &ignored) == RILLE_OK;
     ri_packs_init(&store->packs);
     ri_unpackers_init(&store->unpackers);
     ri_mutex_init(&store->backend_lock);
@@ -217,41 +220,7 @@ uint32_t ri_store_capabilities(const ri_store *store)
     return store->backend.capabilities;
 }
 
-static uint64_t read_count(atomic_uint_fast64_t *place)
-{
-    return atomic_load_explicit(place, memory_order_relaxed);
-}
-
-void ri_store_read_stats(ri_store *store, ri_store_stats *out)
-{
-    *out = (ri_store_stats){
-        .gets = read_count(&store->counts.gets),
-        .get_ranges = read_count(&store->counts.get_ranges),
-        .get_bytes = read_count(&store->counts.get_bytes),
-        .puts = read_count(&store->counts.puts),
-        .put_bytes = read_count(&store->counts.put_bytes),
-        .head_reads = read_count(&store->counts.head_reads),
-        .head_swaps = read_count(&store->counts.head_swaps),
-        .cache_bytes_max = store->cache_bytes_max,
-    };
-    ri_cache_stats(store->cache, &out->cache_hits, &out->cache_misses, &out->cache_bytes);
-}
-
 /* ---- the slots ---- */
-
-static void enter(ri_store *store)
-{
-    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
-        ri_mutex_lock(&store->backend_lock);
-    }
-}
-
-static void leave(ri_store *store)
-{
-    if (!ri_store_has(store, RILLE_BACKEND_THREADS)) {
-        ri_mutex_unlock(&store->backend_lock);
-    }
-}
 
 /* A slot that may be absent is. */
 static int lacks_slot(const ri_slot_call *call, const char *verb, rille_err *err)
@@ -292,33 +261,6 @@ static int call_slot(const ri_slot_call *call, ri_answer *answer)
     return RILLE_INTERNAL;
 }
 
-static void count_puts(ri_store *store, const rille_put *puts, size_t count)
-{
-    ri_store_count(&store->counts.puts, count);
-    for (size_t i = 0; i < count; i++) {
-        ri_store_count(&store->counts.put_bytes, puts[i].len);
-    }
-}
-
-static void count_call(const ri_slot_call *call, const ri_answer *answer)
-{
-    ri_store *store = call->store;
-    if (call->slot == RI_CALL_GET) {
-        ri_store_count(&store->counts.gets, 1);
-        ri_store_count(&store->counts.get_ranges, call->count);
-        for (size_t i = 0; i < call->count; i++) {
-            ri_store_count(&store->counts.get_bytes, answer->gets[i].bytes_len);
-        }
-    } else if (call->slot == RI_CALL_PUT) {
-        count_puts(store, call->puts, call->count);
-    } else if (call->slot == RI_CALL_HEAD_READ) {
-        ri_store_count(&store->counts.head_reads, 1);
-    } else if (call->slot == RI_CALL_HEAD_SWAP) {
-        ri_store_count(&store->counts.head_swaps, 1);
-        count_puts(store, call->swap->puts, call->swap->put_count);
-    }
-}
-
 /* Ranges of what failed have no bytes. */
 static void drop_failed(rille_get *gets, size_t count, int rc)
 {
@@ -337,14 +279,16 @@ static void drop_failed(rille_get *gets, size_t count, int rc)
 static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
 {
     const rille_backend *backend = &call->store->backend;
+    uint64_t begin_us = ri_clock_us();
     for (;;) {
-        enter(call->store);
+        ri_store_enter(call->store);
         answer->rc = call_slot(call, answer);
-        leave(call->store);
+        ri_store_leave(call->store);
         if (answer->rc != RILLE_NEED) {
             break;
         }
         if (!waits) {
+            ri_store_count(&call->store->counts.call_us, ri_clock_us() - begin_us);
             return RILLE_NEED;
         }
         if (backend->ops->wait != NULL) {
@@ -354,7 +298,7 @@ static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
     if (call->slot == RI_CALL_GET) {
         drop_failed(answer->gets, call->count, answer->rc);
     }
-    count_call(call, answer);
+    ri_store_count_call(call, answer, ri_clock_us() - begin_us);
     return answer->rc;
 }
 
@@ -392,9 +336,9 @@ void ri_store_cancel(const ri_slot_call *call)
     const rille_backend *backend = &call->store->backend;
     if (backend->ops->cancel != NULL) {
         rille_want want = ri_slot_want(call);
-        enter(call->store);
+        ri_store_enter(call->store);
         backend->ops->cancel(backend->self, &want);
-        leave(call->store);
+        ri_store_leave(call->store);
     }
 }
 
@@ -538,9 +482,9 @@ uint64_t ri_store_size_bytes(ri_store *store)
     if (store->backend.ops->size_bytes == NULL) {
         return 0;
     }
-    enter(store);
+    ri_store_enter(store);
     uint64_t size_bytes = store->backend.ops->size_bytes(store->backend.self);
-    leave(store);
+    ri_store_leave(store);
     return size_bytes;
 }
 

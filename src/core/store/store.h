@@ -154,6 +154,7 @@ typedef struct ri_store_stats {
     uint64_t cache_misses;
     uint64_t cache_bytes; /* now */
     uint64_t cache_bytes_max;
+    rille_counters storage;
 } ri_store_stats;
 void ri_store_read_stats(ri_store *store, ri_store_stats *out);
 
