@@ -38,7 +38,7 @@ static int begin_batch(ri_probe_stage *self, rille_err *err)
         ri_probe_begin_key(self, 0);
         self->first = ri_probe_bound(self, 0, false);
         /* Where the keys go through leaf after leaf, the scan may ask for leaves of later batches. */
-        bool wide = self->key_count > 1 && self->access == RI_ACCESS_E && (self->dense || self->stride);
+        bool wide = self->key_count > 1 && self->access == RI_ACCESS_E && self->walks;
         self->last =
             wide ? ri_bound_a(self->emit.m.pattern->attr->id, true) : ri_probe_bound(self, self->key_count - 1, true);
         ri_scan_set(&self->scan, &self->first, &self->last);
@@ -152,13 +152,15 @@ static int choose_dense(ri_probe_stage *self, rille_err *err)
     if (col == NULL) {
         return 0;
     }
+    uint64_t last = ri_col_get(col, self->run.to - 1 - shift);
+    uint32_t rows = self->run.to - self->run.from;
+    self->run_last = last;
+    self->run_span = last - ri_col_get(col, self->run.from - shift) + 1;
     if (self->single && col->mode == RI_COL_STRIDE && col->step == 1) {
         self->stride = true;
         self->stride_base = col->base - shift;
         return 0;
     }
-    uint64_t last = ri_col_get(col, self->run.to - 1 - shift);
-    uint32_t rows = self->run.to - self->run.from;
     uint32_t keys_min = col->mode > RI_COL_FOR ? DENSE_KEYS_OF_BLOCKS : rows / DENSE;
     uint32_t reach = self->key + keys_min; /* this key must still lie in the run */
     if (reach >= self->key_count || self->keys[reach] > last) {
@@ -354,6 +356,16 @@ static uint32_t run_end(const ri_probe_stage *self)
     return self->run.leaf != NULL ? self->run.to : self->run.row_count;
 }
 
+/* The run has nothing more for the keys. Is it likely that the one behind it has? Then there is no need to seek that. */
+static void leave_run(ri_probe_stage *self)
+{
+    self->has_run = false;
+    if (self->key < self->key_count) {
+        self->walks = (self->dense || self->stride) && self->keys[self->key] - self->run_last <= self->run_span;
+        self->goes_on = self->walks;
+    }
+}
+
 /* Looks the key up in the run, or leaves the run when it has nothing for it. */
 static int seek_key(ri_probe_stage *self, rille_err *err)
 {
@@ -367,8 +379,7 @@ static int seek_key(ri_probe_stage *self, rille_err *err)
         return begin_match(self, err);
     }
     if (self->low == end) {
-        self->has_run = false;
-        self->goes_on = self->dense || self->stride; /* the next leaf will have keys, too: no need to seek it */
+        leave_run(self);
         return 0;
     }
     self->key = self->key_end;
@@ -392,8 +403,7 @@ static void leave_key(ri_probe_stage *self)
         ri_probe_begin_key(self, self->key);
     }
     if (at_end) {
-        self->has_run = false;
-        self->goes_on = self->dense || self->stride;
+        leave_run(self);
     }
 }
 
@@ -507,6 +517,7 @@ static void probe_reset(ri_stage *stage)
     ri_emit_start(&self->emit);
     self->in = NULL;
     self->pair_count = 0;
+    self->walks = false;
 }
 
 static void probe_rest(ri_stage *stage)

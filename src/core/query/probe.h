@@ -41,8 +41,11 @@ typedef struct ri_probe_stage {
     bool single;    /* a key has at most one match */
     bool stride;    /* the key of a row is its number plus stride_base, and a key has at most one match */
     uint64_t stride_base;
-    bool dense;       /* many keys fall into the run: `values` holds its key column */
-    uint64_t *values; /* by row of the leaf, from pos at the time on */
+    bool dense;        /* many keys fall into the run: `values` holds its key column */
+    uint64_t *values;  /* by row of the leaf, from pos at the time on */
+    uint64_t run_last; /* of the key column of the run, where it is one of numbers, and from its first to that */
+    uint64_t run_span;
+    bool walks; /* the next key was near when the last run was left: leaf after leaf has keys */
     bool has_run;
     bool goes_on; /* (P3) */
     bool emitting;
