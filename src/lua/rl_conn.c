@@ -4,6 +4,8 @@
  */
 #include "rl_task.h"
 
+#include "rille/rille.h"
+
 #include <string.h>
 
 #define CONN_BYTES 65536U /* a connection without its cache */
