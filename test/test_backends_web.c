@@ -42,9 +42,10 @@ TEST(web__opens_what_is_well_formed)
 
 static void forget_environment(void)
 {
-    static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-                                         "AWS_SESSION_TOKEN", "AWS_PROFILE",
-                                         "AWS_REGION",        "AWS_DEFAULT_REGION" };
+    static const char *const names[] = {
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",        "AWS_PROFILE",
+        "AWS_REGION",        "AWS_DEFAULT_REGION",    "AWS_EC2_METADATA_DISABLED"
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)unsetenv(names[i]);
     }
@@ -169,8 +170,9 @@ static void write_text(const char *path, const char *text)
 static void check_keys(const ri_web_options *options, const char *access, const char *token, const char *region)
 {
     ri_s3_keys found;
+    ri_s3_role role;
     char *where;
-    REQUIRE_RC(ri_s3_keys_find(options, "s3://b", &found, &where, &test_err), RILLE_OK);
+    REQUIRE_RC(ri_s3_keys_find(options, "s3://b", &found, &role, &where, &test_err), RILLE_OK);
     CHECK_EQ_STR(found.access_key, access);
     CHECK(found.secret_key != NULL);
     CHECK_EQ_STR(found.session_token != NULL ? found.session_token : "none", token);
@@ -186,12 +188,14 @@ TEST(keys__come_from_the_first_place_that_has_them)
     test_text credentials = test_join(dir.path, "/credentials", "");
     test_text config = test_join(dir.path, "/config", "");
     ri_s3_keys found;
+    ri_s3_role role;
     char *where;
     forget_environment();
+    (void)setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
     (void)setenv("AWS_SHARED_CREDENTIALS_FILE", credentials.text, 1);
     (void)setenv("AWS_CONFIG_FILE", config.text, 1);
     ri_web_options none = { 0 };
-    CHECK_RC(ri_s3_keys_find(&none, "s3://b", &found, &where, &test_err), RILLE_PERMISSION);
+    CHECK_RC(ri_s3_keys_find(&none, "s3://b", &found, &role, &where, &test_err), RILLE_PERMISSION);
     CHECK(strstr(test_err.message, "AWS_ACCESS_KEY_ID") != NULL);
     write_text(credentials.text, "[default]\naws_access_key_id=file\naws_secret_access_key=s\naws_session_token=ft\n"
                                  "[p]\naws_access_key_id=p\naws_secret_access_key=s\n");
@@ -212,12 +216,12 @@ TEST(keys__come_from_the_first_place_that_has_them)
     ri_web_options options = { .profile = p };
     check_keys(&options, "p", "none", "er");
     options.profile = q;
-    CHECK_RC(ri_s3_keys_find(&options, "s3://b", &found, &where, &test_err), RILLE_UNSUPPORTED);
+    CHECK_RC(ri_s3_keys_find(&options, "s3://b", &found, &role, &where, &test_err), RILLE_UNSUPPORTED);
     CHECK(strstr(test_err.message, "credential_process") != NULL);
     ri_s3_keys_deinit(&found);
     rille_free(where);
     options.profile = missing;
-    CHECK_RC(ri_s3_keys_find(&options, "s3://b", &found, &where, &test_err), RILLE_PERMISSION);
+    CHECK_RC(ri_s3_keys_find(&options, "s3://b", &found, &role, &where, &test_err), RILLE_PERMISSION);
     CHECK(strstr(test_err.message, "missing") != NULL);
     ri_s3_keys_deinit(&found);
     rille_free(where);

@@ -38,7 +38,7 @@ static int sign(void *context, ri_web_request *request, ri_buf *headers, rille_e
     return RILLE_OK;
 }
 
-static int judge(void *context, const ri_web_request *request, rille_err *err)
+static int judge(void *context, ri_web_request *request, rille_err *err)
 {
     const http_db *db = context;
     switch (request->status) {

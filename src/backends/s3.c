@@ -37,10 +37,18 @@ void ri_s3_put_header(ri_web_request *request, const char *line)
 
 static int sign(void *context, ri_web_request *request, ri_buf *headers, rille_err *err)
 {
-    const s3_db *db = context;
-    (void)err;
+    s3_db *db = context;
+    const ri_s3_keys *keys = &db->keys;
+    if (db->role.service != RI_S3_NO_SERVICE) {
+        int rc = ri_s3_role_keys(&db->role, db->web, &keys, err);
+        if (rc != RILLE_OK) {
+            return rc;
+        }
+        request->proof = db->role.number;
+    }
     ri_s3_hash payload = ri_s3_hash_of(request->body, request->body_len);
-    ri_s3_sign(&db->keys, db->region, request->method, request->url, &payload, ri_clock_ms() / 1000, headers);
+    int64_t now_s = ri_clock_ms() / 1000 + db->clock_late_s;
+    ri_s3_sign(keys, db->region, request->method, request->url, &payload, now_s, headers);
     return RILLE_OK;
 }
 
@@ -117,9 +125,28 @@ static int fail_status(const s3_db *db, const ri_web_request *request, rille_err
                    has_code ? ", " : "", code, request->tries);
 }
 
-static int judge(void *context, const ri_web_request *request, rille_err *err)
+/* What a server does not accept, but may when it is signed anew: once for each request. */
+static bool repair(s3_db *db, ri_web_request *request)
 {
-    const s3_db *db = context;
+    char code[64];
+    if (request->is_repaired || !ri_s3_element(&request->answer, "Code", code, sizeof code)) {
+        return false;
+    }
+    int64_t date_s = ri_web_date_s(request->date);
+    if (strcmp(code, "RequestTimeTooSkewed") == 0 && date_s != -1) {
+        db->clock_late_s = date_s - ri_clock_ms() / 1000;
+        request->is_repaired = true;
+    } else if (db->role.service != RI_S3_NO_SERVICE &&
+               (strcmp(code, "ExpiredToken") == 0 || strcmp(code, "TokenRefreshRequired") == 0)) {
+        ri_s3_role_forget(&db->role, request->proof);
+        request->is_repaired = true;
+    }
+    return request->is_repaired;
+}
+
+static int judge(void *context, ri_web_request *request, rille_err *err)
+{
+    s3_db *db = context;
     char code[64];
     switch (request->status) {
     case 200:
@@ -136,7 +163,7 @@ static int judge(void *context, const ri_web_request *request, rille_err *err)
         }
         return fail_status(db, request, err);
     default:
-        return fail_status(db, request, err);
+        return repair(db, request) ? RILLE_NEED : fail_status(db, request, err);
     }
 }
 
@@ -189,6 +216,7 @@ static void s3_close(void *self)
     ri_web_place_deinit(&db->place);
     ri_web_options_deinit(&db->options);
     ri_s3_keys_deinit(&db->keys);
+    ri_s3_role_deinit(&db->role);
     ri_free(db->region);
     ri_free(db->bucket_url);
     ri_free(db->prefix);
@@ -313,7 +341,7 @@ static int fill(s3_db *db, const ri_remote *url, rille_err *err)
     RI_TRY(ri_web_options_read(url, RI_WEB_FOR_S3, &db->options, err));
     RI_TRY(check_choice(db, "style", db->options.style, "path", "virtual", err));
     RI_TRY(check_choice(db, "fencing", db->options.fencing, "auto", "none", err));
-    RI_TRY(ri_s3_keys_find(&db->options, db->shown, &db->keys, &db->region, err));
+    RI_TRY(ri_s3_keys_find(&db->options, db->shown, &db->keys, &db->role, &db->region, err));
     if (db->region == NULL && db->options.endpoint == NULL) {
         return ri_fail(err, RILLE_SYNTAX, "%s: unknown region: add ?region=REGION to the URL, or set AWS_REGION",
                        db->shown);

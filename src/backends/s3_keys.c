@@ -142,7 +142,8 @@ static char *profile_value(const profile_files *files, const char *key)
 
 static int fail_process(const profile_files *files, const char *shown, rille_err *err)
 {
-    static const char *const unsupported[] = { "credential_process", "sso_session", "sso_start_url", "role_arn" };
+    static const char *const unsupported[] = { "credential_process",      "sso_session",  "sso_start_url", "role_arn",
+                                               "web_identity_token_file", "login_session" };
     for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
         char *value = profile_value(files, unsupported[i]);
         if (value != NULL) {
@@ -203,21 +204,34 @@ static bool find_given(const ri_web_options *options, ri_s3_keys *keys, char **r
                           set(&keys->session_token, environment("AWS_SESSION_TOKEN")));
 }
 
-int ri_s3_keys_find(const ri_web_options *options, const char *shown, ri_s3_keys *keys, char **region, rille_err *err)
+/* Where AWS's own programs would use it, other keys would be somebody else's. */
+static int fail_web_identity(const ri_web_options *options, const char *shown, rille_err *err)
+{
+    return options->profile != NULL || environment("AWS_WEB_IDENTITY_TOKEN_FILE") == NULL
+               ? RILLE_OK
+               : ri_fail(err, RILLE_UNSUPPORTED,
+                         "%s: AWS_WEB_IDENTITY_TOKEN_FILE is set, but rille does not support web identities: run aws "
+                         "configure export-credentials, and pass what it prints as options or in the environment",
+                         shown);
+}
+
+int ri_s3_keys_find(const ri_web_options *options, const char *shown, ri_s3_keys *keys, ri_s3_role *role, char **region,
+                    rille_err *err)
 {
     *keys = (ri_s3_keys){ 0 };
+    *role = (ri_s3_role){ .service = RI_S3_NO_SERVICE };
     *region = NULL;
     if (!find_given(options, keys, region)) {
         return ri_fail_nomem(err);
+    }
+    if (keys->access_key == NULL && keys->secret_key == NULL) {
+        RI_TRY(fail_web_identity(options, shown, err));
     }
     if (keys->access_key == NULL || *region == NULL) {
         RI_TRY(find_in_files(options, shown, keys, region, err));
     }
     if (keys->access_key == NULL && keys->secret_key == NULL) {
-        return ri_fail(err, RILLE_PERMISSION,
-                       "%s: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or pass "
-                       "access_key and secret_key",
-                       shown);
+        return ri_s3_role_find(shown, role, err);
     }
     if (keys->access_key == NULL || keys->secret_key == NULL) {
         return ri_fail(err, RILLE_PERMISSION,

@@ -25,12 +25,15 @@ typedef enum s3_fencing {
     S3_FENCING_NONE      /* not at all: only where the host says that this is all right */
 } s3_fencing;
 
-/* Internally locked by its ri_web. Never changes, but for the place and the fencing, which are behind that lock. */
+/* Internally locked by its ri_web. Never changes, but for the place, the role, the clock and the fencing, which are behind that
+ * lock. */
 typedef struct s3_db {
     ri_web *web;
     ri_web_place place;
     ri_web_options options;
     ri_s3_keys keys;
+    ri_s3_role role;      /* where it has a service, the keys are its */
+    int64_t clock_late_s; /* this machine's clock, than the server's */
     char *region;
     char *bucket_url; /* encoded, with a / at its end */
     char *prefix;     /* of keys, not encoded, with a / at its end; or empty */

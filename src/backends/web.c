@@ -7,6 +7,7 @@
 #include "../core/base/bytes.h"
 #include "../core/base/hash.h"
 #include "../core/base/mem.h"
+#include "../core/base/sha256.h"
 #include "call_key.h"
 #include "web_own.h"
 
@@ -39,9 +40,21 @@ int ri_web_new(const ri_web_client *client, ri_web **out, rille_err *err)
     return RILLE_OK;
 }
 
+static void wipe(const ri_buf *buf)
+{
+    if (buf->p != NULL) {
+        ri_wipe(buf->p, buf->len);
+    }
+}
+
 static void drop_request(ri_web *web, ri_web_request *request)
 {
     ri_web_withdraw(web, request);
+    if (request->is_local) { /* it asked for secrets, and got them */
+        wipe(&request->headers);
+        wipe(&request->answer);
+        ri_wipe(request->url, strlen(request->url));
+    }
     ri_buf_deinit(&request->headers);
     ri_buf_deinit(&request->answer);
     ri_free(request->url);
@@ -285,13 +298,38 @@ static void end_request(ri_web *web, ri_web_request *request, int rc)
     }
 }
 
-static void send_due(ri_web *web, uint64_t now_us)
+static bool is_pending(const ri_web_request *request)
+{
+    return request->easy == NULL && !request->has_ended && !request->waits;
+}
+
+/* True: some began to wait, for a job that may be new. */
+static bool send_due(ri_web *web, uint64_t now_us)
+{
+    bool any = false;
+    for (ri_web_job *job = web->jobs; job != NULL; job = job->next) {
+        for (ri_web_request *r = job->requests; r != NULL && !job->has_ended; r = r->next) {
+            if (is_pending(r) && r->due_us <= now_us && web->under_way < PARALLEL_MAX) {
+                int rc = ri_web_send(web, r, now_us, &job->err);
+                r->waits = rc == RILLE_NEED;
+                any = any || r->waits;
+                if (rc != 0 && !r->waits) {
+                    end_request(web, r, rc);
+                }
+            }
+        }
+    }
+    return any;
+}
+
+void ri_web_go_on(ri_web *web, int rc, const rille_err *err)
 {
     for (ri_web_job *job = web->jobs; job != NULL; job = job->next) {
         for (ri_web_request *r = job->requests; r != NULL && !job->has_ended; r = r->next) {
-            if (r->easy == NULL && !r->has_ended && r->due_us <= now_us && web->under_way < PARALLEL_MAX) {
-                int rc = ri_web_send(web, r, now_us, &job->err);
+            if (r->waits) {
+                r->waits = false;
                 if (rc != 0) {
+                    job->err = *err;
                     end_request(web, r, rc);
                 }
             }
@@ -333,18 +371,34 @@ static bool advance_all(ri_web *web)
     return any;
 }
 
+/* Those that nobody asks for. */
+static bool end_own(ri_web *web)
+{
+    ri_web_job *job = web->jobs;
+    while (job != NULL && !(job->has_ended && job->done != NULL)) {
+        job = job->next;
+    }
+    if (job == NULL) {
+        return false;
+    }
+    job->done(web, job);
+    ri_web_end(web, job);
+    return true;
+}
+
 static void drive(ri_web *web)
 {
     bool moves = true;
     while (moves) {
         uint64_t now_us = ri_clock_us();
         int running = 0;
-        send_due(web, now_us);
+        moves = send_due(web, now_us);
         if (web->multi != NULL) {
             (void)web->curl.multi_perform(web->multi, &running);
         }
-        moves = take_answers(web, now_us);
+        moves = take_answers(web, now_us) || moves;
         moves = advance_all(web) || moves;
+        moves = end_own(web) || moves;
     }
 }
 
@@ -367,7 +421,7 @@ static bool time_to_wait(const ri_web *web, uint64_t *timeout_ms)
     uint64_t now_us = ri_clock_us();
     for (const ri_web_job *job = web->jobs; job != NULL; job = job->next) {
         for (const ri_web_request *r = job->requests; r != NULL && !job->has_ended; r = r->next) {
-            if (r->easy == NULL && !r->has_ended) {
+            if (is_pending(r)) {
                 uint64_t ms = r->due_us <= now_us ? 0 : (r->due_us - now_us) / 1000 + 1;
                 *timeout_ms = web->under_way < PARALLEL_MAX && ms < *timeout_ms ? ms : *timeout_ms;
                 any = true;
@@ -414,6 +468,15 @@ void ri_web_wait(ri_web *web, uint64_t timeout_ms)
 
 /* ---- texts ---- */
 
+/* Hinnant, "chrono-compatible low-level date algorithms". */
+int64_t ri_web_day_s(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    int64_t days = y / 400 * 146097 + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + day_of_year - 719468;
+    return days * 24 * 3600;
+}
+
 int64_t ri_web_date_s(const char *text)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -430,12 +493,7 @@ int64_t ri_web_date_s(const char *text)
     if (at == NULL || (at - months) % 3 != 0 || strlen(month) != 3 || year < 1970) {
         return -1;
     }
-    /* Days since 0000-03-01 (Hinnant, "chrono-compatible low-level date algorithms"). */
-    int64_t m = (at - months) / 3 + 1;
-    int64_t y = m <= 2 ? year - 1 : year;
-    int64_t day_of_year = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + day - 1;
-    int64_t days = y / 400 * 146097 + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + day_of_year - 719468;
-    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+    return ri_web_day_s(year, (int)(at - months) / 3 + 1, day) + (hour * 60 + minute) * 60 + second;
 }
 
 void ri_web_put_encoded(ri_buf *out, const char *text, bool keeps_slashes)

@@ -8,7 +8,8 @@
  * takes effect twice; of a conditional write, only one copy does.
  *
  * (W1) No curl handle is used while a thread waits in curl_multi_poll: who comes meanwhile wakes it first.
- * (W2) A request is in a curl handle, waits for its time, or has ended; a job has ended, or some request of it has not.
+ * (W2) A request is in a curl handle, waits for its time or for a proof, or has ended; a job has ended, or some request of
+ *      it has not.
  *
  * Threads: internally locked. A forked child leaves its parent's connections alone, and makes its own.
  */
@@ -36,6 +37,7 @@ typedef struct ri_web_request {
     size_t answer_max;  /* a longer answer is an error */
     size_t answer_most; /* as far as the caller knows; 0: not at all */
     uint64_t tag;       /* the caller's */
+    bool is_local;      /* to a service of the machine: neither signed nor judged, and short times */
     /* the answer */
     int rc; /* 0: there is a status that means something to the job */
     int status;
@@ -48,6 +50,9 @@ typedef struct ri_web_request {
     char modified[RI_WEB_HEADER_MAX]; /* Last-Modified */
     char date[RI_WEB_HEADER_MAX];
     uint64_t retry_after_ms;
+    /* of who signs */
+    uint64_t proof;   /* which one was used */
+    bool is_repaired; /* what the server did not accept has been changed, once */
     /* inside */
     void *easy;  /* its curl handle while it is under way */
     void *lines; /* the curl_slist of its headers */
@@ -56,6 +61,7 @@ typedef struct ri_web_request {
     uint64_t slow_us; /* the try ends then, or 10 s later for each megabyte that has come; 0: curl counts its time */
     bool is_slow;     /* it did */
     bool is_long;     /* the answer exceeds its limit, or its headers theirs */
+    bool waits;       /* until ri_web_go_on */
     bool has_ended;
     unsigned tries;
     char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */
@@ -76,6 +82,8 @@ struct ri_web_job {
     /* All requests have ended, and none has failed. Takes what they gave (`answers`), and adds others, which then are the
      * job's instead; or leaves it at that: the job has ended. 0, or what it fails with. NULL: it ends. */
     int (*advance)(ri_web *web, ri_web_job *job, const ri_web_request *answers, rille_err *err);
+    /* A job that nobody asks for has this: called when it has ended, and before the job goes. Otherwise NULL. */
+    void (*done)(ri_web *web, ri_web_job *job);
     void (*deinit)(ri_web_job *job); /* of what is behind this struct; may be NULL */
     unsigned phase;                  /* for `advance` */
     bool has_ended;
@@ -87,10 +95,11 @@ struct ri_web_job {
 typedef struct ri_web_client {
     void *context;
     const char *shown; /* the URL in messages */
-    /* Adds the headers that prove who asks, for each try anew. NULL: none. */
+    /* Adds the headers that prove who asks, for each try anew. RILLE_NEED: there is no proof yet; ri_web_go_on follows,
+     * from another job. NULL: no headers. */
     int (*sign)(void *context, ri_web_request *request, ri_buf *headers, rille_err *err);
-    /* Is this status a result? 0, or the failure with its message. */
-    int (*judge)(void *context, const ri_web_request *request, rille_err *err);
+    /* Is this status a result? 0, or the failure with its message. RILLE_NEED: no, but `sign` does it better now. */
+    int (*judge)(void *context, ri_web_request *request, rille_err *err);
     const char *ca_file;    /* NULL: the system's */
     const char *netrc_file; /* NULL: none */
     bool follows_redirects;
@@ -118,6 +127,8 @@ int ri_web_run(ri_web *web, ri_web_job *job, rille_err *err);
 void ri_web_end(ri_web *web, ri_web_job *job);
 /* Drops the job of a call that is not asked for again, if there is one. */
 void ri_web_cancel(ri_web *web, const rille_want *call);
+/* Requests that wait for a proof are sent, or end with this failure. */
+void ri_web_go_on(ri_web *web, int rc, const rille_err *err);
 /* Until something has come, or timeout_ms. */
 void ri_web_wait(ri_web *web, uint64_t timeout_ms);
 /* The slot of backend.h: what was sent and received since the ri_web was made. 0. */
@@ -125,6 +136,8 @@ int ri_web_counters(ri_web *web, rille_counters *out);
 
 /* Seconds since 1970 of a date in a header (RFC 9110, IMF-fixdate); -1: it is none. */
 int64_t ri_web_date_s(const char *text);
+/* Seconds since 1970 when that day begins; month from 1 to 12. */
+int64_t ri_web_day_s(int year, int month, int day);
 /* Adds text, percent-encoded but for A-Z a-z 0-9 - . _ ~ and, if keeps_slashes, /. */
 void ri_web_put_encoded(ri_buf *out, const char *text, bool keeps_slashes);
 

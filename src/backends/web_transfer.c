@@ -10,6 +10,7 @@
 #include "../core/base/bytes.h"
 #include "../core/base/hash.h"
 #include "../core/base/mem.h"
+#include "../core/base/sha256.h"
 #include "web_own.h"
 
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 #define HEADER_BYTES_MAX ((size_t)128 << 10) /* of one try, with redirects and interim answers */
 #define RETRY_AFTER_S_MAX ((uint64_t)24 * 3600)
 #define TRIES_PER_DEADLINE 3 /* a try that hangs leaves time for others */
+#define LOCAL_MS 1000 /* a try at a service of the machine, which may not be there, without an answer to say so */
+#define LOCAL_TRIES_MAX 3
 #define MEGABYTE_MS 10000
 #define SLOW_BYTES_PER_S 1000
 
@@ -200,10 +203,14 @@ static int make_lines(ri_web *web, ri_web_request *request, rille_err *err)
 {
     struct curl_slist *lines = NULL;
     ri_buf proof = { 0 };
-    int rc = web->client.sign != NULL ? web->client.sign(web->client.context, request, &proof, err) : 0;
+    bool is_signed = web->client.sign != NULL && !request->is_local;
+    int rc = is_signed ? web->client.sign(web->client.context, request, &proof, err) : 0;
     if (rc == 0 && !(add_line(web, &lines, "Accept-Encoding: identity") && add_line(web, &lines, "Expect:") &&
                      add_lines(web, &lines, &request->headers) && add_lines(web, &lines, &proof))) {
         rc = ri_fail_nomem(err);
+    }
+    if (proof.p != NULL) {
+        ri_wipe(proof.p, proof.len);
     }
     ri_buf_deinit(&proof);
     request->lines = lines;
@@ -228,6 +235,13 @@ static void set_method(const ri_web *web, CURL *easy, ri_web_request *request)
     } else if (strcmp(request->method, "GET") != 0) {
         (void)web->curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     }
+}
+
+/* What has nothing to do with the server of the database. */
+static void set_local(const ri_web *web, CURL *easy)
+{
+    (void)web->curl.easy_setopt(easy, CURLOPT_PROXY, "");
+    (void)web->curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 }
 
 static void set_client(const ri_web *web, CURL *easy)
@@ -257,7 +271,7 @@ static void set_client(const ri_web *web, CURL *easy)
 static void set_timeouts(const ri_web *web, CURL *easy, ri_web_request *request, uint64_t now_us)
 {
     uint64_t left_ms = request->deadline_us > now_us ? (request->deadline_us - now_us) / 1000 + 1 : 1;
-    uint64_t try_ms = web->client.timeout_ms / TRIES_PER_DEADLINE + 1;
+    uint64_t try_ms = request->is_local ? LOCAL_MS : web->client.timeout_ms / TRIES_PER_DEADLINE + 1;
     try_ms = try_ms < left_ms ? try_ms : left_ms;
     uint64_t bytes_ms = (uint64_t)((request->body_len + request->answer_most) >> 20) * MEGABYTE_MS;
     (void)web->curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(try_ms < CONNECT_MS ? try_ms : CONNECT_MS));
@@ -322,6 +336,9 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
         set_client(web, easy);
         set_method(web, easy, request);
         set_request(web, easy, request, now_us);
+        if (request->is_local) {
+            set_local(web, easy);
+        }
     }
     if (easy == NULL || web->curl.multi_add_handle(web->multi, easy) != CURLM_OK) {
         if (easy != NULL) {
@@ -479,10 +496,14 @@ bool ri_web_receive(ri_web *web, ri_web_request *request, CURLcode result, uint6
     ri_web_withdraw(web, request);
     request->status = (int)status;
     result = request->is_slow ? CURLE_OPERATION_TIMEDOUT : result;
-    if (is_passing(request, result) && put_off(web, request, now_us)) {
+    bool has_tries = !request->is_local || request->tries < LOCAL_TRIES_MAX;
+    if (is_passing(request, result) && has_tries && put_off(web, request, now_us)) {
         return false;
     }
-    request->rc = result != CURLE_OK ? fail_curl(web, request, result, err)
-                                     : web->client.judge(web->client.context, request, err);
-    return true;
+    if (result != CURLE_OK) {
+        request->rc = fail_curl(web, request, result, err);
+        return true;
+    }
+    request->rc = request->is_local ? 0 : web->client.judge(web->client.context, request, err);
+    return request->rc != RILLE_NEED;
 }
