@@ -47,7 +47,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     ri_web_request *request = context;
     size_t len = size * count;
     request->received_bytes += len;
-    request->web->counters.received_bytes += len;
+    request->web->counters.received_bytes += request->is_local ? 0 : len;
     uint64_t more_us = (uint64_t)(request->answer.len >> 20) * MEGABYTE_MS * 1000;
     if (request->slow_us != 0 && ri_clock_us() > request->slow_us + more_us) {
         request->is_slow = true;
@@ -161,14 +161,14 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
     return len;
 }
 
-/* Told of each request that leaves, also of those that libcurl repeats without a word. One that leaves in pieces has its
+/* Told of each request that leaves to the storage, also of those that libcurl repeats without a word. One that leaves in pieces has its
  * method in the first of them only; CONNECT is for a proxy. */
 static int count_sent(CURL *easy, curl_infotype type, char *bytes, size_t len, void *context)
 {
     ri_web_request *request = context;
     size_t method_len = strlen(request->method);
     (void)easy;
-    if (type == CURLINFO_HEADER_OUT && len > method_len && bytes[method_len] == ' ' &&
+    if (type == CURLINFO_HEADER_OUT && !request->is_local && len > method_len && bytes[method_len] == ' ' &&
         memcmp(bytes, request->method, method_len) == 0) {
         request->times_sent++;
         request->web->counters.requests++;
@@ -350,7 +350,7 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
     }
     request->easy = easy;
     request->awaits = false;
-    web->counters.retries += request->tries > 0 ? 1 : 0;
+    web->counters.retries += request->tries > 0 && !request->is_local ? 1 : 0;
     request->tries++;
     web->under_way++;
     return 0;
