@@ -16,6 +16,9 @@
 #include <stdio.h>
 
 static const char all_bare[] = "If-None-Match: *";
+/* For caches before a bucket that is published. */
+static const char keep_forever[] = "Cache-Control: max-age=31536000, immutable";
+static const char ask_each_time[] = "Cache-Control: no-cache";
 
 static bool is_done(const ri_web_request *answer)
 {
@@ -31,9 +34,11 @@ static int add_puts(s3_db *db, ri_web_job *job, const rille_put *puts, size_t co
         if (!ri_layout_object(&puts[i].object, &name)) {
             return ri_fail(err, RILLE_MISUSE, "%s: nodes are stored in packs, not as single objects", db->shown);
         }
-        if (ri_s3_add(db, job, "PUT", name.text, puts[i].bytes, puts[i].len) == NULL) {
+        ri_web_request *request = ri_s3_add(db, job, "PUT", name.text, puts[i].bytes, puts[i].len);
+        if (request == NULL) {
             return ri_fail_nomem(err);
         }
+        ri_s3_put_header(request, keep_forever);
     }
     return RILLE_OK;
 }
@@ -247,6 +252,7 @@ static int send_head(swap_job *s, rille_err *err)
     if (request == NULL) {
         return ri_fail_nomem(err);
     }
+    ri_s3_put_header(request, ask_each_time);
     if (s->db->fencing == S3_FENCING_NONE) {
         return RILLE_OK;
     }

@@ -158,6 +158,29 @@ describe("databases of servers", function()
       assert.same({ "Ada", "Ben" }, assert(rille.db(public, { as_of = tx })):q(NAMES))
     end)
 
+    it("tell caches what never changes", function()
+      local url = in_bucket(proxy.url, PUBLIC)
+      local conn = assert(rille.create(url))
+      assert(conn:transact { { ["db/ident"] = "p/long", ["db/valueType"] = "db.type/string",
+        ["db/cardinality"] = "db.cardinality/one" } })
+      proxy:faults ""
+      assert(conn:transact { { ["p/long"] = ("long "):rep(20000) } })
+      assert(conn:flush())
+      conn:close()
+      local kinds = {}
+      for _, line in ipairs(proxy:log()) do
+        local path, kind = line:match "PUT (/%S+/(%a+)/%w+%S*) 200"
+        if kind then
+          local pipe = io.popen(("curl -sI --max-time 60 '%s%s'"):format(ENDPOINT, path))
+          local policy = pipe:read("*a"):lower():match "cache%-control: *([^\r\n]*)"
+          pipe:close()
+          assert.equal(kind == "heads" and "no-cache" or "max-age=31536000, immutable", policy, path)
+          kinds[kind] = true
+        end
+      end
+      assert.same({ heads = true, packs = true, blobs = true }, kinds)
+    end)
+
     it("are what a web server has of a directory, when that is copied", function()
       local path = published()
       local url = in_bucket()
