@@ -37,6 +37,7 @@ local M = {
   q = run.q,
   rows = run.rows,
   explain = run.explain,
+  explain_data = run.explain_data,
   prepare = run.prepare,
   options = run.options,
   rules = run.rules,

@@ -9,8 +9,8 @@ describe("the public surface", function()
 
   it("has its functions", function()
     local names = {
-      "create", "connect", "db", "exists", "drop", "branches", "q", "rows", "prepare", "explain", "options", "rules",
-      "fn", "vars", "csv", "csv_parse", "kw", "sym", "uuid", "instant", "bytes", "bigint", "bigdec", "value_type",
+      "create", "connect", "db", "exists", "drop", "branches", "q", "rows", "prepare", "explain", "explain_data", "options",
+      "rules", "fn", "vars", "csv", "csv_parse", "kw", "sym", "uuid", "instant", "bytes", "bigint", "bigdec", "value_type",
     }
     for _, name in ipairs(names) do assert.equal("function", type(rille[name]), name) end
     for _, name in ipairs { "decode", "decode_all", "encode", "split", "list", "set", "map", "tagged", "char",
@@ -38,10 +38,11 @@ describe("the public surface", function()
       { db, "q datoms seek_datoms index_range count as_of with basis schema entid ident close" },
       { db, "start_datoms start_seek_datoms start_index_range start_count start_as_of start_with start_entid" },
       { conn:start_db(), "step rows wanted supply fetch poll cancel result run close" },
-      { query, "run rows start explain text columns inputs close" },
-      { op, "step rows count wanted supply fetch poll cancel result run close" },
+      { query, "run rows start explain explain_data text columns inputs close" },
+      { op, "step rows count wanted supply fetch poll cancel result run explain explain_data close" },
       { result, "column columns rows to_table close" },
-      { builder, "from where filter let with order_by limit offset keys inputs rules run rows explain text" },
+      { builder, "from where filter let with order_by limit offset keys inputs rules run rows explain explain_data" },
+      { builder, "text" },
     }
     for _, pair in ipairs(expected) do
       for name in pair[2]:gmatch "%S+" do assert.equal("function", type(pair[1][name]), name) end

@@ -232,13 +232,9 @@ function query_methods:rows(...)
   return next_row, op, nil, op
 end
 
----The plan of a query, with the rows it expected and had: it is run for that.
----@param ... any inputs
----@return string? text
----@return string? message
----@return string? code
-function query_methods:explain(...)
-  local op, message, code = start(self, ...)
+-- Runs a query for what is known of it afterwards.
+local explain = compat.interpreted(function(how, ...)
+  local op, message, code = start(...)
   if not op then return nil, message, code end
   local state
   repeat
@@ -252,13 +248,26 @@ function query_methods:explain(...)
       state, message, code = answer_call(op)
     end
   until state == "done" or not state
-  local text
-  if state then text, message, code = op:_explain() end
+  local explained
+  if state then explained, message, code = how(op) end
   op:close()
-  if not text then return nil, message, code end
-  return text
-end
-compat.interpreted(query_methods.explain)
+  if not explained then return nil, message, code end
+  return explained
+end)
+
+---The plan of a query, with the rows it expected and had, and what it asked of each database: it is run for that.
+---@param ... any inputs
+---@return string? text
+---@return string? message
+---@return string? code
+function query_methods:explain(...) return explain(op_methods.explain, self, ...) end
+
+---The same as data.
+---@param ... any inputs
+---@return rille.Explained? explained
+---@return string? message
+---@return string? code
+function query_methods:explain_data(...) return explain(op_methods.explain_data, self, ...) end
 
 -- ---- operations ----
 
@@ -337,6 +346,18 @@ function M.explain(query, ...)
   local prepared, message, code = prepared_of(query)
   if not prepared then return nil, message, code end
   return prepared:explain(...)
+end
+
+---The same as data.
+---@param query string|rille.Builder|table|rille.Query
+---@param ... any inputs
+---@return rille.Explained? explained
+---@return string? message
+---@return string? code
+function M.explain_data(query, ...)
+  local prepared, message, code = prepared_of(query)
+  if not prepared then return nil, message, code end
+  return prepared:explain_data(...)
 end
 
 -- ---- rules ----
@@ -449,6 +470,17 @@ function Builder:explain(args)
   local prepared, inputs, n = begin(self, args)
   if not prepared then return nil, inputs, n end
   return prepared:explain(unpack(inputs, 1, n))
+end
+
+---The same as data.
+---@param args table<string, any>
+---@return rille.Explained? explained
+---@return string? message
+---@return string? code
+function Builder:explain_data(args)
+  local prepared, inputs, n = begin(self, args)
+  if not prepared then return nil, inputs, n end
+  return prepared:explain_data(unpack(inputs, 1, n))
 end
 
 return M

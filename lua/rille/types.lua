@@ -31,6 +31,7 @@
 ---@field q fun(query: string|rille.Builder|table|rille.Query, ...: any): any, string?, string?
 ---@field rows fun(query: string|rille.Builder|table|rille.Query, ...: any): fun(...): any
 ---@field explain fun(query: string|rille.Builder|table|rille.Query, ...: any): string?, string?, string?
+---@field explain_data fun(query: string|rille.Builder|table|rille.Query, ...: any): rille.Explained?, string?, string?
 ---@field prepare fun(query: string|rille.Builder|table): rille.Query?, string?, string?
 ---@field options fun(options: {timeout_ms: number?, memory_bytes: number?, limit: integer?, offset: integer?}): rille.Options
 ---@field rules fun(rules: string|table): table?, string?, string?
@@ -351,6 +352,13 @@ function Query:start(...) end
 ---@return string? code
 function Query:explain(...) end
 
+---The same as data.
+---@param ... any inputs
+---@return rille.Explained? explained
+---@return string? message
+---@return string? code
+function Query:explain_data(...) end
+
 ---@return string
 function Query:text() end
 
@@ -362,6 +370,30 @@ function Query:inputs() end
 
 ---May be called twice; the collector closes it, too.
 function Query:close() end
+
+---What a query asked of storage.
+---@class rille.Spent
+---@field requests integer
+---@field received_bytes integer
+---@field waits integer
+---@field wait_us integer microseconds
+
+---@class rille.ExplainedSource: rille.Spent
+---@field names string[] sources of :in that share one storage
+---@field url string
+---@field planning rille.Spent what the planner took of that
+
+---@class rille.ExplainedStage
+---@field stage string
+---@field clause string?
+---@field range string? predicates that cut the range
+---@field estimated_rows number?
+---@field rows integer
+---@field depth integer
+
+---@class rille.Explained
+---@field stages rille.ExplainedStage[]
+---@field sources rille.ExplainedSource[]
 
 ---An operation: a query that runs, or another call that is made in steps.
 ---@class rille.Op: userdata
@@ -420,6 +452,17 @@ function Op:wanted() end
 ---@return string? message
 ---@return string? code "CORRUPT"
 function Op:supply(i, outcome, message, code) end
+
+---Of a query, between two steps: its plan, and what it asked of each database so far.
+---@return string? text
+---@return string? message
+---@return string? code
+function Op:explain() end
+
+---@return rille.Explained? explained
+---@return string? message
+---@return string? code
+function Op:explain_data() end
 
 ---The next step gives CANCELLED.
 function Op:cancel() end

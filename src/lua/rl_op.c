@@ -94,6 +94,7 @@ static int make_batch_whole(rl_op *op, rille_err *err)
     }
     op->rows = op->whole;
     op->unresolved = false;
+    ri_io_take_spent(ri_op_io(op->op), &op->blob_io);
     ri_io_clear(&op->blob_io);
     return RILLE_ROWS;
 }
@@ -363,23 +364,6 @@ static int op_count(lua_State *L)
     return 1;
 }
 
-static int op_explain(lua_State *L)
-{
-    rl_temp *temp = rl_temp_push(L);
-    rl_op *op = rl_check(L, 1, &rl_class_op);
-    rille_err err;
-    int rc = op->reads ? ri_fail(&err, RILLE_MISUSE, "the query has not begun") : ri_op_explain(op->op, &temp->buf);
-    if (rc == 0 && temp->buf.failed) {
-        rc = ri_fail_nomem(&err);
-    }
-    if (rc != 0) {
-        return rl_fail(L, &err);
-    }
-    lua_pushlstring(L, (const char *)temp->buf.p, temp->buf.len);
-    rl_temp_clear(temp);
-    return 1;
-}
-
 int rl_op_take_batch(rl_op *op, rille_err *err)
 {
     if (op->result == NULL) {
@@ -553,11 +537,12 @@ static int op_fail(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "fetch", op_fetch },   { "poll", op_poll },     { "_wait", op_wait },          { "wanted", op_wanted },
-    { "supply", op_supply }, { "cancel", op_cancel }, { "count", op_count },         { "_explain", op_explain },
-    { "_step", op_step },    { "_run", op_run },      { "_call", op_call },          { "_args", op_args },
-    { "_give", op_give },    { "_next", rl_op_next }, { "_iterate", rl_op_iterate }, { "_fail", op_fail },
-    { NULL, NULL },
+    { "fetch", op_fetch },         { "poll", op_poll },          { "_wait", op_wait },
+    { "wanted", op_wanted },       { "supply", op_supply },      { "cancel", op_cancel },
+    { "count", op_count },         { "explain", rl_op_explain }, { "explain_data", rl_op_explain_data },
+    { "_step", op_step },          { "_run", op_run },           { "_call", op_call },
+    { "_args", op_args },          { "_give", op_give },         { "_next", rl_op_next },
+    { "_iterate", rl_op_iterate }, { "_fail", op_fail },         { NULL, NULL },
 };
 
 const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };

@@ -116,6 +116,9 @@ void rl_pause_reads(rl_state *state, rl_op *op);
 rl_op *rl_op_take(rille_query *query, size_t memory_bytes, uint64_t timeout_ms);
 /* The one that it keeps, for a run without limits; NULL: there is none. */
 rl_op *rl_op_take_kept(rille_query *query);
+/* Methods: explain() --> text; explain_data() --> table. (rl_explain.c) */
+int rl_op_explain(lua_State *L);
+int rl_op_explain_data(lua_State *L);
 /* Of an op that is in no box any more: kept by its query for the next run, or freed. */
 void rl_op_release(void *handle);
 

@@ -94,6 +94,49 @@ describe("counters of a server's database", function()
     rille.drop(url)
   end)
 
+  -- In each way to run a query, also where requests fail and are sent again.
+  local ways = {
+    blocking = function(query, ...) return assert(rille.explain_data(query, ...)) end,
+    stepped = function(query, ...)
+      local op = assert(assert(rille.prepare(query)):start(...))
+      local state
+      repeat
+        state = assert(op:step(200))
+        while state == "need" and not op:poll() do end
+      until state == "done"
+      local data = assert(op:explain_data())
+      op:close()
+      return data
+    end,
+  }
+  for how, explained in pairs(ways) do
+    it("are the sum of what explain says of its queries: " .. how, function()
+      for _, faults in ipairs { "", "slowdown,m=GET,every=4 lost,m=GET,every=7" } do
+        local s3, http = assert(rille.connect(s3_url)), assert(rille.connect(http_url))
+        local db, other = s3:db(), http:db()
+        for _, query in ipairs {
+          "[:find (count ?e) . :in $ $b :where [?e :p/name ?n] [$b ?f :p/name ?n]]",
+          "[:find (count ?n) . :in $ $b :where [?e :p/age 7] [?e :p/name ?n] (not [$b _ :p/name ?n])]",
+          '[:find ?m :in $ $b :where [?e :p/name "person 000007"] [?e :p/age ?a] [$b ?f :p/age ?a] [$b ?f :p/name ?m]]',
+        } do
+          proxy:faults(faults)
+          web_proxy:faults(faults)
+          local sources = explained(query, db, other).sources
+          for i, p in ipairs { proxy, web_proxy } do
+            local counts = p:counts()
+            assert.equal(counts.requests, sources[i].requests, query)
+            assert.equal(counts.bytes_down, sources[i].received_bytes, query)
+            assert.is_true(sources[i].requests == 0 or sources[i].waits > 0 and sources[i].wait_us > 0)
+          end
+        end
+        db:close()
+        other:close()
+        s3:close()
+        http:close()
+      end
+    end)
+  end
+
   -- Statuses, connections that end before and after the request was passed on (libcurl repeats it silently on a kept
   -- connection), and redirects.
   for _, fault in ipairs { "slowdown", "error", "busy", "reset", "lost", "close" } do

@@ -140,6 +140,9 @@ bool ri_op_rest(rille_op *op)
     ri_io_clear(&op->io);
     ri_task_forget(&op->pauses);
     op->io.defer = NULL;
+    if (op->planned != NULL) {
+        memset(op->planned, 0, op->source_count * sizeof *op->planned);
+    }
     if (op->io.pin_cap > REST_PINS_MAX) {
         ri_io_deinit(&op->io);
     }

@@ -210,6 +210,7 @@ struct rille_op {
     bool begun;             /* the unit of work before the first stage runs */
     bool again;             /* it has a plan from an earlier run, that may fit */
     uint8_t state;          /* ri_op_state */
+    ri_spent *planned;      /* what the io had spent when the plan was made: a spent a source; NULL: not yet */
     int failed;             /* the error that ended it */
     rille_err error;
     bool placed; /* the error says where it is: ri_fail_in */
@@ -223,6 +224,9 @@ struct rille_op {
 /* Puts the position of the clause before the message of an error, where none is yet; the scope is that of the clause.
  * Passes rc on. (origin.c) */
 int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int rc, rille_err *err);
+/* The plan is made: what is read from now on is for the rows. (explain.c) */
+int ri_op_note_planned(rille_op *op, rille_err *err);
+
 /* ---- running again (again.c) ---- */
 
 /* Remembers what the plan is made for. */

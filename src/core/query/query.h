@@ -85,7 +85,26 @@ int ri_query_run(rille_query *query, const ri_input *inputs, size_t input_count,
                  ri_table *out, rille_err *err);
 /* Steps and fetches to the end, into a table as ri_query_run makes it. */
 int ri_op_collect(rille_op *op, ri_table *out, rille_err *err);
-/* The plan as text, a line an operator: clause, access path, estimated rows, actual rows once it ran. Appends. */
+/* The plan as text, a line an operator: clause, access path, estimated rows, actual rows once it ran; then a line a
+ * store: what it was asked for. Appends. */
 int ri_op_explain(const rille_op *op, ri_buf *out);
+
+/* The same as data. A stage of the plan, in the order in which rows pass; texts are appended to `text`, each with a 0. */
+typedef struct ri_explained {
+    const char *label;
+    size_t clause; /* where in `text`; SIZE_MAX: it has none */
+    size_t range;  /* the predicates that cut it; likewise */
+    unsigned depth;
+    double est_rows; /* 0: not estimated */
+    uint64_t rows;
+} ri_explained;
+size_t ri_op_stage_count(const rille_op *op);
+int ri_op_explain_stage(const rille_op *op, size_t index, ri_explained *out, ri_buf *text);
+/* Sources in the order of :in. False: it is a relation, or has the store of an earlier one, whose counts are for both.
+ * planning: what the plan took of that. */
+size_t ri_op_source_count(const rille_op *op);
+const char *ri_op_source_name(const rille_op *op, size_t index);
+const ri_store *ri_op_source_store(const rille_op *op, size_t index); /* NULL: a relation */
+bool ri_op_source_spent(const rille_op *op, size_t index, ri_spent *all, ri_spent *planning);
 
 #endif

@@ -219,6 +219,7 @@ static int step(rille_op *op, rille_err *err)
     }
     if (op->state == RI_OP_PLAN) {
         RI_TRY(plan(op, err));
+        RI_TRY(ri_op_note_planned(op, err));
         op->state = RI_OP_RUN;
     }
     return ri_find_next(op->find, err);

@@ -39,6 +39,60 @@ void ri_store_count_call(const ri_slot_call *call, const ri_answer *answer, uint
     }
 }
 
+/* Without memory for it, nothing is counted. */
+static ri_spent *spent_of(ri_io *io, const ri_store *store)
+{
+    for (size_t i = 0; i < io->spent_count; i++) {
+        if (io->spent[i].store == store) {
+            return &io->spent[i];
+        }
+    }
+    if (!RI_GROW(&io->spent, &io->spent_cap, io->spent_count + 1)) {
+        return NULL;
+    }
+    io->spent[io->spent_count] = (ri_spent){ .store = store };
+    return &io->spent[io->spent_count++];
+}
+
+void ri_io_spend(ri_io *io, const ri_store *store, const rille_get *gets, size_t count, unsigned rounds, uint64_t us)
+{
+    ri_spent *spent = spent_of(io, store);
+    for (size_t i = 0; spent != NULL && i < count; i++) {
+        bool counts = store->backend_counts || rounds == 0;
+        spent->requests += counts ? gets[i].requests : 1;
+        spent->received_bytes += counts ? gets[i].received_bytes : gets[i].bytes_len;
+    }
+    if (spent != NULL) {
+        spent->rounds += rounds;
+        spent->wait_us += us;
+    }
+}
+
+ri_spent ri_io_spent(const ri_io *io, const ri_store *store)
+{
+    for (size_t i = 0; i < io->spent_count; i++) {
+        if (io->spent[i].store == store) {
+            return io->spent[i];
+        }
+    }
+    return (ri_spent){ .store = store };
+}
+
+void ri_io_take_spent(ri_io *io, ri_io *from)
+{
+    for (size_t i = 0; i < from->spent_count; i++) {
+        const ri_spent *more = &from->spent[i];
+        ri_spent *spent = spent_of(io, more->store);
+        if (spent != NULL) {
+            spent->rounds += more->rounds;
+            spent->requests += more->requests;
+            spent->received_bytes += more->received_bytes;
+            spent->wait_us += more->wait_us;
+        }
+    }
+    from->spent_count = 0;
+}
+
 /* ---- what was counted ---- */
 
 static uint64_t read_count(atomic_uint_fast64_t *place)

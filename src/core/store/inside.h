@@ -107,13 +107,17 @@ void ri_region_key(uint8_t key[RI_KEY_SIZE], const ri_noderef *region, ri_decode
 void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want);
 
 /* read.c: objects[i] of wants[i] (all of this store, RI_IO_WANTS_MAX at most), references of the caller's. On failure
- * those that could be read are there, the others NULL, and the result is that of the first that failed. `later`, if given,
- * gets large ones as arrivals, and they are NULL, too. */
-int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
+ * those that could be read are there, the others NULL, and the result is that of the first that failed. */
+typedef struct ri_reading {
+    ri_io *io;         /* whose counts grow; NULL: none */
+    bool slices;       /* io gets large ones as arrivals, and they are NULL, too */
+    bool polls;        /* without waiting: RILLE_NEED, and nothing was read yet */
+    uint64_t begun_us; /* since when it is waited for; 0: it begins */
+} ri_reading;
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
                         rille_err *err);
-/* The same without waiting: RILLE_NEED, and nothing was read yet. */
-int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
-                        rille_err *err);
+/* An answer to `gets`, or what a host supplied for one (rounds == 0), is counted. (counts.c) */
+void ri_io_spend(ri_io *io, const ri_store *store, const rille_get *gets, size_t count, unsigned rounds, uint64_t us);
 /* The object in the stored bytes of a want. */
 int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
                          rille_err *err);

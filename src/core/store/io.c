@@ -201,6 +201,7 @@ void ri_io_clear(ri_io *io)
     io->at_once = false;
     io->want_count = 0;
     io->supplied_count = 0;
+    io->spent_count = 0;
 }
 
 int ri_io_keep(ri_io *io, rille_err *err)
@@ -221,6 +222,7 @@ void ri_io_deinit(ri_io *io)
     ri_free(io->wants);
     ri_free(io->pins);
     ri_free(io->arrivals);
+    ri_free(io->spent);
     *io = (ri_io){ 0 };
 }
 
@@ -259,7 +261,8 @@ static int pin_batch(ri_io *io, const ri_want *batch, size_t count, ri_object **
 static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
 {
     ri_object *objects[RI_IO_WANTS_MAX];
-    int rc = ri_store_read_wants(batch[0].store, batch, count, io->at_once ? NULL : io, objects, err);
+    ri_reading how = { .io = io, .slices = !io->at_once, .begun_us = io->begun != NULL ? io->begun_us : 0 };
+    int rc = ri_store_read_wants(batch[0].store, batch, count, &how, objects, err);
     return pin_batch(io, batch, count, objects, rc, err);
 }
 
@@ -271,7 +274,9 @@ int ri_io_poll(ri_io *io, rille_err *err)
         ri_want batch[RI_IO_WANTS_MAX];
         ri_object *objects[RI_IO_WANTS_MAX];
         size_t count = take_batch(io, batch);
-        rc = ri_store_poll_wants(batch[0].store, batch, count, io->at_once ? NULL : io, objects, err);
+        uint64_t begun_us = io->begun != NULL ? io->begun_us : ri_clock_us();
+        ri_reading how = { .io = io, .slices = !io->at_once, .polls = true, .begun_us = begun_us };
+        rc = ri_store_read_wants(batch[0].store, batch, count, &how, objects, err);
         if (rc == RILLE_NEED) { /* the same ones come first the next time, too */
             memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);
             memcpy(io->wants, batch, count * sizeof *batch);
@@ -279,6 +284,7 @@ int ri_io_poll(ri_io *io, rille_err *err)
             if (io->begun == NULL) {
                 io->begun = ri_store_retain(batch[0].store);
                 io->begun_count = count;
+                io->begun_us = begun_us;
             }
             return rc;
         }
@@ -343,6 +349,8 @@ int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rill
     if (index < io->begun_count) {
         ri_io_abandon(io);
     }
+    rille_get get = { .bytes_len = len, .requests = 1, .received_bytes = len };
+    ri_io_spend(io, want->store, &get, 1, 0, 0);
     want->store = NULL;
     io->supplied_count++;
     return RILLE_OK;

@@ -266,7 +266,7 @@ int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *by
 /* ---- the footers ---- */
 
 /* Tries the places that the footers from number *from on know. 0, or the worst that was met. */
-static int try_footers(ri_store *store, const ri_want *want, size_t *from, ri_object **out, rille_err *err)
+static int try_footers(ri_store *store, const ri_want *want, size_t *from, ri_io *io, ri_object **out, rille_err *err)
 {
     int rc = RILLE_NOTFOUND;
     ri_want other = *want;
@@ -277,7 +277,11 @@ static int try_footers(ri_store *store, const ri_want *want, size_t *from, ri_ob
             continue;
         }
         rille_get get = ri_store_request(&other);
+        uint64_t begun_us = ri_clock_us();
         RI_TRY(ri_store_get_many(store, &get, 1, err));
+        if (io != NULL) {
+            ri_io_spend(io, store, &get, 1, 1, ri_clock_us() - begun_us);
+        }
         int get_rc = get.rc;
         if (get_rc == RILLE_OK) {
             get_rc = decode_want(store, &other, get.bytes, get.bytes_len, out, err);
@@ -292,17 +296,17 @@ static int try_footers(ri_store *store, const ri_want *want, size_t *from, ri_ob
 }
 
 /* `rc`: what the locator gave. Known footers first, then those of packs that came since. */
-static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_object **out, rille_err *err)
+static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_io *io, ri_object **out, rille_err *err)
 {
     size_t from = 0;
-    int found = try_footers(store, want, &from, out, err);
+    int found = try_footers(store, want, &from, io, out, err);
     if (found == RILLE_NOTFOUND || found == RILLE_CORRUPT) {
         int first = found;
         int list_rc = ri_packs_refresh(&store->packs, store, err);
         if (list_rc != RILLE_OK) {
             return list_rc == RILLE_UNSUPPORTED ? rc : list_rc;
         }
-        found = try_footers(store, want, &from, out, err);
+        found = try_footers(store, want, &from, io, out, err);
         found = found == RILLE_NOTFOUND ? first : found;
     }
     return found == RILLE_NOTFOUND ? rc : found;
@@ -310,15 +314,15 @@ static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_obje
 
 /* ---- reading ---- */
 
-/* The answer to one request becomes an object; or, in `later`, an arrival. */
-static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_io *later, ri_object **out,
+/* The answer to one request becomes an object, or an arrival. */
+static int finish_want(ri_store *store, const ri_want *want, rille_get *get, const ri_reading *how, ri_object **out,
                        rille_err *err)
 {
     int rc = get->rc;
-    if (rc == RILLE_OK && later != NULL && ri_arrival_is_large(want, get->bytes, get->bytes_len)) {
+    if (rc == RILLE_OK && how->slices && ri_arrival_is_large(want, get->bytes, get->bytes_len)) {
         uint8_t *bytes = get->bytes;
         get->bytes = NULL;
-        return ri_io_arrive(later, want, bytes, get->bytes_len, err);
+        return ri_io_arrive(how->io, want, bytes, get->bytes_len, err);
     }
     if (rc == RILLE_OK) {
         rc = decode_want(store, want, get->bytes, get->bytes_len, out, err);
@@ -330,26 +334,30 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, ri_
         return new_marker(out);
     }
     if (damaged && want->decode != NULL && !ri_store_has(store, RILLE_BACKEND_ROWS)) {
-        rc = find_by_footers(store, want, rc, out, err);
+        rc = find_by_footers(store, want, rc, how->io, out, err);
     }
     return rc;
 }
 
-static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool waits, ri_io *later,
-                      ri_object **objects, rille_err *err)
+int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
+                        rille_err *err)
 {
     rille_get gets[RI_IO_WANTS_MAX];
+    uint64_t begun_us = how->begun_us != 0 ? how->begun_us : ri_clock_us();
     for (size_t i = 0; i < count; i++) {
         gets[i] = ri_store_request(&wants[i]);
         objects[i] = NULL;
     }
     errno = 0;
-    RI_TRY(ri_store_get_now(store, gets, count, waits, err));
+    int rc = ri_store_get_now(store, gets, count, !how->polls, err);
     int errnum = errno;
-    int rc = RILLE_OK;
+    if (rc != RILLE_NEED && how->io != NULL) {
+        ri_io_spend(how->io, store, gets, count, 1, ri_clock_us() - begun_us);
+    }
+    RI_TRY(rc);
     for (size_t i = 0; i < count; i++) {
         rille_err own = { 0 };
-        int own_rc = finish_want(store, &wants[i], &gets[i], later, &objects[i], &own);
+        int own_rc = finish_want(store, &wants[i], &gets[i], how, &objects[i], &own);
         if (own_rc != RILLE_OK && rc == RILLE_OK) {
             rc = fail_want(store, &wants[i], own_rc, errnum, &own);
             if (err != NULL) {
@@ -358,18 +366,6 @@ static int read_wants(ri_store *store, const ri_want *wants, size_t count, bool 
         }
     }
     return rc;
-}
-
-int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
-                        rille_err *err)
-{
-    return read_wants(store, wants, count, true, later, objects, err);
-}
-
-int ri_store_poll_wants(ri_store *store, const ri_want *wants, size_t count, ri_io *later, ri_object **objects,
-                        rille_err *err)
-{
-    return read_wants(store, wants, count, false, later, objects, err);
 }
 
 /* What was checked becomes an object. */
@@ -392,8 +388,9 @@ static int decode_arrival(ri_arrival *a, ri_object **out, rille_err *err)
 static int read_again(ri_store *store, ri_io *io, const ri_want *want, ri_object **out, rille_err *err)
 {
     io->at_once = true;
-    return ri_store_has(store, RILLE_BACKEND_DEFERRED) ? ri_io_want(io, store, &want->ref, want->decode, err)
-                                                       : ri_store_read_wants(store, want, 1, NULL, out, err);
+    return ri_store_has(store, RILLE_BACKEND_DEFERRED)
+               ? ri_io_want(io, store, &want->ref, want->decode, err)
+               : ri_store_read_wants(store, want, 1, &(ri_reading){ .io = io }, out, err);
 }
 
 /* Slices until it is checked, or the run pauses. Its object is pinned, since the cache may not have room for it. */
@@ -426,15 +423,16 @@ static int finish_arrival(ri_store *store, ri_io *io, ri_arrival *a, ri_object *
     return rc;
 }
 
-static int read_now(ri_store *store, const ri_want *want, ri_io *later, ri_object **out, rille_err *err)
+static int read_now(ri_store *store, const ri_want *want, ri_io *io, ri_object **out, rille_err *err)
 {
-    RI_TRY(ri_store_read_wants(store, want, 1, later, out, err));
+    ri_reading how = { .io = io, .slices = io != NULL && !io->at_once && ri_task_may_pause() };
+    RI_TRY(ri_store_read_wants(store, want, 1, &how, out, err));
     if (*out != NULL) {
         return RILLE_OK;
     }
     uint8_t key[RI_KEY_SIZE];
     ri_want_key(key, want);
-    return finish_arrival(store, later, ri_io_arrival(later, store, key), out, err);
+    return finish_arrival(store, io, ri_io_arrival(io, store, key), out, err);
 }
 
 int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,
@@ -473,7 +471,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
         return ri_io_want(io, store, ref, decode, err);
     }
     ri_want want = { store, *ref, decode };
-    return read_now(store, &want, io != NULL && !io->at_once && ri_task_may_pause() ? io : NULL, out, err);
+    return read_now(store, &want, io, out, err);
 }
 
 int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *io, ri_blob **out, rille_err *err)
@@ -531,7 +529,7 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
         int rc = ri_io_want(io, store, &want.ref, decode, NULL);
         return rc;
     }
-    (void)ri_store_read_wants(store, &want, 1, NULL, &marker, NULL);
+    (void)ri_store_read_wants(store, &want, 1, &(ri_reading){ .io = io }, &marker, NULL);
     ri_object_release(marker);
     return RILLE_OK;
 }

@@ -65,12 +65,24 @@ typedef struct ri_want {
     ri_decode_fn decode; /* NULL: a blob */
 } ri_want;
 
+/* What an operation has asked of one store so far. A host that supplies the bytes makes one request a range. */
+typedef struct ri_spent {
+    const ri_store *store;
+    uint64_t rounds; /* reads that the operation had to wait for */
+    uint64_t requests;
+    uint64_t received_bytes;
+    uint64_t wait_us; /* from the begin of a read to its end */
+} ri_spent;
+
 typedef struct ri_io {
     ri_want *wants;
     size_t want_count, want_cap;
     size_t supplied_count; /* wants that ri_io_supply served: gone when the operation runs again */
     ri_store *begun;       /* retained: it is reading the first begun_count wants (ri_io_poll); NULL: none */
     size_t begun_count;
+    uint64_t begun_us;
+    ri_spent *spent; /* an item a store; dropped with wants and pins */
+    size_t spent_count, spent_cap;
     struct ri_pin {
         uint8_t addr[RI_HASH_SIZE];
         ri_object *object;
@@ -92,7 +104,9 @@ bool ri_io_asks(const ri_io *io);
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
 
 void ri_io_deinit(ri_io *io);
-void ri_io_clear(ri_io *io);               /* drops wants and pins */
+void ri_io_clear(ri_io *io); /* drops wants, pins and counts */
+ri_spent ri_io_spent(const ri_io *io, const ri_store *store);
+void ri_io_take_spent(ri_io *io, ri_io *from); /* adds its counts, which are 0 then */
 void ri_io_abandon(ri_io *io);             /* what ri_io_poll began is not asked for again: the backend is told */
 void ri_io_unpin(ri_io *io);               /* drops pins: what was not used yet may have to be asked for again */
 #define RI_IO_PIN_BYTES ((size_t)16 << 20) /* an operation unpins between two steps of work when it holds more */
