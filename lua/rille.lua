@@ -8,6 +8,7 @@
 --   for name in rille.rows("[:find ?n :where [_ :product/name ?n]]", conn:db()) do print(name) end
 
 local core = require "rille.core"
+local backend = require "rille.backend"
 local check = require "rille.check"
 local csv = require "rille.csv"
 local edn = require "rille.edn"
@@ -43,6 +44,7 @@ local M = {
   rules = run.rules,
   fn = run.fn,
   driver = operation.driver,
+  backend = backend.register,
   csv = csv.read,
   csv_parse = csv.parse,
 }
@@ -67,6 +69,7 @@ for name in ("ca_file region endpoint style fencing profile access_key secret_ke
 end
 
 local function with_storage(known)
+  known.backend = "table" -- for those that are written in Lua
   for name, kind in pairs(STORAGE) do known[name] = kind end
   return known
 end
@@ -75,6 +78,7 @@ local CREATE = with_storage { keep_history = "boolean", schema_flexibility = FLE
   cache_bytes = "amount", flush = FLUSH }
 local CONNECT = with_storage { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "amount",
   flush = FLUSH, keep_history = "boolean", schema_flexibility = FLEXIBILITY }
+local PLACE = with_storage {}
 local DB = with_storage { branch = "string", as_of = "any", commit = "string", cache_bytes = "amount" }
 
 local function check_url(where, url)
@@ -96,6 +100,19 @@ local function settings(options)
   return found
 end
 
+-- The URL, or the store in its place whose backend is written in Lua; or nil, message, code
+local function place_of(where, url, mode, what, cache_bytes)
+  if not backend.find(url) then
+    if what.backend ~= nil then
+      raise(where .. ": option \"backend\" is for backends that are written in Lua (rille.backend)")
+    end
+    return url
+  end
+  local how = { create = mode ~= "connect", options = what.backend }
+  for name in pairs(STORAGE) do how[name] = what[name] end
+  return backend.open(url, how, cache_bytes)
+end
+
 local function open_arguments(url, mode, options)
   return url, mode, options.branch, options.durability, options.keep_history, options.schema_flexibility == "read",
     options.cache_bytes, options.flush, settings(options)
@@ -110,15 +127,20 @@ local function with_remedy(message, code, mode, options)
   return message:sub(-#missing) == missing and not behind_web and message .. check.BRANCHES or message
 end
 
-local function start_open(url, mode, options)
-  local op, plan = start(core.open, open_arguments(url, mode, options))
+local function start_open(where, url, mode, options)
+  local place, failure, failed = place_of(where, url, mode, options, options.cache_bytes)
+  if not place then return operation.failed(failure, failed) end
+  local op, plan = start(core.open, open_arguments(place, mode, options))
+  plan.begun = operation.note
   plan.hint = function(message, code) return with_remedy(message, code, mode, options) end
   return op
 end
 
-local function open(url, mode, options)
-  if operation.slice() then return drive(start_open(url, mode, options)) end
+local function open(where, url, mode, options)
+  if operation.slice() or backend.find(url) then return drive(start_open(where, url, mode, options)) end
+  if options.backend ~= nil then place_of(where, url, mode, options) end
   local conn, message, code = core.open(open_arguments(url, mode, options))
+  if conn then operation.note(conn) end
   return conn, with_remedy(message, code, mode, options), code
 end
 
@@ -130,7 +152,7 @@ end
 ---@return string? code "EXISTS", "PERMISSION", "SYNTAX" ...
 function M.create(url, options)
   check_url("rille.create", url)
-  return open(url, "create", check.options("rille.create", options, CREATE))
+  return open("rille.create", url, "create", check.options("rille.create", options, CREATE))
 end
 
 local function check_connect(where, url, options)
@@ -150,7 +172,7 @@ end
 ---@return string? message
 ---@return string? code "NOTFOUND", "FOREIGN", "FORMAT" ...
 function M.connect(url, options)
-  return open(url, check_connect("rille.connect", url, options))
+  return open("rille.connect", url, check_connect("rille.connect", url, options))
 end
 
 ---Begins to connect. The operation's result is the connection.
@@ -158,7 +180,7 @@ end
 ---@param options? rille.Connect
 ---@return rille.Op op
 function M.start_connect(url, options)
-  return start_open(url, check_connect("rille.start_connect", url, options))
+  return start_open("rille.start_connect", url, check_connect("rille.start_connect", url, options))
 end
 
 ---Just a value, for readers.
@@ -173,7 +195,7 @@ function M.db(url, options)
   if options.commit ~= nil and options.as_of ~= nil then
     raise "rille.db: pass either commit or as_of, not both"
   end
-  local conn, message, code = open(url, "connect", options)
+  local conn, message, code = open("rille.db", url, "connect", options)
   if not conn then return nil, message, code end
   local db = conn:_seen() -- it was read to open
   conn:close()
@@ -188,6 +210,20 @@ function M.db(url, options)
   return db
 end
 
+-- exists and drop
+local function at_once(where, f, url, options)
+  options = check.options(where, options, PLACE)
+  local place, message, code = place_of(where, url, "connect", options)
+  if not place then
+    if f == core.exists and code == "NOTFOUND" then return false end
+    return nil, message, code
+  end
+  local storage = settings(options)
+  if place ~= url then return drive((start(f, place))) end
+  if operation.budget() then return drive((start(f, url, storage))) end
+  return f(url, storage)
+end
+
 ---Is there a database?
 ---@param url string
 ---@param options? rille.Storage
@@ -196,9 +232,7 @@ end
 ---@return string? code
 function M.exists(url, options)
   check_url("rille.exists", url)
-  local storage = settings(check.options("rille.exists", options, STORAGE))
-  if operation.budget() then return drive((start(core.exists, url, storage))) end
-  return core.exists(url, storage)
+  return at_once("rille.exists", core.exists, url, options)
 end
 
 ---Removes a database with all its branches and history.
@@ -209,9 +243,7 @@ end
 ---@return string? code
 function M.drop(url, options)
   check_url("rille.drop", url)
-  local storage = settings(check.options("rille.drop", options, STORAGE))
-  if operation.budget() then return drive((start(core.drop, url, storage))) end
-  return core.drop(url, storage)
+  return at_once("rille.drop", core.drop, url, options)
 end
 
 ---The names of the branches.
@@ -222,7 +254,8 @@ end
 ---@return string? code
 function M.branches(url, options)
   check_url("rille.branches", url)
-  local conn, message, code = open(url, "connect", check.options("rille.branches", options, STORAGE))
+  options = check.options("rille.branches", options, PLACE)
+  local conn, message, code = open("rille.branches", url, "connect", options)
   if not conn then return nil, message, code end
   local names
   names, message, code = conn:_branches()
@@ -292,7 +325,9 @@ end
 ---@return string? message
 ---@return string? code "TX_SYNTAX", "ATTRIBUTE", "TYPE", "TX_UNIQUE", "TX_CONFLICT", "TX_CAS", "BUSY" ...
 function conn_methods:transact(tx_data, options)
-  if operation.slice_for(tx_data) then return drive(conn_methods.start_transact(self, tx_data, options)) end
+  if operation.slice_for(tx_data) or operation.is_hosted(self) then
+    return drive(conn_methods.start_transact(self, tx_data, options))
+  end
   local meta = options ~= nil and check.options("transact", options, TRANSACT).meta or nil
   local report, message, code = transact(self, tx_data, meta)
   if not report then return nil, message, code end
@@ -350,13 +385,29 @@ function conn_methods:unlisten(id)
   end
 end
 
-local close_conn = conn_methods._close or conn_methods.close
-conn_methods._close = close_conn
+local close_conn = operation.original(conn_methods, "close")
 
 ---Closes the connection; its database values stay usable.
 function conn_methods:close()
   listeners[self] = nil
-  return close_conn(self)
+  close_conn(self)
+  if backend.used then backend.sweep() end
+end
+
+local stats = operation.original(conn_methods, "stats")
+
+---Counts of the storage since the connection was opened.
+---@return table<string, integer>? counts
+---@return string? message
+---@return string? code
+function conn_methods:stats()
+  local counts = stats(self)
+  if operation.is_hosted(self) then
+    local bytes, message, code = backend.size_bytes(core.far(self))
+    if not bytes then return nil, message, code end
+    counts.size_bytes = bytes
+  end
+  return counts
 end
 
 -- ---- database values ----
@@ -404,11 +455,18 @@ function db_methods:count(index, ...) return count(self, index, ...) end
 ---@return string? code
 function db_methods:with(tx_data, ...)
   if select("#", ...) > 0 then raise "with: expected only transaction data; with takes no options" end
-  if operation.slice_for(tx_data) then return drive(db_methods.start_with(self, tx_data)) end
+  if operation.slice_for(tx_data) or operation.is_hosted(self) then
+    return drive(db_methods.start_with(self, tx_data))
+  end
   return with(self, tx_data)
 end
 
 -- ---- stepping ----
+
+for _, name in ipairs { "db", "verify", "flush", "_branches" } do
+  conn_methods[name] = operation.original(conn_methods, name)
+end
+for _, name in ipairs { "as_of", "entid", "datoms" } do db_methods[name] = operation.original(db_methods, name) end
 
 local plain_db, verify, flush, branches = conn_methods.db, conn_methods.verify, conn_methods.flush,
   conn_methods._branches

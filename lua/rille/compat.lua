@@ -12,6 +12,10 @@ M.pack = table.pack or function(...)
   return { n = select("#", ...), ... }
 end
 
+---The length of a table, whatever its metatable says.
+---@type fun(t: table): integer
+M.rawlen = rawlen or function(t) return #t end -- luacheck: ignore 143 113
+
 ---Has this Lua integers of 64 bits besides floats?
 M.has_integers = math.type ~= nil
 

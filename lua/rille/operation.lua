@@ -7,6 +7,7 @@
 -- budget; with one, they are started, stepped and closed here.
 
 local core = require "rille.core"
+local backend = require "rille.backend"
 local check = require "rille.check"
 local compat = require "rille.compat"
 
@@ -14,12 +15,22 @@ local M = {}
 
 local raise, pack, unpack = core.raise, compat.pack, compat.unpack
 local methods = core.methods.task
-local run_in_task, scan_batch = methods._run, core.scan_batch
+local run_in_task, scan_batch, far = methods._run, core.scan_batch, core.far
 
 local BUDGET_US = 2000
 
 -- op -> {f =, n =, [1..n], finish = function or nil, step = function}; once it ended: {results = {n =, ...}}
 local plans = setmetatable({}, { __mode = "k" })
+
+---What core has under this name, whatever has taken its place since (core stays when these files are loaded again).
+---@param methods_of table
+---@param name string
+---@return function f
+function M.original(methods_of, name)
+  local key = "_original_" .. name
+  methods_of[key] = methods_of[key] or methods_of[name]
+  return methods_of[key]
+end
 
 -- ---- steps ----
 
@@ -36,6 +47,7 @@ local function step_call(op, plan, budget)
     return fail(plan, out[3], out[4])
   end
   plan.results = { n = out.n - 1, unpack(out, 2, out.n) }
+  if plan.begun then plan.begun(out[2]) end
   if plan.finish then plan.finish(out[2]) end -- it may raise, and is done all the same
   return "done"
 end
@@ -68,6 +80,16 @@ end
 ---@return rille.Op op
 ---@return table plan
 function M.start(f, ...) return start(step_call, f, ...) end
+
+---An operation that has failed before it began.
+---@param message string
+---@param code string
+---@return rille.Op op
+function M.failed(message, code)
+  local op, plan = start(step_call)
+  fail(plan, message, code)
+  return op
+end
 
 ---Begins the reading of a range of datoms.
 ---@param f function
@@ -133,6 +155,20 @@ function methods:run()
   return unpack(results, 1, results.n)
 end
 
+-- What a backend written in Lua holds is got by its functions, whoever asks for it.
+for _, class in ipairs { methods, core.methods.op } do
+  for _, name in ipairs { "fetch", "poll" } do
+    local in_c = M.original(class, name)
+    class[name] = function(self)
+      if backend.used then
+        local all, message, code = backend.answer(self)
+        if all ~= false then return all, message, code end
+      end
+      return in_c(self)
+    end
+  end
+end
+
 -- ---- drivers ----
 
 local driver, budget_us -- of this Lua state
@@ -158,6 +194,8 @@ local function is_yieldable()
   return _VERSION == "Lua 5.1" and (compat.is_jit or is_yieldable_51())
 end
 
+backend.is_yieldable = is_yieldable
+
 local OUTSIDE = "the driver yielded, but this code does not run in a coroutine: run the script in one "
   .. "(coroutine.wrap), or remove the driver with rille.driver(nil)"
 local ACROSS = "the driver yielded, but this Lua cannot yield here. "
@@ -166,9 +204,8 @@ local ACROSS = "the driver yielded, but this Lua cannot yield here. "
         .. "start_datoms or rille.q, or use LuaJIT or Lua 5.2. " or "")
   .. "No Lua can yield inside a callback of C, such as the function passed to table.sort: make the call before it"
 
--- Blocks, but lets hooks run meanwhile where long calls do: a server may take its time.
+-- Blocks, but lets hooks run meanwhile: a server may take its time.
 local function fetch(op)
-  if not slice_us then return op:fetch() end
   while true do
     local there, message, code = op:poll()
     if there ~= false then return there, message, code end
@@ -178,6 +215,11 @@ end
 
 -- true; or false, message, code: there is no driver any more, and fetching in its place failed.
 local function ask(op, state)
+  if state == "need" and backend.used then
+    local all, message, code = backend.answer(op)
+    if all then return true end
+    if all == nil then return false, message, code end
+  end
   if not driver then
     if state ~= "need" then return true end
     local fine, message, code = fetch(op)
@@ -207,6 +249,11 @@ function M.budget() return driver and budget_us end
 ---The same for a call that may be long: without a driver, what run_in_slices says.
 ---@return number? budget_us
 function M.slice() return driver and budget_us or slice_us end
+
+---Is it a connection or database of a backend that is written in Lua? Its calls are always stepped.
+---@param handle any
+---@return boolean
+function M.is_hosted(handle) return backend.used and type(far(handle)) == "number" end
 
 local SHORT = 1000 -- items of transaction data, or bytes of text
 
@@ -243,7 +290,7 @@ end)
 -- Steps to the next rows: an iterator over them; nil at the end.
 local function next_rows(op)
   while true do
-    local state, message = op:step(budget_us)
+    local state, message = op:step(M.slice())
     if state == "rows" then return op:rows() end
     if state == "done" then return nil end
     if state then state, message = ask(op, state) end
@@ -270,7 +317,27 @@ function M.drive_rows(op)
 end
 
 -- Ordinary functions that a driver takes over: {table, name, function with a driver, is it long?}; and what they were.
+-- Those of databases whose storage is far are stepped without a driver, too: blocking in C would let no hook run.
 local driven, plain = {}, {}
+local far_seen = core.far_seen -- has there been such a database?
+
+local function either(stepped, blocking)
+  return function(self, ...)
+    if far(self) then return stepped(self, ...) end
+    return blocking(self, ...)
+  end
+end
+
+local function choose_function(i)
+  local entry = driven[i]
+  local stepped = entry[3]
+  if not (driver or entry[4] and slice_us) then stepped = far_seen and either(stepped, plain[i]) or plain[i] end
+  entry[1][entry[2]] = stepped
+end
+
+local function choose_functions()
+  for i = 1, #driven do choose_function(i) end
+end
 
 ---From now on, table[name] is `f` whenever there is a driver; a long call also when long calls run in slices.
 ---@param methods_of table
@@ -280,12 +347,31 @@ local driven, plain = {}, {}
 function M.driven(methods_of, name, f, long)
   driven[#driven + 1] = { methods_of, name, f, long }
   plain[#driven] = methods_of[name]
+  choose_function(#driven)
 end
 
-local function choose_functions()
-  for i, entry in ipairs(driven) do
-    entry[1][entry[2]] = (driver or entry[4] and slice_us) and entry[3] or plain[i]
+-- tx_data of reports is made when it is first asked for, and its long values are read then.
+local report_meta = core.report_meta()
+local report_index = M.original(report_meta, "__index")
+
+local function far_report_index(report, key)
+  if key == "tx_data" and far(rawget(report, "db_after")) then
+    local data, message = M.drive((M.start(core.report_data, report)))
+    if not data then raise(message) end
+    return data
   end
+  return report_index(report, key)
+end
+
+if far_seen then report_meta.__index = far_report_index end
+
+---A connection was opened.
+---@param conn rille.Conn
+function M.note(conn)
+  if far_seen or not far(conn) then return end
+  far_seen, core.far_seen = true, true
+  report_meta.__index = far_report_index
+  choose_functions()
 end
 
 ---From now on, long calls let Lua go on for a moment after each slice of time, so that its hooks run: by one of them an

@@ -4,6 +4,7 @@
 -- (where this Lua lets pcall be yielded across: LuaJIT, 5.2 and later).
 
 local core = require "rille.core"
+local backend = require "rille.backend"
 local check = require "rille.check"
 local compat = require "rille.compat"
 local edn = require "rille.edn"
@@ -58,6 +59,10 @@ end
 
 local function call_rows(op, f, rows)
   for _ = 1, rows do
+    while core.far_seen and op:_lacks() do -- a long value
+      local ok, message, code = operation.ask(op, "need")
+      if not ok then return nil, message, code end
+    end
     local ok, message, code = op:_give(f(op:_args()))
     if not ok then return nil, message, code end
   end
@@ -168,7 +173,7 @@ local run = compat.interpreted(function(op)
     local budget_us = operation.budget()
     local ok, value, code = run_op(op, budget_us)
     while ok == "again" or ok == "need" do
-      if budget_us then ok, value, code = operation.ask(op, ok) end
+      if budget_us or ok == "need" then ok, value, code = operation.ask(op, ok) end
       if ok then ok, value, code = run_op(op, budget_us) end
     end
     if ok == "call" then
@@ -208,10 +213,8 @@ local next_row = compat.interpreted(function(op)
     if state == "done" then
       op:close()
       return nil
-    elseif budget_us and (state == "need" or state == "again") then
+    elseif state == "need" or (budget_us and state == "again") then
       state, message = operation.ask(op, state)
-    elseif state == "need" then
-      state, message = op:fetch()
     elseif state == "call" then
       state, message = answer_call(op)
     end
@@ -228,7 +231,9 @@ end)
 function query_methods:rows(...)
   local op, message = start(self, ...)
   if not op then raise(message) end
-  if next(functions) == nil and not operation.budget() then return op:_iterate(nothing), nil, nil, op end
+  if next(functions) == nil and not operation.budget() and not backend.used then
+    return op:_iterate(nothing), nil, nil, op
+  end
   return next_row, op, nil, op
 end
 
@@ -240,10 +245,8 @@ local explain = compat.interpreted(function(how, ...)
   repeat
     local budget_us = operation.budget()
     state, message, code = step_op(op, budget_us or SLICE_US)
-    if budget_us and (state == "need" or state == "again") then
+    if state == "need" or (budget_us and state == "again") then
       state, message, code = operation.ask(op, state)
-    elseif state == "need" then
-      state, message, code = op:fetch()
     elseif state == "call" then
       state, message, code = answer_call(op)
     end

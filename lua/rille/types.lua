@@ -18,6 +18,7 @@
 ---@field null userdata stands for nil in data
 ---@field edn rille.edn
 ---@field query rille.query
+---@field backend fun(scheme: string, backend: rille.Backend?): rille.Backend?
 ---@field driver fun(f: (fun(op: rille.Op, state: "need"|"again"))?, options: {budget_us: number?}?): function?
 ---@field kw fun(text: string): rille.Value a keyword; the colon may be left out
 ---@field sym fun(text: string): rille.Value
@@ -39,8 +40,28 @@
 ---@field csv fun(path: string, options: table?): any[][]?, string?, string?
 ---@field csv_parse fun(text: string, options: table?): any[][]?, string?, string?
 
+---A backend written in Lua, as docs/lua-api.md describes it.
+---@class rille.Backend
+---@field open? fun(place: string, how: table): any, string?, string?
+---@field get_many fun(state: any, gets: {kind: string, id: string, offset: integer, length: integer}[]): (string|false)[]?, string?, string?
+---@field put_many fun(state: any, objects: {kind: string, id: string, bytes: string}[]): true?, string?, string?
+---@field head_read fun(state: any, branch: string, known: string?): string|boolean|nil, string?, string?
+---@field head_swap fun(state: any, swap: table): string|false|nil, string?, string?
+---@field head_delete? fun(state: any, branch: string): true?, string?, string?
+---@field head_list? fun(state: any): string[]?, string?, string?
+---@field list? fun(state: any, kind: "pack"|"node"|"blob"): string[]?, string?, string?
+---@field delete_many? fun(state: any, objects: {kind: string, id: string}[]): true?, string?, string?
+---@field drop? fun(state: any): true?, string?, string?
+---@field close? fun(state: any)
+---@field size_bytes? fun(state: any): number?, string?, string?
+---@field ages? fun(state: any, objects: {kind: string, id: string}[]): (number|false)[]?, string?, string?
+---@field rows boolean? it keeps single nodes, instead of packs of them
+---@field readonly boolean?
+---@field plain boolean? objects are not compressed
+
 ---What only databases behind s3:, http: and https: are opened with.
 ---@class rille.Storage
+---@field backend table? for backends written in Lua: options of their own
 ---@field timeout_ms number? of a request with all its repetitions; 30,000
 ---@field ca_file string? certificates to trust, in PEM
 ---@field region string? s3:

@@ -3,7 +3,7 @@
 -- What specs share: fresh URLs that are removed after each test, and small databases to ask.
 --
 -- With RILLE_WRAP=deferred every URL goes through the wrapper that answers only when asked again, so that the whole
--- suite runs over the sans-I/O paths.
+-- suite runs over the sans-I/O paths. With RILLE_WRAP=lua all databases are in a backend that is written in Lua.
 
 local rille = require "rille"
 local core = require "rille.core"
@@ -70,6 +70,7 @@ local used = {}
 
 M.wrap = os.getenv "RILLE_WRAP"
 M.wrap = M.wrap ~= "" and M.wrap or nil
+if M.wrap == "lua" then rille.backend("lua", (require("spec.support.table_backend").new())) end
 
 -- Under the profile that stresses the garbage collector the heavy tests are made smaller.
 local pause = collectgarbage("setpause", 200)

@@ -198,6 +198,7 @@ void rl_push_long_value(lua_State *L, rl_box *held, const rille_db *db, const ri
 /* ---- transactions (rl_tx.c, rl_fill.c) ---- */
 
 extern const rl_class rl_class_commit;
+extern const rl_class rl_class_long_values;
 void rl_tx_register(lua_State *L, rl_state *state);
 
 int rl_conn_transact(lua_State *L);

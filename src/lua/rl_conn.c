@@ -59,6 +59,12 @@ static const rille_setting *opt_settings(lua_State *L, int index, size_t *count)
     return settings;
 }
 
+/* A store at 1, of a backend that is written in Lua, in the place of a URL; or NULL. */
+static ri_store *opt_store(lua_State *L)
+{
+    return rl_box_test(L, 1, &rl_class_store) != NULL ? rl_check(L, 1, &rl_class_store) : NULL;
+}
+
 /* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush, settings) --> connection
  * mode: "create" (must not be there), "connect", "any" */
 static int core_open(lua_State *L)
@@ -67,7 +73,7 @@ static int core_open(lua_State *L)
     static const char *const durabilities[] = { "commit", "group", "none", NULL };
     static const char *const flushes[] = { "auto", "manual", NULL };
     rl_task *task = rl_take_task(rl_state_of(L));
-    const char *url = check_url(L);
+    const char *url = opt_store(L) == NULL ? check_url(L) : NULL;
     ri_conn_options options = { 0 };
     int mode = luaL_checkoption(L, 2, "connect", modes);
     options.must_create = mode == 0;
@@ -84,8 +90,10 @@ static int core_open(lua_State *L)
     rille_conn *conn = NULL;
     rille_err err;
     ri_task *outer;
+    ri_store *store = opt_store(L);
     rl_task_enter(task, &outer);
-    int rc = ri_conn_open(url, &options, &conn, &err);
+    int rc =
+        store == NULL ? ri_conn_open(url, &options, &conn, &err) : ri_conn_open_store(store, &options, &conn, &err);
     rc = rl_task_leave(task, outer, rc, &err);
     if (rc != 0) {
         ri_conn_release(conn);
@@ -100,14 +108,16 @@ static int core_open(lua_State *L)
 static int core_exists(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_state_of(L));
-    const char *url = check_url(L);
+    const char *url = opt_store(L) == NULL ? check_url(L) : NULL;
     size_t count;
     const rille_setting *settings = opt_settings(L, 2, &count);
     bool exists;
     rille_err err;
     ri_task *outer;
+    ri_store *store = opt_store(L);
     rl_task_enter(task, &outer);
-    int rc = ri_database_exists(url, settings, count, &exists, &err);
+    int rc = store == NULL ? ri_database_exists(url, settings, count, &exists, &err)
+                           : ri_store_has_database(store, &exists, &err);
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }
@@ -119,13 +129,14 @@ static int core_exists(lua_State *L)
 static int core_drop(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_state_of(L));
-    const char *url = check_url(L);
+    const char *url = opt_store(L) == NULL ? check_url(L) : NULL;
     size_t count;
     const rille_setting *settings = opt_settings(L, 2, &count);
     rille_err err;
     ri_task *outer;
+    ri_store *store = opt_store(L);
     rl_task_enter(task, &outer);
-    int rc = ri_database_drop_with(url, settings, count, &err);
+    int rc = store == NULL ? ri_database_drop_with(url, settings, count, &err) : ri_store_drop(store, &err);
     if (rl_task_leave(task, outer, rc, &err) != 0) {
         return rl_fail(L, &err);
     }

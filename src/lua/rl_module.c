@@ -65,10 +65,19 @@ static void register_classes(lua_State *L, rl_state *state)
         const char *name;
         const rl_class *class;
     } classes[] = {
-        { "conn", &rl_class_conn },   { "db", &rl_class_db },         { "scan", &rl_class_scan },
-        { "query", &rl_class_query }, { "op", &rl_class_op },         { "result", &rl_class_result },
-        { "names", &rl_class_names }, { "commit", &rl_class_commit }, { "functions", &rl_class_functions },
+        { "conn", &rl_class_conn },
+        { "db", &rl_class_db },
+        { "scan", &rl_class_scan },
+        { "query", &rl_class_query },
+        { "op", &rl_class_op },
+        { "result", &rl_class_result },
+        { "names", &rl_class_names },
+        { "commit", &rl_class_commit },
+        { "functions", &rl_class_functions },
         { "task", &rl_class_task },
+        { "store", &rl_class_store },
+        { "inbox", &rl_class_inbox },
+        { "long_values", &rl_class_long_values },
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
@@ -117,6 +126,7 @@ int luaopen_rille_core(lua_State *L)
     rl_op_functions(L);
     rl_pause_functions(L);
     rl_task_functions(L);
+    rl_host_functions(L);
     rl_scan_functions(L);
 #endif
     lua_pushlightuserdata(L, NULL);

@@ -186,11 +186,9 @@ static int poll_until(ri_io *io, uint64_t ends_us, rille_err *err)
     return rc;
 }
 
-/* ends_us 0: blocks */
-static int fetch(rl_op *op, uint64_t ends_us, rille_err *err)
+/* What was read is noted; a blob that one store lacks may be in the next. */
+static int end_fetch(rl_op *op, size_t before, int rc)
 {
-    size_t before = caches_bytes(op);
-    int rc = ends_us == 0 ? ri_io_fetch(rl_op_io(op), err) : poll_until(rl_op_io(op), ends_us, err);
     size_t after = caches_bytes(op);
     op->read_bytes += after > before ? after - before : 0;
     if (rc == RILLE_NOTFOUND && op->blob_need && op->store_skip + 1 < op->db_count) {
@@ -198,6 +196,31 @@ static int fetch(rl_op *op, uint64_t ends_us, rille_err *err)
         return 0;
     }
     return rc;
+}
+
+/* ends_us 0: blocks */
+static int fetch(rl_op *op, uint64_t ends_us, rille_err *err)
+{
+    size_t before = caches_bytes(op);
+    int rc = ends_us == 0 ? ri_io_fetch(rl_op_io(op), err) : poll_until(rl_op_io(op), ends_us, err);
+    return end_fetch(op, before, rc);
+}
+
+bool rl_op_is_hosted(rl_op *op)
+{
+    size_t places[RI_IO_WANTS_MAX];
+    return ri_io_hosted(rl_op_io(op), places) > 0;
+}
+
+bool rl_op_is_far(rl_op *op)
+{
+    const ri_io *io = rl_op_io(op);
+    bool far = false;
+    for (size_t i = 0; i < io->want_count && !far; i++) {
+        const ri_store *store = io->wants[i].store;
+        far = store != NULL && (ri_store_capabilities(store) & RILLE_BACKEND_DEFERRED) != 0;
+    }
+    return far;
 }
 
 int rl_op_fetch(rl_op *op, rille_err *err)
@@ -211,7 +234,7 @@ int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
     do {
         uint64_t now_us = ri_clock_us();
         rc = rl_op_step(op, now_us < ends_us ? ends_us - now_us : 1, err);
-        if (rc == RILLE_NEED && fetches) {
+        if (rc == RILLE_NEED && fetches && !rl_op_is_hosted(op)) {
             RI_TRY(fetch(op, ends_us, err));
             rc = RILLE_AGAIN;
         } else if (rc == RILLE_ROWS && op->count == 0) {
@@ -219,6 +242,17 @@ int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err)
         }
     } while (rc == RILLE_AGAIN && ri_clock_us() < ends_us);
     return rc;
+}
+
+bool rl_op_lacks(rl_op *op, const ri_value *stub)
+{
+    rille_err err;
+    ri_blob *blob;
+    int rc = get_blob(op, stub, &blob, &err);
+    if (rc == 0) {
+        ri_object_release(&blob->object);
+    }
+    return rc == RILLE_NEED;
 }
 
 int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err)
@@ -345,6 +379,29 @@ static int op_supply(lua_State *L)
     return rl_supply(L, rl_op_io(op), NULL, &op->failure);
 }
 
+/* _asked(): rl_push_asked */
+static int op_asked(lua_State *L)
+{
+    rl_box *box = rl_hold(L, 1, &rl_class_op);
+    int count = rl_push_asked(L, rl_op_io(box->handle), NULL);
+    rl_let_go(box);
+    return count;
+}
+
+/* _answer_gets(tokens, results) --> true */
+static int op_answer_gets(lua_State *L)
+{
+    rille_err err;
+    rl_answer_prepare(L);
+    rl_op *op = rl_check_free(L, 1, &rl_class_op);
+    size_t before = caches_bytes(op);
+    if (end_fetch(op, before, rl_answer_gets(L, rl_op_io(op), &err)) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int op_cancel(lua_State *L)
 {
     rl_op *op = rl_check(L, 1, &rl_class_op);
@@ -432,117 +489,28 @@ static int op_run(lua_State *L)
     return count;
 }
 
-/* ---- calls of Lua functions ---- */
-
-/* The operation, which must wait for a function, and no finalizer may be at it. */
-static rl_op *check_calling(lua_State *L, ri_call **call)
-{
-    rl_op *op = rl_check_free(L, 1, &rl_class_op);
-    *call = op->reads ? NULL : ri_op_call(op->op);
-    if (*call == NULL) {
-        (void)rl_error(L, "the query is not waiting for a function");
-    }
-    return op;
-}
-
-/* The same, and there is a row left. */
-static rl_op *check_row_of_call(lua_State *L, ri_call **call)
-{
-    rl_op *op = check_calling(L, call);
-    if (op->called >= (*call)->rows) {
-        (void)rl_error(L, "all rows of the call already have their results");
-    }
-    return op;
-}
-
-/* _call() --> name, rows */
-static int op_call(lua_State *L)
-{
-    ri_call *call;
-    rl_op *op = check_calling(L, &call);
-    rl_box *box = rl_hold(L, 1, &rl_class_op);
-    ri_arena_reset(&op->batch_arena);
-    lua_pushstring(L, call->name);
-    rl_push_id(L, call->rows);
-    rl_let_go(box);
-    return 2;
-}
-
-/* _args() --> the arguments of the next row */
-static int op_args(lua_State *L)
-{
-    ri_call *call;
-    rl_op *op = check_row_of_call(L, &call);
-    int top = lua_gettop(L);
-    luaL_checkstack(L, (int)call->arg_count + 8, "too many arguments");
-    rl_box *box = rl_hold(L, 1, &rl_class_op);
-    for (unsigned i = 0; i < call->arg_count; i++) {
-        const ri_arg *arg = &call->args[i];
-        ri_value v = arg->vec == NULL ? arg->value : ri_vec_get(arg->vec, op->called);
-        rille_err err;
-        if (ri_type_is_stub(v.type)) {
-            ri_value stub = v;
-            if (rl_op_whole(op, &stub, &v, &err) != 0) {
-                rl_let_go(box);
-                return rl_error(L, "%s", err.message);
-            }
-        }
-        rl_check_fits(L, box, &v);
-        rl_push_value(L, &v);
-    }
-    rl_let_go(box);
-    return lua_gettop(L) - top;
-}
-
-/* _give(value) --> true: the result of the next row */
-static int op_give(lua_State *L)
-{
-    ri_call *call;
-    rl_op *op = check_row_of_call(L, &call);
-    rl_box *box = rl_hold(L, 1, &rl_class_op);
-    ri_value v = ri_nil();
-    rille_err err;
-    int rc = ri_meter_check(&op->meter, &err); /* the function may have taken long */
-    if (rc == 0 && !lua_isnoneornil(L, 2)) {
-        ri_value given;
-        rc = rl_read_value(L, rl_state_of(L), 2, call->arena, &given, &err);
-        if (rc == 0 && !ri_value_copy(call->arena, &given, &v)) {
-            rc = ri_fail_nomem(&err);
-        }
-    }
-    if (rc == 0) {
-        ri_vec_set(call->out, op->called++, &v);
-    } else {
-        if (rl_op_failed(op, 0, &err) == 0) {
-            ri_err_prefix(&err, "function %s", call->name);
-        }
-        op->failure = err;
-    }
-    rl_let_go(box);
-    if (rc != 0) {
-        return rl_fail(L, &err);
-    }
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* _fail(message): the function that was called raised an error. The operation may be closed: by the function. */
-static int op_fail(lua_State *L)
-{
-    rl_op *op = rl_box_check(L, 1, &rl_class_op)->handle;
-    if (op != NULL && op->failure.code == 0) {
-        (void)ri_fail(&op->failure, RILLE_FUNCTION, "%s", luaL_checkstring(L, 2));
-    }
-    return 0;
-}
-
 static const luaL_Reg methods[] = {
-    { "fetch", op_fetch },         { "poll", op_poll },          { "_wait", op_wait },
-    { "wanted", op_wanted },       { "supply", op_supply },      { "cancel", op_cancel },
-    { "count", op_count },         { "explain", rl_op_explain }, { "explain_data", rl_op_explain_data },
-    { "_step", op_step },          { "_run", op_run },           { "_call", op_call },
-    { "_args", op_args },          { "_give", op_give },         { "_next", rl_op_next },
-    { "_iterate", rl_op_iterate }, { "_fail", op_fail },         { NULL, NULL },
+    { "fetch", op_fetch },
+    { "poll", op_poll },
+    { "_wait", op_wait },
+    { "wanted", op_wanted },
+    { "supply", op_supply },
+    { "cancel", op_cancel },
+    { "count", op_count },
+    { "explain", rl_op_explain },
+    { "explain_data", rl_op_explain_data },
+    { "_step", op_step },
+    { "_run", op_run },
+    { "_call", rl_call_begin },
+    { "_args", rl_call_args },
+    { "_give", rl_call_give },
+    { "_next", rl_op_next },
+    { "_iterate", rl_op_iterate },
+    { "_fail", rl_call_fail },
+    { "_lacks", rl_call_lacks },
+    { "_asked", op_asked },
+    { "_answer_gets", op_answer_gets },
+    { NULL, NULL },
 };
 
 const rl_class rl_class_op = { "operation", rl_op_release, methods, NULL };

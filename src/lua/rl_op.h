@@ -100,11 +100,16 @@ static inline uint32_t rl_op_left(const rl_op *op)
 int rl_op_take_batch(rl_op *op, rille_err *err);
 /* Fetches what a step needed. Blocks. */
 int rl_op_fetch(rl_op *op, rille_err *err);
+/* Does it need something of a store that may not answer at once; of a backend that is written in Lua? */
+bool rl_op_is_far(rl_op *op);
+bool rl_op_is_hosted(rl_op *op);
 /* The io that has the wants. */
 ri_io *rl_op_io(rl_op *op);
 /* Steps until there are rows, the end, or a call; RILLE_AGAIN when the clock (ri_clock_us) is at ends_us, but after one
  * step at least. It fetches what is needed, or without `fetches` gives RILLE_NEED. */
 int rl_op_advance(rl_op *op, bool fetches, uint64_t ends_us, rille_err *err);
+/* Is the blob of a stub not here yet? It is wanted now. */
+bool rl_op_lacks(rl_op *op, const ri_value *stub);
 /* An argument of a call, whole. */
 int rl_op_whole(rl_op *op, const ri_value *stub, ri_value *out, rille_err *err);
 /* Tells the collector what the operation holds now. */
@@ -136,5 +141,13 @@ void rl_push_column_name(lua_State *L, const rille_query *query, uint16_t column
 /* Row methods of ops. */
 int rl_op_next(lua_State *L);
 int rl_op_iterate(lua_State *L);
+
+/* ---- calls of Lua functions (rl_call.c) ---- */
+
+int rl_call_begin(lua_State *L);
+int rl_call_lacks(lua_State *L);
+int rl_call_args(lua_State *L);
+int rl_call_give(lua_State *L);
+int rl_call_fail(lua_State *L);
 
 #endif

@@ -325,6 +325,7 @@ static int iterate_step(lua_State *L)
     if (rc == RILLE_CALL) {
         rc = ri_fail(&err, RILLE_QUERY, "the query calls the Lua function %s", ri_op_call(op->op)->name);
     }
+    RI_ASSERT(rc != RILLE_NEED); /* where there are backends written in Lua, rows are read by steps */
     size_t read_bytes = op->read_bytes;
     box->handle = NULL;
     rl_op_release(op);

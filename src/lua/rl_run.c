@@ -162,7 +162,7 @@ static int run(rl_op *op, single *one, rille_err *err)
     for (;;) {
         int rc = rl_op_step(op, NOW_US, err);
         if (rc == RILLE_NEED) {
-            rc = rl_op_fetch(op, err);
+            rc = rl_op_is_far(op) ? RILLE_AGAIN : rl_op_fetch(op, err);
         } else if (rc == RILLE_ROWS && op->count > 0 && is_single) {
             rc = take_single(one, op) ? 0 : RILLE_AGAIN;
         } else if (rc == RILLE_ROWS) {

@@ -152,6 +152,37 @@ static int task_supply(lua_State *L)
     return rl_supply(L, &t->task.io, &t->task, &t->task.failure);
 }
 
+/* _asked(): rl_push_asked */
+static int task_asked(lua_State *L)
+{
+    rl_box *box = rl_hold(L, 1, &rl_class_task);
+    const rl_task *t = box->handle;
+    int count = rl_push_asked(L, &t->task.io, &t->task);
+    rl_let_go(box);
+    return count;
+}
+
+/* _answer_gets(tokens, results) --> true */
+static int task_answer_gets(lua_State *L)
+{
+    rille_err err;
+    rl_answer_prepare(L);
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    if (rl_answer_gets(L, &t->task.io, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* _answer(nil, outcome, message, code) --> true */
+static int task_answer(lua_State *L)
+{
+    rl_supply_prepare(L);
+    rl_task *t = rl_check_free(L, 1, &rl_class_task);
+    return rl_answer_call(L, &t->task);
+}
+
 /* _check(): raises when it is closed */
 static int task_check(lua_State *L)
 {
@@ -160,9 +191,18 @@ static int task_check(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "_run", task_run },      { "fetch", task_fetch },   { "poll", task_poll },
-    { "_wait", task_wait },    { "wanted", task_wanted }, { "supply", task_supply },
-    { "cancel", task_cancel }, { "_check", task_check },  { NULL, NULL },
+    { "_run", task_run },
+    { "fetch", task_fetch },
+    { "poll", task_poll },
+    { "_wait", task_wait },
+    { "wanted", task_wanted },
+    { "supply", task_supply },
+    { "cancel", task_cancel },
+    { "_check", task_check },
+    { "_asked", task_asked },
+    { "_answer", task_answer },
+    { "_answer_gets", task_answer_gets },
+    { NULL, NULL },
 };
 
 const rl_class rl_class_task = { "operation", release_task, methods, NULL };

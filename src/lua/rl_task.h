@@ -7,7 +7,7 @@
 
 #include "rl.h"
 
-#include "../core/store/task.h"
+#include "../core/store/host.h"
 
 typedef struct rl_task {
     ri_task task;
@@ -39,6 +39,25 @@ void rl_push_wants(lua_State *L, const ri_io *io, const ri_slot_call *call);
  * box. task NULL: only io wants. Gives the number of results. */
 void rl_supply_prepare(lua_State *L);
 int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure);
+
+/* {kind =, id =, offset =, length =}; what wanted() has of a call */
+void rl_push_range(lua_State *L, const rille_get *get);
+void rl_push_call(lua_State *L, const ri_slot_call *call);
+
+/* _answer(nil, outcome, message, code) of a call of a host's store; after rl_supply_prepare. */
+int rl_answer_call(lua_State *L, ri_task *task);
+
+/* ---- backends that are written in Lua (rl_host.c) ---- */
+
+extern const rl_class rl_class_store;
+extern const rl_class rl_class_inbox;
+void rl_host_functions(lua_State *L);
+/* _asked() --> the number of a host's store, what is wanted of it, and tokens of the ranges; or nil, and whether anything
+ * else is wanted */
+int rl_push_asked(lua_State *L, const ri_io *io, const ri_task *task);
+/* _answer_gets(tokens, results, us) hands in the bytes of ranges. prepare comes before the handle is taken. */
+void rl_answer_prepare(lua_State *L);
+int rl_answer_gets(lua_State *L, ri_io *io, rille_err *err);
 
 /* ---- ranges of datoms (rl_datoms.c, rl_point.c) ---- */
 

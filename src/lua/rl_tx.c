@@ -74,8 +74,6 @@ static void release_commit(void *handle)
 static const luaL_Reg no_methods[] = { { NULL, NULL } };
 const rl_class rl_class_commit = { "transaction", release_commit, no_methods, NULL };
 
-static const char datom_key = 0; /* metatable of datoms */
-
 /* ---- filling ---- */
 
 typedef struct source {
@@ -253,119 +251,6 @@ static void push_report(lua_State *L, commit *c)
     lua_setfield(L, -2, "tempids");
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->ref_report);
     (void)lua_setmetatable(L, -2);
-}
-
-static void push_datom(lua_State *L, rl_box *held, const rille_db *db, const ri_datom *d)
-{
-    const ri_attr *attr = ri_schema_attr_by_id(db->schema, d->a);
-    lua_createtable(L, 5, 0);
-    rl_push_id(L, d->e);
-    lua_rawseti(L, -2, 1);
-    if (attr != NULL) {
-        lua_pushlstring(L, attr->ident, attr->ident_len);
-    } else {
-        rl_push_id(L, d->a);
-    }
-    lua_rawseti(L, -2, 2);
-    rl_push_long_value(L, held, db, &d->v);
-    lua_rawseti(L, -2, 3);
-    rl_push_id(L, d->t);
-    lua_rawseti(L, -2, 4);
-    lua_pushboolean(L, d->added);
-    lua_rawseti(L, -2, 5);
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &datom_key);
-    (void)lua_setmetatable(L, -2);
-}
-
-/* Pushes a report's db_after, whose box has the transaction; NULL: it is none. */
-static rl_box *push_after(lua_State *L, int report)
-{
-    lua_pushliteral(L, "db_after");
-    lua_rawget(L, report);
-    return rl_box_test(L, -1, &rl_class_db);
-}
-
-/* report_size(report) --> how many datoms it has, without making its tx_data */
-static int core_report_size(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    const rl_box *after = push_after(L, 1);
-    if (after != NULL && after->block != NULL) {
-        rl_push_id(L, after->block->count);
-        return 1;
-    }
-    rl_raw_field(L, 1, "tx_data");
-    rl_push_id(L, lua_istable(L, -1) ? rl_rawlen(L, -1) : 0);
-    return 1;
-}
-
-/* __index of reports: tx_data is made when it is first asked for; a bulk load never is. */
-static int report_index(lua_State *L)
-{
-    lua_settop(L, 2);
-    if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "tx_data") != 0) {
-        return 0;
-    }
-    rl_box *db = push_after(L, 1);
-    if (db == NULL || db->block == NULL) {
-        return 0;
-    }
-    if (db->handle == NULL) {
-        return rl_error(L, "tx_data is not available: db_after was closed before the first use of tx_data");
-    }
-    const ri_block *block = db->block;
-    const rille_db *after = db->handle;
-    db->holds++;
-    lua_createtable(L, (int)block->count, 0);
-    for (size_t i = 0; i < block->count; i++) {
-        push_datom(L, db, after, &block->datoms[i]);
-        lua_rawseti(L, 4, (int)i + 1);
-    }
-    rl_let_go(db);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, 4);
-    lua_rawset(L, 1);
-    if (db->holds == 0) { /* it is not needed any more, not even by a call that a finalizer interrupted */
-        ri_block_release(db->block);
-        db->block = NULL;
-    }
-    return 1;
-}
-
-/* d.e, d.a, d.v, d.tx, d.added */
-static int datom_index(lua_State *L)
-{
-    static const char *const names[] = { "e", "a", "v", "tx", "added" };
-    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    for (int i = 0; i < 5; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            lua_rawgeti(L, 1, i + 1);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-void rl_tx_register(lua_State *L, rl_state *state)
-{
-    rl_rawgetp(L, LUA_REGISTRYINDEX, &rl_class_db);
-    state->ref_db = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushboolean(L, 0);
-    state->ref_commit = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcfunction(L, core_report_size);
-    lua_setfield(L, -2, "report_size");
-    lua_newtable(L);
-    lua_pushcfunction(L, report_index);
-    lua_setfield(L, -2, "__index");
-    lua_pushliteral(L, "rille.report");
-    lua_setfield(L, -2, "__name");
-    state->ref_report = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    lua_pushcfunction(L, datom_index);
-    lua_setfield(L, -2, "__index");
-    lua_pushliteral(L, "rille.datom");
-    lua_setfield(L, -2, "__name");
-    rl_rawsetp(L, LUA_REGISTRYINDEX, &datom_key);
 }
 
 /* ---- the two doors ---- */

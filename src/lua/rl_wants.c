@@ -31,17 +31,22 @@ static void set_object(lua_State *L, const rille_object_id *object)
     set_text(L, "id", hex);
 }
 
-/* {op = "get", store =, kind =, id =, offset =, length =}; length 0: to the end */
-static void push_get(lua_State *L, const ri_store *store, const rille_get *get)
+void rl_push_range(lua_State *L, const rille_get *get)
 {
     lua_createtable(L, 0, 6);
-    set_text(L, "op", "get");
-    set_text(L, "store", store == NULL ? "" : ri_store_url(store));
     set_object(L, &get->object);
     rl_push_id(L, get->offset);
     lua_setfield(L, -2, "offset");
     rl_push_id(L, get->len);
     lua_setfield(L, -2, "length");
+}
+
+/* {op = "get", store =, kind =, id =, offset =, length =}; length 0: to the end */
+static void push_get(lua_State *L, const ri_store *store, const rille_get *get)
+{
+    rl_push_range(L, get);
+    set_text(L, "op", "get");
+    set_text(L, "store", store == NULL ? "" : ri_store_url(store));
 }
 
 static void set_puts(lua_State *L, const char *name, const rille_put *puts, size_t count)
@@ -86,7 +91,7 @@ static void set_ids(lua_State *L, const rille_object_id *ids, size_t count)
     lua_setfield(L, -2, "objects");
 }
 
-static void push_call(lua_State *L, const ri_slot_call *call)
+void rl_push_call(lua_State *L, const ri_slot_call *call)
 {
     static const char *const ops[] = { [RI_CALL_GET] = "get",
                                        [RI_CALL_PUT] = "put",
@@ -131,7 +136,7 @@ void rl_push_wants(lua_State *L, const ri_io *io, const ri_slot_call *call)
         lua_rawseti(L, -2, (int)i + 1);
     }
     if (call != NULL) {
-        push_call(L, call);
+        rl_push_call(L, call);
         lua_rawseti(L, -2, (int)io->want_count + 1);
     }
 }
@@ -374,6 +379,26 @@ static int wrong_index(lua_State *L, size_t wants)
                ? rl_error(L, "supply: this operation wants nothing now: step it, and supply each entry of wanted() "
                              "once")
                : rl_error(L, "supply: expected an index into wanted(), 1 to %d", (int)wants);
+}
+
+int rl_answer_call(lua_State *L, ri_task *task)
+{
+    ri_answer answer = { 0 };
+    rille_err err;
+    const ri_slot_call *call = ri_task_hosted(task);
+    if (call == NULL) {
+        return rl_error(L, "the operation does not want this any more: one coroutine at a time may drive it");
+    }
+    if (read_failure(L, &answer.err)) {
+        answer.rc = answer.err.code;
+    } else {
+        read_outcome(L, call, &answer);
+    }
+    if (ri_task_answer(task, &answer, &err) != 0) {
+        return rl_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure)

@@ -548,6 +548,13 @@ static int has_heads(ri_store *store, bool *out, rille_err *err)
     return rc;
 }
 
+int ri_store_has_database(ri_store *store, bool *out, rille_err *err)
+{
+    *out = false;
+    int rc = has_heads(store, out, err);
+    return rc == RILLE_NOTFOUND || rc == RILLE_FOREIGN ? 0 : rc;
+}
+
 int ri_database_exists(const char *url, const rille_setting *settings, size_t count, bool *out, rille_err *err)
 {
     *out = false;
@@ -555,7 +562,7 @@ int ri_database_exists(const char *url, const rille_setting *settings, size_t co
     ri_store_options options = { .settings = settings, .setting_count = count };
     int rc = open_store(url, &options, &store, err);
     if (rc == 0) {
-        rc = has_heads(store, out, err);
+        rc = ri_store_has_database(store, out, err);
         ri_store_release(store);
     }
     return rc == RILLE_NOTFOUND || rc == RILLE_FOREIGN ? 0 : rc;

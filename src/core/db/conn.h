@@ -96,6 +96,7 @@ int ri_db_as_of_commit(rille_db *db, const uint8_t commit[RI_HASH_SIZE], rille_d
 
 /* exists / drop, by URL. */
 int ri_database_exists(const char *url, const rille_setting *settings, size_t count, bool *out, rille_err *err);
+int ri_store_has_database(ri_store *store, bool *out, rille_err *err); /* of exists: any branch */
 int ri_database_drop_with(const char *url, const rille_setting *settings, size_t count, rille_err *err);
 static inline int ri_database_drop(const char *url, rille_err *err)
 {

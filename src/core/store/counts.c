@@ -24,7 +24,7 @@ void ri_store_count_call(const ri_slot_call *call, const ri_answer *answer, uint
     if (call->slot == RI_CALL_GET) {
         ri_store_count(&store->counts.gets, 1);
         ri_store_count(&store->counts.get_ranges, call->count);
-        for (size_t i = 0; i < call->count; i++) {
+        for (size_t i = 0; answer->gets != NULL && i < call->count; i++) {
             ri_store_count(&store->counts.get_bytes, answer->gets[i].bytes_len);
         }
     } else if (call->slot == RI_CALL_PUT) {

@@ -64,7 +64,7 @@ static inline void ri_store_leave(ri_store *store)
     }
 }
 
-/* A call of a slot that was answered after `us` microseconds. (counts.c) */
+/* A call of a slot that was answered after `us` microseconds; one that failed may have no gets. (counts.c) */
 void ri_store_count_call(const ri_slot_call *call, const ri_answer *answer, uint64_t us);
 
 /* A call of a slot, counted, locked where the backend needs it. If it waits, it is asked until it no longer answers
@@ -97,6 +97,8 @@ void ri_object_key(uint8_t key[RI_KEY_SIZE], const uint8_t addr[RI_HASH_SIZE], r
 ri_object *ri_io_pinned(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE]);
 /* Takes a reference of its own. */
 int ri_io_pin(ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE], ri_object *object, rille_err *err);
+/* Pins what was read for wants that are in the list no more; takes the bytes of gets. */
+int ri_io_take_answers(ri_io *io, const ri_want *wants, rille_get *gets, size_t count, uint64_t us, rille_err *err);
 /* Wants that were served are none any more. */
 void ri_io_drop_supplied(ri_io *io);
 /* RILLE_NEED, or RILLE_NOMEM. The same want twice is one. */
@@ -116,6 +118,9 @@ typedef struct ri_reading {
 } ri_reading;
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
                         rille_err *err);
+/* The second half of it: the wants were read elsewhere, into gets, whose bytes it takes. */
+int ri_store_finish_wants(ri_store *store, const ri_want *wants, rille_get *gets, size_t count, int errnum,
+                          const ri_reading *how, ri_object **objects, rille_err *err);
 /* An answer to `gets`, or what a host supplied for one (rounds == 0), is counted. (counts.c) */
 void ri_io_spend(ri_io *io, const ri_store *store, const rille_get *gets, size_t count, unsigned rounds, uint64_t us);
 /* The object in the stored bytes of a want. */

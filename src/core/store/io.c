@@ -266,6 +266,18 @@ static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err 
     return pin_batch(io, batch, count, objects, rc, err);
 }
 
+int ri_io_take_answers(ri_io *io, const ri_want *wants, rille_get *gets, size_t count, uint64_t us, rille_err *err)
+{
+    ri_object *objects[RI_IO_WANTS_MAX] = { NULL };
+    ri_slot_call call = { .store = wants[0].store, .slot = RI_CALL_GET, .gets = gets, .count = count };
+    ri_answer answer = { .gets = gets };
+    ri_reading how = { .io = io, .slices = !io->at_once };
+    ri_store_count_call(&call, &answer, us);
+    ri_io_spend(io, wants[0].store, gets, count, 1, us);
+    int rc = ri_store_finish_wants(wants[0].store, wants, gets, count, 0, &how, objects, err);
+    return pin_batch(io, wants, count, objects, rc, err);
+}
+
 int ri_io_poll(ri_io *io, rille_err *err)
 {
     int rc = RILLE_OK;

@@ -339,6 +339,23 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, con
     return rc;
 }
 
+int ri_store_finish_wants(ri_store *store, const ri_want *wants, rille_get *gets, size_t count, int errnum,
+                          const ri_reading *how, ri_object **objects, rille_err *err)
+{
+    int rc = RILLE_OK;
+    for (size_t i = 0; i < count; i++) {
+        rille_err own = { 0 };
+        int own_rc = finish_want(store, &wants[i], &gets[i], how, &objects[i], &own);
+        if (own_rc != RILLE_OK && rc == RILLE_OK) {
+            rc = fail_want(store, &wants[i], own_rc, errnum, &own);
+            if (err != NULL) {
+                *err = own;
+            }
+        }
+    }
+    return rc;
+}
+
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
                         rille_err *err)
 {
@@ -355,17 +372,7 @@ int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, con
         ri_io_spend(how->io, store, gets, count, 1, ri_clock_us() - begun_us);
     }
     RI_TRY(rc);
-    for (size_t i = 0; i < count; i++) {
-        rille_err own = { 0 };
-        int own_rc = finish_want(store, &wants[i], &gets[i], how, &objects[i], &own);
-        if (own_rc != RILLE_OK && rc == RILLE_OK) {
-            rc = fail_want(store, &wants[i], own_rc, errnum, &own);
-            if (err != NULL) {
-                *err = own;
-            }
-        }
-    }
-    return rc;
+    return ri_store_finish_wants(store, wants, gets, count, errnum, how, objects, err);
 }
 
 /* What was checked becomes an object. */
