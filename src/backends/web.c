@@ -49,6 +49,7 @@ static void wipe(const ri_buf *buf)
 
 static void drop_request(ri_web *web, ri_web_request *request)
 {
+    ri_web_hedge_drop(web, request);
     ri_web_withdraw(web, request);
     if (request->is_local) { /* it asked for secrets, and got them */
         wipe(&request->headers);
@@ -252,7 +253,8 @@ static void end_job(ri_web *web, ri_web_job *job, int rc)
     job->rc = rc;
     stop_waiting(web, job);
     for (ri_web_request *request = job->requests; rc != 0 && request != NULL; request = request->next) {
-        ri_web_withdraw(web, request); /* nobody waits for it any more */
+        ri_web_hedge_drop(web, request); /* nobody waits for it any more */
+        ri_web_withdraw(web, request);
     }
 }
 
@@ -287,6 +289,7 @@ static void advance(ri_web *web, ri_web_job *job)
 static void end_request(ri_web *web, ri_web_request *request, int rc)
 {
     ri_web_job *job = request->job;
+    ri_web_hedge_drop(web, request);
     request->has_ended = true;
     request->rc = rc;
     job->left--;
@@ -348,11 +351,30 @@ static bool take_answers(ri_web *web, uint64_t now_us)
         if (message->msg == CURLMSG_DONE && request != NULL) {
             rille_err err = { 0 };
             any = true;
-            if (ri_web_receive(web, request, message->data.result, now_us, &err)) {
+            bool has_ended = ri_web_receive(web, request, message->data.result, now_us, &err);
+            if (request->twin_of != NULL) {
+                request = ri_web_hedge_receive(web, request, has_ended && request->rc == 0);
+                has_ended = request != NULL;
+            }
+            if (has_ended) {
                 if (request->rc != 0 && !request->job->has_ended) {
                     request->job->err = err;
                 }
                 end_request(web, request, request->rc);
+            }
+        }
+    }
+    return any;
+}
+
+/* After what came was taken: a host that looks seldom does not make its server slow. */
+static bool send_hedges(ri_web *web, uint64_t now_us)
+{
+    bool any = false;
+    for (ri_web_job *job = web->jobs; job != NULL; job = job->next) {
+        for (ri_web_request *r = job->requests; r != NULL && !job->has_ended; r = r->next) {
+            if (web->under_way < PARALLEL_MAX && ri_web_hedge_due_us(web, r) <= now_us) {
+                any = ri_web_hedge_send(web, r, now_us) || any;
             }
         }
     }
@@ -397,6 +419,7 @@ static void drive(ri_web *web)
             (void)web->curl.multi_perform(web->multi, &running);
         }
         moves = take_answers(web, now_us) || moves;
+        moves = send_hedges(web, now_us) || moves;
         moves = advance_all(web) || moves;
         moves = end_own(web) || moves;
     }
@@ -421,11 +444,10 @@ static bool time_to_wait(const ri_web *web, uint64_t *timeout_ms)
     uint64_t now_us = ri_clock_us();
     for (const ri_web_job *job = web->jobs; job != NULL; job = job->next) {
         for (const ri_web_request *r = job->requests; r != NULL && !job->has_ended; r = r->next) {
-            if (is_pending(r)) {
-                uint64_t ms = r->due_us <= now_us ? 0 : (r->due_us - now_us) / 1000 + 1;
-                *timeout_ms = web->under_way < PARALLEL_MAX && ms < *timeout_ms ? ms : *timeout_ms;
-                any = true;
-            }
+            uint64_t due_us = is_pending(r) ? r->due_us : ri_web_hedge_due_us(web, r);
+            uint64_t ms = due_us <= now_us ? 0 : (due_us - now_us) / 1000 + 1;
+            *timeout_ms = web->under_way < PARALLEL_MAX && ms < *timeout_ms ? ms : *timeout_ms;
+            any = any || is_pending(r);
         }
     }
     return any;

@@ -67,10 +67,16 @@ typedef struct ri_web_request {
     char why[256]; /* what libcurl says of a failure: CURL_ERROR_SIZE */
     uint64_t due_us;
     uint64_t deadline_us;
-    ri_web *web;             /* for what curl calls */
-    bool awaits;             /* sent, and no answer has begun */
-    uint32_t times_sent;     /* of all tries */
-    uint64_t received_bytes; /* likewise */
+    ri_web *web;                    /* for what curl calls */
+    bool awaits;                    /* sent, and no answer has begun */
+    uint32_t times_sent;            /* of all tries, and of its hedge */
+    uint64_t received_bytes;        /* likewise */
+    struct ri_web_request *twin;    /* its hedge (web_hedge.c), while that is under way */
+    struct ri_web_request *twin_of; /* of a hedge: the request */
+    bool is_hedged;
+    bool is_heard;     /* an answer to this try has begun */
+    uint64_t sent_us;  /* this try */
+    uint64_t heard_us; /* when something came, or it was sent */
 } ri_web_request;
 
 struct ri_web_job {

@@ -46,6 +46,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     ri_web_request *request = context;
     size_t len = size * count;
+    ri_web_hedge_heard(request);
     request->received_bytes += len;
     request->web->counters.received_bytes += request->is_local ? 0 : len;
     uint64_t more_us = (uint64_t)(request->answer.len >> 20) * MEGABYTE_MS * 1000;
@@ -138,6 +139,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
     size_t len = size * count;
     char text[RI_WEB_HEADER_MAX] = { 0 };
     request->header_len += len;
+    ri_web_hedge_heard(request);
     if (request->header_len > HEADER_BYTES_MAX) {
         request->is_long = true;
         return 0;
@@ -339,6 +341,7 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
         if (request->is_local) {
             set_local(web, easy);
         }
+        (void)web->curl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->twin_of != NULL ? 1L : 0L);
     }
     if (easy == NULL || web->curl.multi_add_handle(web->multi, easy) != CURLM_OK) {
         if (easy != NULL) {
@@ -350,6 +353,7 @@ int ri_web_send(ri_web *web, ri_web_request *request, uint64_t now_us, rille_err
     }
     request->easy = easy;
     request->awaits = false;
+    ri_web_hedge_sent(web, request, now_us);
     web->counters.retries += request->tries > 0 && !request->is_local ? 1 : 0;
     request->tries++;
     web->under_way++;
@@ -497,7 +501,7 @@ bool ri_web_receive(ri_web *web, ri_web_request *request, CURLcode result, uint6
     request->status = (int)status;
     result = request->is_slow ? CURLE_OPERATION_TIMEDOUT : result;
     bool has_tries = !request->is_local || request->tries < LOCAL_TRIES_MAX;
-    if (is_passing(request, result) && has_tries && put_off(web, request, now_us)) {
+    if (is_passing(request, result) && (request->twin_of != NULL || (has_tries && put_off(web, request, now_us)))) {
         return false;
     }
     if (result != CURLE_OK) {

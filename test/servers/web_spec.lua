@@ -148,6 +148,26 @@ describe("databases of servers", function()
       conn:close()
     end)
 
+    it("are read without waiting for a reply that does not come", function()
+      local url = in_bucket(proxy.url)
+      local conn = assert(rille.create(url, { timeout_ms = 12000 }))
+      assert(conn:transact(SCHEMA))
+      for _ = 1, 40 do conn:db() end
+      proxy:faults "hang,m=GET,every=20"
+      local begin, before = os.time(), conn:stats()
+      for i = 1, 200 do
+        assert(conn:db())
+        local now = conn:stats()
+        assert.is_true((now.hedges - before.hedges) * 20 <= i + 60) -- as many as the reads before have earned
+      end
+      local seconds, after = os.time() - begin, conn:stats()
+      assert.is_true(after.hedges - before.hedges >= 9)
+      assert.is_true(seconds < 20) -- 40 without hedges: a try takes 4 s, and each 20th hangs
+      assert.equal(after.requests - before.requests, proxy:counts().GET)
+      assert.is_true(proxy:counts().GET <= 215)
+      conn:close()
+    end)
+
     it("are read by everybody where the bucket is public", function()
       local url = in_bucket(nil, PUBLIC)
       local conn = assert(rille.create(url))
