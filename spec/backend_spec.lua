@@ -351,6 +351,35 @@ describe("backends written in Lua", function()
     end
   end)
 
+  it("may lose a race or a reply, and each transaction is committed once", function()
+    local outcomes = {}
+    local backend = table_backend.new()
+    local swap = backend.head_swap
+    function backend.head_swap(db, wanted)
+      local outcome = table.remove(outcomes, 1)
+      if outcome == "lost" then
+        swap(db, wanted)
+        return nil, "no reply", "UNKNOWN"
+      elseif outcome == "unsent" then
+        return nil, "no reply", "UNKNOWN"
+      elseif outcome == "conflict" then
+        return nil, "somebody was first", "CONFLICT"
+      end
+      return swap(db, wanted)
+    end
+    rille.backend("tables", backend)
+    local conn = assert(rille.create("tables:" .. place()))
+    fill(conn, 1)
+    local all = { { "lost" }, { "unsent" }, { "lost", "lost" }, { "unsent", "lost", "unsent" }, { "conflict" } }
+    for i, list in ipairs(all) do
+      outcomes = list
+      assert(conn:transact { { ["p/name"] = "m" .. i, ["p/age"] = i } })
+      assert.equal(0, #outcomes)
+    end
+    assert.equal(1 + #all, conn:db():count("aevt", "p/age"))
+    conn:close()
+  end)
+
   it("cannot ask for the database that they serve, but for others", function()
     local conn, asks
     local backend = table_backend.new()

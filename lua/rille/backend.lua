@@ -138,7 +138,8 @@ local function call(rec, slot, ...)
   local message, code = out[3], out[4]
   if out[2] ~= nil or out.n < 3 then return out end
   if type(message) ~= "string" then return nil, wrong(rec, slot, "a message after nil", message) end
-  if code ~= nil and not IS_CODE[code] then
+  local of_swap = slot == "head_swap" and (code == "CONFLICT" or code == "UNKNOWN")
+  if code ~= nil and not IS_CODE[code] and not of_swap then
     return nil, failed(rec, slot, ("unknown code %s after nil and %q; use one of %s"):format(
       type(code) == "string" and ("%q"):format(code) or check.kind(code), message, check.sorted(IS_CODE)))
   end
