@@ -15,6 +15,7 @@ local edn = require "rille.edn"
 local operation = require "rille.operation"
 local Q = require "rille.query"
 local run = require "rille.run"
+local warm = require "rille.warm"
 
 core.own() -- errors of misuse name the line of the program, not one of these files
 
@@ -523,6 +524,18 @@ function db_methods:start_seek_datoms(index, ...) return start_rows(seek, self, 
 ---@param to any?
 ---@return rille.Op op
 function db_methods:start_index_range(attr, from, to) return start_rows(range, self, attr, from, to) end
+
+---Begins to read a part of the database into the cache. The operation's result is what was read.
+---@param options? rille.Warm
+---@return rille.Op op
+function db_methods:start_warm(options) return warm.start("start_warm", self, options) end
+
+---Reads a part of the database into the cache, level by level and many nodes at once, within a budget.
+---@param options? rille.Warm
+---@return rille.Warmed? warmed
+---@return string? message
+---@return string? code
+function db_methods:warm(options) return drive(warm.start("warm", self, options)) end
 
 local LONG = { verify = true, flush = true, as_of = true }
 

@@ -81,6 +81,30 @@ end
 ---@return table plan
 function M.start(f, ...) return start(step_call, f, ...) end
 
+-- Several calls, one after the other; the result is that of the last one.
+local function step_calls(op, plan, budget)
+  while plan.at < #plan.calls do
+    local call = plan.calls[plan.at]
+    local state, value, message, code = run_in_task(op, budget, call.f, unpack(call, 1, call.n))
+    if state ~= "done" then return state end
+    if value == nil then return fail(plan, message, code) end
+    plan.at = plan.at + 1
+  end
+  local last = plan.calls[plan.at]
+  plan.f, plan.n = last.f, last.n
+  for i = 1, last.n do plan[i] = last[i] end
+  return step_call(op, plan, budget)
+end
+
+---Begins calls of functions of the core: {f =, n =, [1..n] = arguments}.
+---@param calls table[]
+---@return rille.Op op
+function M.start_calls(calls)
+  local op, plan = start(step_calls)
+  plan.calls, plan.at = calls, 1
+  return op
+end
+
 ---An operation that has failed before it began.
 ---@param message string
 ---@param code string

@@ -59,6 +59,22 @@
 ---@field readonly boolean?
 ---@field plain boolean? objects are not compressed
 
+---What db:warm reads. Without attributes and index: everything.
+---@class rille.Warm
+---@field attributes string[]?
+---@field index "eavt"|"aevt"|"avet"|"vaet"|nil of the attributes: aevt, and avet where they are in it
+---@field from any? with one attribute: its first value; with an index alone: an array of components
+---@field to any? the first one that does not belong to it any more
+---@field max_nodes integer?
+---@field max_bytes integer? as they are in storage
+
+---What db:warm has read.
+---@class rille.Warmed
+---@field nodes integer that were read
+---@field bytes integer of these, as they are in storage
+---@field cached_nodes integer that were in the cache before
+---@field complete boolean all of it is in the cache now
+
 ---What only databases behind s3:, http: and https: are opened with.
 ---@class rille.Storage
 ---@field backend table? for backends written in Lua: options of their own
@@ -288,6 +304,18 @@ function Db:start_index_range(attr, from, to) end
 ---@param ... any
 ---@return rille.Op op
 function Db:start_count(index, ...) end
+
+---Begins to read a part of the database into the cache. The operation's result is what was read.
+---@param options? rille.Warm
+---@return rille.Op op
+function Db:start_warm(options) end
+
+---Reads a part of the database into the cache, level by level and many nodes at once, within a budget.
+---@param options? rille.Warm
+---@return rille.Warmed? warmed
+---@return string? message
+---@return string? code
+function Db:warm(options) end
 
 ---Begins a look at what transacting the data would give. The operation's result is a report.
 ---@param tx_data table|string not changed until the operation has ended

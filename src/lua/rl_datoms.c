@@ -247,7 +247,7 @@ static int core_scan_batch(lua_State *L)
     return 1;
 }
 
-static ri_order check_order(lua_State *L)
+ri_order rl_check_order(lua_State *L)
 {
     ri_order order = RI_EAVT;
     if (lua_type(L, 2) != LUA_TSTRING) {
@@ -294,7 +294,7 @@ static int scan_from(lua_State *L, bool to_end)
     rl_state *state = rl_own_state(L);
     rl_task *task = rl_take_task(state);
     (void)rl_check(L, 1, &rl_class_db);
-    ri_order order = check_order(L);
+    ri_order order = rl_check_order(L);
     const ri_attr *attr;
     ri_bound from;
     rille_err err;
@@ -404,7 +404,7 @@ int rl_db_count(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_own_state(L));
     (void)rl_check(L, 1, &rl_class_db);
-    ri_order order = check_order(L);
+    ri_order order = rl_check_order(L);
     const ri_attr *attr;
     ri_bound from;
     rille_err err;

@@ -77,6 +77,7 @@ static void register_classes(lua_State *L, rl_state *state)
         { "task", &rl_class_task },
         { "store", &rl_class_store },
         { "inbox", &rl_class_inbox },
+        { "warming", &rl_class_warming },
         { "long_values", &rl_class_long_values },
     };
     lua_newtable(L);
@@ -127,6 +128,7 @@ int luaopen_rille_core(lua_State *L)
     rl_pause_functions(L);
     rl_task_functions(L);
     rl_host_functions(L);
+    rl_warm_functions(L);
     rl_scan_functions(L);
 #endif
     lua_pushlightuserdata(L, NULL);

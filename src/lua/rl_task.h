@@ -66,6 +66,9 @@ int rl_db_datoms_or_raise(lua_State *L);
 int rl_db_seek(lua_State *L);
 int rl_db_range(lua_State *L);
 int rl_db_count(lua_State *L);
+ri_order rl_check_order(lua_State *L); /* at 2 */
+extern const rl_class rl_class_warming;
+void rl_warm_functions(lua_State *L); /* rl_warm.c */
 /* Arguments 3.. are components of an index, from the left; a nil ends them. An attribute is never read as a number here:
  * rl_read_attr. *attr NULL: it is none of them. */
 int rl_read_parts(lua_State *L, const rl_state *state, const rille_db *db, ri_order order, ri_arena *arena,

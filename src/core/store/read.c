@@ -509,6 +509,15 @@ int ri_store_get_blob(ri_store *store, const uint8_t addr[RI_HASH_SIZE], ri_io *
     return RILLE_OK;
 }
 
+bool ri_store_has_cached(ri_store *store, const ri_noderef *ref, ri_decode_fn decode)
+{
+    uint8_t key[RI_KEY_SIZE];
+    ri_object_key(key, ref->addr, decode);
+    ri_object *object = ri_cache_get(store->cache, key);
+    ri_object_release(object);
+    return object != NULL;
+}
+
 int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io)
 {
     if (!ri_store_has(store, RILLE_BACKEND_DEFERRED) || ri_addr_is_zero(ref->addr)) {

@@ -173,10 +173,10 @@ typedef struct ri_store_stats {
 void ri_store_read_stats(ri_store *store, ri_store_stats *out);
 
 /* ---- reading ---- */
-
 /* *out is a reference of the caller's. RILLE_NEED, RILLE_CORRUPT (names the address), RILLE_NOTFOUND, RILLE_IO. */
 int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out,
                  rille_err *err);
+bool ri_store_has_cached(ri_store *store, const ri_noderef *ref, ri_decode_fn decode);
 /* Notes that `ref` will be wanted soon (a deferred store adds it to the wants; a direct one does nothing). */
 int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io);
 /* A blob by its address: an ri_blob. */
