@@ -152,12 +152,21 @@ static int try_start_entid(world *w, unsigned null, rille_err *err)
     return check_started(out, GIVE(4, JUNK) != NULL, rc);
 }
 
+static int try_start_warm(world *w, unsigned null, rille_err *err)
+{
+    rille_steps *out = JUNK;
+    rille_warm what = { 0 };
+    int rc = rille_start_warm(GIVE(1, w->db), GIVE(2, &what), GIVE(3, &out), err);
+    return check_started(out, GIVE(3, JUNK) != NULL, rc);
+}
+
 /* A query's steps have no such results. */
 static int try_results(world *w, unsigned null, rille_err *err)
 {
     (void)err;
     CHECK(rille_steps_conn(GIVE(1, w->steps)) == NULL);
     CHECK_EQ_INT(rille_steps_number(GIVE(1, w->steps)), 0);
+    CHECK_EQ_INT(rille_steps_warmed(GIVE(1, w->steps)).nodes, 0);
     CHECK(rille_steps_db(GIVE(1, w->steps)) == NULL);
     CHECK(rille_steps_commit(GIVE(1, w->steps)).tx == 0);
     CHECK_EQ_INT(rille_steps_wants(GIVE(1, w->steps)), 0);
@@ -217,7 +226,9 @@ static const attempt attempts[] = {
     { "rille_start_count", try_start_count, 4, RILLE_MISUSE },
     { "rille_start_index_range", try_start_index_range, 3, RILLE_MISUSE },
     { "rille_start_entid", try_start_entid, 4, RILLE_MISUSE },
-    { "rille_steps_conn rille_steps_db rille_steps_commit rille_steps_number rille_steps_wants rille_steps_cancel",
+    { "rille_start_warm", try_start_warm, 3, RILLE_MISUSE },
+    { "rille_steps_conn rille_steps_db rille_steps_commit rille_steps_number rille_steps_warmed "
+      "rille_steps_wants rille_steps_cancel",
       try_results, 1, 0 },
     { "rille_poll", try_poll, 1, RILLE_MISUSE },
     { "rille_wait", try_wait, 2, RILLE_MISUSE },

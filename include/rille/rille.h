@@ -22,6 +22,7 @@
 #include "backend.h"
 #include "codes.h"
 #include "rille_err.h"
+#include "warm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -227,12 +228,15 @@ RILLE_API int rille_start_count(rille_db *db, const char *index, const rille_val
 /* rille_db_lookup in steps: rille_steps_number is the entity, or 0. */
 RILLE_API int rille_start_entid(rille_db *db, const char *attribute, const rille_value *value, rille_steps **out,
                                 rille_err *err);
+/* Reads a part of the database into the cache: rille_steps_warmed. RILLE_ATTRIBUTE, RILLE_TYPE. */
+RILLE_API int rille_start_warm(rille_db *db, const rille_warm *what, rille_steps **out, rille_err *err);
 /* Results, NULL or 0 before RILLE_DONE. Each call returns a separate reference: close or release every one. The database
  * of a transaction is the value after it. */
 RILLE_API rille_conn *rille_steps_conn(rille_steps *steps);
 RILLE_API rille_db *rille_steps_db(rille_steps *steps);
 RILLE_API rille_commit rille_steps_commit(const rille_steps *steps);
 RILLE_API uint64_t rille_steps_number(const rille_steps *steps);
+RILLE_API rille_warmed rille_steps_warmed(const rille_steps *steps);
 
 /* Everything that the last step needed (RILLE_NEED), for hosts that do it themselves instead of calling rille_fetch. Pointers are
  * valid until the next step. */

@@ -76,6 +76,7 @@ struct rille_steps {
     unsigned tries;
     ri_verify_run *verify;
     ri_flush_run *flush;
+    struct ri_warm *warm;
     struct ri_api_range *range;
     rille_conn *out_conn; /* results */
     rille_db *out_db;

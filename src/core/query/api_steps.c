@@ -4,6 +4,8 @@
  */
 #include "api_own.h"
 
+#include "../db/warm.h"
+
 #include <string.h>
 
 /* ---- beginning ---- */
@@ -332,6 +334,7 @@ void rille_steps_close(rille_steps *steps)
         ri_tx_release(steps->filled);
         ri_flush_run_release(steps->flush);
         ri_verify_run_release(steps->verify);
+        ri_warm_release(steps->warm);
         ri_api_range_free(steps->range);
         ri_edn_deinit(&steps->reader);
         ri_arena_deinit(&steps->arena);
