@@ -13,6 +13,7 @@ local check = require "rille.check"
 local csv = require "rille.csv"
 local edn = require "rille.edn"
 local operation = require "rille.operation"
+local past = require "rille.past"
 local Q = require "rille.query"
 local run = require "rille.run"
 local warm = require "rille.warm"
@@ -69,18 +70,26 @@ for name in ("ca_file region endpoint style fencing profile access_key secret_ke
   STORAGE[name] = "string"
 end
 
+-- What is kept of the storage, and how old it may be.
+local CACHE = { cache_bytes = "amount", cache = "string", cache_max_bytes = "amount", max_staleness_ms = "amount" }
+
 local function with_storage(known)
   known.backend = "table" -- for those that are written in Lua
   for name, kind in pairs(STORAGE) do known[name] = kind end
   return known
 end
 
-local CREATE = with_storage { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
-  cache_bytes = "amount", flush = FLUSH }
-local CONNECT = with_storage { branch = "string", create = "boolean", durability = DURABILITY, cache_bytes = "amount",
-  flush = FLUSH, keep_history = "boolean", schema_flexibility = FLEXIBILITY }
+local function with_cache(known)
+  for name, kind in pairs(CACHE) do known[name] = kind end
+  return with_storage(known)
+end
+
+local CREATE = with_cache { keep_history = "boolean", schema_flexibility = FLEXIBILITY, durability = DURABILITY,
+  flush = FLUSH }
+local CONNECT = with_cache { branch = "string", create = "boolean", durability = DURABILITY, flush = FLUSH,
+  keep_history = "boolean", schema_flexibility = FLEXIBILITY }
 local PLACE = with_storage {}
-local DB = with_storage { branch = "string", as_of = "any", commit = "string", cache_bytes = "amount" }
+local DB = with_cache { branch = "string", as_of = "any", commit = "string" }
 
 local function check_url(where, url)
   if type(url) ~= "string" then
@@ -116,7 +125,8 @@ end
 
 local function open_arguments(url, mode, options)
   return url, mode, options.branch, options.durability, options.keep_history, options.schema_flexibility == "read",
-    options.cache_bytes, options.flush, settings(options)
+    options.cache_bytes, options.flush, settings(options), options.cache, options.cache_max_bytes,
+    options.max_staleness_ms
 end
 
 -- The message of a failure to open, with the remedy for a database or a branch that is not there.
@@ -196,16 +206,8 @@ function M.db(url, options)
   if options.commit ~= nil and options.as_of ~= nil then
     raise "rille.db: pass either commit or as_of, not both"
   end
-  local conn, message, code = open("rille.db", url, "connect", options)
-  if not conn then return nil, message, code end
-  local db = conn:_seen() -- it was read to open
-  conn:close()
   local point = options.commit or options.as_of -- not both: see above
-  if db and point ~= nil then
-    local newest = db
-    db, message, code = newest:as_of(point)
-    newest:close()
-  end
+  local db, message, code = past.at(function(how) return open("rille.db", url, "connect", how) end, options, point)
   if not db then return nil, message, code end
   db:_alone()
   return db

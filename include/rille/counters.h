@@ -41,6 +41,9 @@ typedef struct rille_stats {
     uint64_t cache_bytes; /* in memory now */
     uint64_t cache_bytes_max;
     uint64_t size_bytes; /* in storage, as far as it is known; 0: it is not */
+    int64_t
+        head_age_ms; /* how long ago the newest value that the connection knows was the newest one; -1: the clock was
+                          * set back since */
     rille_counters storage;
 } rille_stats;
 

@@ -91,7 +91,15 @@ typedef struct rille_options {
     const rille_setting *settings; /* of the storage (docs/lua-api.md lists them): "region", "timeout_ms" ... */
     size_t setting_count;
     bool manual_flush; /* flush when rille_flush is called; false: automatically, beside the commits */
+    const char *cache; /* "file:DIR" or "mem:NAME": what is read from the storage is kept there, for other connections
+                        * and processes, too (docs/storage.md). NULL: nowhere */
+    uint64_t cache_max_bytes;  /* of it; 0: 256 MiB */
+    uint64_t max_staleness_ms; /* rille_conn_db returns a value that was the newest one less than so long ago without
+                                * asking the storage; 0: always ask. A transaction always asks */
 } rille_options;
+
+/* As max_staleness_ms: whatever the cache has, however old; the storage is asked if it has nothing. */
+#define RILLE_STALENESS_ANY UINT64_MAX
 
 /* Opens "mem:NAME", "file:DIR", "lmdb:DIR", "s3://BUCKET/PREFIX", "https://HOST/PATH" (read-only). options NULL: all zero.
  * RILLE_NOTFOUND, RILLE_EXISTS, RILLE_SYNTAX (the URL), RILLE_PERMISSION, RILLE_FOREIGN, RILLE_FORMAT, RILLE_CORRUPT,

@@ -93,22 +93,26 @@
 ---@field bearer string? http: a token
 ---@field netrc string? http: the path of such a file
 
----@class rille.Create: rille.Storage
+---@class rille.Open: rille.Storage
+---@field cache_bytes number? memory of the connection
+---@field cache string? what is read is kept there, for others too: "file:DIR", "mem:NAME"
+---@field cache_max_bytes number? of it
+---@field max_staleness_ms number? how old a value may be that is taken without asking
+
+---@class rille.Create: rille.Open
 ---@field keep_history boolean?
 ---@field schema_flexibility "write"|"read"|nil
 ---@field durability string?
----@field cache_bytes number?
 ---@field flush string?
 
 ---@class rille.Connect: rille.Create
 ---@field branch string?
 ---@field create boolean?
 
----@class rille.At: rille.Storage
+---@class rille.At: rille.Open
 ---@field branch string?
 ---@field as_of any
 ---@field commit string?
----@field cache_bytes number?
 
 ---@class rille.query
 ---@field methods table of builders
@@ -142,6 +146,7 @@
 ---@field cache_bytes integer
 ---@field cache_bytes_max integer
 ---@field size_bytes integer in storage; 0: not known
+---@field head_age_ms number since the newest known value was read
 ---@field requests integer sent to the storage
 ---@field retries integer
 ---@field hedges integer

@@ -65,7 +65,15 @@ static ri_store *opt_store(lua_State *L)
     return rl_box_test(L, 1, &rl_class_store) != NULL ? rl_check(L, 1, &rl_class_store) : NULL;
 }
 
-/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush, settings) --> connection
+/* A number of milliseconds or bytes that Lua has checked, at arg; nil: 0. */
+static uint64_t opt_amount(lua_State *L, int arg)
+{
+    lua_Number amount = luaL_optnumber(L, arg, 0);
+    return !(amount > 0) ? 0 : amount < 9e18 ? (uint64_t)amount : UINT64_MAX;
+}
+
+/* open(url, mode, branch, durability, keep_history, read_flexible, cache_bytes, flush, settings, cache, cache_max_bytes,
+ *      max_staleness_ms) --> connection
  * mode: "create" (must not be there), "connect", "any" */
 static int core_open(lua_State *L)
 {
@@ -85,7 +93,11 @@ static int core_open(lua_State *L)
     lua_Number cache_bytes = luaL_optnumber(L, 7, 0);
     options.cache_bytes = cache_bytes > 0 && cache_bytes < (lua_Number)(SIZE_MAX / 2) ? (size_t)cache_bytes : 0;
     options.flush = (ri_flush_mode)luaL_checkoption(L, 8, "auto", flushes);
+    lua_settop(L, 12);
     options.settings = opt_settings(L, 9, &options.setting_count);
+    options.tier = lua_isnil(L, 10) ? NULL : luaL_checkstring(L, 10);
+    options.tier_bytes_max = opt_amount(L, 11);
+    options.max_staleness_ms = opt_amount(L, 12);
     rl_box *box = rl_box_push(L, &rl_class_conn);
     rille_conn *conn = NULL;
     rille_err err;
@@ -189,6 +201,13 @@ static int conn_seen(lua_State *L)
     return 1;
 }
 
+/* _is_kept() --> is that value what the cache had, without asking the storage? */
+static int conn_is_kept(lua_State *L)
+{
+    lua_pushboolean(L, ri_conn_is_kept(rl_check(L, 1, &rl_class_conn)));
+    return 1;
+}
+
 static int conn_db(lua_State *L)
 {
     rl_task *task = rl_take_task(rl_own_state(L));
@@ -284,6 +303,8 @@ static int conn_stats(lua_State *L)
     set_count(L, "cache_bytes", stats.cache_bytes);
     set_count(L, "cache_bytes_max", stats.cache_bytes_max);
     set_count(L, "size_bytes", stats.size_bytes);
+    lua_pushnumber(L, (lua_Number)stats.head_age_ms);
+    lua_setfield(L, -2, "head_age_ms");
     set_count(L, "requests", stats.storage.requests);
     set_count(L, "retries", stats.storage.retries);
     set_count(L, "hedges", stats.storage.hedges);
@@ -336,14 +357,9 @@ static int conn_verify(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "_seen", conn_seen },
-    { "db", conn_db },
-    { "flush", conn_flush },
-    { "stats", conn_stats },
-    { "verify", conn_verify },
-    { "url", conn_url },
-    { "_branches", conn_branches },
-    { "_transact", rl_conn_transact },
+    { "_seen", conn_seen },  { "_is_kept", conn_is_kept },   { "db", conn_db },
+    { "flush", conn_flush }, { "stats", conn_stats },        { "verify", conn_verify },
+    { "url", conn_url },     { "_branches", conn_branches }, { "_transact", rl_conn_transact },
     { NULL, NULL },
 };
 

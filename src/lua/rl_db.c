@@ -105,6 +105,23 @@ static int db_as_of(lua_State *L)
     return 1;
 }
 
+/* _settles(point) --> is what the database was then the same in every later value of the branch? It is not if a
+ * transaction with that id or at that instant may still come. Of a commit as_of says whether there is one. */
+static int db_settles(lua_State *L)
+{
+    point p;
+    lua_settop(L, 2);
+    check_point(L, rl_own_state(L), &p);
+    rl_box *box = rl_hold(L, 1, &rl_class_db);
+    const rille_db *db = box->handle;
+    bool settled = p.kind == POINT_COMMIT    ? true
+                   : p.kind == POINT_INSTANT ? p.number < db->instant
+                                             : (uint64_t)p.number <= db->t;
+    rl_let_go(box);
+    lua_pushboolean(L, settled);
+    return 1;
+}
+
 static void push_instant(lua_State *L, int64_t ms)
 {
     ri_value v = ri_word(RI_INSTANT, (uint64_t)ms);
@@ -272,13 +289,11 @@ static int db_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "as_of", db_as_of },       { "basis", db_basis },
-    { "schema", db_schema },     { "entid", db_entid },
-    { "ident", db_ident },       { "_with", rl_db_with },
-    { "_datoms", rl_db_datoms }, { "datoms", rl_db_datoms_or_raise },
-    { "_count", rl_db_count },   { "_alone", db_alone },
-    { "_seek", rl_db_seek },     { "_range", rl_db_range },
-    { "url", db_url },           { NULL, NULL },
+    { "_settles", db_settles }, { "as_of", db_as_of },       { "basis", db_basis },
+    { "schema", db_schema },    { "entid", db_entid },       { "ident", db_ident },
+    { "_with", rl_db_with },    { "_datoms", rl_db_datoms }, { "datoms", rl_db_datoms_or_raise },
+    { "_count", rl_db_count },  { "_alone", db_alone },      { "_seek", rl_db_seek },
+    { "_range", rl_db_range },  { "url", db_url },           { NULL, NULL },
 };
 
 static const luaL_Reg meta[] = {

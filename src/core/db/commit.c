@@ -27,10 +27,17 @@ int ri_conn_swap(rille_conn *conn, const ri_seen *from, ri_plan *p, rille_err *e
                              .kept_len = p->kept_len,
                              .durable = conn->durability != RI_DURABLE_NONE };
     rille_revision revision = { { 0 } };
+    int64_t began_ms = ri_clock_ms();
+    if (from->is_kept) { /* another thread took it from a tier: this must begin again on the head itself */
+        return RILLE_CONFLICT;
+    }
     RI_TRY(ri_store_head_swap(conn->store, &swap, p->writer, &revision, err));
-    ri_seen fresh = { ri_db_retain(p->after), p->cell, p->cell_len, p->cell_len, p->tail_at, revision };
+    ri_seen fresh = {
+        ri_db_retain(p->after), p->cell, p->cell_len, p->cell_len, p->tail_at, revision, began_ms, false
+    };
     p->cell = NULL;
     ri_conn_see(conn, &fresh);
+    ri_conn_keep(conn);
     return 0;
 }
 
@@ -44,8 +51,8 @@ void ri_report_deinit(ri_report *report)
 
 int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err)
 {
-    rille_db *db;
-    RI_TRY(ri_conn_db(conn, &db, err));
+    RI_TRY(ri_conn_newest(conn, err));
+    rille_db *db = ri_conn_seen_db(conn);
     const ri_task *task = ri_task_running();
     int rc = task != NULL && task->lacks ? RILLE_NEED : 0;
     if (rc == 0 && *tx != NULL) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn.h"
 
+#include "../store/kept.h"
 #include "../store/task.h"
 #include "../store/url.h"
 #include "conn_own.h"
@@ -174,8 +175,7 @@ static int see_base(rille_conn *conn, const rille_db *known, const rille_head *h
     return keep_cell(out, head, valid_len, err);
 }
 
-/* Opens what a head holds, on top of what is known. */
-static int see(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_err *err)
+int ri_conn_see_head(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_err *err)
 {
     ri_mutex_lock(&conn->state);
     const ri_seen *seen = &conn->seen;
@@ -218,7 +218,7 @@ static bool is_torn(const ri_seen *fresh)
 static bool seen_revision(rille_conn *conn, rille_revision *out)
 {
     ri_mutex_lock(&conn->state);
-    bool whole = conn->seen.db != NULL && !is_torn(&conn->seen);
+    bool whole = conn->seen.db != NULL && !conn->seen.is_kept && !is_torn(&conn->seen);
     *out = conn->seen.revision;
     ri_mutex_unlock(&conn->state);
     return whole;
@@ -237,7 +237,7 @@ static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
         if (rc != 0) {
             return rc;
         }
-        rc = see(conn, &head, fresh, err);
+        rc = ri_conn_see_head(conn, &head, fresh, err);
         rille_free(head.bytes);
         if (rc != 0 || !is_torn(fresh) || fresh->raw_len == torn_len) {
             return rc;
@@ -253,29 +253,36 @@ int ri_conn_refresh(rille_conn *conn, rille_err *err)
     ri_seen fresh = { 0 };
     rille_db *before = ri_conn_seen_db(conn);
     uint64_t t = ri_task_first(before == NULL ? 0 : before->t);
+    int64_t began_ms = ri_clock_ms();
     int rc = read_and_see(conn, &fresh, err);
     if (rc == 0) {
         rc = check_progress(before, t, fresh.db, err);
     }
     if (rc == 0) {
+        fresh.read_ms = began_ms;
         ri_conn_see(conn, &fresh); /* something newer may have been seen meanwhile: it never goes back */
     } else {
         ri_seen_deinit(&fresh);
     }
     ri_db_release(before);
+    if (rc == RILLE_DONE) {
+        ri_conn_see_again(conn, began_ms);
+    }
+    if (rc == RILLE_NOTFOUND) {
+        ri_store_keep_head(conn->store, conn->branch, NULL, 0, 0);
+    } else if (rc >= 0 && rc != RILLE_NEED) {
+        ri_conn_keep(conn);
+    }
     return rc == RILLE_DONE ? 0 : rc;
 }
 
-int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err)
+int ri_conn_newest(rille_conn *conn, rille_err *err)
 {
-    *out = NULL;
     int rc = ri_conn_refresh(conn, err);
     if (rc != 0) {
         ri_err_prefix(err, "%s", ri_conn_url(conn));
-        return rc;
     }
-    *out = ri_conn_seen_db(conn);
-    return 0;
+    return rc;
 }
 
 rille_db *ri_conn_seen_db(rille_conn *conn)
@@ -385,7 +392,9 @@ static int open_store(const char *url, const ri_store_options *options, ri_store
 
 static int find_or_create(rille_conn *conn, const ri_conn_options *options, rille_err *err)
 {
-    int rc = ri_conn_refresh(conn, err);
+    bool creates = options->create || options->must_create; /* then the storage itself says whether there is one */
+    int rc = creates ? RILLE_NOTFOUND : ri_conn_take_recent(conn, conn->max_staleness_ms);
+    rc = rc == RILLE_NOTFOUND ? ri_conn_refresh(conn, err) : rc;
     if (rc == 0 && options->must_create) {
         return ri_fail(err, RILLE_EXISTS, "the database already exists: connect to it, or drop it first");
     }
@@ -415,6 +424,7 @@ static int conn_init(rille_conn *conn, const ri_conn_options *options, rille_err
     conn->durability = options->durability;
     conn->flush = options->flush;
     conn->novelty_min = options->novelty_min;
+    conn->max_staleness_ms = options->max_staleness_ms;
     if (strlen(branch) == 0 || strlen(branch) >= sizeof conn->branch) {
         return ri_fail(err, RILLE_MISUSE, "branch name is %zu bytes long; it must be 1 to %zu bytes", strlen(branch),
                        sizeof conn->branch - 1);
@@ -462,10 +472,19 @@ int ri_conn_open(const char *url, const ri_conn_options *options, rille_conn **o
     ri_store_options store_options = { .cache_bytes = options->cache_bytes,
                                        .create = options->create || options->must_create,
                                        .settings = options->settings,
-                                       .setting_count = options->setting_count };
+                                       .setting_count = options->setting_count,
+                                       .tier = options->tier,
+                                       .tier_bytes_max = options->tier_bytes_max };
     *out = NULL;
     RI_TRY(conn_new(options, &conn, err));
     return conn_begin(conn, open_store(url, &store_options, &conn->store, err), options, out, err);
+}
+
+/* Of a backend of a host, whose heads are not kept. */
+static int add_tier(ri_store *store, const ri_conn_options *options, rille_err *err)
+{
+    ri_store_options tier = { .tier = options->tier, .tier_bytes_max = options->tier_bytes_max };
+    return options->tier == NULL || ri_store_has_tier(store) ? 0 : ri_store_add_tier(store, &tier, NULL, err);
 }
 
 int ri_conn_open_backend(const rille_backend *backend, const char *name, const ri_conn_options *options,
@@ -481,6 +500,7 @@ int ri_conn_open_backend(const rille_backend *backend, const char *name, const r
         return rc;
     }
     rc = ri_store_open_backend(backend, name, options->cache_bytes, &conn->store, err);
+    rc = rc == 0 ? add_tier(conn->store, options, err) : rc;
     return conn_begin(conn, rc, options, out, err);
 }
 
@@ -490,7 +510,7 @@ int ri_conn_open_store(ri_store *store, const ri_conn_options *options, rille_co
     *out = NULL;
     RI_TRY(conn_new(options, &conn, err));
     conn->store = ri_store_retain(store);
-    return conn_begin(conn, 0, options, out, err);
+    return conn_begin(conn, add_tier(store, options, err), options, out, err);
 }
 
 rille_conn *ri_conn_retain(rille_conn *conn)

@@ -23,8 +23,15 @@ typedef struct ri_conn_options {
     size_t setting_count;
     ri_durability durability;
     ri_flush_mode flush;
+    const char *tier;        /* as of ri_store_options */
+    uint64_t tier_bytes_max; /* as of ri_store_options */
+    /* A value that was the newest one less than so many milliseconds ago is taken for it, without asking the storage. 0: always
+     * ask. RI_STALENESS_ANY: whatever the tier has. */
+    uint64_t max_staleness_ms;
     uint32_t novelty_min; /* for tests: flush from so many datoms on; 0: NOVELTY_MIN */
 } ri_conn_options;
+
+#define RI_STALENESS_ANY UINT64_MAX
 
 typedef struct rille_conn rille_conn; /* internally locked */
 
@@ -41,8 +48,12 @@ void ri_conn_release(rille_conn *conn);
 const char *ri_conn_url(const rille_conn *conn);
 const char *ri_conn_branch(const rille_conn *conn);
 ri_store *ri_conn_store(rille_conn *conn);
-/* The newest value: one read of the head. */
+/* The newest value, as far as the connection's max_staleness_ms allows: one read of the head, or none. */
 int ri_conn_db(rille_conn *conn, rille_db **out, rille_err *err);
+/* How long ago what was seen was the newest value, in milliseconds; -1 if the clock went back since. */
+int64_t ri_conn_age_ms(rille_conn *conn);
+/* Was what was seen read from a tier, and not from the storage? */
+bool ri_conn_is_kept(rille_conn *conn);
 /* The newest value that this connection has seen, without reading: right after opening, the newest one. */
 rille_db *ri_conn_seen_db(rille_conn *conn);
 

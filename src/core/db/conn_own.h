@@ -31,6 +31,8 @@ typedef struct ri_seen {
     size_t raw_len;  /* of the cell in storage: more than cell_len when a frame was torn */
     size_t tail_at;  /* where the first TX frame starts */
     rille_revision revision;
+    int64_t read_ms; /* when it was known to be the newest (ri_clock_ms) */
+    bool is_kept;    /* from a tier: the revision is not known */
 } ri_seen;
 
 /* Flushes of this connection: one at a time. */
@@ -56,6 +58,9 @@ struct rille_conn {
     ri_durability durability;
     ri_flush_mode flush;
     uint32_t novelty_min;
+    uint64_t max_staleness_ms;
+    rille_revision kept; /* what a tier was last told, and when; under `state` */
+    int64_t kept_ms;
     ri_mutex writer;
     ri_mutex state;
     ri_flusher flusher; /* its flush is held over I/O, and begun before `writer` is taken */
@@ -71,6 +76,17 @@ void ri_seen_deinit(ri_seen *seen);
 void ri_conn_see(rille_conn *conn, ri_seen *fresh);
 /* Reads the head and brings `seen` up to date. */
 int ri_conn_refresh(rille_conn *conn, rille_err *err);
+/* The head was what is seen still at read_ms. */
+void ri_conn_see_again(rille_conn *conn, int64_t read_ms);
+/* Opens what a head holds, on top of what is known. */
+int ri_conn_see_head(rille_conn *conn, const rille_head *head, ri_seen *fresh, rille_err *err);
+/* RILLE_NOTFOUND, without a message: nothing is known that was the newest value less than age_ms_max ago, neither here
+ * nor in the tier. 0: it is what is seen. (recent.c) */
+int ri_conn_take_recent(rille_conn *conn, uint64_t age_ms_max);
+/* ri_conn_refresh with the URL in the message. */
+int ri_conn_newest(rille_conn *conn, rille_err *err);
+/* Tells the tier what the head is, if there is one and it matters. */
+void ri_conn_keep(rille_conn *conn);
 
 /* ---- changing the head (commit.c, plan.c) ---- */
 

@@ -5,6 +5,7 @@
 #include "verify_own.h"
 
 #include "../store/check_packs.h"
+#include "../store/kept.h"
 
 #include <string.h>
 
@@ -63,6 +64,7 @@ static int begin(rille_conn *conn, ri_verify_run **out, rille_err *err)
         return ri_fail_nomem(err);
     }
     run->store = ri_store_retain(ri_conn_store(conn));
+    ri_store_pass_tier(run->store, 1);
     run->names = names;
     run->name = names;
     run->count = count;
@@ -93,6 +95,7 @@ void ri_verify_run_release(ri_verify_run *run)
         ri_verify_release(run->branch);
         ri_pack_check_release(run->packs);
         rille_free(run->names);
+        ri_store_pass_tier(run->store, -1);
         ri_store_release(run->store);
         ri_free(run);
     }

@@ -87,6 +87,9 @@ ri_conn_options ri_api_options(const rille_options *options)
         inner.read_flexible = options->read_flexible;
         inner.durability = options->not_durable ? RI_DURABLE_NONE : RI_DURABLE_COMMIT;
         inner.flush = options->manual_flush ? RI_FLUSH_MANUAL : RI_FLUSH_AUTO;
+        inner.tier = options->cache;
+        inner.tier_bytes_max = options->cache_max_bytes;
+        inner.max_staleness_ms = options->max_staleness_ms;
     }
     return inner;
 }

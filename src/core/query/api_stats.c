@@ -23,6 +23,7 @@ int rille_conn_stats(rille_conn *conn, rille_stats *out, rille_err *err)
                           .cache_bytes = stats.cache_bytes,
                           .cache_bytes_max = stats.cache_bytes_max,
                           .size_bytes = ri_store_size_bytes(ri_conn_store(conn)),
+                          .head_age_ms = ri_conn_age_ms(conn),
                           .storage = stats.storage };
     return 0;
 }

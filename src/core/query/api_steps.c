@@ -5,6 +5,7 @@
 #include "api_own.h"
 
 #include "../db/warm.h"
+#include "../store/kept.h"
 
 #include <string.h>
 
@@ -81,7 +82,9 @@ int rille_start_connect(const char *url, const rille_options *options, rille_ste
     size_t len = strlen(url) + 1;
     s->options = ri_api_options(options);
     s->url = ri_alloc(len);
-    if (s->url == NULL || !keep_settings(s)) {
+    const char *tier = s->options.tier;
+    s->options.tier = tier != NULL ? ri_arena_text(&s->arena, tier, strlen(tier)) : NULL;
+    if (s->url == NULL || (tier != NULL && s->options.tier == NULL) || !keep_settings(s)) {
         rille_steps_close(s);
         return ri_fail_nomem(err);
     }
@@ -106,6 +109,10 @@ int rille_start_connect_backend(const rille_backend *backend, const char *name, 
     s->options = ri_api_options(options);
     RI_TRY(with_branch(s, out, err)); /* RILLE_MISUSE: the backend stays open */
     rc = ri_store_open_backend(&known, name != NULL ? name : "backend", s->options.cache_bytes, &s->store, err);
+    if (rc == 0 && s->options.tier != NULL) {
+        ri_store_options tier = { .tier = s->options.tier, .tier_bytes_max = s->options.tier_bytes_max };
+        rc = ri_store_add_tier(s->store, &tier, NULL, err);
+    }
     if (rc != 0) {
         rille_steps_close(s);
         *out = NULL;

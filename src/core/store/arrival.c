@@ -34,7 +34,7 @@ static void free_arrival(ri_arrival *a)
     ri_free(a);
 }
 
-int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, rille_err *err)
+int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, bool from_tier, rille_err *err)
 {
     ri_arrival *a = ri_alloc_zero(sizeof *a);
     if (a == NULL || !RI_GROW(&io->arrivals, &io->arrival_cap, io->arrival_count + 1)) {
@@ -49,6 +49,7 @@ int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, ril
     a->want = *want;
     a->bytes = bytes;
     a->len = len;
+    a->from_tier = from_tier;
     io->arrivals[io->arrival_count++] = a;
     return RILLE_OK;
 }

@@ -131,4 +131,7 @@ void ri_store_read_stats(ri_store *store, ri_store_stats *out)
     };
     ri_cache_stats(store->cache, &out->cache_hits, &out->cache_misses, &out->cache_bytes);
     read_counters(store, out, &out->storage);
+    if (store->tier != NULL) {
+        ri_tier_count(store->tier, &out->storage);
+    }
 }

@@ -10,6 +10,7 @@
 #include "packs.h"
 #include "store.h"
 #include "task.h"
+#include "tier.h"
 
 /* Internally locked. `backend` and `url` never change after opening. */
 struct ri_store {
@@ -17,6 +18,7 @@ struct ri_store {
     rille_backend backend;
     char *url; /* without credentials */
     ri_cache *cache;
+    ri_tier *tier; /* NULL: none */
     ri_packs packs;
     ri_unpackers unpackers;
     ri_mutex backend_lock; /* around the slots of a backend that is not RILLE_BACKEND_THREADS */
@@ -127,6 +129,13 @@ void ri_io_spend(ri_io *io, const ri_store *store, const rille_get *gets, size_t
 int ri_store_decode_want(ri_store *store, const ri_want *want, const uint8_t *bytes, size_t len, ri_object **out,
                          rille_err *err);
 rille_get ri_store_request(const ri_want *want);
+/* kept.c: stored bytes of a want that were good, for the tier; what the tier had of it was not; it may have some. */
+void ri_store_keep(const ri_want *want, const uint8_t *bytes, size_t len);
+void ri_store_forget(const ri_want *want);
+/* The object of what the tier has of it. RILLE_NOTFOUND, without a message: nothing good. RILLE_AGAIN: it is large, and an
+ * arrival in `later` (which may be NULL) now. */
+int ri_store_read_kept(const ri_want *want, ri_io *later, ri_object **out, rille_err *err);
+bool ri_store_has_kept(const ri_want *want);
 
 /* ---- arrivals (arrival.c) ---- */
 
@@ -144,12 +153,13 @@ typedef struct ri_arrival {
     size_t unpacked;
     size_t hashed;
     ri_hasher hasher;
+    bool from_tier;
 } ri_arrival;
 
 /* Are the stored bytes a whole entry that is worth slices? */
 bool ri_arrival_is_large(const ri_want *want, const uint8_t *bytes, size_t len);
 /* Takes the bytes of such an entry, also on failure. */
-int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, rille_err *err);
+int ri_io_arrive(ri_io *io, const ri_want *want, uint8_t *bytes, size_t len, bool from_tier, rille_err *err);
 /* Borrowed; NULL: none. */
 ri_arrival *ri_io_arrival(const ri_io *io, const ri_store *store, const uint8_t key[RI_KEY_SIZE]);
 void ri_io_drop_arrival(ri_io *io, ri_arrival *arrival);

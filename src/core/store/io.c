@@ -334,7 +334,7 @@ static int supply_large(ri_io *io, const ri_want *want, const uint8_t *bytes, si
         return ri_fail_nomem(err);
     }
     memcpy(copy, bytes, len);
-    return ri_io_arrive(io, want, copy, len, err);
+    return ri_io_arrive(io, want, copy, len, false, err);
 }
 
 static int supply_now(ri_io *io, const ri_want *want, const uint8_t *bytes, size_t len, rille_err *err)
@@ -342,6 +342,7 @@ static int supply_now(ri_io *io, const ri_want *want, const uint8_t *bytes, size
     ri_object *object;
     uint8_t key[RI_KEY_SIZE];
     RI_TRY(ri_store_decode_want(want->store, want, bytes, len, &object, err));
+    ri_store_keep(want, bytes, len);
     ri_want_key(key, want);
     int rc = ri_io_pin(io, want->store, key, object, err);
     ri_object_release(object);

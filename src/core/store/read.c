@@ -336,10 +336,13 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, con
     if (rc == RILLE_OK && how->slices && ri_arrival_is_large(want, get->bytes, get->bytes_len)) {
         uint8_t *bytes = get->bytes;
         get->bytes = NULL;
-        return ri_io_arrive(how->io, want, bytes, get->bytes_len, err);
+        return ri_io_arrive(how->io, want, bytes, get->bytes_len, false, err);
     }
     if (rc == RILLE_OK) {
         rc = decode_want(store, want, get->bytes, get->bytes_len, out, err);
+        if (rc == RILLE_OK) {
+            ri_store_keep(want, get->bytes, get->bytes_len);
+        }
         ri_free(get->bytes);
         get->bytes = NULL;
     }
@@ -351,6 +354,9 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, con
         return new_marker(out);
     }
     if (damaged && want->decode != NULL && !ri_store_has(store, RILLE_BACKEND_ROWS)) {
+        if (store->tier != NULL) {
+            ri_tier_suspect(store->tier);
+        }
         rc = find_by_footers(store, want, rc, how->io, out, err);
     }
     return rc;
@@ -432,6 +438,11 @@ static int finish_arrival(ri_store *store, ri_io *io, ri_arrival *a, ri_object *
     }
     ri_want want = a->want;
     rc = rc == RILLE_OK ? decode_arrival(a, out, NULL) : rc;
+    if (a->from_tier && rc != RILLE_OK && rc != RILLE_NOMEM) {
+        ri_store_forget(&want);
+    } else if (!a->from_tier && rc == RILLE_OK) {
+        ri_store_keep(&want, a->bytes, a->len);
+    }
     ri_io_drop_arrival(io, a);
     if (rc != RILLE_OK) {
         return rc == RILLE_NOMEM ? ri_fail_nomem(err) : read_again(store, io, &want, out, err);
@@ -491,10 +502,16 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
     if (ri_addr_is_zero(ref->addr)) {
         return ri_fail(err, RILLE_CORRUPT, "%s: a reference to a node is empty (its address is zero)", store->url);
     }
+    ri_want want = { store, *ref, decode };
+    if (store->tier != NULL) {
+        int rc = ri_store_read_kept(&want, io != NULL && !io->at_once && ri_task_may_pause() ? io : NULL, out, err);
+        if (rc != RILLE_NOTFOUND) {
+            return rc != RILLE_AGAIN ? rc : finish_arrival(store, io, ri_io_arrival(io, store, key), out, err);
+        }
+    }
     if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
         return ri_io_want(io, store, ref, decode, err);
     }
-    ri_want want = { store, *ref, decode };
     return read_now(store, &want, io, out, err);
 }
 
@@ -533,7 +550,8 @@ int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decod
     if (object == NULL) {
         object = ri_io_pinned(io, store, key);
     }
-    if (object != NULL || ri_io_arrival(io, store, key) != NULL) {
+    ri_want want = { store, *ref, decode };
+    if (object != NULL || ri_io_arrival(io, store, key) != NULL || ri_store_has_kept(&want)) {
         ri_object_release(object);
         return RILLE_OK;
     }
@@ -555,6 +573,13 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
     ri_want_key(key, &want);
     ri_object *marker = io != NULL ? ri_io_pinned(io, store, key) : NULL;
     if (marker != NULL) {
+        ri_object_release(marker);
+        return RILLE_OK;
+    }
+    if (store->tier != NULL && ri_store_read_kept(&want, NULL, &marker, NULL) == RILLE_OK) {
+        if (io != NULL) {
+            (void)ri_io_pin(io, store, key, marker, NULL); /* without the pin it is read once more */
+        }
         ri_object_release(marker);
         return RILLE_OK;
     }

@@ -7,6 +7,7 @@
 #include "../base/mem.h"
 #include "backends.h"
 #include "inside.h"
+#include "kept.h"
 #include "url.h"
 
 bool ri_addr_is_zero(const uint8_t addr[RI_HASH_SIZE])
@@ -21,6 +22,14 @@ bool ri_backend_is_whole(const rille_backend *backend)
     const rille_backend_ops *ops = backend->ops;
     return ops->get_many != NULL && ops->put_many != NULL && ops->head_read != NULL && ops->head_swap != NULL &&
            ops->close != NULL;
+}
+
+int ri_store_add_tier(ri_store *store, const ri_store_options *options, const char *source, rille_err *err)
+{
+    RI_TRY(ri_tier_open(options->tier, options->tier_bytes_max, source, options->settings, options->setting_count,
+                        &store->tier, err));
+    store->backend.capabilities &= ~(uint32_t)RILLE_BACKEND_TRUSTED; /* not all comes from there */
+    return RILLE_OK;
 }
 
 int ri_store_open_backend(const rille_backend *backend, const char *name, size_t cache_bytes, ri_store **out,
@@ -168,6 +177,13 @@ static int open_store(const char *url, const ri_store_options *options, ri_store
         }
     }
     ri_buf_deinit(&shown);
+    if (rc == RILLE_OK && options != NULL && options->tier != NULL) {
+        rc = ri_store_add_tier(*out, options, url, err);
+        if (rc != RILLE_OK) {
+            ri_store_release(*out);
+            *out = NULL;
+        }
+    }
     return rc;
 }
 
@@ -198,6 +214,7 @@ void ri_store_release(ri_store *store)
     }
     store->backend.ops->close(store->backend.self);
     ri_cache_release(store->cache);
+    ri_tier_close(store->tier);
     ri_packs_deinit(&store->packs);
     ri_unpackers_deinit(&store->unpackers);
     ri_mutex_deinit(&store->backend_lock);
@@ -275,11 +292,24 @@ static void drop_failed(rille_get *gets, size_t count, int rc)
 
 #define WAIT_MS 1000
 
+static int read_kept(const ri_slot_call *call, ri_answer *answer)
+{
+    rille_head *head = &answer->head;
+    ri_tier *tier = call->store->tier;
+    memset(&head->revision, 0xff, sizeof head->revision);
+    return tier != NULL && ri_tier_get_head(tier, call->branch, &head->bytes, &head->len, &answer->read_ms)
+               ? RILLE_OK
+               : RILLE_NOTFOUND;
+}
+
 /* Asks a slot, and if it waits, until it no longer answers RILLE_NEED. */
 static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
 {
     const rille_backend *backend = &call->store->backend;
     uint64_t begin_us = ri_clock_us();
+    if (call->is_kept) { /* asks nobody */
+        return answer->rc = read_kept(call, answer);
+    }
     for (;;) {
         ri_store_enter(call->store);
         answer->rc = call_slot(call, answer);
@@ -442,6 +472,16 @@ int ri_store_head_poll(ri_store *store, const char *branch, const rille_revision
 int ri_store_head_read(ri_store *store, const char *branch, rille_head *out, rille_err *err)
 {
     return ri_store_head_poll(store, branch, NULL, out, err);
+}
+
+int ri_store_head_kept(ri_store *store, const char *branch, rille_head *out, int64_t *read_ms)
+{
+    ri_slot_call call = { .store = store, .slot = RI_CALL_HEAD_READ, .branch = branch, .is_kept = true };
+    ri_answer answer;
+    int rc = call_store(&call, &answer, NULL);
+    *out = answer.head;
+    *read_ms = answer.read_ms;
+    return rc;
 }
 
 int ri_store_swap_head(ri_store *store, const rille_head_swap *swap, rille_revision *revision, rille_err *err)

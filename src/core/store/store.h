@@ -107,9 +107,9 @@ void ri_io_deinit(ri_io *io);
 void ri_io_clear(ri_io *io); /* drops wants, pins and counts */
 ri_spent ri_io_spent(const ri_io *io, const ri_store *store);
 void ri_io_take_spent(ri_io *io, ri_io *from); /* adds its counts, which are 0 then */
-void ri_io_abandon(ri_io *io);             /* what ri_io_poll began is not asked for again: the backend is told */
-void ri_io_unpin(ri_io *io);               /* drops pins: what was not used yet may have to be asked for again */
-#define RI_IO_PIN_BYTES ((size_t)16 << 20) /* an operation unpins between two steps of work when it holds more */
+void ri_io_abandon(ri_io *io);                 /* what ri_io_poll began is not asked for again: the backend is told */
+void ri_io_unpin(ri_io *io);                   /* drops pins: what was not used yet may have to be asked for again */
+#define RI_IO_PIN_BYTES ((size_t)16 << 20)     /* an operation unpins between two steps of work when it holds more */
 /* Fetches all wants, decodes and pins them: blocking, or without waiting (RILLE_NEED while something is under way). */
 int ri_io_fetch(ri_io *io, rille_err *err);
 int ri_io_poll(ri_io *io, rille_err *err);
@@ -126,8 +126,7 @@ int ri_io_keep(ri_io *io, rille_err *err);
 /* Hands in the stored bytes of want `index`. Indexes hold until the operation is called again. When the bytes are not the
  * right ones, as the next steps find out of large ones, the want stays, and ri_io_fetch goes by the packs' footers. */
 int ri_io_supply(ri_io *io, size_t index, const uint8_t *bytes, size_t len, rille_err *err);
-/* The object and range of a want, for hosts that fetch themselves. */
-rille_get ri_io_request(const ri_io *io, size_t index);
+rille_get ri_io_request(const ri_io *io, size_t index); /* for hosts that fetch themselves */
 
 /* ---- opening ---- */
 
@@ -136,8 +135,9 @@ typedef struct ri_store_options {
     bool create;        /* make the place (directory, environment) if it is missing */
     const rille_setting *settings;
     size_t setting_count;
+    const char *tier;        /* a cache that others share (tier.h): "mem:NAME", "file:DIR"; NULL: none */
+    uint64_t tier_bytes_max; /* 0: RI_TIER_BYTES_DEFAULT */
 } ri_store_options;
-
 #define RI_CACHE_BYTES_DEFAULT ((size_t)64 * 1024 * 1024)
 /* Opens the store a URL names (docs/lua-api.md), or one behind deferred:URL (answers only when asked again) or faulty:URL
  * (tests). RILLE_SYNTAX, RILLE_NOTFOUND, RILLE_PERMISSION, RILLE_FOREIGN, RILLE_UNSUPPORTED. */

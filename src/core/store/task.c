@@ -461,7 +461,7 @@ static uint64_t hash_puts(const rille_put *puts, size_t count, uint64_t seed)
 /* Two runs may differ: others may have committed meanwhile. What a head is known to be is no part of the call. */
 static uint64_t hash_call(const ri_slot_call *call)
 {
-    uint64_t hash = ri_mix64((uint64_t)call->slot * 256 + (uint64_t)call->kind);
+    uint64_t hash = ri_mix64((uint64_t)call->slot * 256 + (uint64_t)call->kind + (call->is_kept ? 1 : 0));
     hash = ri_hash64(&call->store, sizeof call->store, hash);
     if (call->branch != NULL) {
         hash = ri_hash64(call->branch, strlen(call->branch), hash);
@@ -511,7 +511,7 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
     }
     if (task->answer_next == task->answer_count) {
         RI_TRY(make_room(task, err));
-        if (is_far(task, call->store)) {
+        if (!call->is_kept && is_far(task, call->store)) {
             return wait_for(task, call, err);
         }
         ri_answer answer;

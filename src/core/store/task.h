@@ -45,6 +45,7 @@ typedef struct ri_slot_call {
     ri_slot_kind slot;
     const char *branch;
     const rille_revision *known; /* HEAD_READ; may be NULL */
+    bool is_kept;                /* HEAD_READ: of what the tier keeps */
     const rille_head_swap *swap; /* HEAD_SWAP */
     const rille_put *puts;       /* PUT */
     const rille_object_id *ids;  /* DELETE */
@@ -62,6 +63,7 @@ void ri_store_cancel(const ri_slot_call *call);
 typedef struct ri_answer {
     int rc;
     rille_head head;      /* HEAD_READ; of HEAD_SWAP the revision */
+    int64_t read_ms;      /* HEAD_READ of what is kept: since when */
     char *names;          /* HEAD_LIST */
     rille_object_id *ids; /* LIST */
     rille_get *gets;      /* GET, with their bytes */
