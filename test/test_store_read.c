@@ -276,6 +276,68 @@ TEST(read__over_a_deferred_store_takes_one_round_a_level)
     end_fixture(&f);
 }
 
+/* By steps; *rounds counts what was waited for. */
+static int read_polled(ri_store *store, const ri_noderef *ref, unsigned *rounds)
+{
+    ri_io io = { 0 };
+    ri_object *object = NULL;
+    int rc;
+    while ((rc = ri_store_get(store, ref, test_node_decode, &io, &object, &test_err)) == RILLE_NEED) {
+        while ((rc = ri_io_poll(&io, &test_err)) == RILLE_NEED) {
+        }
+        (*rounds)++;
+        if (rc != RILLE_OK) {
+            break;
+        }
+    }
+    ri_object_release(object);
+    ri_io_deinit(&io);
+    return rc;
+}
+
+static uint64_t calls_of(ri_store *store)
+{
+    ri_store_stats stats;
+    ri_store_read_stats(store, &stats);
+    return stats.gets;
+}
+
+/* What was damaged on its way is not damaged storage: of a server, it is read once more before that is said. */
+TEST(read__of_a_server_is_done_twice_before_it_is_corrupt)
+{
+    fixture f = new_fixture();
+    static const char *const faults[] = { "none/get/0;", "flip/get/0;", "trunc/get/0;", "flip/get/1;", "trunc/get/1;" };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        test_text url = test_join(test_join("deferred:faulty:", faults[i], "").text, f.url.text, "");
+        ri_store *store = open_store(url.text, false, 1);
+        CHECK_RC(check_tree(store, &f.root), RILLE_OK);
+        CHECK_EQ_INT(calls_of(store), i == 0 ? 2 : 3);
+        ri_store_release(store);
+        store = open_store(url.text, false, 1);
+        unsigned rounds = 0;
+        CHECK_RC(read_polled(store, &f.root, &rounds), RILLE_OK);
+        CHECK_EQ_INT(rounds, i == 1 || i == 2 ? 2 : 1);
+        CHECK_EQ_INT(calls_of(store), rounds);
+        ri_store_release(store);
+    }
+    ri_store *store = open_store(test_join("faulty:flip/get/0;", f.url.text, "").text, false, 1);
+    CHECK_RC(check_tree(store, &f.root), RILLE_CORRUPT); /* a disk, on the other hand, is believed */
+    ri_store_release(store);
+    uint8_t byte = 0;
+    FILE *file = fopen(f.pack_path.text, "r+b");
+    REQUIRE(file != NULL && fseek(file, (long)f.root.offset + 12, SEEK_SET) == 0 && fread(&byte, 1, 1, file) == 1);
+    byte ^= 4;
+    REQUIRE(fseek(file, (long)f.root.offset + 12, SEEK_SET) == 0 && fwrite(&byte, 1, 1, file) == 1);
+    (void)fclose(file);
+    store = open_store(test_join("deferred:", f.url.text, "").text, false, 1);
+    unsigned rounds = 0;
+    CHECK_RC(read_polled(store, &f.root, &rounds), RILLE_CORRUPT);
+    CHECK_EQ_INT(rounds, 2);
+    CHECK_RC(check_tree(store, &f.root), RILLE_CORRUPT);
+    ri_store_release(store);
+    end_fixture(&f);
+}
+
 /* The cache holds next to nothing: without pins a re-run would never end. */
 TEST(read__keeps_what_was_fetched_until_the_io_is_cleared)
 {
@@ -560,8 +622,9 @@ TEST(packs__loses_none_by_a_refresh_that_fails)
 TEST_MAIN(read__needs_one_read_a_node_and_none_again, read__finds_nodes_by_footers_when_locators_lead_nowhere,
           read__follows_nodes_into_packs_that_came_later, read__of_a_pack_with_a_flipped_bit_is_right_or_fails,
           read__of_a_truncated_pack_is_right_or_fails, read__copes_with_every_fault_at_every_call,
-          read__takes_a_plan_of_faults_from_the_url, read__over_a_deferred_store_takes_one_round_a_level,
-          read__keeps_what_was_fetched_until_the_io_is_cleared, read__fetches_more_wants_than_one_round_takes,
-          read__keeps_the_stores_of_one_io_apart, read__takes_bytes_from_the_host, read__warms_all_branches_in_one_read,
+          read__takes_a_plan_of_faults_from_the_url, read__of_a_server_is_done_twice_before_it_is_corrupt,
+          read__over_a_deferred_store_takes_one_round_a_level, read__keeps_what_was_fetched_until_the_io_is_cleared,
+          read__fetches_more_wants_than_one_round_takes, read__keeps_the_stores_of_one_io_apart,
+          read__takes_bytes_from_the_host, read__warms_all_branches_in_one_read,
           read__tells_blobs_from_nodes_of_the_same_bytes, read__copes_without_memory, read__by_many_threads,
           packs__loses_none_by_a_refresh_that_fails)

@@ -271,6 +271,15 @@ describe("databases of servers", function()
     it("notice bytes that are wrong, and answers that never come", function()
       local path = published()
       local url = web_proxy.url .. "/plain/" .. path
+      local function names() return assert(rille.q(NAMES, (assert(rille.db(url))))) end
+      local all = names()
+      web_proxy:faults ""
+      names()
+      local gets = web_proxy:counts().GET
+      web_proxy:faults "flip,path=packs/,first=1" -- on its way
+      assert.same(all, names())
+      assert.is_true(web_proxy:counts().GET <= gets + 1)
+      assert.equal(1, web_proxy:counts().flip)
       web_proxy:faults "flip,path=packs/"
       fails("CORRUPT", url, ".", function()
         local db, message, code = rille.db(url)

@@ -116,6 +116,7 @@ typedef struct ri_reading {
     ri_io *io;         /* whose counts grow; NULL: none */
     bool slices;       /* io gets large ones as arrivals, and they are NULL, too */
     bool polls;        /* without waiting: RILLE_NEED, and nothing was read yet */
+    bool returns;      /* what comes damaged the first time is NULL: who misses it asks for it again */
     uint64_t begun_us; /* since when it is waited for; 0: it begins */
 } ri_reading;
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
@@ -156,6 +157,8 @@ typedef struct ri_arrival {
     bool from_tier;
 } ri_arrival;
 
+/* What came for a want is damaged. 0: for the first time, and that is kept in mind; RILLE_CORRUPT: not. */
+int ri_io_doubt(ri_io *io, const ri_want *want, rille_err *err);
 /* Are the stored bytes a whole entry that is worth slices? */
 bool ri_arrival_is_large(const ri_want *want, const uint8_t *bytes, size_t len);
 /* Takes the bytes of such an entry, also on failure. */

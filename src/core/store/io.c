@@ -9,6 +9,8 @@
 #include "../base/mem.h"
 #include "inside.h"
 
+#define DOUBTS_MAX 4096 /* then storage is damaged, not what came from it */
+
 static uint64_t mix_pointer(const void *bytes, size_t len)
 {
     uint64_t x = 0;
@@ -198,10 +200,29 @@ void ri_io_clear(ri_io *io)
     ri_io_abandon(io);
     ri_io_unpin(io);
     ri_io_drop_arrivals(io);
+    ri_buf_deinit(&io->doubts);
     io->at_once = false;
     io->want_count = 0;
     io->supplied_count = 0;
     io->spent_count = 0;
+}
+
+int ri_io_doubt(ri_io *io, const ri_want *want, rille_err *err)
+{
+    uint8_t key[RI_KEY_SIZE];
+    uint8_t own[RI_KEY_SIZE];
+    ri_want_key(key, want);
+    pin_key(own, want->store, key);
+    for (size_t at = 0; at < io->doubts.len; at += RI_KEY_SIZE) {
+        if (memcmp(io->doubts.p + at, own, RI_KEY_SIZE) == 0) {
+            return RILLE_CORRUPT;
+        }
+    }
+    if (io->doubts.len >= (size_t)DOUBTS_MAX * RI_KEY_SIZE) {
+        return RILLE_CORRUPT;
+    }
+    ri_buf_put(&io->doubts, own, RI_KEY_SIZE);
+    return io->doubts.failed ? ri_fail_nomem(err) : RILLE_OK;
 }
 
 int ri_io_keep(ri_io *io, rille_err *err)
@@ -271,7 +292,7 @@ int ri_io_take_answers(ri_io *io, const ri_want *wants, rille_get *gets, size_t 
     ri_object *objects[RI_IO_WANTS_MAX] = { NULL };
     ri_slot_call call = { .store = wants[0].store, .slot = RI_CALL_GET, .gets = gets, .count = count };
     ri_answer answer = { .gets = gets };
-    ri_reading how = { .io = io, .slices = !io->at_once };
+    ri_reading how = { .io = io, .slices = !io->at_once, .returns = true };
     ri_store_count_call(&call, &answer, us);
     ri_io_spend(io, wants[0].store, gets, count, 1, us);
     int rc = ri_store_finish_wants(wants[0].store, wants, gets, count, 0, &how, objects, err);
@@ -287,7 +308,7 @@ int ri_io_poll(ri_io *io, rille_err *err)
         ri_object *objects[RI_IO_WANTS_MAX];
         size_t count = take_batch(io, batch);
         uint64_t begun_us = io->begun != NULL ? io->begun_us : ri_clock_us();
-        ri_reading how = { .io = io, .slices = !io->at_once, .polls = true, .begun_us = begun_us };
+        ri_reading how = { .io = io, .slices = !io->at_once, .polls = true, .returns = true, .begun_us = begun_us };
         rc = ri_store_read_wants(batch[0].store, batch, count, &how, objects, err);
         if (rc == RILLE_NEED) { /* the same ones come first the next time, too */
             memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);

@@ -317,6 +317,12 @@ static int find_by_footers(ri_store *store, const ri_want *want, int rc, ri_io *
 /* Bytes from far away may have been changed on their way: they are read once more before they count as damaged. */
 static int read_once_more(ri_store *store, const ri_want *want, const ri_reading *how, ri_object **out, rille_err *err)
 {
+    if (!ri_store_has(store, RILLE_BACKEND_DEFERRED) || is_region(want)) {
+        return RILLE_CORRUPT;
+    }
+    if (how->returns) {
+        return ri_io_doubt(how->io, want, err);
+    }
     rille_get get = ri_store_request(want);
     uint64_t begun_us = ri_clock_us();
     RI_TRY(ri_store_get_many(store, &get, 1, err));
@@ -346,9 +352,7 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, con
         ri_free(get->bytes);
         get->bytes = NULL;
     }
-    if (rc == RILLE_CORRUPT && !is_region(want) && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
-        rc = read_once_more(store, want, how, out, err);
-    }
+    rc = rc == RILLE_CORRUPT ? read_once_more(store, want, how, out, err) : rc;
     bool damaged = rc == RILLE_NOTFOUND || rc == RILLE_CORRUPT;
     if (damaged && is_region(want)) {
         return new_marker(out);
@@ -418,6 +422,9 @@ static int decode_arrival(ri_arrival *a, ri_object **out, rille_err *err)
 static int read_again(ri_store *store, ri_io *io, const ri_want *want, ri_object **out, rille_err *err)
 {
     io->at_once = true;
+    if (ri_io_doubt(io, want, err) == RILLE_NOMEM) {
+        return RILLE_NOMEM;
+    }
     return ri_store_has(store, RILLE_BACKEND_DEFERRED)
                ? ri_io_want(io, store, &want->ref, want->decode, err)
                : ri_store_read_wants(store, want, 1, &(ri_reading){ .io = io }, out, err);

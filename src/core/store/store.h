@@ -92,6 +92,7 @@ typedef struct ri_io {
     struct ri_arrival **arrivals; /* large objects that came, and are not checked yet; `at_once`: no more of them */
     size_t arrival_count, arrival_cap;
     bool at_once;
+    ri_buf doubts;        /* keys of what came damaged once, and is read again */
     uint64_t fetch_count; /* round trips that ri_io_fetch made */
     /* For tests, NULL otherwise: asked before each read of what is not pinned; true makes it a want (RILLE_NEED). */
     bool (*defer)(void *context);
@@ -102,7 +103,6 @@ typedef struct ri_io {
 bool ri_io_asks(const ri_io *io);
 
 #define RI_IO_WANTS_MAX 64U /* in flight at once; more wants are kept for the next round */
-
 void ri_io_deinit(ri_io *io);
 void ri_io_clear(ri_io *io); /* drops wants, pins and counts */
 ri_spent ri_io_spent(const ri_io *io, const ri_store *store);
