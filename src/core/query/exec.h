@@ -99,6 +99,9 @@ ri_stage *ri_unit_stage_new(rille_op *op, const ri_scope *scope);
 int ri_plan_count(rille_op *op, rille_err *err);
 /* Counts what is not counted yet, of the patterns that are known. */
 int ri_plan_count_again(rille_op *op, rille_err *err);
+/* Does it cost far storage less to read all that the pattern has than to look for so many rows? (plan_far.c) */
+bool ri_far_scan_pays(const ri_pattern *p, double rows);
+bool ri_far_samples_cost_more(const rille_op *op, const ri_plan_cost *cost); /* than the best order saves */
 /* Are the rows of `vars` distinct without looking? */
 bool ri_plan_distinct(rille_op *op, const ri_varset *vars);
 void ri_stage_set_carry(ri_stage *stage, const ri_varset *bound, const ri_varset *live, bool origin);

@@ -208,6 +208,10 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
     if (p->nothing || (m->range != NULL && m->range->cuts.empty)) {
         return RI_ACCESS_NONE;
     }
+    bool may_join = !b->one_row && !m->by_attr && m->range_ends == 0 && !bound_twice(p, m);
+    if (may_join && (e || v) && ri_far_scan_pays(p, b->rows)) {
+        return RI_ACCESS_HASH;
+    }
     if (e && p->attr != NULL) {
         return v ? RI_ACCESS_EV : RI_ACCESS_E;
     }
@@ -221,7 +225,7 @@ static ri_access choose_access(const build *b, const ri_pattern *p, const ri_mat
     if (by_v && p->attr->avet && p->attr->type != RI_NIL) {
         return ri_type_is_word(p->attr->type) ? RI_ACCESS_V_WORD : RI_ACCESS_V_BYTES;
     }
-    return b->one_row || m->by_attr || m->range_ends != 0 || bound_twice(p, m) ? RI_ACCESS_SCAN : RI_ACCESS_HASH;
+    return may_join ? RI_ACCESS_HASH : RI_ACCESS_SCAN;
 }
 
 /* Checks that the access path does not make by itself. */

@@ -3,7 +3,8 @@
  * Which links are worth sampling (links.h): those that two orders may differ by.
  *
  * The body of the query is ordered by what is known, and each link that this asks for is noted. They are dropped where
- * they cannot matter: where the order is cheap whatever the links are, or no other order can be much cheaper.
+ * they cannot matter: where the order is cheap whatever the links are, or no other order can be much cheaper; or where
+ * storage is far away, and samples ask it for more than a better order could save (plan_far.c).
  *
  * Bodies inside of it, and those of rules, are planned for rows that come from outside, so there is nothing to sample
  * but their own patterns: how many rows each value has.
@@ -21,8 +22,11 @@ static void note_link(rille_op *op, ri_place place)
     (void)ri_link_find(op, &own, place);
 }
 
-static bool links_matter(const ri_plan_cost *cost)
+static bool links_matter(const rille_op *op, const ri_plan_cost *cost)
 {
+    if (ri_far_samples_cost_more(op, cost)) {
+        return false;
+    }
     bool other_start = cost->start_min >= 0 && cost->start_min * MUCH_CHEAPER < cost->rows_max;
     return cost->rows_max > CHEAP_ROWS && (cost->choices || other_start);
 }
@@ -55,7 +59,7 @@ static int decide_query(rille_op *op, rille_err *err)
     ri_plan_input in = ri_plan_query_input(op);
     ri_plan_cost cost;
     int rc = ri_plan_order_cost(op, &in, &cost, err);
-    if (rc == 0 && !links_matter(&cost)) {
+    if (rc == 0 && !links_matter(op, &cost)) {
         op->link_count = 0;
         return 0;
     }
