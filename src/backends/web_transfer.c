@@ -257,7 +257,6 @@ static void set_client(const ri_web *web, CURL *easy)
     (void)web->curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, client->follows_redirects ? 1L : 0L);
     (void)web->curl.easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     (void)web->curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    (void)web->curl.easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     (void)web->curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* it is signed so */
     (void)web->curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     if (client->ca_file != NULL) {
@@ -301,6 +300,9 @@ static void set_request(const ri_web *web, CURL *easy, ri_web_request *request, 
     (void)web->curl.easy_setopt(easy, CURLOPT_DEBUGFUNCTION, count_sent);
     (void)web->curl.easy_setopt(easy, CURLOPT_DEBUGDATA, request);
     (void)web->curl.easy_setopt(easy, CURLOPT_VERBOSE, 1L); /* nothing is printed: count_sent gets it */
+    /* For a connection that may have room for others. Without TLS there is none, which libcurl learns from an answer only. */
+    bool may_share = strncmp(request->url, "https:", 6) == 0;
+    (void)web->curl.easy_setopt(easy, CURLOPT_PIPEWAIT, may_share ? 1L : 0L);
     set_timeouts(web, easy, request, now_us);
 }
 
