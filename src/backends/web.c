@@ -155,20 +155,30 @@ void ri_web_release(ri_web *web)
 
 /* ---- who is in ---- */
 
-/* A child must not say goodbye on its parent's connections: what it was given is left lying. */
+static void forget_handle(ri_web_request *request)
+{
+    if (request != NULL) {
+        request->easy = NULL;
+        request->lines = NULL;
+    }
+}
+
+/* A child must not say goodbye on its parent's connections: what it was given is left lying. Nor does it send what its parent
+ * has sent: who asks for that in the child begins it there. */
 static void leave_to_parent(ri_web *web)
 {
-    for (ri_web_job *job = web->jobs; job != NULL; job = job->next) {
-        for (ri_web_request *request = job->requests; request != NULL; request = request->next) {
-            request->easy = NULL;
-            request->lines = NULL;
-        }
-    }
     web->multi = NULL;
     web->idle_count = 0;
-    web->under_way = 0;
     web->polls = false;
     web->process = ri_process();
+    while (web->jobs != NULL) {
+        for (ri_web_request *request = web->jobs->requests; request != NULL; request = request->next) {
+            forget_handle(request);
+            forget_handle(request->twin);
+        }
+        ri_web_end(web, web->jobs);
+    }
+    web->under_way = 0;
 }
 
 void ri_web_enter(ri_web *web)
