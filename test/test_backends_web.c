@@ -75,6 +75,7 @@ TEST(web__says_what_is_wrong_with_a_url_or_an_option)
         { "s3://u:the-secret@b/x?region=r", keys, 2, RILLE_SYNTAX, "as an option" },
         { "s3://b/x?region=r&style=odd", keys, 2, RILLE_MISUSE, "\"path\" or \"virtual\"" },
         { "s3://b/x?region=r&fencing=odd", keys, 2, RILLE_MISUSE, "\"auto\" or \"none\"" },
+        { "s3://b/x?region=r&region=r2", keys, 2, RILLE_SYNTAX, "region twice" },
         { "s3://b/x?endpoint=host", keys, 2, RILLE_SYNTAX, "http:// or https://" },
         { "s3://b/x?region=r&timeout_ms=0", keys, 2, RILLE_MISUSE, "timeout_ms" },
         { "s3://b/x?region=r&timeout_ms=-1", keys, 2, RILLE_MISUSE, "timeout_ms" },

@@ -115,6 +115,10 @@ static int read_params(const ri_remote *url, unsigned use, ri_web_options *out, 
                            "%s: %s must not be in the URL, which programs print and log: pass it as an option",
                            url->shown, r->key);
         }
+        if (*field_of(out, r) != NULL) {
+            return ri_fail(err, RILLE_SYNTAX, "%s: the URL has the parameter %s twice: leave one of them out",
+                           url->shown, r->key);
+        }
         RI_TRY(set(out, r, param->value, url->shown, err));
     }
     return RILLE_OK;
