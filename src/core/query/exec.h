@@ -176,13 +176,16 @@ struct rille_op {
     ri_scope *uncounted;   /* those whose patterns are not all counted yet */
     struct ri_link *links; /* links.h; NULL: none were asked for */
     uint32_t link_count;
+    struct ri_walk *walk;              /* walk.h; NULL: none was made */
     struct ri_rows_count *rows_counts; /* NULL: none */
     uint32_t rows_count_count;
     struct ri_rule_count *rule_counts; /* likewise: of calls of rules */
     uint32_t rule_count_count;
-    bool links_noted; /* what is asked for is noted */
-    bool routed;      /* links matter, so routes to places are looked for */
-    bool decided;     /* which links matter */
+    bool links_noted;     /* what is asked for is noted */
+    bool routed;          /* links matter, so routes to places are looked for */
+    uint32_t link_rounds; /* of orders that asked for links */
+    bool walked;          /* no more orders are walked: the plan is one of those that were */
+    bool decided;         /* which links matter */
     ri_io io;
     ri_task pauses;   /* inside of units of work, where the first read of a value makes a set */
     ri_stage *stages; /* all, newest first */

@@ -105,5 +105,7 @@ typedef struct ri_rule_count {
 
 /* Notes the links that decide about the plan of the query. (plan_decide.c) */
 int ri_plan_decide(rille_op *op, rille_err *err);
+/* The same again, when these are known; *more: there are links to be sampled, or a walk to be made (walk.h). */
+int ri_plan_decide_more(rille_op *op, bool *more, rille_err *err);
 
 #endif

@@ -9,10 +9,11 @@
  * Bodies inside of it, and those of rules, are planned for rows that come from outside, so there is nothing to sample
  * but their own patterns: how many rows each value has.
  */
-#include "links.h"
+#include "walk.h"
 
 #define CHEAP_ROWS 256.0
 #define MUCH_CHEAPER 3.0 /* as many times */
+#define ROUNDS_MAX 4U    /* in which orders ask for links */
 #define FEW_ROWS 64.0    /* of a pattern: no matter how many a value has */
 
 /* Of a place with itself. */
@@ -74,6 +75,32 @@ static int decide_query(rille_op *op, rille_err *err)
     return rc == 0 ? decide_shares(op, err) : rc;
 }
 
+/* What is known now may make another order the best one, which asks for other links. When all are known, the best order is
+ * walked. */
+int ri_plan_decide_more(rille_op *op, bool *more, rille_err *err)
+{
+    uint32_t known = op->link_count;
+    *more = false;
+    if (!op->routed) {
+        return 0;
+    }
+    ri_plan_input in = ri_plan_query_input(op);
+    uint16_t *order = ri_arena_array(&op->plan_arena, in.count + 1U, sizeof *order);
+    double *est = ri_arena_array(&op->plan_arena, in.count + 1U, sizeof *est);
+    if (order == NULL || est == NULL) {
+        return ri_fail_nomem(err);
+    }
+    op->links_noted = op->link_rounds++ < ROUNDS_MAX;
+    int rc = ri_plan_query_order(op, &in, order, est, err);
+    op->links_noted = false;
+    *more = op->link_count > known;
+    if (rc == 0 && !*more) {
+        *more = in.ends == NULL && in.count > 2 && ri_walk_begin(op, &in, order);
+        op->walked = !*more;
+    }
+    return rc;
+}
+
 static void note_own(rille_op *op, ri_pattern *p)
 {
     for (uint16_t pos = RI_POS_E; pos <= RI_POS_V; pos += RI_POS_V - RI_POS_E) {
@@ -106,6 +133,9 @@ int ri_plan_decide(rille_op *op, rille_err *err)
 {
     op->link_count = 0;
     op->routed = false;
+    op->link_rounds = 0;
+    op->walked = false;
+    ri_walks_forget(op);
     op->rule_count_count = 0;
     if (op->options.order_seed != 0 || op->empty) {
         return 0; /* orders by chance */

@@ -119,7 +119,7 @@ static ri_fanout pattern_fanout(const ri_context *c, ri_pattern *p, const ri_var
     ri_fanout fanout = exactly(ri_range_rows(p, bound));
     bool indexed = p->has[RI_POS_E] || (p->has[RI_POS_V] && (p->v_is_ref || (p->attr != NULL && p->attr->avet)));
     bool ranged = p->range != NULL && p->range->clause_count > 0;
-    fanout.reads = indexed ? some : ranged ? fanout.rows : all;
+    fanout.reads = indexed || ranged ? 0 : all;
     if (v) {
         double reads = fanout.reads;
         fanout = place_fanout(c, p, RI_POS_V);

@@ -14,13 +14,16 @@
  * ATTRIBUTES. In attribute position a name is as good as an id, elsewhere they differ. So that the answer does not
  * depend on the order, a pattern waits for the clauses that may give its attribute variable as a name.
  */
-#include "links.h"
 #include "types.h"
+#include "walk.h"
+
+#include <float.h>
 
 #define STARTS_ROWS 64.0      /* an order that costs less is good enough */
 #define CROSS_ROWS 64.0       /* a cross product that is sure to have no more is as good as a join; */
 #define CROSS_ROWS_MAX 4096.0 /* one of no more as a join that gives so many times as many rows; */
 #define CROSS_FACTOR 4.0
+#define NEAR 1.25      /* scores that are as good as equal, when some are measured */
 #define STARTS_MAX 16U /* more clauses are not tried as starts */
 
 ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
@@ -30,24 +33,6 @@ ri_varset ri_known_vars(const ri_scope *scope, const ri_varset *bound)
         ri_varset_union(&known, &scope->is_fixed);
     }
     return known;
-}
-
-void ri_outer_vars(const ri_clause *clause, ri_varset *out)
-{
-    if (clause->kind != RI_CLAUSE_NOT && clause->kind != RI_CLAUSE_OR) {
-        ri_clause_vars(clause, out);
-        return;
-    }
-    for (uint16_t i = 0; i < clause->join_count; i++) {
-        ri_varset_add(out, clause->join_vars[i]);
-    }
-}
-
-bool ri_clause_filters(const ri_clause *clause)
-{
-    return clause->kind == RI_CLAUSE_PRED || clause->kind == RI_CLAUSE_NOT ||
-           (clause->kind == RI_CLAUSE_FUNC &&
-            (clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE));
 }
 
 static bool ready(const rille_op *op, const ri_clause *clause, const ri_varset *known)
@@ -277,8 +262,23 @@ typedef struct ordering {
     ri_varset bound;
     double rows;
     double rows_max;
-    unsigned several; /* clauses that could come next and give more than one row each */
+    uint64_t set;            /* of clauses that are done, where orders can be walked */
+    const ri_clause *second; /* the clause to go on with after the first; NULL: any */
+    unsigned several;        /* clauses that could come next and give more than one row each */
 } ordering;
+
+/* What a clause gives next, as a walk measured it, or else as links tell. */
+static ri_fanout fanout_of(const ordering *o, uint16_t i)
+{
+    ri_fanout fanout = ri_plan_fanout(o->op, o->in, &o->in->clauses[i], &o->bound, o->done);
+    bool walks = o->in->whole && i < RI_WALK_CLAUSES_MAX;
+    double measured = walks ? ri_walk_rows(o->op, o->set | UINT64_C(1) << i) : -1;
+    if (measured >= 0) {
+        fanout.rows = o->rows > 0 ? measured / o->rows : 0;
+        fanout.rows_max = fanout.rows;
+    }
+    return fanout;
+}
 
 /* What can follow a clause: patterns that leave no more rows than there are. */
 typedef struct follower {
@@ -290,7 +290,11 @@ static follower follow(ordering *o, uint16_t clause)
 {
     const ri_plan_input *in = o->in;
     const ri_varset bound = o->bound;
+    const double before = o->rows;
+    const uint64_t set = o->set;
     follower out = { 1, 0 };
+    o->rows *= fanout_of(o, clause).rows;
+    o->set |= clause < RI_WALK_CLAUSES_MAX ? UINT64_C(1) << clause : 0;
     ri_clause_provides(&in->clauses[clause], &o->bound);
     o->done[clause] = true;
     for (uint16_t i = 0; i < in->count; i++) {
@@ -298,13 +302,15 @@ static follower follow(ordering *o, uint16_t clause)
         ri_outer_vars(&in->clauses[i], &vars);
         ri_varset_subtract(&vars, &bound);
         if (!o->done[i] && in->clauses[i].kind == RI_CLAUSE_PATTERN && ri_varset_meets(&vars, &o->bound)) {
-            double rows = ri_plan_fanout(o->op, in, &in->clauses[i], &o->bound, o->done).rows;
+            double rows = fanout_of(o, i).rows;
             out.rows = rows < out.rows ? rows : out.rows;
             out.count += rows <= 1;
         }
     }
     o->done[clause] = false;
     o->bound = bound;
+    o->rows = before;
+    o->set = set;
     return out;
 }
 
@@ -314,10 +320,13 @@ static void break_tie(ordering *o, choice *best)
 {
     const ri_plan_input *in = o->in;
     const choice first = *best;
+    bool walked = in->whole && ri_walk_order(o->op, 0) != NULL; /* measures differ from estimates of the same */
+    const double near = first.score * (walked ? NEAR : 1);
     follower most = { -1, 0 };
     for (uint16_t i = 0; i < in->count; i++) {
         const choice *other = &o->choices[i];
-        if (!other->found || other->score != first.score || other->connected != first.connected || i == first.clause) {
+        if (!other->found || other->score < first.score || other->score > near || other->connected != first.connected ||
+            i == first.clause) {
             continue;
         }
         most = most.rows < 0 ? follow(o, first.clause) : most;
@@ -346,7 +355,7 @@ static void consider(ordering *o, uint16_t i, choice *best)
     }
     ri_varset vars = { { 0 } };
     ri_outer_vars(clause, &vars);
-    ri_fanout fanout = ri_plan_fanout(op, o->in, clause, &o->bound, o->done);
+    ri_fanout fanout = fanout_of(o, i);
     bool connected =
         ri_varset_meets(&vars, &o->bound) || o->rows <= 1 || fanout.rows <= 1 || ri_varset_within(&vars, &known);
     connected = connected || o->rows_max * fanout.rows_max <= CROSS_ROWS;
@@ -400,32 +409,42 @@ static int choose(ordering *o, choice *best, rille_err *err)
                                  "variable that nothing binds");
 }
 
-/* The cheapest next clause, again and again; `first`, if any, begins. */
-static int order_from(ordering *o, const ri_clause *first, uint16_t *order, double *est, ri_plan_cost *cost,
-                      rille_err *err)
+/* The cheapest next clause, again and again; `first`, if any, begins. `given`: an order that there is. */
+static int order_from(ordering *o, const ri_clause *first, const uint16_t *given, uint16_t *order, double *est,
+                      ri_plan_cost *cost, rille_err *err)
 {
     const ri_plan_input *in = o->in;
     o->bound = in->bound;
     o->rows = o->rows_max = in->rows;
+    o->set = 0;
     *cost = (ri_plan_cost){ .start_min = -1 };
     memset(o->done, 0, in->count);
     for (uint16_t at = 0; at < in->count; at++) {
         choice best = { 0, 0, false, false };
         RI_TRY(ri_check(o->op, err));
         find_waits(o->op, in, o->done, &o->bound, o->waits);
-        if (first != NULL && at == 0) {
+        if (given != NULL) {
+            best = (choice){ given[at], 0, true, true };
+        } else if (first != NULL && at == 0) {
             best = (choice){ (uint16_t)(first - in->clauses), 0, true, true };
+        } else if (o->second != NULL && at == 1) {
+            consider(o, (uint16_t)(o->second - in->clauses), &best);
+            if (!best.found || !best.connected || o->waits[best.clause]) {
+                cost->rows = DBL_MAX; /* it cannot come here */
+                return 0;
+            }
         } else {
             RI_TRY(choose(o, &best, err));
         }
         const ri_clause *clause = &in->clauses[best.clause];
-        ri_fanout fanout = ri_plan_fanout(o->op, in, clause, &o->bound, o->done);
+        ri_fanout fanout = fanout_of(o, best.clause);
         cost->choices = cost->choices || (at > 0 && o->several > 1);
         cost->rows += o->rows * fanout.rows + fanout.reads;
         cost->rows_max += o->rows_max * fanout.rows_max + fanout.reads;
         o->rows *= fanout.rows;
         o->rows_max *= fanout.rows_max;
         o->done[best.clause] = true;
+        o->set |= best.clause < RI_WALK_CLAUSES_MAX ? UINT64_C(1) << best.clause : 0;
         order[at] = best.clause;
         est[at] = o->rows;
         ri_clause_provides(clause, &o->bound);
@@ -458,28 +477,72 @@ static void find_starts(ordering *o, bool *starts)
     }
 }
 
-/* What is cheapest first may lead to what is dear: so other starts are tried, where it is worth it. */
-static int compare_starts(ordering *o, uint16_t *order, double *est, ri_plan_cost *cost, rille_err *err)
+/* The best order so far. */
+typedef struct winner {
+    uint16_t *order;
+    double *est;
+    ri_plan_cost *cost;
+} winner;
+
+/* Of two that cost the same, that is better whose clause number `at` comes first; `natural` is the one that was there to
+ * begin with. */
+static int try_order(ordering *o, const ri_clause *first, const uint16_t *given, unsigned at, uint16_t natural,
+                     winner *best, rille_err *err)
 {
     const ri_plan_input *in = o->in;
     uint16_t other[STARTS_MAX];
     double other_est[STARTS_MAX];
+    ri_plan_cost cost;
+    RI_TRY(order_from(o, first, given, other, other_est, &cost, err));
+    bool tie = given == NULL && cost.rows == best->cost->rows && best->order[at] != natural;
+    if (cost.rows < best->cost->rows ||
+        (tie && comes_before(o->op, in->scope, &in->clauses[other[at]], &in->clauses[best->order[at]]))) {
+        *best->cost = cost;
+        memcpy(best->order, other, in->count * sizeof *other);
+        memcpy(best->est, other_est, in->count * sizeof *other_est);
+    }
+    return 0;
+}
+
+/* What is cheapest first may lead to what is dear: so other starts are tried, where it is worth it. */
+static int compare_starts(ordering *o, winner *best, rille_err *err)
+{
+    const ri_plan_input *in = o->in;
     bool starts[STARTS_MAX];
-    uint16_t natural = order[0];
+    uint16_t natural = best->order[0];
+    int rc = 0;
     find_starts(o, starts);
-    for (uint16_t i = 0; i < in->count; i++) {
-        ri_plan_cost other_cost;
-        if (i == natural || !starts[i]) {
-            continue;
+    for (uint16_t i = 0; i < in->count && rc == 0; i++) {
+        rc = i != natural && starts[i] ? try_order(o, &in->clauses[i], NULL, 0, natural, best, err) : 0;
+    }
+    return rc;
+}
+
+/* The same holds for what is cheapest after the first clause. */
+static int compare_seconds(ordering *o, winner *best, rille_err *err)
+{
+    const ri_plan_input *in = o->in;
+    const ri_clause *first = &in->clauses[best->order[0]];
+    uint16_t natural = best->order[1];
+    int rc = 0;
+    for (uint16_t i = 0; i < in->count && rc == 0; i++) {
+        const ri_clause *second = &in->clauses[i];
+        if (second != first && i != natural && second->kind == RI_CLAUSE_PATTERN && !o->w->may_fail[i]) {
+            o->second = second;
+            rc = try_order(o, first, NULL, 1, natural, best, err);
         }
-        RI_TRY(order_from(o, &in->clauses[i], other, other_est, &other_cost, err));
-        bool tie = other_cost.rows == cost->rows && order[0] != natural;
-        if (other_cost.rows < cost->rows ||
-            (tie && comes_before(o->op, in->scope, &in->clauses[i], &in->clauses[order[0]]))) {
-            *cost = other_cost;
-            memcpy(order, other, in->count * sizeof *order);
-            memcpy(est, other_est, in->count * sizeof *est);
-        }
+    }
+    o->second = NULL;
+    return rc;
+}
+
+/* The cheapest of the orders that were walked. */
+static int best_walk(ordering *o, winner *best, rille_err *err)
+{
+    const uint16_t *walked;
+    best->cost->rows = DBL_MAX;
+    for (unsigned i = 0; (walked = ri_walk_order(o->op, i)) != NULL; i++) {
+        RI_TRY(try_order(o, NULL, walked, 0, 0, best, err));
     }
     return 0;
 }
@@ -489,11 +552,16 @@ int ri_plan_order(rille_op *op, const ri_plan_input *in, uint16_t *order, double
     written w;
     ordering o;
     ri_plan_cost cost;
+    winner best = { order, est, &cost };
     RI_TRY(begin_ordering(op, in, &w, &o, err));
-    RI_TRY(order_from(&o, in->first, order, est, &cost, err));
+    if (in->whole && in->first == NULL && op->walked && ri_walk_order(op, 0) != NULL) {
+        return best_walk(&o, &best, err);
+    }
+    RI_TRY(order_from(&o, in->first, NULL, order, est, &cost, err));
     bool compares = in->first == NULL && op->options.order_seed == 0 && in->count > 1 && in->count <= STARTS_MAX &&
                     cost.rows > STARTS_ROWS;
-    return compares ? compare_starts(&o, order, est, &cost, err) : 0;
+    RI_TRY(compares ? compare_starts(&o, &best, err) : 0);
+    return compares && in->whole && op->routed && in->count > 2 ? compare_seconds(&o, &best, err) : 0;
 }
 
 int ri_plan_order_cost(rille_op *op, const ri_plan_input *in, ri_plan_cost *cost, rille_err *err)
@@ -507,7 +575,7 @@ int ri_plan_order_cost(rille_op *op, const ri_plan_input *in, ri_plan_cost *cost
         return ri_fail_nomem(err);
     }
     RI_TRY(begin_ordering(op, in, &w, &o, err));
-    RI_TRY(order_from(&o, in->first, order, est, cost, err));
+    RI_TRY(order_from(&o, in->first, NULL, order, est, cost, err));
     find_starts(&o, starts);
     for (uint16_t i = 0; i < in->count; i++) {
         if (i == order[0] || !starts[i]) {

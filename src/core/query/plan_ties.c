@@ -1,9 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * An order of clauses by what they say, not by where they are written. Where two seem equally good, it decides, so that
- * a query has one plan in whatever order it is written.
+ * What a clause says, wherever it is written: the variables that it shares with others, whether it only filters, and an
+ * order of clauses. Where two seem equally good, that decides, so that a query has one plan in whatever order it is
+ * written.
  */
 #include "exec.h"
+
+void ri_outer_vars(const ri_clause *clause, ri_varset *out)
+{
+    if (clause->kind != RI_CLAUSE_NOT && clause->kind != RI_CLAUSE_OR) {
+        ri_clause_vars(clause, out);
+        return;
+    }
+    for (uint16_t i = 0; i < clause->join_count; i++) {
+        ri_varset_add(out, clause->join_vars[i]);
+    }
+}
+
+bool ri_clause_filters(const ri_clause *clause)
+{
+    return clause->kind == RI_CLAUSE_PRED || clause->kind == RI_CLAUSE_NOT ||
+           (clause->kind == RI_CLAUSE_FUNC &&
+            (clause->binding.kind == RI_BIND_SCALAR || clause->binding.kind == RI_BIND_TUPLE));
+}
 
 static int cmp_numbers(double a, double b)
 {

@@ -13,9 +13,9 @@
  * An operation that runs again (again.c) has patterns and a plan: it counts only what may have changed, and renews the
  * chain where the counts are much as they were.
  */
-#include "links.h"
 #include "lookups.h"
 #include "types.h"
+#include "walk.h"
 
 #define PATIENT_US 1000U
 
@@ -178,7 +178,13 @@ static int sample(rille_op *op, rille_err *err)
         RI_TRY(ri_plan_decide(op, err));
         op->decided = true;
     }
-    return op->again ? 0 : ri_links_sample(op, err);
+    bool more = !op->again;
+    while (more) {
+        RI_TRY(ri_links_sample(op, err));
+        RI_TRY(ri_walk_go(op, err));
+        RI_TRY(ri_plan_decide_more(op, &more, err));
+    }
+    return 0;
 }
 
 /* RILLE_AGAIN: it is no point query, as far as this run goes. */
