@@ -467,7 +467,7 @@ describe("operations", function()
     repeat
       state = op:step()
       if state == "need" then op:fetch() end
-    until state ~= "need"
+    until state ~= "need" and state ~= "again"
     assert.is_nil(state)
     assert.same(before, ages(url))
     conn:listen(function() error("heard", 0) end)
@@ -476,7 +476,7 @@ describe("operations", function()
     repeat
       fine, message = pcall(op.step, op)
       if message == "need" then op:fetch() end
-    until not fine or message ~= "need"
+    until not fine or (message ~= "need" and message ~= "again")
     assert.equal("heard", message)
     assert.equal("done", op:step())
     assert.equal(#before, #ages(url))

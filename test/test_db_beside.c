@@ -100,8 +100,9 @@ static void end_flush(world *w)
 {
     if (w->pending.db != NULL) {
         go_on(w, UINT64_MAX);
+        struct ri_bundle *bundle = NULL;
         CHECK_RC(ri_conn_install(w->writers[below(w, WRITERS)], w->pending.base, w->pending.db->schema,
-                                 w->pending.writer, &test_err),
+                                 w->pending.writer, &bundle, &test_err),
                  0);
         w->installed++;
         drop_pending(w);

@@ -262,15 +262,17 @@ TEST(flusher__is_part_of_a_task)
     }
     (void)commit_until_claim(conn, &next);
     ri_task task = { 0 };
+    ri_flush_run *run = NULL;
     int rc = RILLE_NEED;
-    for (int steps = 0; rc == RILLE_NEED && steps < 500; steps++) {
+    for (int steps = 0; (rc == RILLE_NEED || rc == RILLE_AGAIN) && steps < 5000; steps++) {
         ri_task *outer = ri_task_enter(&task);
-        rc = ri_task_leave(&task, outer, ri_conn_flush(conn, &test_err), &test_err);
+        rc = ri_task_leave(&task, outer, ri_conn_flush_step(conn, &run, &test_err), &test_err);
         if (rc == RILLE_NEED) {
             CHECK_RC(ri_task_fetch(&task, &test_err), 0);
         }
     }
     CHECK_RC(rc, 0);
+    ri_flush_run_release(run);
     ri_task_deinit(&task);
     ri_conn_release(conn);
     CHECK_EQ_INT(check_all("deferred:mem:task", next), 0);

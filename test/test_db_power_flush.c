@@ -170,7 +170,8 @@ static bool step_run(flush_run *run)
 
 static void end_run(rille_conn *conn, flush_run *run)
 {
-    CHECK_RC(ri_conn_install(conn, run->base, run->db->schema, run->writer, &test_err), 0);
+    struct ri_bundle *bundle = NULL;
+    CHECK_RC(ri_conn_install(conn, run->base, run->db->schema, run->writer, &bundle, &test_err), 0);
     ri_base_release(run->base);
     ri_writer_release(run->writer);
     ri_db_release(run->db);

@@ -254,17 +254,14 @@ TEST(start__is_left_closed_and_cancelled)
     REQUIRE(conn != NULL);
     transact(conn, schema, RILLE_DONE);
     REQUIRE_RC(rille_start_transact(conn, "[{:p/name \"left\"}]", 18, &left, &test_err), 0);
-    for (int i = 0; i < 2; i++) { /* until it swaps the head */
-        CHECK_RC(rille_step(left, 0, &test_err), RILLE_NEED);
-        CHECK_RC(i == 0 ? rille_fetch(left, &test_err) : 0, 0);
-    }
-    transact(conn, "[{:p/name \"first\"}]", RILLE_DONE); /* it is in nobody's way */
+    CHECK_RC(rille_step(left, 0, &test_err), RILLE_NEED); /* it swaps the head */
+    transact(conn, "[{:p/name \"first\"}]", RILLE_DONE);  /* it is in nobody's way */
     CHECK_RC(finish(left), RILLE_DONE);
     rille_steps_close(left);
     for (int at = 0; at < 4; at++) {
         REQUIRE_RC(rille_start_transact(conn, "[{:p/name \"x\"}]", 15, &steps, &test_err), 0);
         for (int i = 0; i < at && rille_step(steps, 0, &test_err) == RILLE_NEED; i++) {
-            CHECK_RC(rille_fetch(steps, &test_err), 0);
+            CHECK_RC(at > 1 ? rille_fetch(steps, &test_err) : 0, 0);
         }
         if (at == 1) {
             rille_steps_cancel(steps);

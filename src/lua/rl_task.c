@@ -139,7 +139,7 @@ static int task_wanted(lua_State *L)
 {
     rl_box *box = rl_hold(L, 1, &rl_class_task);
     const rl_task *t = box->handle;
-    rl_push_wants(L, &t->task.io, t->task.waits ? &t->task.call : NULL);
+    rl_push_wants(L, &t->task.io, ri_task_wants(&t->task) > t->task.io.want_count ? &t->task.call : NULL);
     rl_let_go(box);
     return 1;
 }

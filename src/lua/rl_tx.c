@@ -23,6 +23,7 @@ typedef struct commit {
     bool has_report;
     ri_commit *kept; /* it was filled, and paused, or its swap of the head is under way */
     unsigned tries;
+    ri_begin begin;       /* of the next try */
     ri_edn_reader reader; /* of EDN text, in a task; likewise the next ones */
     ri_form form;
     bool has_form;
@@ -278,11 +279,13 @@ static int push_outcome(lua_State *L, commit *c, bool is_alone, int rc, const ri
 static int try_commit(lua_State *L, rille_conn *conn, const source *from, commit *c, rille_err *err)
 {
     end_tx(c);
-    RI_TRY(ri_conn_begin_again(conn, &c->idle, err));
+    RI_TRY(ri_conn_begin_again(conn, &c->idle, &c->begin, err));
     c->tx = c->idle;
     c->idle = NULL;
-    RI_TRY(fill_from(L, from, c, err));
-    return ri_conn_commit(conn, c->tx, &c->report, err);
+    int rc = ri_conn_doubt(c->tx, fill_from(L, from, c, err));
+    rc = rc == 0 ? ri_conn_commit(conn, c->tx, &c->report, err) : rc;
+    c->begin = ri_conn_begin_next(c->tx);
+    return rc;
 }
 
 /* The task's commit, which goes from one run to the next. */
@@ -302,11 +305,11 @@ static int fill_some(lua_State *L, rille_conn *conn, commit *c, ri_task *task, r
     int rc = check_data(L, c, task, err);
     (void)ri_task_leave(NULL, outer, 0, NULL);
     if (rc == 0 && c->tx == NULL) {
-        rc = ri_conn_begin(conn, &c->tx, err);
+        rc = ri_conn_begin_again(conn, &c->tx, &c->begin, err);
     }
     if (rc == 0) {
         outer = ri_task_enter(NULL);
-        rc = fill_in_task(L, c, task, err);
+        rc = ri_conn_doubt(c->tx, fill_in_task(L, c, task, err));
         (void)ri_task_leave(NULL, outer, 0, NULL);
     }
     return rc;
@@ -317,14 +320,15 @@ static int commit_in_task(lua_State *L, rille_conn *conn, commit *c, rille_err *
 {
     ri_task *task = ri_task_running();
     ri_task_insist(ri_commit_looks(c->tries));
-    if (c->kept == NULL) {
-        RI_TRY(fill_some(L, conn, c, task, err));
+    int rc = c->kept == NULL ? fill_some(L, conn, c, task, err) : 0;
+    if (rc == 0) {
+        rc = ri_conn_commit_step(conn, c->tx, &c->kept, &c->report, err);
+        c->has_report = rc == 0;
     }
-    int rc = ri_conn_commit_step(conn, c->tx, &c->kept, &c->report, err);
-    c->has_report = rc == 0;
     if (rc != RILLE_CONFLICT) {
         return rc;
     }
+    c->begin = ri_conn_begin_next(c->tx);
     drop_tx(c);
     return ++c->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(conn, err);
 }

@@ -407,7 +407,7 @@ int rl_supply(lua_State *L, ri_io *io, ri_task *task, rille_err *failure)
     size_t len;
     rille_err err;
     bool is_number = rl_read_int64(L, rl_state_of(L), 2, &i);
-    size_t wants = io->want_count + (task != NULL && task->waits ? 1 : 0);
+    size_t wants = task != NULL ? ri_task_wants(task) : io->want_count;
     if (!is_number || i < 1 || (uint64_t)i > wants) {
         return wrong_index(L, wants);
     }

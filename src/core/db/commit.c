@@ -1,45 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Commits: resolve, plan (plan.c), swap the head.
+ * Commits: resolve, plan (plan.c), join a bundle that swaps the head (bundle.h).
  *
  * A commit in a task may pause while it resolves, and while it plans. The writer's lock is let go then, so that others
  * may commit: then this one conflicts, and begins again.
+ *
+ * GUESSES. A transaction that begins on a value that was not read from storage for it may begin on an old one, or on one
+ * that never comes to be. If it succeeds, the swap proves that the value was the head's. If it is refused, that proves
+ * nothing: it begins again on a head that is read after what was under way has ended (ri_conn_doubt).
  */
 #include "commit_own.h"
 
 #include <string.h>
-
-void ri_conn_snapshot(rille_conn *conn, ri_seen *out)
-{
-    ri_mutex_lock(&conn->state);
-    *out = conn->seen;
-    ri_refs_take(&out->cell->refs);
-    (void)ri_db_retain(out->db);
-    ri_mutex_unlock(&conn->state);
-}
-
-int ri_conn_swap(rille_conn *conn, const ri_seen *from, ri_plan *p, rille_err *err)
-{
-    rille_head_swap swap = { .branch = conn->branch,
-                             .expected = from->revision,
-                             .cell = p->cell->bytes,
-                             .cell_len = p->cell_len,
-                             .kept_len = p->kept_len,
-                             .durable = conn->durability != RI_DURABLE_NONE };
-    rille_revision revision = { { 0 } };
-    int64_t began_ms = ri_clock_ms();
-    if (from->is_kept) { /* another thread took it from a tier: this must begin again on the head itself */
-        return RILLE_CONFLICT;
-    }
-    RI_TRY(ri_store_head_swap(conn->store, &swap, p->writer, &revision, err));
-    ri_seen fresh = {
-        ri_db_retain(p->after), p->cell, p->cell_len, p->cell_len, p->tail_at, revision, began_ms, false
-    };
-    p->cell = NULL;
-    ri_conn_see(conn, &fresh);
-    ri_conn_keep(conn);
-    return 0;
-}
 
 void ri_report_deinit(ri_report *report)
 {
@@ -49,16 +21,62 @@ void ri_report_deinit(ri_report *report)
     *report = (ri_report){ 0 };
 }
 
-int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err)
+/* ---- beginning ---- */
+
+/* What to begin on without reading. A bundle that is under way will most likely be the head; and where reading the head
+ * is a request, what was seen is. That the head is another one by then is found out by the swap. */
+static rille_db *known_db(rille_conn *conn)
 {
-    RI_TRY(ri_conn_newest(conn, err));
-    rille_db *db = ri_conn_seen_db(conn);
+    rille_db *db = atomic_load(&conn->bundles) > 0 ? ri_bundle_db(conn) : NULL;
+    if (db != NULL || !conn->is_far || atomic_load(&conn->stale)) {
+        return db;
+    }
+    ri_mutex_lock(&conn->state);
+    if (!conn->seen.is_kept) { /* what a tier keeps may be older than what this connection ever saw */
+        db = ri_db_retain(conn->seen.db);
+    }
+    ri_mutex_unlock(&conn->state);
+    return db;
+}
+
+static int begin_value(rille_conn *conn, ri_begin *begin, rille_db **out, bool *is_guess, rille_err *err)
+{
     const ri_task *task = ri_task_running();
-    int rc = task != NULL && task->lacks ? RILLE_NEED : 0;
-    if (rc == 0 && *tx != NULL) {
+    *out = *begin == RI_BEGIN_KNOWN ? known_db(conn) : NULL;
+    *is_guess = *out != NULL;
+    if (*out != NULL) {
+        return 0;
+    }
+    if (*begin == RI_BEGIN_SETTLED) {
+        RI_TRY(ri_bundle_drain(conn));
+        *begin = RI_BEGIN_READ;
+        if (task != NULL) {
+            ri_task_part();
+        }
+    }
+    RI_TRY(ri_conn_newest(conn, err));
+    *out = ri_conn_seen_db(conn);
+    if (task != NULL && task->lacks) {
+        ri_db_release(*out);
+        *out = NULL;
+        return RILLE_NEED;
+    }
+    return 0;
+}
+
+int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, ri_begin *begin, rille_err *err)
+{
+    rille_db *db;
+    bool is_guess;
+    RI_TRY(begin_value(conn, begin, &db, &is_guess, err));
+    int rc = 0;
+    if (*tx != NULL) {
         ri_tx_reuse(*tx, db);
-    } else if (rc == 0) {
+    } else {
         rc = ri_tx_new(db, tx, err);
+    }
+    if (rc == 0) {
+        ri_tx_set_guess(*tx, is_guess);
     }
     ri_db_release(db);
     return rc;
@@ -66,8 +84,25 @@ int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err)
 
 int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err)
 {
+    ri_begin begin = RI_BEGIN_KNOWN;
     *out = NULL;
-    return ri_conn_begin_again(conn, out, err);
+    return ri_conn_begin_again(conn, out, &begin, err);
+}
+
+/* Failures that say nothing of the database. */
+static bool is_of_place(int rc)
+{
+    return rc == RILLE_NOMEM || rc == RILLE_CANCELLED || rc == RILLE_IO || rc == RILLE_FULL || rc == RILLE_TIMEOUT ||
+           rc == RILLE_PERMISSION || rc == RILLE_CORRUPT;
+}
+
+int ri_conn_doubt(ri_tx *tx, int rc)
+{
+    if (rc >= 0 || !ri_tx_is_guess(tx) || is_of_place(rc)) {
+        return rc;
+    }
+    ri_tx_set_doubted(tx);
+    return RILLE_CONFLICT;
 }
 
 static int resolve(ri_tx *tx, ri_tx_result *out, rille_err *err)
@@ -95,11 +130,13 @@ static bool same_value(const rille_db *a, const rille_db *b)
                       memcmp(a->base->db_id, b->base->db_id, sizeof a->base->db_id) == 0);
 }
 
-#define SWAP_TRIES_MAX 8
-
 static void commit_deinit(ri_commit *c)
 {
-    ri_commit_drop_plan(c);
+    if (c->bundle != NULL) {
+        ri_bundle_leave(c->conn, c->bundle);
+        ri_conn_release(c->conn);
+    }
+    ri_commit_free_plan(c);
     ri_report_deinit(&c->report);
 }
 
@@ -111,43 +148,12 @@ void ri_commit_release(ri_commit *c)
     }
 }
 
-/* The head is not what was expected: because of an earlier try of the same swap? Then it is done. */
-static int find_attempt(rille_conn *conn, const ri_block *block, rille_err *err)
-{
-    uint64_t t = 0;
-    int rc;
-    ri_io io = { 0 };
-    RI_TRY(ri_conn_refresh(conn, err));
-    rille_db *db = ri_conn_seen_db(conn);
-    RI_FETCHING(rc, &io, ri_db_attempt(db, block->attempt, &io, &t, err), err)
-    ri_io_deinit(&io);
-    ri_db_release(db);
-    return rc != 0 ? rc : t == block->t ? 0 : RILLE_CONFLICT;
-}
-
-/* A reply that was lost is no commit that was lost: the same swap is sent again, until the head says who was first. */
-static int swap_surely(rille_conn *conn, ri_commit *c, rille_err *err)
-{
-    int rc = ri_conn_swap(conn, &c->from, &c->plan, err);
-    for (int tries = 1; rc == RILLE_UNKNOWN && tries < SWAP_TRIES_MAX; tries++) {
-        rc = ri_conn_swap(conn, &c->from, &c->plan, err);
-    }
-    if (rc ==
-        RILLE_CONFLICT) { /* a store may have got what it refuses a moment before, from a copy of the same request */
-        rc = find_attempt(conn, c->report.tx.block, err);
-    }
-    return rc != RILLE_UNKNOWN ? rc
-                               : ri_fail(err, RILLE_IO,
-                                         "it is unknown whether the transaction was committed: commit something "
-                                         "else, then look");
-}
-
-/* Sets c->from. A plan that was begun on a head that has changed since is dropped. */
+/* Sets c->from. A plan that was begun on another tip is dropped. */
 static void begin_plan(rille_conn *conn, ri_commit *c)
 {
     ri_seen now;
-    ri_conn_snapshot(conn, &now);
-    if (c->has_from && memcmp(&now.revision, &c->from.revision, sizeof now.revision) != 0) {
+    ri_conn_tip(conn, &now);
+    if (c->has_from && !ri_same_tip(&c->from, &now)) {
         ri_commit_drop_plan(c);
     }
     if (c->has_from) {
@@ -161,32 +167,39 @@ static void begin_plan(rille_conn *conn, ri_commit *c)
     }
 }
 
-/* The writer's lock is held. */
-static int plan_and_swap(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
+/* An operation may be closed before its bundle is over, and then leaves it. */
+static int join(rille_conn *conn, ri_commit *c, rille_err *err)
 {
-    if (!c->planned) {
-        begin_plan(conn, c);
-        if (!same_value(c->from.db, ri_tx_db(tx))) {
-            return RILLE_CONFLICT;
-        }
-        RI_TRY(ri_commit_plan(conn, c, err));
+    ri_task *task = ri_task_running();
+    RI_TRY(ri_bundle_join(conn, &c->from, &c->plan, &c->bundle, err));
+    c->conn = ri_conn_retain(conn);
+    if (task != NULL) {
+        ri_task_keep(task); /* what follows is the swap, and does not plan again */
     }
-    return swap_surely(conn, c, err);
+    return 0;
 }
 
-/* The swap is under way. The lock is let go, and so others may write behind what the cell shares with them. */
-static int keep_commit(ri_commit *c, rille_err *err)
+/* Plans, then joins a bundle or is swapped at once. The writer's lock is held. */
+static int plan_and_join(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
 {
-    ri_cell *own = ri_cell_new(c->plan.cell->bytes, c->plan.cell_len);
-    if (own == NULL) {
-        ri_task_withdraw(ri_task_running()); /* or it would be swapped, and then committed again */
-        return ri_fail_nomem(err);
+    enum { PLANS_MAX = 3 };
+    int rc = RILLE_CONFLICT;
+    for (int tries = 0; tries < PLANS_MAX && rc == RILLE_CONFLICT; tries++) {
+        begin_plan(conn, c);
+        if (!same_value(c->from.db, ri_tx_db(tx)) || c->from.is_kept) { /* another thread took it from a tier */
+            return RILLE_CONFLICT;
+        }
+        c->is_guess = ri_tx_is_guess(tx);
+        RI_TRY(ri_commit_plan(conn, c, err));
+        if (ri_bundle_is_free(conn, &c->from)) {
+            return ri_bundle_alone(conn, &c->from, &c->plan, c->report.tx.block, err);
+        }
+        rc = join(conn, c, err);
+        if (rc == RILLE_CONFLICT) { /* the tip changed meanwhile */
+            ri_commit_drop_plan(c);
+        }
     }
-    ri_cell_release(c->plan.cell);
-    c->plan.cell = own;
-    c->is_kept = true;
-    ri_task_keep(ri_task_running());
-    return RILLE_NEED;
+    return rc;
 }
 
 static void give_report(rille_conn *conn, const ri_tx *tx, ri_commit *c, ri_report *out)
@@ -206,7 +219,10 @@ static void give_report(rille_conn *conn, const ri_tx *tx, ri_commit *c, ri_repo
 static int resolve_commit(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
 {
     if (!c->resolved) {
-        RI_TRY(resolve(tx, &c->report.tx, err));
+        int rc = ri_conn_doubt(tx, resolve(tx, &c->report.tx, err));
+        if (rc != 0) {
+            return rc;
+        }
         if (ri_task_running() == NULL) { /* nothing begins again with them: a flush may need the memory */
             ri_tx_forget_items(tx);
         }
@@ -216,15 +232,24 @@ static int resolve_commit(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *
     return 0;
 }
 
+static int commit_bundle(rille_conn *conn, ri_tx *tx, ri_commit *c, rille_err *err)
+{
+    if (c->bundle == NULL) {
+        RI_TRY(resolve_commit(conn, tx, c, err));
+        ri_mutex_lock(&conn->writer);
+        int rc = plan_and_join(conn, tx, c, err);
+        ri_mutex_unlock(&conn->writer);
+        if (rc != 0 || c->bundle == NULL) {
+            return rc;
+        }
+    }
+    RI_TRY(ri_bundle_end(conn, c->bundle));
+    return ri_bundle_outcome(c->bundle, c->report.tx.block, err);
+}
+
 static int commit_some(rille_conn *conn, ri_tx *tx, ri_commit *c, ri_report *out, rille_err *err)
 {
-    RI_TRY(resolve_commit(conn, tx, c, err));
-    ri_mutex_lock(&conn->writer);
-    int rc = plan_and_swap(conn, tx, c, err);
-    if (rc == RILLE_NEED && c->planned && !c->is_kept) {
-        rc = keep_commit(c, err);
-    }
-    ri_mutex_unlock(&conn->writer);
+    int rc = commit_bundle(conn, tx, c, err);
     if (rc == 0) {
         give_report(conn, tx, c, out);
     } else if (rc < 0) {
@@ -270,13 +295,14 @@ int ri_conn_busy(const rille_conn *conn, rille_err *err)
 }
 
 /* *tx: as in ri_conn_begin_again, before and after. */
-static int try_form(rille_conn *conn, const ri_form *form, ri_tx **tx, ri_report *out, rille_err *err)
+static int try_form(rille_conn *conn, const ri_form *form, ri_tx **tx, ri_begin *begin, ri_report *out, rille_err *err)
 {
-    RI_TRY(ri_conn_begin_again(conn, tx, err));
-    int rc = ri_tx_fill_edn(*tx, form, err);
+    RI_TRY(ri_conn_begin_again(conn, tx, begin, err));
+    int rc = ri_conn_doubt(*tx, ri_tx_fill_edn(*tx, form, err));
     if (rc == 0) {
         rc = ri_conn_commit(conn, *tx, out, err);
     }
+    *begin = ri_conn_begin_next(*tx);
     if (!ri_tx_recycle(*tx)) {
         ri_tx_release(*tx);
         *tx = NULL;
@@ -287,9 +313,10 @@ static int try_form(rille_conn *conn, const ri_form *form, ri_tx **tx, ri_report
 static int transact_form(rille_conn *conn, const ri_form *form, ri_report *out, rille_err *err)
 {
     ri_tx *tx = atomic_exchange_explicit(&conn->idle, NULL, memory_order_acq_rel);
+    ri_begin begin = RI_BEGIN_KNOWN;
     int rc = RILLE_CONFLICT;
     for (int tries = 0; rc == RILLE_CONFLICT && tries < RI_COMMIT_TRIES_MAX; tries++) {
-        rc = try_form(conn, form, &tx, out, err);
+        rc = try_form(conn, form, &tx, &begin, out, err);
     }
     ri_tx_release(atomic_exchange_explicit(&conn->idle, tx, memory_order_acq_rel));
     return rc == RILLE_CONFLICT ? ri_conn_busy(conn, err) : rc;

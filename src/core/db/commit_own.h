@@ -5,7 +5,7 @@
 #ifndef RI_COMMIT_OWN_H
 #define RI_COMMIT_OWN_H
 
-#include "conn_own.h"
+#include "bundle.h"
 
 #include "../store/task.h"
 #include "flush.h"
@@ -16,8 +16,9 @@ struct ri_commit {
     ri_seen from;
     ri_report report;
     bool resolved;
-    bool planned;
-    bool is_kept; /* the cell is its own */
+    ri_bundle *bundle; /* that it has joined, then ... */
+    rille_conn *conn;  /* ... of this, a reference */
+    bool is_guess;     /* what it was resolved on */
     /* while the plan is made */
     bool has_from;
     unsigned stage;
@@ -37,5 +38,6 @@ struct ri_commit {
 int ri_commit_plan(rille_conn *conn, ri_commit *c, rille_err *err);
 /* Drops what was made of a plan. */
 void ri_commit_drop_plan(ri_commit *c);
+void ri_commit_free_plan(ri_commit *c); /* the same of one that goes */
 
 #endif

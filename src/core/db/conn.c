@@ -4,54 +4,12 @@
 #include "../store/kept.h"
 #include "../store/task.h"
 #include "../store/url.h"
-#include "conn_own.h"
+#include "bundle.h"
 #include "flush.h"
 
 #include <string.h>
 
 /* ---- what was last seen ---- */
-
-static ri_cell *new_cell(size_t cap)
-{
-    ri_cell *cell = ri_alloc(sizeof *cell + cap);
-    if (cell != NULL) {
-        ri_refs_init(&cell->refs);
-        cell->cap = cap;
-    }
-    return cell;
-}
-
-ri_cell *ri_cell_new(const uint8_t *bytes, size_t len)
-{
-    ri_cell *cell = new_cell(len + len / 2 + 1024);
-    if (cell != NULL) {
-        memcpy(cell->bytes, bytes, len);
-    }
-    return cell;
-}
-
-void ri_cell_release(ri_cell *cell)
-{
-    if (cell != NULL && ri_refs_drop(&cell->refs)) {
-        ri_free(cell);
-    }
-}
-
-bool ri_cell_append(ri_cell **cell, size_t *len, const uint8_t *bytes, size_t count)
-{
-    if (count > (*cell)->cap - *len) {
-        ri_cell *grown = count <= SIZE_MAX / 4 - *len ? new_cell(2 * (*len + count)) : NULL;
-        if (grown == NULL) {
-            return false;
-        }
-        memcpy(grown->bytes, (*cell)->bytes, *len);
-        ri_cell_release(*cell);
-        *cell = grown;
-    }
-    memcpy((*cell)->bytes + *len, bytes, count);
-    *len += count;
-    return true;
-}
 
 void ri_seen_deinit(ri_seen *seen)
 {
@@ -214,25 +172,28 @@ static bool is_torn(const ri_seen *fresh)
     return fresh->raw_len != fresh->cell_len;
 }
 
-/* The revision that was seen, if nothing of it was torn. */
-static bool seen_revision(rille_conn *conn, rille_revision *out)
+/* What was seen: the revision, if nothing of it was torn, and its t. */
+static bool seen_revision(rille_conn *conn, rille_revision *out, uint64_t *t)
 {
     ri_mutex_lock(&conn->state);
     bool whole = conn->seen.db != NULL && !conn->seen.is_kept && !is_torn(&conn->seen);
+    *t = conn->seen.db != NULL ? conn->seen.db->t : 0;
     *out = conn->seen.revision;
     ri_mutex_unlock(&conn->state);
     return whole;
 }
 
-/* RILLE_DONE: the head is what was seen before. */
-static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
+/* RILLE_DONE: the head is what was seen before. *t: of what was known when it was read first. */
+static int read_and_see(rille_conn *conn, ri_seen *fresh, uint64_t *t, rille_err *err)
 {
     enum { READS_MAX = 4 };
     size_t torn_len = 0;
     for (int reads = 0; reads < READS_MAX; reads++) {
         rille_head head = { 0 };
         rille_revision known;
-        const rille_revision *expected = seen_revision(conn, &known) ? &known : NULL;
+        uint64_t known_t;
+        const rille_revision *expected = seen_revision(conn, &known, &known_t) ? &known : NULL;
+        *t = reads == 0 ? ri_task_first(known_t) : *t;
         int rc = ri_store_head_poll(conn->store, conn->branch, expected, &head, err);
         if (rc != 0) {
             return rc;
@@ -251,12 +212,14 @@ static int read_and_see(rille_conn *conn, ri_seen *fresh, rille_err *err)
 int ri_conn_refresh(rille_conn *conn, rille_err *err)
 {
     ri_seen fresh = { 0 };
-    rille_db *before = ri_conn_seen_db(conn);
-    uint64_t t = ri_task_first(before == NULL ? 0 : before->t);
     int64_t began_ms = ri_clock_ms();
-    int rc = read_and_see(conn, &fresh, err);
+    uint64_t t = 0;
+    bool was_stale = atomic_load(&conn->stale) && atomic_exchange(&conn->stale, false);
+    int rc = read_and_see(conn, &fresh, &t, err);
     if (rc == 0) {
+        rille_db *before = ri_conn_seen_db(conn);
         rc = check_progress(before, t, fresh.db, err);
+        ri_db_release(before);
     }
     if (rc == 0) {
         fresh.read_ms = began_ms;
@@ -264,7 +227,6 @@ int ri_conn_refresh(rille_conn *conn, rille_err *err)
     } else {
         ri_seen_deinit(&fresh);
     }
-    ri_db_release(before);
     if (rc == RILLE_DONE) {
         ri_conn_see_again(conn, began_ms);
     }
@@ -272,6 +234,9 @@ int ri_conn_refresh(rille_conn *conn, rille_err *err)
         ri_store_keep_head(conn->store, conn->branch, NULL, 0, 0);
     } else if (rc >= 0 && rc != RILLE_NEED) {
         ri_conn_keep(conn);
+    }
+    if (rc != 0 && rc != RILLE_DONE && was_stale) {
+        atomic_store(&conn->stale, true);
     }
     return rc == RILLE_DONE ? 0 : rc;
 }
@@ -420,6 +385,9 @@ static int conn_init(rille_conn *conn, const ri_conn_options *options, rille_err
     atomic_init(&conn->idle, NULL);
     ri_mutex_init(&conn->writer);
     ri_mutex_init(&conn->state);
+    ri_cond_init(&conn->changed);
+    atomic_init(&conn->bundles, 0);
+    atomic_init(&conn->stale, false);
     ri_flusher_init(&conn->flusher);
     conn->durability = options->durability;
     conn->flush = options->flush;
@@ -453,6 +421,9 @@ static int conn_new(const ri_conn_options *options, rille_conn **out, rille_err 
 static int conn_begin(rille_conn *conn, int rc, const ri_conn_options *options, rille_conn **out, rille_err *err)
 {
     if (rc == 0) {
+        uint32_t capabilities = ri_store_capabilities(conn->store);
+        conn->is_far = (capabilities & RILLE_BACKEND_DEFERRED) != 0;
+        conn->is_free = (capabilities & RILLE_BACKEND_TRUSTED) != 0 && !conn->is_far;
         rc = find_or_create(conn, options, err);
         if (rc < 0) {
             ri_err_prefix(err, "%s", ri_store_url(conn->store));
@@ -531,6 +502,7 @@ void ri_conn_release(rille_conn *conn)
         ri_tx_release(atomic_load_explicit(&conn->idle, memory_order_acquire));
         ri_store_release(conn->store);
         ri_mutex_deinit(&conn->writer);
+        ri_cond_deinit(&conn->changed);
         ri_mutex_deinit(&conn->state);
         ri_free(conn);
     }

@@ -67,8 +67,19 @@ void ri_report_deinit(ri_report *report);
 
 /* Begins a transaction on the newest value. RILLE_NEED: the running task lacks something, maybe of that value. */
 int ri_conn_begin(rille_conn *conn, ri_tx **out, rille_err *err);
-/* The same in the memory of *tx, which was recycled, or is NULL. */
-int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, rille_err *err);
+/* On which value: what is known, without asking storage where that is a request; or one that is read when what this
+ * process has under way has ended, in two steps. */
+typedef enum ri_begin { RI_BEGIN_KNOWN = 0, RI_BEGIN_SETTLED, RI_BEGIN_READ } ri_begin;
+/* The same in the memory of *tx, which was recycled, or is NULL. *begin: what ri_conn_begin_next gave after the last
+ * try, and what is left of it after RILLE_NEED. */
+int ri_conn_begin_again(rille_conn *conn, ri_tx **tx, ri_begin *begin, rille_err *err);
+/* What filling a transaction gave, before it is committed: a failure is RILLE_CONFLICT where it may be due to the value
+ * that was guessed. */
+int ri_conn_doubt(ri_tx *tx, int rc);
+static inline ri_begin ri_conn_begin_next(const ri_tx *tx)
+{
+    return ri_tx_is_doubted(tx) ? RI_BEGIN_SETTLED : RI_BEGIN_KNOWN;
+}
 /* Resolves and commits. RILLE_CONFLICT: another writer was first; release tx, begin again, fill again
  * (RI_COMMIT_TRIES_MAX times, then RILLE_BUSY). */
 #define RI_COMMIT_TRIES_MAX 1000
@@ -91,7 +102,7 @@ int ri_conn_busy(const rille_conn *conn, rille_err *err);
 int ri_conn_transact_edn(rille_conn *conn, const char *text, size_t len, ri_report *out, rille_err *err);
 /* The value that committing would give; nothing is stored. */
 int ri_db_with(ri_tx *tx, ri_report *out, rille_err *err);
-/* Folds the tail into the trees now. Waits for a flush of this connection that is under way. */
+/* Folds the tail into the trees now. Waits for a flush of this connection that is under way. Not in a task. */
 int ri_conn_flush(rille_conn *conn, rille_err *err);
 /* The same in a task: RILLE_AGAIN after each part, and while another flush of this connection is under way. It flushes
  * the value that it began with, whatever is committed meanwhile. *run: NULL at first. */

@@ -2,8 +2,9 @@
  *
  * Inside a connection; for conn.c and commit.c.
  *
- * LOCKS. `writer` serialises the commits of this connection and is held over I/O. `state` guards the four fields of
- * what was last seen of the head, and is held for pointer work only: a reader never waits for a writer (DESIGN I1).
+ * LOCKS. `writer` serialises what plans the next head, and is held while a plan reads or puts objects. `state` guards what
+ * was last seen of the head, and the bundles (bundle.h); it is held for pointer work only: a reader never waits for a
+ * writer (DESIGN I1). Of both, `writer` is taken first.
  */
 #ifndef RI_CONN_OWN_H
 #define RI_CONN_OWN_H
@@ -39,9 +40,9 @@ typedef struct ri_seen {
 typedef struct ri_flusher {
     ri_mutex lock; /* of all below */
     ri_cond ended;
-    bool busy;       /* one is under way ... */
-    bool has_thread; /* ... or ended, in a thread that is to be joined; both only ... */
-    int64_t process; /* ... in this process */
+    atomic_bool busy; /* one is under way: also asked without the lock ... */
+    bool has_thread;  /* ... or ended, in a thread that is to be joined; both only ... */
+    int64_t process;  /* ... in this process */
     ri_thread thread;
     struct ri_flush_run *run; /* what is under way */
     bool stepping;            /* a commit takes it further */
@@ -55,6 +56,8 @@ struct rille_conn {
     ri_refs refs;
     ri_store *store;
     char branch[64];
+    bool is_far;  /* each call of the store is a request */
+    bool is_free; /* a swap of the head costs nothing that could be shared */
     ri_durability durability;
     ri_flush_mode flush;
     uint32_t novelty_min;
@@ -65,7 +68,12 @@ struct rille_conn {
     ri_mutex state;
     ri_flusher flusher; /* its flush is held over I/O, and begun before `writer` is taken */
     ri_seen seen;
-    ri_encoder *encoder; /* of the writer, as are the next */
+    ri_cond changed;        /* the next three: a bundle ended, or can be swapped */
+    struct ri_bundle *sent; /* its swap is under way */
+    struct ri_bundle *open; /* what is planned on top of that, or of what was seen */
+    atomic_uint bundles;    /* how many of these there are */
+    atomic_bool stale;      /* the head is known not to be what was seen, or may not be */
+    ri_encoder *encoder;    /* of the writer, as are the next */
     ri_random_words random;
     ri_buf frame;          /* memory for one */
     _Atomic(ri_tx *) idle; /* memory for a small transaction; NULL: it is in use */
@@ -88,7 +96,7 @@ int ri_conn_newest(rille_conn *conn, rille_err *err);
 /* Tells the tier what the head is, if there is one and it matters. */
 void ri_conn_keep(rille_conn *conn);
 
-/* ---- changing the head (commit.c, plan.c) ---- */
+/* ---- changing the head (bundle.h, commit.c, plan.c) ---- */
 
 /* What the head is to become. */
 typedef struct ri_plan {
@@ -102,21 +110,20 @@ typedef struct ri_plan {
 } ri_plan;
 
 void ri_plan_deinit(ri_plan *plan);
+/* What is known of the head, which readers may bring up to date meanwhile. */
+void ri_conn_snapshot(rille_conn *conn, ri_seen *out);
 /* The cell becomes a base record alone. */
 int ri_plan_base(ri_plan *plan, const ri_base *base, rille_err *err);
-/* What is known of the head, which readers may bring up to date meanwhile. The writer lock is held, here and below. */
-void ri_conn_snapshot(rille_conn *conn, ri_seen *out);
-/* Swaps the head from the snapshot to what the plan says, and remembers it. */
-int ri_conn_swap(rille_conn *conn, const ri_seen *from, ri_plan *plan, rille_err *err);
 /* RILLE_MISUSE: a tag. */
 int ri_conn_refuse_tag(const rille_db *db, rille_err *err);
 
 /* ---- flushing beside commits (install.c, flusher.c) ---- */
 
 /* Makes a base that ri_flush_build made of an earlier value of the branch that of the head, behind which what was
- * committed since stays. Nothing happens when another flush came as far. */
+ * committed since stays. Nothing happens when another flush came as far. *bundle: NULL at first; in a task it has the
+ * swap that is under way (RILLE_NEED). */
 int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
-                    rille_err *err);
+                    struct ri_bundle **bundle, rille_err *err);
 
 void ri_flusher_init(ri_flusher *flusher);
 /* Ends the flush that is under way. */

@@ -24,7 +24,7 @@
  * storage answers later cannot do that: what it waits for is its own. So its commits claim nothing, and at the limit
  * one flushes itself.
  */
-#include "conn_own.h"
+#include "bundle.h"
 
 #include "../store/task.h"
 #include "flush.h"
@@ -64,11 +64,15 @@ typedef struct ri_flush_run {
     ri_flush *flush; /* NULL: it is built */
     ri_base *base;
     bool stored;
+    ri_bundle *bundle; /* in a task, that installs it, then ... */
+    rille_conn *conn;  /* ... of this, a reference */
 } flush_run;
 
 static void run_release(flush_run *run)
 {
     if (run != NULL) {
+        ri_bundle_leave(run->conn, run->bundle);
+        ri_conn_release(run->conn);
         ri_flush_release(run->flush);
         ri_base_release(run->base);
         ri_writer_release(run->writer);
@@ -113,7 +117,11 @@ static int run_step(rille_conn *conn, flush_run *run, rille_err *err)
         run->stored = true;
         return RILLE_AGAIN;
     }
-    return ri_conn_install(conn, run->base, run->db->schema, run->writer, err);
+    int rc = ri_conn_install(conn, run->base, run->db->schema, run->writer, &run->bundle, err);
+    if (run->bundle != NULL && run->conn == NULL) {
+        run->conn = ri_conn_retain(conn);
+    }
+    return rc;
 }
 
 static int run_to_end(rille_conn *conn, flush_run *run, rille_err *err)
@@ -407,6 +415,9 @@ void ri_conn_pace(rille_conn *conn, const rille_db *db, size_t datoms)
 void ri_conn_pay(rille_conn *conn, size_t datoms)
 {
     ri_flusher *f = &conn->flusher;
+    if (!atomic_load_explicit(&f->busy, memory_order_relaxed)) {
+        return;
+    }
     ri_mutex_lock(&f->lock);
     uint64_t steps = 0;
     if (f->busy && !f->has_thread && is_busy(f)) { /* with a thread nothing is asked of the system */

@@ -6,7 +6,8 @@
  * read by. Under the lock only what was committed in between is left, so the next commit finds all as it was.
  */
 #include "../store/task.h"
-#include "conn_own.h"
+#include "../store/writers.h"
+#include "bundle.h"
 
 #include <string.h>
 
@@ -115,35 +116,63 @@ static int plan_rebase(const install *in, ri_plan *p, const ri_seen *seen, rille
     return rc;
 }
 
-/* RILLE_DONE, as of check. RILLE_CONFLICT: others committed; see what, and try again. */
-static int swap(install *in, rille_err *err)
+/* Plans the rebase of the tip, and joins a bundle. RILLE_DONE, as of check. RILLE_CONFLICT: others committed; see what, and
+ * try again. */
+static int join(install *in, ri_bundle **bundle, rille_err *err)
 {
     ri_plan p = { 0 };
     ri_seen from = { 0 };
     ri_mutex_lock(&in->conn->writer);
-    ri_conn_snapshot(in->conn, &from);
+    ri_conn_tip(in->conn, &from);
     int rc = check(in, from.db, err);
     rc = rc == 0 ? plan_rebase(in, &p, &from, err) : rc;
     if (rc == 0) {
-        p.writer = in->writer;
-        rc = ri_conn_swap(in->conn, &from, &p, err);
-        p.writer = NULL;
-        rc = rc == RILLE_UNKNOWN ? RILLE_CONFLICT : rc; /* see what came of it; it may be swapped twice */
+        p.writer = ri_writer_retain(in->writer);
+        rc = ri_bundle_join(in->conn, &from, &p, bundle, err);
     }
     ri_mutex_unlock(&in->conn->writer);
     ri_plan_deinit(&p);
     ri_seen_deinit(&from);
+    if (rc == 0 && ri_task_running() != NULL) {
+        ri_task_keep(ri_task_running());
+    }
+    return rc;
+}
+
+/* What another flush is about to install counts when it is installed. */
+static int settle(install *in, rille_err *err)
+{
+    RI_TRY(ri_bundle_drain(in->conn));
+    rille_db *db = ri_conn_seen_db(in->conn);
+    int rc = check(in, db, err);
+    ri_db_release(db);
+    return rc == 0 ? RILLE_CONFLICT : rc;
+}
+
+static int try_install(install *in, ri_bundle **bundle, rille_err *err)
+{
+    int rc = 0;
+    if (*bundle == NULL) {
+        rc = make_ready(in, err);
+        rc = rc == 0 ? join(in, bundle, err) : rc;
+        rc = rc == RILLE_DONE ? settle(in, err) : rc;
+    }
+    if (rc == 0) {
+        RI_TRY(ri_bundle_end(in->conn, *bundle));
+        rc = ri_bundle_outcome(*bundle, NULL, err);
+        ri_bundle_leave(in->conn, *bundle);
+        *bundle = NULL;
+    }
     return rc;
 }
 
 int ri_conn_install(rille_conn *conn, const ri_base *flushed, const ri_schema *schema, ri_writer *writer,
-                    rille_err *err)
+                    ri_bundle **bundle, rille_err *err)
 {
     install in = { conn, flushed, schema, writer, NULL };
     int rc = RILLE_CONFLICT;
     for (int tries = 0; tries < RI_COMMIT_TRIES_MAX && rc == RILLE_CONFLICT; tries++) {
-        rc = make_ready(&in, err);
-        rc = rc == 0 ? swap(&in, err) : rc;
+        rc = try_install(&in, bundle, err);
         if (rc == RILLE_CONFLICT) {
             int refreshed = ri_conn_refresh(conn, err);
             rc = refreshed != 0 ? refreshed : rc;

@@ -91,11 +91,25 @@ static bool is_full(const rille_conn *conn, const rille_db *db, size_t datoms)
            db->base->segment_count >= RI_SEGMENTS_MAX - 1;
 }
 
+/* RILLE_CONFLICT: others committed. What this process has under way is not looked at. */
+static int look_at_head(rille_conn *conn, const ri_commit *c, rille_err *err)
+{
+    rille_db *tip = ri_bundle_db(conn);
+    ri_db_release(tip);
+    RI_TRY(tip == NULL ? ri_conn_refresh(conn, err) : 0);
+    rille_db *now = ri_conn_seen_db(conn);
+    bool moved = tip == NULL && now->t != c->from.db->t;
+    ri_db_release(now);
+    return moved ? RILLE_CONFLICT : 0;
+}
+
 static int choose(rille_conn *conn, ri_commit *c, rille_err *err)
 {
     ri_block *block = c->report.tx.block;
-    (void)err;
     c->plan.flushes = is_full(conn, c->from.db, block->count);
+    if (c->plan.flushes && c->is_guess) { /* much work for a race that may be lost already */
+        RI_TRY(look_at_head(conn, c, err));
+    }
     block->claims_flush = !c->plan.flushes && ri_conn_flush_due(conn, c->from.db, block->count);
     return 0;
 }
@@ -288,7 +302,7 @@ static int (*const stages[])(rille_conn *conn, ri_commit *c,
                                                  put_segment,     build_base, place };
 enum { STAGES = sizeof stages / sizeof *stages };
 
-void ri_commit_drop_plan(ri_commit *c)
+void ri_commit_free_plan(ri_commit *c)
 {
     ri_flush_release(c->flush);
     ri_free(c->blocks);
@@ -296,6 +310,11 @@ void ri_commit_drop_plan(ri_commit *c)
     ri_buf_deinit(&c->frame);
     ri_plan_deinit(&c->plan);
     ri_seen_deinit(&c->from);
+}
+
+void ri_commit_drop_plan(ri_commit *c)
+{
+    ri_commit_free_plan(c);
     *c = (ri_commit){ .report = c->report, .resolved = c->resolved };
 }
 
@@ -305,6 +324,5 @@ int ri_commit_plan(rille_conn *conn, ri_commit *c, rille_err *err)
         RI_TRY(stages[c->stage](conn, c, err));
         c->stage++;
     }
-    c->planned = true;
     return 0;
 }

@@ -42,6 +42,11 @@ void ri_tx_release(ri_tx *tx);
 bool ri_tx_recycle(ri_tx *tx);
 void ri_tx_reuse(ri_tx *tx, rille_db *db); /* retains db */
 const rille_db *ri_tx_db(const ri_tx *tx);
+/* Notes of who begins it: db is a guess, and was found wanting. */
+void ri_tx_set_guess(ri_tx *tx, bool is_guess);
+bool ri_tx_is_guess(const ri_tx *tx);
+void ri_tx_set_doubted(ri_tx *tx);
+bool ri_tx_is_doubted(const ri_tx *tx);
 ri_arena *ri_tx_arena(ri_tx *tx); /* for values that must live as long as the transaction */
 
 /* Attribute by ident (a leading colon is fine); in a read-flexible database a new one is made on the spot.

@@ -128,13 +128,15 @@ struct ri_tx {
     ri_attr **made; /* attributes made on the spot; ids from db->next_attr */
     size_t made_count;
     size_t made_cap;
-    ri_slots by_name;             /* of names, the numbers among them */
-    ri_bytemap by_made;           /* ident -> index in made */
-    uint64_t e_max;               /* largest id of a user's entity that is given by its number, or 0 */
-    uint8_t self_names;           /* by which names the transaction was named: a bit for each of ri_tx_self_names */
-    tx_starts starts;             /* of the items of the transaction data */
-    bool chained;                 /* a unique attribute's value is a tempid, or it is said of a lookup ref */
-    bool spent;                   /* the items became datoms */
+    ri_slots by_name;   /* of names, the numbers among them */
+    ri_bytemap by_made; /* ident -> index in made */
+    uint64_t e_max;     /* largest id of a user's entity that is given by its number, or 0 */
+    uint8_t self_names; /* by which names the transaction was named: a bit for each of ri_tx_self_names */
+    tx_starts starts;   /* of the items of the transaction data */
+    bool chained;       /* a unique attribute's value is a tempid, or it is said of a lookup ref */
+    bool spent;         /* the items became datoms */
+    bool is_guess;
+    bool is_doubted;
     struct tx_resolver *resolver; /* of a resolving that paused */
     ri_block_memory *blocks;      /* memory for the block, and for those of the next ones */
     struct tx_resolver *ended;    /* memory for the next one, and its operations' */

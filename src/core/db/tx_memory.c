@@ -101,6 +101,27 @@ void ri_tx_reuse(ri_tx *tx, rille_db *db)
     tx->schema = db->schema;
 }
 
+void ri_tx_set_guess(ri_tx *tx, bool is_guess)
+{
+    tx->is_guess = is_guess;
+    tx->is_doubted = false;
+}
+
+bool ri_tx_is_guess(const ri_tx *tx)
+{
+    return tx->is_guess;
+}
+
+void ri_tx_set_doubted(ri_tx *tx)
+{
+    tx->is_doubted = true;
+}
+
+bool ri_tx_is_doubted(const ri_tx *tx)
+{
+    return tx->is_doubted;
+}
+
 void ri_tx_forget_items(ri_tx *tx)
 {
     if (tx->item_cap <= RECYCLED_MAX && tx->starts.cap <= RECYCLED_MAX && tx->temp_cap <= RECYCLED_MAX) {

@@ -74,6 +74,7 @@ struct rille_steps {
     size_t filled_items;
     ri_commit *kept;
     unsigned tries;
+    ri_begin begin; /* of the next one */
     ri_verify_run *verify;
     ri_flush_run *flush;
     struct ri_warm *warm;

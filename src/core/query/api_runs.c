@@ -93,14 +93,16 @@ int ri_run_with(rille_steps *s, rille_err *err)
 
 int ri_run_transact(rille_steps *s, rille_err *err)
 {
-    ri_report report;
+    ri_report report = { 0 };
     ri_task_insist(ri_commit_looks(s->tries));
     RI_TRY(read_form(s, err));
     if (s->filled == NULL) {
-        RI_TRY(ri_conn_begin(s->conn, &s->filled, err));
+        RI_TRY(ri_conn_begin_again(s->conn, &s->filled, &s->begin, err));
     }
-    RI_TRY(fill(s, err));
-    int rc = ri_conn_commit_step(s->conn, s->filled, &s->kept, &report, err);
+    int rc = s->kept == NULL ? ri_conn_doubt(s->filled, fill(s, err)) : 0;
+    if (rc == 0) {
+        rc = ri_conn_commit_step(s->conn, s->filled, &s->kept, &report, err);
+    }
     if (rc == 0) {
         ri_api_commit(report.tx.block, &s->out_commit);
         s->out_db = ri_db_retain(report.after);
@@ -112,6 +114,7 @@ int ri_run_transact(rille_steps *s, rille_err *err)
     if (rc != RILLE_CONFLICT) {
         return rc;
     }
+    s->begin = ri_conn_begin_next(s->filled);
     drop_filled(s);
     return ++s->tries < RI_COMMIT_TRIES_MAX ? RILLE_AGAIN : ri_conn_busy(s->conn, err);
 }

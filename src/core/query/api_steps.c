@@ -382,7 +382,7 @@ static const ri_io *io_of(const rille_steps *steps)
 
 size_t rille_steps_wants(const rille_steps *steps)
 {
-    return steps == NULL ? 0 : io_of(steps)->want_count + (steps->task.waits ? 1 : 0);
+    return steps == NULL ? 0 : steps->op != NULL ? ri_op_io(steps->op)->want_count : ri_task_wants(&steps->task);
 }
 
 static int check_index(const rille_steps *steps, size_t index, const char *function, rille_err *err)

@@ -69,6 +69,16 @@ static inline void ri_store_leave(ri_store *store)
 /* A call of a slot that was answered after `us` microseconds; one that failed may have no gets. (counts.c) */
 void ri_store_count_call(const ri_slot_call *call, const ri_answer *answer, uint64_t us);
 
+/* The call outlives what made it. False: no memory, as in the next one. */
+bool ri_call_copy(ri_arena *arena, const ri_slot_call *from, ri_slot_call *to);
+bool ri_answer_copy(const ri_answer *from, ri_answer *to);
+/* Two runs may differ: others may have committed meanwhile. What a head is known to be is no part of the call. */
+uint64_t ri_call_hash(const ri_slot_call *call);
+bool ri_shared_is_over(ri_shared *shared);
+bool ri_shared_take(ri_shared *shared, ri_answer *out);
+/* One that is unknown is asked for again. */
+void ri_shared_give(ri_shared *shared, const ri_answer *answer);
+
 /* A call of a slot, counted, locked where the backend needs it. If it waits, it is asked until it no longer answers
  * RILLE_NEED. Gives answer->rc; after RILLE_NEED the answer holds nothing. */
 int ri_store_call_now(const ri_slot_call *call, bool waits, ri_answer *answer);

@@ -47,18 +47,6 @@ void ri_task_return(ri_task *outer)
     set_running(outer);
 }
 
-void ri_answer_deinit(ri_answer *answer)
-{
-    ri_free(answer->head.bytes);
-    ri_free(answer->names);
-    ri_free(answer->ids);
-    for (size_t i = 0; answer->gets != NULL && i < answer->count; i++) {
-        ri_free(answer->gets[i].bytes);
-    }
-    ri_free(answer->gets);
-    *answer = (ri_answer){ 0 };
-}
-
 /* Drops the answers from number `from` on. */
 static void drop_answers(ri_task *task, size_t from)
 {
@@ -85,17 +73,42 @@ void ri_task_part(void)
     }
 }
 
+/* ---- shared answers ---- */
+
+static void drop_shared(ri_task *task)
+{
+    ri_shared_release(task->shared);
+    task->shared = NULL;
+}
+
+void ri_task_share(ri_task *task, ri_shared *shared)
+{
+    RI_ASSERT(task->waits && task->call.slot == RI_CALL_HEAD_SWAP);
+    ri_shared *own = ri_shared_retain(shared);
+    drop_shared(task);
+    task->shared = own;
+}
+
+bool ri_task_is_answered_elsewhere(const ri_task *task)
+{
+    return task->shared != NULL && ri_shared_is_over(task->shared);
+}
+
+/* A backend answers a shared call once: who is told of it then is no matter. */
 static void abandon_call(ri_task *task)
 {
-    if (task->begun) {
+    ri_answer answer;
+    bool answered = task->shared != NULL && (ri_shared_is_over(task->shared) || ri_shared_take(task->shared, &answer));
+    if (task->begun && !answered) {
         ri_store_cancel(&task->call);
-        task->begun = false;
     }
+    task->begun = false;
 }
 
 void ri_task_withdraw(ri_task *task)
 {
     abandon_call(task);
+    drop_shared(task);
     ri_arena_deinit(&task->memory);
     task->waits = false;
     task->lacks = false;
@@ -148,11 +161,23 @@ static bool has_swapped(const ri_task *task)
     return task->answer_count > 0 && task->answers[task->answer_count - 1].slot == RI_CALL_HEAD_SWAP;
 }
 
+static void keep_supplied(ri_task *task, ri_answer *answer);
+
+/* What another task got is the answer of this one, too. */
+static void take_answer(ri_task *task)
+{
+    ri_answer answer;
+    if (task->waits && task->shared != NULL && ri_shared_take(task->shared, &answer)) {
+        keep_supplied(task, &answer);
+    }
+}
+
 ri_task *ri_task_enter(ri_task *task)
 {
     ri_task *outer = running;
     if (task != NULL) {
         ri_io_drop_supplied(&task->io);
+        take_answer(task);
         task->lacks = task->waits || (is_cancelled(task) && !has_swapped(task));
         task->answer_next = 0;
         task->paused = false;
@@ -206,7 +231,7 @@ int ri_task_leave(ri_task *task, ri_task *outer, int rc, rille_err *err)
         return task->failure.code;
     }
     if (task != NULL && (task->lacks || rc == RILLE_NEED)) {
-        if (!hold_stores(task)) {
+        if (!hold_stores(task) && task->shared == NULL) { /* of what is shared, its owner holds the store */
             ri_task_forget(task);
             return ri_fail_nomem(err);
         }
@@ -320,60 +345,6 @@ int ri_task_put(void *state, void (*release)(void *state), uint64_t key, rille_e
 
 /* ---- calls ---- */
 
-static bool copy_bytes(uint8_t **out, const void *bytes, size_t len)
-{
-    *out = bytes == NULL ? NULL : ri_alloc(len + 1);
-    if (*out != NULL) {
-        memcpy(*out, bytes, len);
-    }
-    return bytes == NULL || *out != NULL;
-}
-
-/* names, each ended by a zero */
-static size_t names_len(const char *names, size_t count)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < count; i++) {
-        len += strlen(names + len) + 1;
-    }
-    return len;
-}
-
-static bool copy_gets(const ri_answer *from, ri_answer *to)
-{
-    to->gets = ri_alloc_array(from->count + 1, sizeof *to->gets);
-    if (to->gets == NULL) {
-        return false;
-    }
-    bool good = true;
-    for (size_t i = 0; i < from->count; i++) {
-        to->gets[i] = from->gets[i];
-        good = copy_bytes(&to->gets[i].bytes, from->gets[i].bytes, from->gets[i].bytes_len) && good;
-    }
-    return good;
-}
-
-static bool copy_answer(const ri_answer *from, ri_answer *to)
-{
-    *to = *from;
-    to->head.bytes = NULL;
-    to->names = NULL;
-    to->ids = NULL;
-    to->gets = NULL;
-    bool good = copy_bytes(&to->head.bytes, from->head.bytes, from->head.len);
-    if (from->names != NULL) {
-        good = good && copy_bytes((uint8_t **)(void *)&to->names, from->names, names_len(from->names, from->count));
-    }
-    if (from->ids != NULL) {
-        good = good && copy_bytes((uint8_t **)(void *)&to->ids, from->ids, from->count * sizeof *from->ids);
-    }
-    good = good && (from->gets == NULL || copy_gets(from, to));
-    if (!good) {
-        ri_answer_deinit(to);
-    }
-    return good;
-}
-
 /* Room for an answer comes before the call: what was done must not be lost for want of memory. */
 static int make_room(ri_task *task, rille_err *err)
 {
@@ -388,105 +359,10 @@ static void keep_answer(ri_task *task, ri_answer *answer)
     *answer = (ri_answer){ 0 };
 }
 
-static const rille_put *copy_puts(ri_arena *arena, const rille_put *puts, size_t count)
-{
-    rille_put *copy = ri_arena_array(arena, count + 1, sizeof *copy);
-    for (size_t i = 0; copy != NULL && i < count; i++) {
-        copy[i] = puts[i];
-        copy[i].bytes = ri_arena_copy(arena, puts[i].bytes, puts[i].len);
-        if (copy[i].bytes == NULL) {
-            return NULL;
-        }
-    }
-    return copy;
-}
-
-static const rille_head_swap *copy_swap(ri_arena *arena, const rille_head_swap *swap)
-{
-    rille_head_swap *copy = ri_arena_copy(arena, swap, sizeof *swap);
-    if (copy == NULL) {
-        return NULL;
-    }
-    copy->branch = ri_arena_copy(arena, swap->branch, strlen(swap->branch) + 1);
-    copy->cell = ri_arena_copy(arena, swap->cell, swap->cell_len);
-    copy->puts = copy_puts(arena, swap->puts, swap->put_count);
-    return copy->branch != NULL && copy->cell != NULL && copy->puts != NULL ? copy : NULL;
-}
-
-static const rille_get *copy_requests(ri_arena *arena, const rille_get *gets, size_t count)
-{
-    rille_get *copy = ri_arena_array(arena, count + 1, sizeof *copy);
-    for (size_t i = 0; copy != NULL && i < count; i++) {
-        copy[i] = (rille_get){ .object = gets[i].object, .offset = gets[i].offset, .len = gets[i].len };
-    }
-    return copy;
-}
-
-/* The call outlives the run that makes it. */
-static bool copy_call(ri_task *task, const ri_slot_call *from)
-{
-    ri_arena *arena = &task->memory;
-    ri_slot_call *to = &task->call;
-    *to = *from;
-    bool good = true;
-    if (from->branch != NULL) {
-        good = (to->branch = ri_arena_copy(arena, from->branch, strlen(from->branch) + 1)) != NULL;
-    }
-    if (good && from->known != NULL) {
-        good = (to->known = ri_arena_copy(arena, from->known, sizeof *from->known)) != NULL;
-    }
-    if (good && from->swap != NULL) {
-        good = (to->swap = copy_swap(arena, from->swap)) != NULL;
-    }
-    if (good && from->puts != NULL) {
-        good = (to->puts = copy_puts(arena, from->puts, from->count)) != NULL;
-    }
-    if (good && from->ids != NULL) {
-        good = (to->ids = ri_arena_copy(arena, from->ids, from->count * sizeof *from->ids)) != NULL;
-    }
-    if (good && from->gets != NULL) {
-        good = (to->gets = (rille_get *)(uintptr_t)copy_requests(arena, from->gets, from->count)) != NULL;
-    }
-    return good;
-}
-
-static uint64_t hash_puts(const rille_put *puts, size_t count, uint64_t seed)
-{
-    for (size_t i = 0; i < count; i++) {
-        seed = ri_hash64(puts[i].object.id, RILLE_ID_SIZE, seed + puts[i].object.kind);
-    }
-    return seed;
-}
-
-/* Two runs may differ: others may have committed meanwhile. What a head is known to be is no part of the call. */
-static uint64_t hash_call(const ri_slot_call *call)
-{
-    uint64_t hash = ri_mix64((uint64_t)call->slot * 256 + (uint64_t)call->kind + (call->is_kept ? 1 : 0));
-    hash = ri_hash64(&call->store, sizeof call->store, hash);
-    if (call->branch != NULL) {
-        hash = ri_hash64(call->branch, strlen(call->branch), hash);
-    }
-    if (call->puts != NULL) {
-        hash = hash_puts(call->puts, call->count, hash);
-    }
-    for (size_t i = 0; call->ids != NULL && i < call->count; i++) {
-        hash = ri_hash64(call->ids[i].id, RILLE_ID_SIZE, hash);
-    }
-    for (size_t i = 0; call->gets != NULL && i < call->count; i++) {
-        hash = ri_hash64(call->gets[i].object.id, RILLE_ID_SIZE, hash + call->gets[i].offset);
-    }
-    if (call->swap != NULL) {
-        hash = ri_hash64(call->swap->expected.bytes, sizeof call->swap->expected.bytes, hash);
-        hash = ri_hash64(call->swap->cell, call->swap->cell_len, hash);
-        hash = hash_puts(call->swap->puts, call->swap->put_count, hash);
-    }
-    return hash;
-}
-
 static int wait_for(ri_task *task, const ri_slot_call *call, rille_err *err)
 {
     ri_arena_deinit(&task->memory);
-    if (!copy_call(task, call)) {
+    if (!ri_call_copy(&task->memory, call, &task->call)) {
         return ri_fail_nomem(err);
     }
     task->waits = true;
@@ -505,7 +381,7 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
     if (task->lacks) {
         return RILLE_NEED;
     }
-    uint64_t asked = hash_call(call);
+    uint64_t asked = ri_call_hash(call);
     if (task->answer_next < task->answer_count && task->answers[task->answer_next].asked != asked) {
         drop_answers(task, task->answer_next);
     }
@@ -521,7 +397,7 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
         keep_answer(task, &answer);
     }
     const ri_answer *answer = &task->answers[task->answer_next++];
-    if (!copy_answer(answer, out)) {
+    if (!ri_answer_copy(answer, out)) {
         return ri_fail_nomem(err);
     }
     if (err != NULL && out->rc < 0) {
@@ -530,17 +406,38 @@ int ri_task_call(ri_task *task, const ri_slot_call *call, ri_answer *out, rille_
     return out->rc;
 }
 
+/* The answer of the call that it waits for. */
+static void keep_supplied(ri_task *task, ri_answer *answer)
+{
+    abandon_call(task); /* the host has the answer from elsewhere */
+    if (task->shared != NULL) {
+        ri_shared_give(task->shared, answer);
+    }
+    drop_shared(task);
+    answer->asked = ri_call_hash(&task->call);
+    answer->slot = task->call.slot;
+    task->waits = false;
+    ri_arena_deinit(&task->memory);
+    keep_answer(task, answer);
+}
+
 /* ---- the host's side ---- */
 
 size_t ri_task_wants(const ri_task *task)
 {
-    return task->io.want_count + (task->waits ? 1 : 0);
+    ri_answer answer;
+    bool waits = task->waits &&
+                 (task->shared == NULL || (!ri_shared_is_over(task->shared) && !ri_shared_take(task->shared, &answer)));
+    return task->io.want_count + (waits ? 1 : 0);
 }
 
 /* A failure of the call is the next run's. */
 static int get_answer(ri_task *task, bool waits, rille_err *err)
 {
     ri_answer answer;
+    if (ri_task_wants(task) == task->io.want_count) {
+        return 0; /* others have the answer, which the next run takes, or need it no more */
+    }
     int rc = ri_store_call_now(&task->call, waits, &answer);
     task->begun = rc == RILLE_NEED;
     return rc == RILLE_NEED ? rc : ri_task_supply(task, &answer, err);
@@ -570,11 +467,6 @@ int ri_task_supply(ri_task *task, ri_answer *answer, rille_err *err)
         ri_answer_deinit(answer);
         return ri_fail(err, RILLE_MISUSE, "the operation does not wait for an answer");
     }
-    abandon_call(task); /* the host has the answer from elsewhere */
-    answer->asked = hash_call(&task->call);
-    answer->slot = task->call.slot;
-    task->waits = false;
-    ri_arena_deinit(&task->memory);
-    keep_answer(task, answer);
+    keep_supplied(task, answer);
     return 0;
 }

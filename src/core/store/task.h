@@ -84,6 +84,15 @@ typedef struct ri_part {
  * where the memory is fast. */
 #define RI_TASK_WORK (64U * 1024U)
 
+/* The answer of a call that several tasks wait for, which is asked once: what one of them gets, all have. Internally
+ * locked. */
+typedef struct ri_shared ri_shared;
+ri_shared *ri_shared_new(void); /* NULL: no memory */
+ri_shared *ri_shared_retain(ri_shared *shared);
+void ri_shared_release(ri_shared *shared);
+/* It is not waited for any more: its tasks may run. */
+void ri_shared_end(ri_shared *shared);
+
 typedef struct ri_task {
     ri_io io;          /* what was read, and what is to be read */
     bool lacks;        /* the run at hand does */
@@ -101,10 +110,11 @@ typedef struct ri_task {
     ri_part *parts;
     size_t part_count;
     size_t part_cap;
-    bool waits;       /* for `call`, in `memory` */
-    bool begun;       /* ... which the backend has begun */
-    ri_store *opened; /* by this piece */
-    ri_store **held;  /* what is wanted is read from these, whoever lets go of them meanwhile */
+    bool waits;        /* for `call`, in `memory` */
+    bool begun;        /* ... which the backend has begun */
+    ri_shared *shared; /* ... and whose answer others wait for, too; or NULL */
+    ri_store *opened;  /* by this piece */
+    ri_store **held;   /* what is wanted is read from these, whoever lets go of them meanwhile */
     size_t held_count;
     size_t held_cap;
     ri_slot_call call;
@@ -129,6 +139,10 @@ void ri_task_keep(ri_task *task);
 void ri_task_part(void);
 /* The call that a run waits for is not made after all, and the run may fail. */
 void ri_task_withdraw(ri_task *task);
+/* The call that the running task waits for is also that of others. */
+void ri_task_share(ri_task *task, ri_shared *shared);
+/* Does it wait for a shared answer that nobody needs any more? Then it may withdraw. */
+bool ri_task_is_answered_elsewhere(const ri_task *task);
 /* From any thread: every later step gives RILLE_CANCELLED, and makes no more calls of the backend. One that has the
  * outcome of a swap of the head ends with it, though: its owner says whether that is too late. */
 void ri_task_cancel(ri_task *task);

@@ -15,6 +15,7 @@
 #include "../base/mem.h"
 #include "task.h"
 #include "writer_own.h"
+#include "writers.h"
 
 /* Pending rows and blobs beyond this are put without waiting for the head. */
 #define PENDING_BYTES_MAX ((size_t)8 << 20)
@@ -35,6 +36,7 @@ int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
     if (writer == NULL) {
         return ri_fail_nomem(err);
     }
+    ri_refs_init(&writer->refs);
     writer->store = ri_store_retain(store);
     writer->rows = ri_store_has(store, RILLE_BACKEND_ROWS);
     writer->packer.plain = ri_store_has(store, RILLE_BACKEND_PLAIN);
@@ -44,9 +46,15 @@ int ri_writer_new(ri_store *store, ri_writer **out, rille_err *err)
     return RILLE_OK;
 }
 
+ri_writer *ri_writer_retain(ri_writer *writer)
+{
+    ri_refs_take(&writer->refs);
+    return writer;
+}
+
 void ri_writer_release(ri_writer *writer)
 {
-    if (writer == NULL) {
+    if (writer == NULL || !ri_refs_drop(&writer->refs)) {
         return;
     }
     ri_store_release(writer->store);
@@ -527,33 +535,65 @@ uint64_t ri_writer_bytes(const ri_writer *writer)
 
 /* ---- with the head ---- */
 
-int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
-                       rille_err *err)
+static size_t count_puts(const ri_writer *writer)
+{
+    return writer->pending_count + writer->full_count + (writer->pack_pending ? 1 : 0);
+}
+
+/* Lists what it still holds, with room for `extra` more. */
+static int list_all(ri_writer *writer, size_t extra, rille_err *err)
+{
+    RI_TRY(list_puts(writer, writer->full_count + 1 + extra, err));
+    rille_put *put = writer->puts + writer->pending_count;
+    for (size_t i = 0; i < writer->full_count; i++) {
+        *put++ = full_pack(&writer->full[i]);
+    }
+    if (writer->pack_pending) {
+        *put = last_pack(writer);
+    }
+    return 0;
+}
+
+/* Seals them all. The list of the first one gets the others' things, too. */
+static int list_of_all(ri_writer *const *writers, size_t count, size_t *put_count, rille_err *err)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < count; i++) {
+        RI_TRY(ri_writer_seal(writers[i], err));
+        others += i > 0 ? count_puts(writers[i]) : 0;
+    }
+    RI_TRY(list_all(writers[0], others, err));
+    *put_count = count_puts(writers[0]);
+    for (size_t i = 1; i < count; i++) {
+        RI_TRY(list_all(writers[i], 0, err));
+        for (size_t k = 0; k < count_puts(writers[i]); k++) {
+            writers[0]->puts[(*put_count)++] = writers[i]->puts[k];
+        }
+    }
+    return 0;
+}
+
+int ri_store_head_swap_all(ri_store *store, const rille_head_swap *swap, ri_writer *const *writers, size_t count,
+                           rille_revision *revision, rille_err *err)
 {
     *revision = (rille_revision){ 0 };
     RI_TRY(check_writable(store, err));
-    if (writer == NULL) {
+    if (count == 0) {
         return ri_store_swap_head(store, swap, revision, err);
     }
-    RI_TRY(ri_writer_seal(writer, err));
-    RI_TRY(list_puts(writer, swap->put_count + writer->full_count + 1, err));
-    rille_put *puts = writer->puts;
     rille_head_swap whole = *swap;
-    whole.put_count = writer->pending_count;
-    for (size_t i = 0; i < writer->full_count; i++) {
-        puts[whole.put_count++] = full_pack(&writer->full[i]);
-    }
-    if (writer->pack_pending) {
-        puts[whole.put_count++] = last_pack(writer);
-    }
-    for (size_t i = 0; i < swap->put_count; i++) {
-        puts[whole.put_count++] = swap->puts[i];
-    }
-    whole.puts = puts;
+    RI_TRY(list_of_all(writers, count, &whole.put_count, err));
+    whole.puts = writers[0]->puts;
     int rc = ri_store_swap_head(store, &whole, revision, err);
-    if (rc == RILLE_OK) { /* a lost race keeps all for the next attempt */
-        forget_pack(writer);
-        forget_pending(writer);
+    for (size_t i = 0; i < count && rc == RILLE_OK; i++) { /* a lost race keeps all for the next attempt */
+        forget_pack(writers[i]);
+        forget_pending(writers[i]);
     }
     return rc;
+}
+
+int ri_store_head_swap(ri_store *store, const rille_head_swap *swap, ri_writer *writer, rille_revision *revision,
+                       rille_err *err)
+{
+    return ri_store_head_swap_all(store, swap, &writer, writer != NULL ? 1 : 0, revision, err);
 }

@@ -36,6 +36,7 @@ typedef struct ri_pending_object {
 
 /* One thread at a time. */
 struct ri_writer {
+    ri_refs refs;
     ri_store *store;
     ri_packer packer;
     int failed_rc;
