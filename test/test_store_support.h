@@ -269,10 +269,10 @@ static inline int test_check_tree(ri_store *store, const ri_noderef *root, uint6
         rc = RILLE_INTERNAL;
     }
     for (size_t i = 0; rc == RILLE_OK && i < leaf_count; i++) {
-        (void)ri_store_prefetch(store, &branch->children[i], test_node_decode, &io);
-    }
-    for (size_t i = 0; rc == RILLE_OK && i < leaf_count; i++) {
         test_node *leaf;
+        for (size_t next = i; i % RI_IO_WANTS_MAX == 0 && next < leaf_count; next++) {
+            (void)ri_store_prefetch(store, &branch->children[next], test_node_decode, &io); /* as many as it takes */
+        }
         ri_buf want = test_node_bytes(0, NULL, 0, seed + i, payload_len);
         rc = want.failed ? RILLE_NOMEM : test_get(store, &branch->children[i], &io, &leaf, err);
         if (rc == RILLE_OK) {

@@ -149,7 +149,7 @@ static void push_gets(lua_State *L, const ri_io *io, const size_t *places, size_
 
 int rl_push_asked(lua_State *L, const ri_io *io, const ri_task *task)
 {
-    size_t places[RI_IO_WANTS_MAX];
+    size_t places[RI_HOST_WANTS_MAX];
     size_t count = ri_io_hosted(io, places);
     const ri_slot_call *call = task != NULL ? ri_task_hosted(task) : NULL;
     if (count > 0) {
@@ -198,8 +198,8 @@ static bool is_token_of(lua_State *L, const rille_get *get)
 
 int rl_answer_gets(lua_State *L, ri_io *io, rille_err *err)
 {
-    size_t places[RI_IO_WANTS_MAX];
-    rille_get gets[RI_IO_WANTS_MAX];
+    size_t places[RI_HOST_WANTS_MAX];
+    rille_get gets[RI_HOST_WANTS_MAX];
     size_t count = ri_io_hosted(io, places);
     bool wanted = rl_rawlen(L, 2) == count;
     for (size_t i = 0; i < count; i++) {

@@ -208,7 +208,7 @@ static int fetch(rl_op *op, uint64_t ends_us, rille_err *err)
 
 bool rl_op_is_hosted(rl_op *op)
 {
-    size_t places[RI_IO_WANTS_MAX];
+    size_t places[RI_HOST_WANTS_MAX];
     return ri_io_hosted(rl_op_io(op), places) > 0;
 }
 

@@ -203,11 +203,11 @@ uint64_t ri_host_number(const ri_store *store)
 
 /* ---- what is wanted ---- */
 
-size_t ri_io_hosted(const ri_io *io, size_t places[RI_IO_WANTS_MAX])
+size_t ri_io_hosted(const ri_io *io, size_t places[RI_HOST_WANTS_MAX])
 {
     const ri_store *store = NULL;
     size_t count = 0;
-    for (size_t i = 0; i < io->want_count && count < RI_IO_WANTS_MAX; i++) {
+    for (size_t i = 0; i < io->want_count && count < RI_HOST_WANTS_MAX; i++) {
         const ri_store *own = io->wants[i].store;
         bool hosted = count > 0 ? own == store : host_of(own) != NULL;
         if (hosted) {
@@ -229,7 +229,7 @@ bool ri_io_has_others(const ri_io *io)
 
 static bool are_wanted(const ri_io *io, const size_t *places, const rille_get *gets, size_t count)
 {
-    bool good = count > 0 && count <= RI_IO_WANTS_MAX;
+    bool good = count > 0 && count <= RI_HOST_WANTS_MAX;
     for (size_t i = 0; good && i < count; i++) {
         good = places[i] < io->want_count && io->wants[places[i]].store != NULL &&
                io->wants[places[i]].store == io->wants[places[0]].store;
@@ -250,7 +250,7 @@ static void free_bytes(rille_get *gets, size_t count)
 
 int ri_io_answer(ri_io *io, const size_t *places, rille_get *gets, size_t count, uint64_t us, rille_err *err)
 {
-    ri_want batch[RI_IO_WANTS_MAX];
+    ri_want batch[RI_HOST_WANTS_MAX];
     if (!are_wanted(io, places, gets, count)) {
         free_bytes(gets, count);
         return ri_fail(err, RILLE_MISUSE,

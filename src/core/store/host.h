@@ -35,8 +35,9 @@ uint64_t ri_host_number(const ri_store *store);
 
 /* ---- what is wanted ---- */
 
-/* Up to RI_IO_WANTS_MAX wants of the first host's store that has some: their places in io->wants. 0: there are none. */
-size_t ri_io_hosted(const ri_io *io, size_t places[RI_IO_WANTS_MAX]);
+#define RI_HOST_WANTS_MAX 128U /* of one call of a backend that is written in Lua */
+/* Up to RI_HOST_WANTS_MAX wants of the first host's store that has some: their places in io->wants. 0: there are none. */
+size_t ri_io_hosted(const ri_io *io, size_t places[RI_HOST_WANTS_MAX]);
 /* Is there something that only others can fetch? */
 bool ri_io_has_others(const ri_io *io);
 /* Hands in what the program has read for such places, in gets that were made by ri_io_request, with rc and bytes; takes

@@ -114,20 +114,22 @@ int ri_io_take_answers(ri_io *io, const ri_want *wants, rille_get *gets, size_t 
 /* Wants that were served are none any more. */
 void ri_io_drop_supplied(ri_io *io);
 /* RILLE_NEED, or RILLE_NOMEM. The same want twice is one. */
-int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err);
+int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, bool ahead, rille_err *err);
 
 /* A want with the address zero is a region of a pack: ref has pack, offset, len. Its pin is a marker. */
 void ri_region_key(uint8_t key[RI_KEY_SIZE], const ri_noderef *region, ri_decode_fn decode);
 void ri_want_key(uint8_t key[RI_KEY_SIZE], const ri_want *want);
 
 /* read.c: objects[i] of wants[i] (all of this store, RI_IO_WANTS_MAX at most), references of the caller's. On failure
- * those that could be read are there, the others NULL, and the result is that of the first that failed. */
+ * those that could be read are there, the others NULL, and the result is that of the first that failed. What was asked for
+ * ahead may be NULL without that being a failure. */
 typedef struct ri_reading {
     ri_io *io;         /* whose counts grow; NULL: none */
     bool slices;       /* io gets large ones as arrivals, and they are NULL, too */
     bool polls;        /* without waiting: RILLE_NEED, and nothing was read yet */
     bool returns;      /* what comes damaged the first time is NULL: who misses it asks for it again */
     uint64_t begun_us; /* since when it is waited for; 0: it begins */
+    rille_get *gets;   /* room for the wants; NULL: there is one */
 } ri_reading;
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
                         rille_err *err);

@@ -6,7 +6,10 @@
  * (N2) Wants that were supplied have no store; they leave the list when the next want comes or at the next fetch.
  * (N3) A call of the backend that was begun is asked for again, with the same wants, or cancelled.
  */
+#include "io.h"
+
 #include "../base/mem.h"
+#include "host.h"
 #include "inside.h"
 
 #define DOUBTS_MAX 4096 /* then storage is damaged, not what came from it */
@@ -146,21 +149,36 @@ static bool same_want(const ri_want *want, const ri_store *store, const ri_noder
             (memcmp(want->ref.pack, ref->pack, RI_HASH_SIZE) == 0 && want->ref.offset == ref->offset));
 }
 
-int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, rille_err *err)
+int ri_io_want(ri_io *io, ri_store *store, const ri_noderef *ref, ri_decode_fn decode, bool ahead, rille_err *err)
 {
     if (io->supplied_count > 0) {
         ri_io_drop_supplied(io);
     }
     for (size_t i = io->want_count; i-- > 0;) {
         if (same_want(&io->wants[i], store, ref, decode)) {
+            io->wants[i].ahead = io->wants[i].ahead && ahead;
             return RILLE_NEED;
         }
     }
     if (!RI_GROW(&io->wants, &io->want_cap, io->want_count + 1)) {
         return ri_fail_nomem(err);
     }
-    io->wants[io->want_count++] = (ri_want){ store, *ref, decode };
+    io->wants[io->want_count++] = (ri_want){ store, *ref, decode, ahead };
+    io->want_bytes += ref->len;
     return RILLE_NEED;
+}
+
+static void forget_wants(ri_io *io)
+{
+    io->want_count = 0;
+    io->want_bytes = 0;
+}
+
+bool ri_io_is_full(const ri_io *io)
+{
+    const ri_task *task = ri_task_running();
+    io = task != NULL ? &task->io : io;
+    return io->want_count >= RI_IO_WANTS_MAX || io->want_bytes >= RI_IO_AHEAD_BYTES;
 }
 
 void ri_io_unpin(ri_io *io)
@@ -175,6 +193,13 @@ void ri_io_unpin(ri_io *io)
     io->pin_bytes = 0;
 }
 
+void ri_io_relieve(ri_io *io)
+{
+    if (io->pin_bytes > RI_IO_PIN_BYTES) {
+        ri_io_unpin(io);
+    }
+}
+
 static void end_call(ri_io *io)
 {
     ri_store_release(io->begun);
@@ -185,11 +210,10 @@ static void end_call(ri_io *io)
 void ri_io_abandon(ri_io *io)
 {
     if (io->begun != NULL) {
-        rille_get gets[RI_IO_WANTS_MAX];
-        for (size_t i = 0; i < io->begun_count; i++) {
-            gets[i] = ri_store_request(&io->wants[i]);
+        for (size_t i = 0; i < io->begun_count; i++) { /* there was room for them when it began */
+            io->gets[i] = ri_store_request(&io->wants[i]);
         }
-        ri_slot_call call = { .store = io->begun, .slot = RI_CALL_GET, .gets = gets, .count = io->begun_count };
+        ri_slot_call call = { .store = io->begun, .slot = RI_CALL_GET, .gets = io->gets, .count = io->begun_count };
         ri_store_cancel(&call);
         end_call(io);
     }
@@ -202,7 +226,7 @@ void ri_io_clear(ri_io *io)
     ri_io_drop_arrivals(io);
     ri_buf_deinit(&io->doubts);
     io->at_once = false;
-    io->want_count = 0;
+    forget_wants(io);
     io->supplied_count = 0;
     io->spent_count = 0;
 }
@@ -244,34 +268,35 @@ void ri_io_deinit(ri_io *io)
     ri_free(io->pins);
     ri_free(io->arrivals);
     ri_free(io->spent);
+    ri_free(io->gets);
+    ri_free(io->objects);
     *io = (ri_io){ 0 };
 }
 
-/* Moves the wants of the call that is under way into `batch`; or the first one, and up to RI_IO_WANTS_MAX of its store. */
-static size_t take_batch(ri_io *io, ri_want *batch)
+/* The wants of one call of the backend come first: those of the call that is under way; or the first one, and others of
+ * its store. Their number, or 0: no memory for what it needs. */
+static size_t gather_call(ri_io *io)
 {
-    size_t taken = 0;
-    size_t kept = 0;
-    size_t max = io->begun != NULL ? io->begun_count : RI_IO_WANTS_MAX;
-    for (size_t i = 0; i < io->want_count; i++) {
-        if (taken < max && (taken == 0 || io->wants[i].store == batch[0].store)) {
-            batch[taken++] = io->wants[i];
-        } else {
-            io->wants[kept++] = io->wants[i];
+    size_t count = io->begun_count;
+    for (size_t i = 0; io->begun == NULL && i < io->want_count && count < RI_IO_WANTS_MAX; i++) {
+        if (io->wants[i].store == io->wants[0].store) {
+            ri_want want = io->wants[i];
+            io->wants[i] = io->wants[count];
+            io->wants[count++] = want;
         }
     }
-    io->want_count = kept;
-    return taken;
+    bool room = RI_GROW(&io->gets, &io->get_cap, count) && RI_GROW(&io->objects, &io->object_cap, count);
+    return room ? count : 0;
 }
 
-static int pin_batch(ri_io *io, const ri_want *batch, size_t count, ri_object **objects, int rc, rille_err *err)
+static int pin_all(ri_io *io, const ri_want *wants, size_t count, ri_object **objects, int rc, rille_err *err)
 {
     io->fetch_count++;
     for (size_t i = 0; i < count; i++) {
         if (objects[i] != NULL) {
             uint8_t key[RI_KEY_SIZE];
-            ri_want_key(key, &batch[i]);
-            int pin_rc = ri_io_pin(io, batch[0].store, key, objects[i], rc == RILLE_OK ? err : NULL);
+            ri_want_key(key, &wants[i]);
+            int pin_rc = ri_io_pin(io, wants[i].store, key, objects[i], rc == RILLE_OK ? err : NULL);
             rc = rc == RILLE_OK ? pin_rc : rc;
             ri_object_release(objects[i]);
         }
@@ -279,72 +304,71 @@ static int pin_batch(ri_io *io, const ri_want *batch, size_t count, ri_object **
     return rc;
 }
 
-static int fetch_batch(ri_io *io, const ri_want *batch, size_t count, rille_err *err)
-{
-    ri_object *objects[RI_IO_WANTS_MAX];
-    ri_reading how = { .io = io, .slices = !io->at_once, .begun_us = io->begun != NULL ? io->begun_us : 0 };
-    int rc = ri_store_read_wants(batch[0].store, batch, count, &how, objects, err);
-    return pin_batch(io, batch, count, objects, rc, err);
-}
-
 int ri_io_take_answers(ri_io *io, const ri_want *wants, rille_get *gets, size_t count, uint64_t us, rille_err *err)
 {
-    ri_object *objects[RI_IO_WANTS_MAX] = { NULL };
+    ri_object *objects[RI_HOST_WANTS_MAX] = { NULL };
     ri_slot_call call = { .store = wants[0].store, .slot = RI_CALL_GET, .gets = gets, .count = count };
     ri_answer answer = { .gets = gets };
     ri_reading how = { .io = io, .slices = !io->at_once, .returns = true };
     ri_store_count_call(&call, &answer, us);
     ri_io_spend(io, wants[0].store, gets, count, 1, us);
     int rc = ri_store_finish_wants(wants[0].store, wants, gets, count, 0, &how, objects, err);
-    return pin_batch(io, wants, count, objects, rc, err);
+    return pin_all(io, wants, count, objects, rc, err);
 }
 
-int ri_io_poll(ri_io *io, rille_err *err)
+/* What a call has given is pinned, and its wants leave the list. */
+static int end_fetch(ri_io *io, size_t count, int rc, rille_err *err)
+{
+    end_call(io);
+    rc = pin_all(io, io->wants, count, io->objects, rc, err);
+    io->want_count -= count;
+    memmove(io->wants, io->wants + count, io->want_count * sizeof *io->wants);
+    return rc;
+}
+
+static int fetch(ri_io *io, bool polls, rille_err *err)
 {
     int rc = RILLE_OK;
     ri_io_drop_supplied(io);
     while (io->want_count > 0 && rc == RILLE_OK) {
-        ri_want batch[RI_IO_WANTS_MAX];
-        ri_object *objects[RI_IO_WANTS_MAX];
-        size_t count = take_batch(io, batch);
+        size_t count = gather_call(io);
+        if (count == 0) {
+            rc = ri_fail_nomem(err);
+            break;
+        }
+        ri_store *store = io->wants[0].store;
         uint64_t begun_us = io->begun != NULL ? io->begun_us : ri_clock_us();
-        ri_reading how = { .io = io, .slices = !io->at_once, .polls = true, .returns = true, .begun_us = begun_us };
-        rc = ri_store_read_wants(batch[0].store, batch, count, &how, objects, err);
-        if (rc == RILLE_NEED) { /* the same ones come first the next time, too */
-            memmove(io->wants + count, io->wants, io->want_count * sizeof *io->wants);
-            memcpy(io->wants, batch, count * sizeof *batch);
-            io->want_count += count;
+        ri_reading how = {
+            .io = io, .slices = !io->at_once, .polls = polls, .returns = polls, .begun_us = begun_us, .gets = io->gets
+        };
+        rc = ri_store_read_wants(store, io->wants, count, &how, io->objects, err);
+        if (rc == RILLE_NEED) {
             if (io->begun == NULL) {
-                io->begun = ri_store_retain(batch[0].store);
+                io->begun = ri_store_retain(store);
                 io->begun_count = count;
                 io->begun_us = begun_us;
             }
             return rc;
         }
-        end_call(io);
-        rc = pin_batch(io, batch, count, objects, rc, err);
+        rc = end_fetch(io, count, rc, err);
     }
-    io->want_count = 0;
+    forget_wants(io);
     return rc;
+}
+
+int ri_io_poll(ri_io *io, rille_err *err)
+{
+    return fetch(io, true, err);
 }
 
 int ri_io_fetch(ri_io *io, rille_err *err)
 {
-    int rc = RILLE_OK;
     ri_task *task = ri_task_running();
     if (task != NULL) {
         task->lacks = true;
         return RILLE_NEED;
     }
-    ri_io_drop_supplied(io);
-    while (io->want_count > 0 && rc == RILLE_OK) {
-        ri_want batch[RI_IO_WANTS_MAX];
-        size_t count = take_batch(io, batch);
-        rc = fetch_batch(io, batch, count, err);
-        end_call(io);
-    }
-    io->want_count = 0;
-    return rc;
+    return fetch(io, false, err);
 }
 
 /* Its bytes are kept, to be checked by the next steps. */

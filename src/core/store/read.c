@@ -366,14 +366,26 @@ static int finish_want(ri_store *store, const ri_want *want, rille_get *get, con
     return rc;
 }
 
+/* Hostile bytes can be few, and many when unpacked: of what nobody needs yet no more are decoded than an operation pins. */
+static bool takes_ahead(const ri_want *want, size_t decoded_bytes)
+{
+    return !want->ahead || decoded_bytes < RI_IO_PIN_BYTES;
+}
+
 int ri_store_finish_wants(ri_store *store, const ri_want *wants, rille_get *gets, size_t count, int errnum,
                           const ri_reading *how, ri_object **objects, rille_err *err)
 {
     int rc = RILLE_OK;
+    size_t decoded_bytes = 0;
     for (size_t i = 0; i < count; i++) {
         rille_err own = { 0 };
+        if (!takes_ahead(&wants[i], decoded_bytes) || (wants[i].ahead && gets[i].rc != RILLE_OK)) {
+            ri_free(gets[i].bytes);
+            continue;
+        }
         int own_rc = finish_want(store, &wants[i], &gets[i], how, &objects[i], &own);
-        if (own_rc != RILLE_OK && rc == RILLE_OK) {
+        decoded_bytes += objects[i] != NULL ? objects[i]->mem_bytes : 0;
+        if (own_rc != RILLE_OK && rc == RILLE_OK && !wants[i].ahead) {
             rc = fail_want(store, &wants[i], own_rc, errnum, &own);
             if (err != NULL) {
                 *err = own;
@@ -386,7 +398,8 @@ int ri_store_finish_wants(ri_store *store, const ri_want *wants, rille_get *gets
 int ri_store_read_wants(ri_store *store, const ri_want *wants, size_t count, const ri_reading *how, ri_object **objects,
                         rille_err *err)
 {
-    rille_get gets[RI_IO_WANTS_MAX];
+    rille_get one;
+    rille_get *gets = how->gets != NULL ? how->gets : &one;
     uint64_t begun_us = how->begun_us != 0 ? how->begun_us : ri_clock_us();
     for (size_t i = 0; i < count; i++) {
         gets[i] = ri_store_request(&wants[i]);
@@ -426,7 +439,7 @@ static int read_again(ri_store *store, ri_io *io, const ri_want *want, ri_object
         return RILLE_NOMEM;
     }
     return ri_store_has(store, RILLE_BACKEND_DEFERRED)
-               ? ri_io_want(io, store, &want->ref, want->decode, err)
+               ? ri_io_want(io, store, &want->ref, want->decode, false, err)
                : ri_store_read_wants(store, want, 1, &(ri_reading){ .io = io }, out, err);
 }
 
@@ -497,7 +510,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
             return RILLE_OK;
         }
         if (io->defer(io->defer_context)) {
-            return ri_io_want(io, store, ref, decode, err);
+            return ri_io_want(io, store, ref, decode, false, err);
         }
     }
     if ((*out = ri_cache_get(store->cache, key)) != NULL) {
@@ -509,7 +522,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
     if (ri_addr_is_zero(ref->addr)) {
         return ri_fail(err, RILLE_CORRUPT, "%s: a reference to a node is empty (its address is zero)", store->url);
     }
-    ri_want want = { store, *ref, decode };
+    ri_want want = { store, *ref, decode, false };
     if (store->tier != NULL) {
         int rc = ri_store_read_kept(&want, io != NULL && !io->at_once && ri_task_may_pause() ? io : NULL, out, err);
         if (rc != RILLE_NOTFOUND) {
@@ -517,7 +530,7 @@ int ri_store_get(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri
         }
     }
     if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
-        return ri_io_want(io, store, ref, decode, err);
+        return ri_io_want(io, store, ref, decode, false, err);
     }
     return read_now(store, &want, io, out, err);
 }
@@ -542,28 +555,36 @@ bool ri_store_has_cached(ri_store *store, const ri_noderef *ref, ri_decode_fn de
     return object != NULL;
 }
 
-int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io)
+int ri_store_ahead(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io, ri_object **out)
 {
-    if (!ri_store_has(store, RILLE_BACKEND_DEFERRED) || ri_addr_is_zero(ref->addr)) {
+    *out = NULL;
+    if (!ri_store_has(store, RILLE_BACKEND_DEFERRED) || io == NULL || ri_addr_is_zero(ref->addr)) {
         return RILLE_OK;
     }
     uint8_t key[RI_KEY_SIZE];
     ri_object_key(key, ref->addr, decode);
-    ri_object *object = ri_cache_get(store->cache, key);
-    if (object == NULL) {
-        object = ri_io_pinned(io, store, key);
+    *out = ri_cache_get(store->cache, key);
+    if (*out == NULL) {
+        *out = ri_io_pinned(io, store, key);
     }
     io = ri_io_of_task(io);
-    if (object == NULL) {
-        object = ri_io_pinned(io, store, key);
+    if (*out == NULL) {
+        *out = ri_io_pinned(io, store, key);
     }
-    ri_want want = { store, *ref, decode };
-    if (object != NULL || ri_io_arrival(io, store, key) != NULL || ri_store_has_kept(&want)) {
-        ri_object_release(object);
+    ri_want want = { store, *ref, decode, true };
+    if (*out != NULL || ri_io_arrival(io, store, key) != NULL || ri_io_is_full(io) || ri_store_has_kept(&want)) {
         return RILLE_OK;
     }
-    int rc = ri_io_want(io, store, ref, decode, NULL);
+    int rc = ri_io_want(io, store, ref, decode, true, NULL);
     return rc == RILLE_NEED ? RILLE_OK : rc;
+}
+
+int ri_store_prefetch(ri_store *store, const ri_noderef *ref, ri_decode_fn decode, ri_io *io)
+{
+    ri_object *object;
+    int rc = ri_store_ahead(store, ref, decode, io, &object);
+    ri_object_release(object);
+    return rc;
 }
 
 int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t offset, uint64_t len, ri_decode_fn decode,
@@ -573,7 +594,7 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
         ri_addr_is_zero(pack)) {
         return RILLE_OK;
     }
-    ri_want want = { store, { .offset = offset, .len = (uint32_t)len }, decode };
+    ri_want want = { store, { .offset = offset, .len = (uint32_t)len }, decode, false };
     memcpy(want.ref.pack, pack, RI_HASH_SIZE);
     io = ri_io_of_task(io);
     uint8_t key[RI_KEY_SIZE];
@@ -591,8 +612,7 @@ int ri_store_warm(ri_store *store, const uint8_t pack[RI_HASH_SIZE], uint64_t of
         return RILLE_OK;
     }
     if (io != NULL && ri_store_has(store, RILLE_BACKEND_DEFERRED)) {
-        int rc = ri_io_want(io, store, &want.ref, decode, NULL);
-        return rc;
+        return ri_io_want(io, store, &want.ref, decode, false, NULL);
     }
     (void)ri_store_read_wants(store, &want, 1, &(ri_reading){ .io = io }, &marker, NULL);
     ri_object_release(marker);

@@ -67,9 +67,7 @@ void ri_task_part(void)
 {
     if (running != NULL) {
         ri_task_keep(running);
-        if (running->io.pin_bytes > RI_IO_PIN_BYTES) {
-            ri_io_unpin(&running->io);
-        }
+        ri_io_relieve(&running->io);
     }
 }
 
