@@ -110,6 +110,7 @@ int rl_read_parts(lua_State *L, const rl_state *state, const rille_db *db, ri_or
 /* The next datom, borrowed; RILLE_DONE. */
 static int next_datom(scan *s, ri_datom *out, rille_err *err)
 {
+    ri_io_relieve(&s->io);
     for (;;) {
         uint32_t end = s->batched ? s->end : s->count;
         while (s->next < end) {
@@ -217,7 +218,9 @@ static int next_batch(scan *s, rille_err *err)
     if (s->end == s->count) {
         drop_blobs(s);
         s->count = s->next = s->end = 0;
+        ri_io_relieve(&s->io);
         RI_TRY(ri_scan_next(&s->scan, &s->run, &s->io, err));
+        RI_TRY(ri_io_keep(&s->io, err)); /* what was read ahead, for the next batches */
         s->count = ri_run_count(&s->run);
     }
     s->next = s->end;
@@ -271,6 +274,7 @@ static scan *make_scan(lua_State *L, rl_box *box, ri_order order)
     memset(s, 0, offsetof(scan, scan.rows));
     s->db = ri_db_retain(db);
     ri_scan_init(&s->scan, s->db, order);
+    ri_scan_expect(&s->scan, RI_AHEAD_SEEKS, NULL);
     box->handle = s;
     return s;
 }

@@ -106,6 +106,7 @@ typedef struct travel {
     rille_db *past;
     replay r; /* what is read and not replayed yet */
     ri_cursor cursor;
+    ri_io io;     /* of the cursor, outside of tasks */
     uint32_t row; /* the next one of its leaf */
     ri_meta_walk commits;
     bool reads;        /* the cursor is at a leaf */
@@ -122,6 +123,7 @@ static void travel_release(void *state)
     ri_db_release(v->past);
     ri_free(v->r.datoms);
     ri_arena_deinit(&v->r.arena);
+    ri_io_deinit(&v->io);
     if (v->reads) {
         ri_cursor_deinit(&v->cursor);
     }
@@ -227,23 +229,21 @@ static int replay_some(travel *v, const rille_db *source, const ri_bound *to, ri
     if (end < leaf->count) {
         return RILLE_DONE;
     }
-    ri_io io = { 0 };
     int rc;
-    RI_FETCHING(rc, &io, ri_cursor_next_leaf(&v->cursor, to, &io, err), err)
-    ri_io_deinit(&io);
+    ri_io_relieve(&v->io);
+    RI_FETCHING(rc, &v->io, ri_cursor_next_leaf(&v->cursor, to, &v->io, err), err)
     v->row = rc == 0 ? ri_cursor_row(&v->cursor) : v->row;
     return rc;
 }
 
-static int begin_reading(travel *v, const rille_db *source, rille_err *err)
+static int begin_reading(travel *v, const rille_db *source, const ri_bound *to, rille_err *err)
 {
     ri_bound from = { { .t = v->past->t }, 1, true };
-    ri_io io = { 0 };
     int rc;
     ri_cursor_init(&v->cursor, source->store, &source->base->tree[RI_LOG]);
+    v->cursor.ahead = RI_AHEAD_ALL;
     v->reads = true;
-    RI_FETCHING(rc, &io, ri_cursor_seek(&v->cursor, &from, &io, err), err)
-    ri_io_deinit(&io);
+    RI_FETCHING(rc, &v->io, ri_cursor_seek_until(&v->cursor, &from, to, &v->io, err), err)
     v->row = rc == 0 ? ri_cursor_row(&v->cursor) : 0;
     return rc;
 }
@@ -252,7 +252,7 @@ static int begin_reading(travel *v, const rille_db *source, rille_err *err)
 static int replay_log(travel *v, const rille_db *source, uint64_t until, rille_err *err)
 {
     ri_bound to = { { .t = until }, 1, true };
-    int rc = v->reads ? 0 : begin_reading(v, source, err);
+    int rc = v->reads ? 0 : begin_reading(v, source, &to, err);
     while (rc == 0) {
         rc = replay_some(v, source, &to, err);
         if (rc == 0 && ri_task_pause(SLICE_ROWS * DATOM_WORK)) {

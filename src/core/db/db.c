@@ -358,6 +358,7 @@ int ri_db_check_index(ri_order order, const ri_attr *attr, rille_err *err)
 int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err *err)
 {
     uint64_t sum = 0;
+    bool need = false;
     *out = 0;
     for (size_t i = 0; i < db->schema->attr_count; i++) {
         const ri_attr *attr = &db->schema->attrs[i];
@@ -365,12 +366,14 @@ int ri_db_count_indexed(const rille_db *db, ri_io *io, uint64_t *out, rille_err 
             ri_bound from = ri_bound_a(attr->id, false);
             ri_bound to = ri_bound_a(attr->id, true);
             uint64_t count;
-            RI_TRY(ri_db_count(db, RI_AVET, &from, &to, io, &count, err));
+            int rc = ri_db_count(db, RI_AVET, &from, &to, io, &count, err);
+            need = need || rc == RILLE_NEED;
+            RI_TRY(rc == RILLE_NEED ? 0 : rc); /* all of them come together */
             sum += count;
         }
     }
-    *out = sum;
-    return 0;
+    *out = need ? 0 : sum;
+    return need ? RILLE_NEED : 0;
 }
 
 int ri_db_lookup(const rille_db *db, const ri_attr *attr, const ri_value *v, ri_io *io, uint64_t *e, rille_err *err)

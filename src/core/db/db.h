@@ -80,16 +80,27 @@ typedef struct ri_scan {
     uint32_t stop;  /* first item of the novelty's leaf past `to` */
     uint32_t rows_max;
     uint8_t order;
-    uint8_t state;   /* scan.c */
-    uint8_t views;   /* ri_scan_views */
-    bool set_known;  /* since the range was set */
-    bool leaf_after; /* rows of later leaves may lie before `to` */
-    bool is_prefix;  /* `from` and `to` are the cuts before and after one prefix */
+    uint8_t state;            /* scan.c */
+    uint8_t views;            /* ri_scan_views */
+    bool set_known;           /* since the range was set */
+    bool leaf_after;          /* rows of later leaves may lie before `to` */
+    bool is_prefix;           /* `from` and `to` are the cuts before and after one prefix */
+    const ri_bound *ahead_to; /* leaves up to here may be asked for ahead; borrowed; NULL: up to `to` */
     const ri_datom *rows[RI_SCAN_ROWS];
 } ri_scan;
 
+static inline bool ri_db_is_far(const rille_db *db) /* does its store answer later? */
+{
+    return (ri_store_capabilities(db->store) & RILLE_BACKEND_DEFERRED) != 0;
+}
 void ri_scan_init(ri_scan *scan, const rille_db *db, ri_order order);
 void ri_scan_deinit(ri_scan *scan);
+/* What it asks for ahead on a store that answers later; RI_AHEAD_MOVES at first. */
+static inline void ri_scan_expect(ri_scan *scan, ri_ahead ahead, const ri_bound *to)
+{
+    scan->cursor.ahead = (uint8_t)ahead;
+    scan->ahead_to = to;
+}
 /* Sets the range; any range, also again (a range not before the current position is cheap). The bounds' values are
  * borrowed until the next set/deinit. */
 void ri_scan_set(ri_scan *scan, const ri_bound *from, const ri_bound *to);

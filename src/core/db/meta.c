@@ -37,7 +37,7 @@ bool ri_meta_walk_row(const ri_meta_walk *walk, ri_datom *out)
 int ri_meta_walk_next(ri_meta_walk *walk, rille_err *err)
 {
     int rc;
-    ri_io_clear(&walk->io);
+    ri_io_relieve(&walk->io);
     RI_FETCHING(rc, &walk->io, ri_cursor_next(&walk->cursor, &walk->io, err), err)
     walk->at_end = rc != 0 && rc != RILLE_NEED; /* then it is where it was */
     return rc == RILLE_DONE ? 0 : rc;

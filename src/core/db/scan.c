@@ -29,6 +29,7 @@ void ri_scan_init(ri_scan *scan, const rille_db *db, ri_order order)
     scan->paired = NULL;
     scan->hold = NULL;
     scan->set_known = false;
+    scan->ahead_to = NULL;
     ri_cursor_init(&scan->cursor, db->store, &db->base->tree[order]);
 }
 
@@ -132,12 +133,17 @@ static int find_set(ri_scan *scan, const ri_set_cut *from, rille_err *err)
     return 0;
 }
 
+static const ri_bound *ahead_to(const ri_scan *scan)
+{
+    return scan->ahead_to != NULL ? scan->ahead_to : &scan->to;
+}
+
 static int seek(ri_scan *scan, ri_io *io, rille_err *err)
 {
     ri_set_cut start = ri_set_cut_of((ri_order)scan->order, &scan->from);
     RI_TRY(find_set(scan, &start, err));
     const ri_node *before = ri_cursor_leaf(&scan->cursor);
-    int rc = ri_cursor_seek(&scan->cursor, &scan->from, io, err);
+    int rc = ri_cursor_seek_until(&scan->cursor, &scan->from, ahead_to(scan), io, err);
     if (ri_cursor_leaf(&scan->cursor) != before) {
         scan->paired = NULL;
     }
@@ -162,7 +168,7 @@ static int seek(ri_scan *scan, ri_io *io, rille_err *err)
 
 static int next_leaf(ri_scan *scan, ri_io *io, rille_err *err)
 {
-    int rc = ri_cursor_next_leaf(&scan->cursor, &scan->to, io, err);
+    int rc = ri_cursor_next_leaf(&scan->cursor, ahead_to(scan), io, err);
     scan->paired = NULL;
     if (rc != 0 && rc != RILLE_DONE) {
         return rc;

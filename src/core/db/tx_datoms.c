@@ -44,6 +44,7 @@ static void open_scan(tx_resolver *r)
 static int probe(tx_resolver *r, const ri_bound *from, const ri_bound *to, ri_datom *out, probe_state *state)
 {
     open_scan(r);
+    ri_scan_expect(&r->scan, RI_AHEAD_MOVES, NULL);
     ri_scan_set(&r->scan, from, to);
     ri_run run;
     int rc = ri_scan_next(&r->scan, &run, r->io, r->err);
@@ -332,6 +333,7 @@ static int make_all(tx_resolver *r, const group *g, size_t next)
     ri_bound from = ri_bound_ea(g->e, g->attr->id, false);
     ri_bound to = ri_bound_ea(g->e, g->attr->id, true);
     open_scan(r);
+    ri_scan_expect(&r->scan, RI_AHEAD_ALL, NULL);
     ri_scan_set(&r->scan, &from, &to);
     while (!g->fresh) {
         ri_run run;

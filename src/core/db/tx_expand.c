@@ -48,6 +48,7 @@ static int visit_range(tx_resolver *r, ri_order order, ri_bound from, ri_bound t
 {
     ri_scan scan;
     ri_scan_init(&scan, r->db, order);
+    ri_scan_expect(&scan, RI_AHEAD_ALL, NULL);
     ri_scan_set(&scan, &from, &to);
     ri_run run;
     int rc;

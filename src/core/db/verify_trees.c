@@ -29,6 +29,7 @@ static int open_cursor(ri_verify *v, ri_order order, rille_err *err)
     ri_bound start = ri_bound_all(false);
     int rc;
     ri_cursor_init(&v->cursor, v->db->store, &v->db->base->tree[order]);
+    v->cursor.ahead = RI_AHEAD_ALL;
     RI_FETCHING(rc, &v->io, ri_cursor_seek(&v->cursor, &start, &v->io, err), err)
     v->walks = rc == 0;
     v->row = 0;
@@ -38,7 +39,7 @@ static int open_cursor(ri_verify *v, ri_order order, rille_err *err)
 static int next_leaf(ri_verify *v, rille_err *err)
 {
     int rc;
-    ri_io_clear(&v->io);
+    ri_io_relieve(&v->io);
     RI_FETCHING(rc, &v->io, ri_cursor_next_leaf(&v->cursor, NULL, &v->io, err), err)
     v->row = rc == 0 ? 0 : v->row;
     ri_task_part();

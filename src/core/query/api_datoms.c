@@ -16,6 +16,7 @@ struct ri_api_range {
     ri_bound to;
     bool declared_only; /* of AVET, whose other attributes are the engine's own */
     uint64_t count;
+    ri_io io; /* has what was read ahead, between two steps, too */
     ri_run run;
     uint32_t next; /* row of the run after the batch */
     uint32_t end;  /* of the run */
@@ -38,6 +39,7 @@ void ri_api_range_free(ri_api_range *range)
     if (range != NULL) {
         ri_api_range_drop(range);
         ri_scan_deinit(&range->scan);
+        ri_io_deinit(&range->io);
         ri_free(range);
     }
 }
@@ -80,13 +82,13 @@ static int run_datoms(rille_steps *s, rille_err *err)
 {
     ri_api_range *range = s->range;
     if (range->next == range->end) {
-        ri_io io = { 0 };
         int rc;
-        RI_FETCHING(rc, &io, ri_scan_next(&range->scan, &range->run, &io, err), err)
-        ri_io_deinit(&io);
+        ri_io_relieve(&range->io);
+        RI_FETCHING(rc, &range->io, ri_scan_next(&range->scan, &range->run, &range->io, err), err)
         if (rc != 0) {
             return rc;
         }
+        RI_TRY(ri_io_keep(&range->io, err));
         range->next = 0;
         range->end = ri_run_count(&range->run);
     }
@@ -209,6 +211,7 @@ static int begin_scan(rille_steps *s, int rc, rille_steps **out)
         return rc;
     }
     ri_scan_init(&s->range->scan, s->db, s->range->order);
+    ri_scan_expect(&s->range->scan, RI_AHEAD_SEEKS, NULL);
     ri_scan_set(&s->range->scan, &s->range->from, &s->range->to);
     *out = s;
     return 0;

@@ -25,7 +25,6 @@
 #define ENCODE_WORK 16U
 #define VISIT_WORK 32U
 #define VISIT_ROWS 1024U
-#define AHEAD_MAX 64U /* leaves that are asked for together */
 
 typedef enum stage { GET, HASH, PLACE, ENCODE, VISIT, CHILDREN, END } stage;
 
@@ -117,21 +116,24 @@ static int note_node(ri_node_set *set, const uint8_t addr[RI_HASH_SIZE], rille_e
     return RILLE_OK;
 }
 
-/* Where storage answers later, the leaf comes with those behind it; before them, what was read ahead is dropped. */
-static void ask_ahead(const ri_check *c, ri_io *io)
+/* Where storage answers later, the node comes with those behind it. What was read ahead may have to go: this node is the only
+ * one that is read now. */
+static int ask_ahead(const ri_check *c, ri_io *io)
 {
-    ri_io_unpin(io);
-    if (c->level > 0 || is_root(c)) {
-        return;
+    ri_io_relieve(io);
+    if (is_root(c)) {
+        return RILLE_OK;
     }
-    const ri_node *parent = c->path[1];
+    const ri_node *parent = c->path[c->level + 1];
+    uint32_t max = ri_window_max(c->store, NULL);
     uint32_t asked = 1;
-    for (uint32_t i = c->slot[1] + 1; i < parent->count && asked < AHEAD_MAX; i++) {
+    for (uint32_t i = c->slot[c->level + 1] + 1; i < parent->count && asked < max && !ri_io_is_full(io); i++) {
         if (!c->options.only_unseen || !is_seen(c->options.seen, parent->children[i].addr)) {
-            (void)ri_store_prefetch(c->store, &parent->children[i], ri_node_decode, io);
+            RI_TRY(ri_store_prefetch(c->store, &parent->children[i], ri_node_decode, io));
             asked++;
         }
     }
+    return RILLE_OK;
 }
 
 static int get_node(ri_check *c, ri_io *io, rille_err *err)
@@ -143,7 +145,7 @@ static int get_node(ri_check *c, ri_io *io, rille_err *err)
         return RILLE_OK;
     }
     while ((rc = ri_tree_node(c->store, c->order, ref_of(c), c->level, datoms_of(c), io, &node, err)) == RILLE_NEED) {
-        ask_ahead(c, io);
+        RI_TRY(ask_ahead(c, io) != RILLE_OK ? ri_fail_nomem(err) : RILLE_OK);
         RI_TRY(ri_io_fetch(io, err));
     }
     RI_TRY(rc);

@@ -182,6 +182,12 @@ static inline int ri_tree_root(ri_store *store, const ri_tree *tree, ri_io *io, 
 }
 /* The child in a slot, which must lie between its separators, as far as this branch has them. */
 int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out, rille_err *err);
+/* The child in a slot, if it is at hand (a reference); otherwise NULL, and it is asked for ahead. On a store that answers at
+ * once: NULL. */
+int ri_tree_child_ahead(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out);
+/* A move that was to lead to path and slot lacks a node, which was asked for: asks for what follows. RILLE_NEED. */
+int ri_window_ask(ri_cursor *cursor, ri_node *const *path, const uint32_t *slot, const ri_bound *until, bool forward,
+                  ri_io *io);
 /* Does a node begin at its separator and end before the next one (NULL: not known)? RILLE_CORRUPT. */
 int ri_tree_check_place(const ri_node *node, const ri_datom *separator, const ri_datom *next, rille_err *err);
 /* Of the child in slot[level] of path[level]: where it is the last one, a node further up says where it is to end. */

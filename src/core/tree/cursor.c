@@ -18,8 +18,6 @@
  */
 #include "chunk.h"
 
-#define PREFETCH_LEAVES_MAX 64U
-
 void ri_cursor_init(ri_cursor *cursor, ri_store *store, const ri_tree *tree)
 {
     *cursor = (ri_cursor){ .store = store, .tree = *tree };
@@ -108,6 +106,7 @@ static int end_move(move *m, int rc)
         cursor->slot[i] = m->slot[i];
     }
     cursor->valid = true;
+    cursor->moved = true;
     return RILLE_OK;
 }
 
@@ -185,9 +184,16 @@ static int prev_leaf(move *m)
     return RILLE_OK;
 }
 
+/* A node was not at hand: RILLE_NEED, and what follows is asked for, too. */
+static int ask_window(const move *m, const ri_bound *until, bool forward)
+{
+    int rc = ri_window_ask(m->cursor, m->path, m->slot, until, forward, m->io);
+    return rc < 0 ? ri_fail_nomem(m->err) : rc;
+}
+
 /* ---- seeking ---- */
 
-int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err)
+int ri_cursor_seek_until(ri_cursor *cursor, const ri_bound *bound, const ri_bound *until, ri_io *io, rille_err *err)
 {
     move m;
     int rc = begin_at_root(&m, cursor, io, err);
@@ -201,9 +207,17 @@ int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_er
             m.slot[0] = 0;
         }
     }
+    if (rc == RILLE_NEED && cursor->ahead != RI_AHEAD_MOVES && m.height > 0) {
+        rc = ask_window(&m, until, true);
+    }
     rc = end_move(&m, rc);
     cursor->equal_end = rc == RILLE_OK ? m.equal_end : 0;
     return rc;
+}
+
+int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err)
+{
+    return ri_cursor_seek_until(cursor, bound, NULL, io, err);
 }
 
 int ri_cursor_seek_forward(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err)
@@ -259,36 +273,6 @@ int ri_cursor_seek_back(ri_cursor *cursor, const ri_bound *bound, ri_io *io, ril
 
 /* ---- stepping ---- */
 
-/* Asks for leaves after (before) the one that was not at hand, too, as far as the scan will go. */
-static int prefetch_siblings(const move *m, const ri_bound *until, bool forward)
-{
-    const ri_node *parent = m->height > 1 ? m->path[1] : NULL;
-    if (parent == NULL || m->path[0] != NULL) {
-        return RILLE_NEED;
-    }
-    ri_order order = (ri_order)m->cursor->tree.order;
-    uint32_t slot = m->slot[1];
-    for (unsigned i = 1; i < PREFETCH_LEAVES_MAX; i++) {
-        if (forward ? slot + 1 >= parent->count : slot == 0) {
-            break;
-        }
-        slot = forward ? slot + 1 : slot - 1;
-        if (until != NULL) {
-            ri_datom separator;
-            ri_node_datom(parent, forward ? slot : slot + 1, &separator);
-            int side = ri_datom_cmp_bound(order, &separator, until);
-            if (forward ? side > 0 : side < 0) {
-                break;
-            }
-        }
-        int rc = ri_store_prefetch(m->cursor->store, &parent->children[slot], ri_node_decode, m->io);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return RILLE_NEED;
-}
-
 int ri_cursor_next_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, rille_err *err)
 {
     if (!cursor->valid) {
@@ -298,7 +282,7 @@ int ri_cursor_next_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, ril
     begin_here(&m, cursor, io, err);
     int rc = next_leaf(&m);
     if (rc == RILLE_NEED) {
-        rc = prefetch_siblings(&m, until, true);
+        rc = ask_window(&m, until, true);
     }
     return end_move(&m, rc);
 }
@@ -312,7 +296,7 @@ int ri_cursor_prev_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, ril
     begin_here(&m, cursor, io, err);
     int rc = prev_leaf(&m);
     if (rc == RILLE_NEED) {
-        rc = prefetch_siblings(&m, until, false);
+        rc = ask_window(&m, until, false);
     }
     return end_move(&m, rc);
 }

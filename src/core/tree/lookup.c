@@ -142,6 +142,20 @@ int ri_tree_child(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *
     return *out != NULL ? RILLE_OK : find_child(store, parent, slot, io, out, err);
 }
 
+int ri_tree_child_ahead(ri_store *store, const ri_node *parent, uint32_t slot, ri_io *io, ri_node **out)
+{
+    ri_object *object = NULL;
+    *out = ri_io_asks(io) ? NULL : known_child(parent, slot);
+    int rc = *out == NULL ? ri_store_ahead(store, &parent->children[slot], ri_node_decode, io, &object) : RILLE_OK;
+    ri_node *node = (ri_node *)(void *)object;
+    if (node != NULL && (node->order != parent->order || node->level + 1U != parent->level)) {
+        ri_node_release(node); /* who reads it is told */
+        node = NULL;
+    }
+    *out = *out != NULL ? *out : node;
+    return rc;
+}
+
 /* ---- one descent ---- */
 
 /* A descent to one leaf: from a node, a reference, to its child; after a failure there is none. */

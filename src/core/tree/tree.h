@@ -88,6 +88,13 @@ int ri_tree_gather(ri_store *store, const ri_noderef *ref, unsigned level_min, u
 
 /* ---- cursor (cursor.c) ---- */
 
+/* What a cursor asks for on a store that answers later, beyond the leaf that is not at hand (window.c). */
+typedef enum ri_ahead {
+    RI_AHEAD_MOVES = 0, /* the leaves that follow, when it goes on to the next one; more each time */
+    RI_AHEAD_SEEKS,     /* the same, when it seeks, too */
+    RI_AHEAD_ALL        /* as many as there may be: all up to `until` will be read */
+} ri_ahead;
+
 /* A pinned path to one leaf. Position: row in the leaf, 0 <= row < leaf->count when valid. One thread at a time.
  * On RILLE_NEED the cursor is unchanged; call again after the fetch. */
 typedef struct ri_cursor {
@@ -97,6 +104,9 @@ typedef struct ri_cursor {
     uint32_t slot[RI_TREE_HEIGHT_MAX + 1]; /* slot[0] = the row; slot[i] = the child taken in path[i] */
     uint32_t equal_end; /* after ri_cursor_seek: rows [slot[0], equal_end) agree with the bound in all its parts */
     bool valid;
+    bool moved;      /* since it asked for a window */
+    uint8_t ahead;   /* ri_ahead */
+    uint32_t window; /* leaves that a miss asks for; 0: none has yet */
 } ri_cursor;
 
 void ri_cursor_init(ri_cursor *cursor, ri_store *store, const ri_tree *tree); /* store and tree values outlive it */
@@ -104,14 +114,16 @@ void ri_cursor_deinit(ri_cursor *cursor);
 /* To the first datom after the cut; RILLE_DONE (and not valid) when there is none. Nodes of the old path that are on
  * the new one are kept without asking the store: a seek near the last one is cheap. */
 int ri_cursor_seek(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
+/* The same, where leaves up to `until` (NULL: the end) may be asked for. */
+int ri_cursor_seek_until(ri_cursor *cursor, const ri_bound *bound, const ri_bound *until, ri_io *io, rille_err *err);
 /* The same for cuts not before the current position: stays in the leaf when it can, climbs only as far as needed. */
 int ri_cursor_seek_forward(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
 /* To the last datom before the cut; RILLE_DONE when there is none. */
 int ri_cursor_seek_back(ri_cursor *cursor, const ri_bound *bound, ri_io *io, rille_err *err);
 int ri_cursor_next(ri_cursor *cursor, ri_io *io, rille_err *err); /* RILLE_DONE: past the end, not valid */
 int ri_cursor_prev(ri_cursor *cursor, ri_io *io, rille_err *err);
-/* To row 0 of the next leaf / the last row of the previous one. When the leaf is not at hand, up to 64 following
- * siblings that lie before `until` (NULL: the end) are asked for at once. */
+/* To row 0 of the next leaf / the last row of the previous one. When the leaf is not at hand, a window of leaves up to
+ * `until` (NULL: the end) is asked for at once. */
 int ri_cursor_next_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, rille_err *err);
 int ri_cursor_prev_leaf(ri_cursor *cursor, const ri_bound *until, ri_io *io, rille_err *err);
 
@@ -123,6 +135,13 @@ static inline uint32_t ri_cursor_row(const ri_cursor *cursor)
 {
     return cursor->slot[0];
 }
+
+/* How many leaves may be asked for at once, so that what comes can be kept. leaf: one of them, or NULL. */
+uint32_t ri_window_max(const ri_store *store, const ri_node *leaf);
+/* Asks for the first node on the way to the cut that is not at hand. *leaf: where the leaf is stored; zero: not known. */
+int ri_tree_ask(ri_store *store, const ri_tree *tree, const ri_bound *bound, ri_io *io, ri_noderef *leaf);
+/* Asks for the branches above all leaves between two cuts, if they are few, as far as those above them are at hand. */
+int ri_tree_ask_branches(ri_store *store, const ri_tree *tree, const ri_bound *from, const ri_bound *to, ri_io *io);
 
 /* Descents to one leaf. `root` says where the root is, once it was read; NULL: nobody keeps that. */
 
