@@ -63,10 +63,20 @@ static int64_t option_or(int64_t option, int64_t otherwise)
     return option >= 0 ? option : otherwise;
 }
 
+static int64_t limit_of(const rille_op *op)
+{
+    return option_or(op->options.limit, op->query->limit);
+}
+
+bool ri_op_takes_all(const rille_op *op)
+{
+    return limit_of(op) < 0 || op->query->order_count > 0 || (op->find != NULL && op->find->aggregates);
+}
+
 void ri_find_renew(ri_find *find)
 {
     const rille_op *op = find->op;
-    find->limit_left = option_or(op->options.limit, op->query->limit);
+    find->limit_left = limit_of(op);
     find->offset_left = option_or(op->options.offset, op->query->offset);
     find->phase = FIND_PULL;
 }

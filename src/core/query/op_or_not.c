@@ -57,6 +57,11 @@ static int not_work(ri_stage *stage, ri_batch **out, rille_err *err)
     return 0;
 }
 
+static int not_ahead(ri_stage *stage)
+{
+    return ri_stage_ahead_chain(((not_stage *)stage)->body);
+}
+
 static void not_reset(ri_stage *stage)
 {
     not_stage *self = (not_stage *)stage;
@@ -78,6 +83,7 @@ ri_stage *ri_not_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input,
     self->sel = sel;
     self->stage.work = not_work;
     self->stage.reset = not_reset;
+    self->stage.ahead = not_ahead;
     self->stage.renew = ri_stage_renew;
     return &self->stage;
 }
@@ -141,6 +147,15 @@ static int or_work(ri_stage *stage, ri_batch **out, rille_err *err)
     return 0;
 }
 
+static int or_ahead(ri_stage *stage)
+{
+    or_stage *self = (or_stage *)stage;
+    for (uint16_t i = 0; i < self->branch_count; i++) {
+        RI_TRY(ri_stage_ahead_chain(self->branches[i].body));
+    }
+    return 0;
+}
+
 static void or_reset(ri_stage *stage)
 {
     or_stage *self = (or_stage *)stage;
@@ -174,6 +189,7 @@ ri_stage *ri_or_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input, 
     }
     self->stage.work = or_work;
     self->stage.reset = or_reset;
+    self->stage.ahead = or_ahead;
     self->stage.renew = ri_stage_renew;
     return &self->stage;
 }

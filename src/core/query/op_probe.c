@@ -38,9 +38,9 @@ static int begin_batch(ri_probe_stage *self, rille_err *err)
         ri_probe_begin_key(self, 0);
         self->first = ri_probe_bound(self, 0, false);
         /* Where the keys go through leaf after leaf, the scan may ask for leaves of later batches. */
-        bool wide = self->key_count > 1 && self->access == RI_ACCESS_E && self->walks;
-        self->last =
-            wide ? ri_bound_a(self->emit.m.pattern->attr->id, true) : ri_probe_bound(self, self->key_count - 1, true);
+        self->wide = self->key_count > 1 && self->access == RI_ACCESS_E && (self->walks || self->close);
+        self->last = self->wide ? ri_bound_a(self->emit.m.pattern->attr->id, true)
+                                : ri_probe_bound(self, self->key_count - 1, true);
         ri_scan_set(&self->scan, &self->first, &self->last);
     }
     return 0;
@@ -407,27 +407,6 @@ static void leave_key(ri_probe_stage *self)
     }
 }
 
-/* The scan lacks a leaf: what the keys after this one will lack is asked for as well, to be fetched in the same round.
- */
-static void ask_ahead(const ri_probe_stage *self)
-{
-    const rille_db *db = self->emit.m.pattern->db;
-    ri_io *io = &self->stage.op->io;
-    for (uint32_t key = self->key_end; key < self->key_count && io->want_count < RI_IO_WANTS_MAX; key++) {
-        bool again = self->access != RI_ACCESS_V_BYTES && self->keys[key] == self->keys[key - 1];
-        if (again) {
-            continue;
-        }
-        ri_bound from = ri_probe_bound(self, key, false);
-        ri_bound to = ri_probe_bound(self, key, true);
-        ri_datom d;
-        ri_object *hold = NULL;
-        (void)ri_db_first(db, (ri_order)self->scan.order, &from, &to, io, &d, &hold,
-                          NULL); /* the scan will tell of errors */
-        ri_object_release(hold);
-    }
-}
-
 static int next_run(ri_probe_stage *self, rille_err *err)
 {
     RI_TRY(flush(self, err)); /* (P1) */
@@ -435,15 +414,15 @@ static int next_run(ri_probe_stage *self, rille_err *err)
         self->skip = ri_probe_bound(self, self->key, false);
         ri_scan_skip(&self->scan, &self->skip);
     }
+    if (self->far) {
+        ri_probe_expect(self);
+    }
     int rc = ri_scan_next(&self->scan, &self->run, &self->stage.op->io, err);
     if (rc == RILLE_DONE) {
         self->key = self->key_count;
         return 0;
     }
-    if (rc == RILLE_NEED) {
-        ask_ahead(self);
-    }
-    RI_TRY(rc);
+    RI_TRY(rc == RILLE_NEED ? ri_probe_ask(self, err) : rc);
     self->has_run = true;
     self->goes_on = false;
     self->pos = self->run.leaf != NULL ? self->run.from : 0;
@@ -518,6 +497,7 @@ static void probe_reset(ri_stage *stage)
     self->in = NULL;
     self->pair_count = 0;
     self->walks = false;
+    self->close = false;
 }
 
 static void probe_rest(ri_stage *stage)
@@ -531,6 +511,7 @@ static void probe_renew(ri_stage *stage)
 {
     ri_probe_stage *self = (ri_probe_stage *)stage;
     ri_scan_init(&self->scan, self->emit.m.pattern->db, (ri_order)self->scan.order);
+    self->far = ri_db_is_far(self->emit.m.pattern->db);
 }
 
 static void probe_destroy(ri_stage *stage)
@@ -590,7 +571,9 @@ ri_stage *ri_probe_stage_new(rille_op *op, const ri_scope *scope, ri_stage *inpu
         return NULL;
     }
     ri_scan_init(&self->scan, m->pattern->db, order);
+    self->far = ri_db_is_far(m->pattern->db);
     self->stage.work = probe_work;
+    self->stage.ahead = ri_probe_ahead;
     self->stage.reset = probe_reset;
     self->stage.rest = probe_rest;
     self->stage.renew = probe_renew;

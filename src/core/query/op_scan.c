@@ -170,10 +170,15 @@ static ri_order set_bounds(scan_stage *self)
     return m->by_attr ? RI_AEVT : order;
 }
 
+static void begin_scan(scan_stage *self)
+{
+    ri_scan_init(&self->scan, self->emit.m.pattern->db, set_bounds(self));
+    ri_scan_expect(&self->scan, ri_op_takes_all(self->stage.op) ? RI_AHEAD_ALL : RI_AHEAD_MOVES, NULL);
+}
+
 static void scan_renew(ri_stage *stage)
 {
-    scan_stage *self = (scan_stage *)stage;
-    ri_scan_init(&self->scan, self->emit.m.pattern->db, set_bounds(self));
+    begin_scan((scan_stage *)stage);
 }
 
 static void scan_destroy(ri_stage *stage)
@@ -205,7 +210,7 @@ ri_stage *ri_scan_stage_new(rille_op *op, const ri_scope *scope, ri_stage *input
     self->stage.range_ends = m->range_ends;
     order = set_bounds(self);
     self->stage.label = m->by_attr ? "scan aevt by a" : labels[order];
-    ri_scan_init(&self->scan, m->pattern->db, order);
+    begin_scan(self);
     self->stage.work = scan_work;
     self->stage.reset = scan_reset;
     self->stage.rest = scan_rest;

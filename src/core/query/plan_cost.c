@@ -38,13 +38,15 @@ static int count_pattern(rille_op *op, ri_pattern *p, rille_err *err)
     uint64_t count = 0;
     uint64_t whole = 0;
     ri_pattern_range(p, &order, &from, &to, &filter_v);
-    RI_TRY(ri_db_count(p->db, order, &from, &to, &op->io, &count, err));
+    int rc = ri_db_count(p->db, order, &from, &to, &op->io, &count, err);
     whole = count;
-    if (p->attr != NULL && !p->has[RI_POS_E] && p->has[RI_POS_V] && !filter_v) {
+    if ((rc == 0 || rc == RILLE_NEED) && p->attr != NULL && !p->has[RI_POS_E] && p->has[RI_POS_V] && !filter_v) {
         from = ri_bound_a(p->attr->id, false);
         to = ri_bound_a(p->attr->id, true);
-        RI_TRY(ri_db_count(p->db, RI_AEVT, &from, &to, &op->io, &whole, err));
+        int whole_rc = ri_db_count(p->db, RI_AEVT, &from, &to, &op->io, &whole, err); /* both come together */
+        rc = whole_rc != 0 ? whole_rc : rc;
     }
+    RI_TRY(rc);
     if (filter_v && count > 1) {
         count = (uint64_t)ceil((double)count * (p->share > 0 ? p->share : GUESS_CONST_SHARE));
     }

@@ -49,6 +49,10 @@ typedef struct ri_probe_stage {
     bool has_run;
     bool goes_on; /* (P3) */
     bool emitting;
+    bool far;          /* the database's store answers later */
+    bool close;        /* of what it lacked last, there were several keys to a leaf */
+    bool wide;         /* `last` is the end of the attribute */
+    ri_bound ahead_to; /* how far the scan may ask for leaves */
     ri_scan scan; /* at the end: RI_ZEROED_WITH_SCAN */
 } ri_probe_stage;
 
@@ -58,6 +62,14 @@ int ri_probe_keys(ri_probe_stage *self, rille_err *err);
 ri_bound ri_probe_bound(const ri_probe_stage *self, uint32_t key, bool after);
 /* Sets key and key_end: the group of keys equal to this one. */
 void ri_probe_begin_key(ri_probe_stage *self, uint32_t key);
+#define RI_CLOSE_KEYS 2U /* with so many to a leaf, the next leaf has mostly one, too */
+/* The scan lacks a leaf: what the keys after this one will lack is asked for as well, to be fetched in the same round.
+ * RILLE_NEED. */
+int ri_probe_ask(ri_probe_stage *self, rille_err *err);
+/* Before the scan moves: what it may ask for beyond the leaf that it lacks. */
+void ri_probe_expect(ri_probe_stage *self);
+/* The input lacks something: where the branches that keys will need are few, they come in the same round. */
+int ri_probe_ahead(ri_stage *stage);
 /* The variable the keys come from. */
 ri_var ri_probe_var(const ri_probe_stage *self);
 

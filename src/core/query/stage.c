@@ -104,6 +104,29 @@ void ri_stage_reset_chain(ri_stage *last)
     }
 }
 
+#define AHEAD_CALLS_MAX 4U /* what it brings may be gone from a small cache by the time it is needed */
+
+int ri_stage_ahead_chain(ri_stage *last)
+{
+    for (ri_stage *stage = last; stage != NULL; stage = stage->input) {
+        if (stage->ahead != NULL && stage->ahead_count < AHEAD_CALLS_MAX) {
+            stage->ahead_count++;
+            RI_TRY(stage->ahead(stage));
+        }
+    }
+    return 0;
+}
+
+int ri_stage_wait(ri_stage *stage, rille_err *err)
+{
+    if (stage->ahead != NULL && stage->ahead_count < AHEAD_CALLS_MAX) {
+        stage->ahead_count++;
+        int rc = stage->ahead(stage);
+        return rc != 0 ? ri_fail_nomem(err) : RILLE_NEED;
+    }
+    return RILLE_NEED;
+}
+
 int ri_check(rille_op *op, rille_err *err)
 {
     return ri_meter_check(op->meter, err);
@@ -145,9 +168,7 @@ int ri_begin_unit(rille_op *op, bool *begun, rille_err *err)
         return 0;
     }
     RI_TRY(ri_check(op, err));
-    if (op->io.pin_bytes > RI_IO_PIN_BYTES) { /* what earlier units read */
-        ri_io_unpin(&op->io);
-    }
+    ri_io_relieve(&op->io); /* of what earlier units read */
     if (op->pauses.trash.first != NULL) {
         (void)ri_trash_empty(&op->pauses.trash, RI_UNIT_WORK);
     }

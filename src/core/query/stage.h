@@ -20,6 +20,7 @@ struct ri_stage {
         ri_stage *stage); /* after reset, between two runs: gives back nodes and what was collected. May be NULL */
     void (*renew)(ri_stage *stage); /* begins another run, where constants and databases may be others; NULL: cannot */
     void (*destroy)(ri_stage *stage); /* also of a stage that rests; may be NULL */
+    int (*ahead)(ri_stage *stage); /* its input lacks nodes: asks for some that it will need itself. 0; may be NULL */
     rille_op *op;
     ri_stage *input;
     ri_stage *older; /* of all stages */
@@ -28,7 +29,8 @@ struct ri_stage {
     ri_vec *bufs;  /* own columns, by variable; made when first used */
     ri_var *carry; /* variables passed on from the input that somebody still needs */
     uint16_t carry_count;
-    bool begun; /* a unit of work was begun and is not done */
+    uint8_t ahead_count; /* how often `ahead` was called */
+    bool begun;          /* a unit of work was begun and is not done */
 #ifndef NDEBUG
     const ri_batch *given; /* (X1) the batch that was given last, and a hash of it */
     uint64_t given_hash;
@@ -59,10 +61,14 @@ int ri_stage_carry(ri_stage *stage, const ri_batch *in, const uint32_t *sel, uin
  * error. */
 int ri_stage_next(ri_stage *stage, ri_batch **out, rille_err *err);
 /* Pulls from the input. */
+int ri_stage_wait(ri_stage *stage, rille_err *err);
 static inline int ri_stage_pull(ri_stage *stage, ri_batch **out, rille_err *err)
 {
-    return ri_stage_next(stage->input, out, err);
+    int rc = ri_stage_next(stage->input, out, err);
+    return rc == RILLE_NEED ? ri_stage_wait(stage, err) : rc;
 }
+/* For each stage of a chain that has an `ahead`. */
+int ri_stage_ahead_chain(ri_stage *last);
 /* For stages that have nothing to renew. */
 void ri_stage_renew(ri_stage *stage);
 /* Resets a chain from its end to its start. */
