@@ -3,7 +3,7 @@
  * Ranges and heads over HTTP.
  *
  * A round trip to a far server takes as long as some hundred kilobytes: ranges of one object with a small gap between
- * them are one request. Answers are cut up again by the caller's ranges.
+ * them are one request, in which gaps are not more than what was asked for. Answers are cut up again by the caller's ranges.
  */
 #include "web_objects.h"
 
@@ -19,8 +19,8 @@
 #include <strings.h>
 
 #define GAP_BYTES_MAX ((uint64_t)32 << 10)
-#define PART_BYTES_MAX ((uint64_t)4 << 20)
-#define SAFE_AGE_S 2 /* of a file whose time counts seconds */
+#define PART_BYTES_MAX ((uint64_t)512 << 10) /* of neighbours: parts come side by side */
+#define SAFE_AGE_S 2                         /* of a file whose time counts seconds */
 
 void ri_web_place_deinit(ri_web_place *place)
 {
@@ -34,6 +34,7 @@ typedef struct part {
     rille_object_id object;
     uint64_t offset;
     uint64_t len;
+    uint64_t gap_bytes; /* in it */
 } part;
 
 typedef struct gets_job {
@@ -81,6 +82,13 @@ static void sort_gets(const rille_get *gets, size_t count, size_t *order)
     }
 }
 
+/* Bytes that nobody asked for between a part and what follows. */
+static uint64_t gap_before(const part *last, const rille_get *get)
+{
+    uint64_t end = last->offset + last->len;
+    return get->offset > end ? get->offset - end : 0;
+}
+
 static bool joins(const part *last, const rille_get *get, bool whole)
 {
     if (!same_object(&last->object, &get->object)) {
@@ -92,7 +100,8 @@ static bool joins(const part *last, const rille_get *get, bool whole)
     if (get->len == 0 || get->len > PART_BYTES_MAX || last->len > PART_BYTES_MAX || get->offset > UINT64_MAX / 2) {
         return false;
     }
-    return get->offset <= last->offset + last->len + GAP_BYTES_MAX &&
+    uint64_t gap = gap_before(last, get);
+    return gap <= GAP_BYTES_MAX && last->gap_bytes + gap <= last->len - last->gap_bytes + get->len &&
            get->offset + get->len - last->offset <= PART_BYTES_MAX;
 }
 
@@ -102,11 +111,12 @@ static void add_get(gets_job *job, const rille_get *get, bool whole)
     if (last != NULL && joins(last, get, whole)) {
         uint64_t end = get->offset + get->len;
         if (last->len != 0 && end > last->offset + last->len) {
+            last->gap_bytes += gap_before(last, get);
             last->len = end - last->offset;
         }
         return;
     }
-    job->parts[job->part_count++] = (part){ get->object, whole ? 0 : get->offset, whole ? 0 : get->len };
+    job->parts[job->part_count++] = (part){ get->object, whole ? 0 : get->offset, whole ? 0 : get->len, 0 };
 }
 
 /* To the end, from one byte before: there is one, also where nothing follows, and so an answer. */
