@@ -128,8 +128,6 @@ void ri_find_release(ri_find *find);
 /* Gives back what belongs to the run; false: it cannot run again. */
 bool ri_find_rest(ri_find *find);
 void ri_find_renew(ri_find *find);
-/* Are all rows of the chain taken, and not only some, because of a limit? */
-bool ri_op_takes_all(const rille_op *op);
 /* RILLE_ROWS: op->rows, op->row_count. */
 int ri_find_next(ri_find *find, rille_err *err);
 /* How many rows it has taken in: distinct ones. */

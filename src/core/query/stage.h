@@ -69,6 +69,8 @@ static inline int ri_stage_pull(ri_stage *stage, ri_batch **out, rille_err *err)
 }
 /* For each stage of a chain that has an `ahead`. */
 int ri_stage_ahead_chain(ri_stage *last);
+/* Are all rows of the chain taken, and not only some, because of a limit? */
+bool ri_op_takes_all(const rille_op *op);
 /* For stages that have nothing to renew. */
 void ri_stage_renew(ri_stage *stage);
 /* Resets a chain from its end to its start. */
