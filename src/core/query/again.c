@@ -21,6 +21,7 @@
  * aggregates that take a number from an input, attributes named by an input for get-else and its kin, and plans that need
  * more than REST_BYTES_MAX.
  */
+#include "again.h"
 #include "links.h"
 #include "lookups.h"
 #include "types.h"

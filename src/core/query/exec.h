@@ -233,18 +233,6 @@ int ri_fail_in(rille_op *op, const ri_scope *scope, const ri_clause *clause, int
 /* The plan is made: what is read from now on is for the rows. (explain.c) */
 int ri_op_note_planned(rille_op *op, rille_err *err);
 
-/* ---- running again (again.c) ---- */
-
-/* Remembers what the plan is made for. */
-void ri_plan_note(rille_op *op);
-/* What the plan and what belongs to it hold. */
-size_t ri_plan_bytes(const rille_op *op);
-/* Are the counts near enough to these? */
-bool ri_plan_fits(const rille_op *op);
-/* Makes the stages ready for another run. */
-void ri_plan_renew(rille_op *op);
-void ri_op_drop_tables(rille_op *op);
-
 /* Ends a stretch of work without a look at the budget, and begins another. */
 void ri_begin_stretch(rille_op *op);
 /* A table that is counted for the memory limit and freed with the plan. */

@@ -13,6 +13,7 @@
  * An operation that runs again (again.c) has patterns and a plan: it counts only what may have changed, and renews the
  * chain where the counts are much as they were.
  */
+#include "again.h"
 #include "lookups.h"
 #include "types.h"
 #include "walk.h"
