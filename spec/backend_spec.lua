@@ -226,12 +226,13 @@ describe("backends written in Lua", function()
   }
 
   it("are told what they should have given", function()
-    local instead, hit
+    local instead, hit, raised
     local backend = table_backend.new()
     for name, f in pairs(backend) do
       backend[name] = function(...)
         if instead and instead[1] == name then
           hit = true
+          if raised then error(raised) end
           return unpack(instead, 2, instead.n)
         end
         return f(...)
@@ -285,6 +286,11 @@ describe("backends written in Lua", function()
         assert.matches(name .. ": why$", refused(name, nil, "why"))
       end
     end
+    for _, text in ipairs { function() error("no text", 0) end, function() return {} end, function() end } do
+      raised = setmetatable({}, { __tostring = text }) -- errors whose text fails, too
+      assert.matches("head_read: an error that is a table", refused "head_read")
+    end
+    raised = nil
     for _, revision in ipairs { 7, "", ("r"):rep(33), "a\0", false } do
       assert.matches("after the bytes, a revision", refused("head_read", "bytes", revision))
     end

@@ -133,7 +133,7 @@ local function call(rec, slot, ...)
   rec.running[co] = nil
   if not out[1] then
     if compat.is_interrupt(out[2]) then error(out[2], 0) end
-    return nil, failed(rec, slot, tostring(out[2]))
+    return nil, failed(rec, slot, compat.error_text(out[2]))
   end
   local message, code = out[3], out[4]
   if out[2] ~= nil or out.n < 3 then return out end

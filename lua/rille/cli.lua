@@ -484,10 +484,10 @@ function commands.run(args)
   operation.run_in_slices(SLICE_US)
   local fine, message = xpcall(function() return chunk(compat.unpack(script_args)) end, function(e)
     if type(e) == "table" and getmetatable(e) == usage.stop_meta or compat.is_interrupt(e) then return e end
-    return debug.traceback(tostring(e), 2)
+    return debug.traceback(compat.error_text(e), 2)
   end)
   if not fine and compat.is_interrupt(message) then error(message, 0) end
-  if not fine then stop(FAILED, "%s", tostring(message)) end
+  if not fine then stop(FAILED, "%s", compat.error_text(message)) end
 end
 
 -- ---- all of it ----
@@ -537,7 +537,7 @@ function M.run(args)
     return failure.code
   end
   if compat.is_interrupt(failure) then return INTERRUPTED end
-  io.stderr:write("rille: ", tostring(failure), "\n")
+  io.stderr:write("rille: ", compat.error_text(failure), "\n")
   return FAILED
 end
 

@@ -54,6 +54,15 @@ function M.is_interrupt(message)
   return type(message) == "string" and message:find "interrupted!$" ~= nil
 end
 
+---An error's text, whatever was raised: a value's own __tostring may raise another error, or return no string.
+---@param message any
+---@return string
+function M.error_text(message)
+  local fine, text = pcall(tostring, message)
+  if fine and type(text) == "string" then return text end
+  return ("an error that is a %s without a text"):format(type(message))
+end
+
 ---Ends the program. On Lua 5.1 there is no way to close the state first.
 ---@param code integer
 function M.exit(code)

@@ -75,7 +75,7 @@ local function answer_call(op)
   local fine, ok, message, code = pcall(call_rows, op, functions[name], rows)
   if not fine and compat.is_interrupt(ok) then error(ok, 0) end
   if not fine then
-    message = ("function %s: %s"):format(name, tostring(ok))
+    message = ("function %s: %s"):format(name, compat.error_text(ok))
     op:_fail(message)
     return nil, message, "FUNCTION"
   end
