@@ -6,7 +6,7 @@
 #include "harness.h"
 #include "test_threads.h"
 
-#include "../src/core/db/conn.h"
+#include "../src/core/db/commit_own.h"
 
 enum { WRITERS = 3, COMMITS = 40, READERS = 2 };
 
@@ -145,4 +145,67 @@ TEST(threads__share_a_connection)
     ri_conn_release(all.conn);
 }
 
-TEST_MAIN(threads__share_a_connection)
+/* As when two threads read the head at the same time: the same value again, of other blocks. */
+static void see_anew(rille_conn *conn)
+{
+    ri_seen now;
+    rille_db *db;
+    size_t valid_len;
+    ri_conn_snapshot(conn, &now);
+    REQUIRE_RC(ri_head_open(conn->store, conn->branch, now.cell->bytes, now.cell_len, &db, &valid_len, &test_err), 0);
+    CHECK(db != now.db && db->novelty.last != now.db->novelty.last);
+    ri_db_release(now.db);
+    now.db = db;
+    ri_conn_see(conn, &now);
+}
+
+static void plan(rille_conn *conn, ri_commit *c)
+{
+    ri_conn_tip(conn, &c->from);
+    c->has_from = true;
+    REQUIRE_RC(ri_commit_plan(conn, c, &test_err), 0);
+}
+
+TEST(commit__is_planned_again_when_another_thread_read_the_head_meanwhile)
+{
+    static const char text[] = "[{:db/ident :n :db/valueType :db.type/long}]";
+    ri_conn_options options = { .create = true };
+    rille_conn *conn;
+    ri_report report;
+    ri_arena arena = { 0 };
+    ri_form form;
+    ri_tx *tx;
+    ri_commit c = { 0 };
+    ri_io io = { 0 };
+    int failures = 0;
+    int rc;
+    REQUIRE_RC(ri_conn_open("mem:", &options, &conn, &test_err), 0);
+    REQUIRE_RC(ri_conn_transact_edn(conn, text, sizeof text - 1, &report, &test_err), 0);
+    ri_report_deinit(&report);
+    REQUIRE_RC(ri_edn_read(&arena, "[{:n 7}]", 8, &form, &test_err), 0);
+    REQUIRE_RC(ri_conn_begin(conn, &tx, &test_err), 0);
+    REQUIRE_RC(ri_tx_fill_edn(tx, &form, &test_err), 0);
+    RI_FETCHING(rc, &io, ri_tx_resolve(tx, 5000, &io, &c.report.tx, &test_err), &test_err)
+    REQUIRE_RC(rc, 0);
+    plan(conn, &c);
+    see_anew(conn);
+    CHECK_RC(ri_bundle_join(conn, &c.from, &c.plan, &c.bundle, &test_err), RILLE_CONFLICT);
+    ri_commit_drop_plan(&c);
+    plan(conn, &c);
+    REQUIRE_RC(ri_bundle_join(conn, &c.from, &c.plan, &c.bundle, &test_err), 0);
+    CHECK_RC(ri_bundle_end(conn, c.bundle), 0);
+    CHECK_RC(ri_bundle_outcome(c.bundle, c.report.tx.block, &test_err), 0);
+    ri_bundle_leave(conn, c.bundle);
+    ri_commit_free_plan(&c);
+    ri_report_deinit(&c.report);
+    ri_io_deinit(&io);
+    ri_tx_release(tx);
+    ri_arena_deinit(&arena);
+    rille_db *db = ri_conn_seen_db(conn);
+    CHECK_EQ_INT(value_of(db, "n", &failures), 7);
+    CHECK_EQ_INT(failures, 0);
+    ri_db_release(db);
+    ri_conn_release(conn);
+}
+
+TEST_MAIN(threads__share_a_connection, commit__is_planned_again_when_another_thread_read_the_head_meanwhile)

@@ -88,6 +88,8 @@ ri_block **ri_blocks_new(size_t count);
 /* The same transaction without a block before it; borrows the memory of `block`, which it holds. NULL: no memory. */
 ri_block *ri_block_view(ri_block *block);
 void ri_block_release(ri_block *block); /* iterative along prev */
+/* As it was before a value got it. No value has it any more, and nobody else holds it. */
+void ri_block_unlink(ri_block *block);
 /* The blocks of a chain after transaction t, oldest first, and room for `more` behind them. Borrowed; ri_free. NULL: no
  * memory. One walk along the chain. */
 ri_block **ri_block_list(ri_block *last, uint64_t t, size_t more, size_t *count);

@@ -84,6 +84,21 @@ void ri_block_release(ri_block *block)
     }
 }
 
+void ri_block_unlink(ri_block *block)
+{
+    RI_ASSERT(ri_refs_unshared(&block->refs));
+    if (block->sets != NULL) {
+        release_sets(block);
+    }
+    block->sets = NULL;
+    atomic_store(&block->set_orders, 0);
+    ri_schema_release(block->schema);
+    ri_block_release(block->prev);
+    block->schema = NULL;
+    block->prev = NULL;
+    block->chain_count = 0;
+}
+
 /* ---- blocks with memory of their own ---- */
 
 /* With `behind` bytes behind it. NULL: no memory. */

@@ -312,9 +312,14 @@ void ri_commit_free_plan(ri_commit *c)
     ri_seen_deinit(&c->from);
 }
 
+/* The next plan may be made on the same transactions as other blocks, as two threads that read the same head make them,
+ * or behind another base. */
 void ri_commit_drop_plan(ri_commit *c)
 {
     ri_commit_free_plan(c);
+    if (c->report.tx.block != NULL) {
+        ri_block_unlink(c->report.tx.block);
+    }
     *c = (ri_commit){ .report = c->report, .resolved = c->resolved };
 }
 
