@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Processes that commit to one database in the bucket, through the proxy, which loses, repeats and delays requests, while some of
-# them are killed: writers.sh BUILD, with the variables of tools/s3-server env. Every acknowledged transaction is there once,
-# no other one twice. RILLE_TEST_WRITERS_SECONDS: for how long (12).
+# Processes that commit to one database in the bucket, each with several writers at once, through the proxy, which loses, repeats
+# and delays requests, while some of them are killed: writers.sh BUILD, with the variables of tools/s3-server env. Every
+# acknowledged transaction is there once, no other one twice. RILLE_TEST_WRITERS_SECONDS: for how long (12).
+# RILLE_TEST_WRITERS: how many processes (6).
 set -u
 here=$(dirname "$0")
 build=$1
 seconds=${RILLE_TEST_WRITERS_SECONDS:-12}
-writers=6
+writers=${RILLE_TEST_WRITERS:-6}
 failed=0
 dir=$(mktemp -d)
 pids=()
