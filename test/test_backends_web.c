@@ -60,6 +60,9 @@ TEST(web__says_what_is_wrong_with_a_url_or_an_option)
     static const rille_setting both[] = { { "user", "a" }, { "bearer", "the-secret" } };
     static const rille_setting alone[] = { { "password", "the-secret" } };
     static const rille_setting half[] = { { "access_key", "a" } };
+    static const rille_setting other_half[] = { { "secret_key", "the-secret" } };
+    static const rille_setting token[] = { { "session_token", "the-secret" } };
+    static const rille_setting empty[] = { { "access_key", "" }, { "secret_key", "the-secret" } };
     static const struct {
         const char *url;
         const rille_setting *settings;
@@ -81,7 +84,10 @@ TEST(web__says_what_is_wrong_with_a_url_or_an_option)
         { "s3://b/x?region=r&timeout_ms=-1", keys, 2, RILLE_MISUSE, "timeout_ms" },
         { "s3://b/x?region=r&timeout_ms=1x", keys, 2, RILLE_MISUSE, "timeout_ms" },
         { "s3://b/x?region=r&timeout_ms=99999999999999999999", keys, 2, RILLE_MISUSE, "timeout_ms" },
-        { "s3://b/x?region=r", half, 1, RILLE_PERMISSION, "no secret key" },
+        { "s3://b/x?region=r", half, 1, RILLE_PERMISSION, "the options have no secret_key" },
+        { "s3://b/x?region=r", other_half, 1, RILLE_PERMISSION, "the options have no access_key" },
+        { "s3://b/x?region=r", token, 1, RILLE_PERMISSION, "the options have no access_key" },
+        { "s3://b/x?region=r", empty, 2, RILLE_PERMISSION, "the options have no access_key" },
         { "http:///x", NULL, 0, RILLE_SYNTAX, "http://HOST/PATH" },
         { "https://u:the-secret@host/x", NULL, 0, RILLE_SYNTAX, "as an option" },
         { "https://host/x?bearer=the-secret", NULL, 0, RILLE_SYNTAX, "as an option" },
@@ -202,6 +208,18 @@ TEST(keys__come_from_the_first_place_that_has_them)
                                  "[p]\naws_access_key_id=p\naws_secret_access_key=s\n");
     write_text(config.text, "[default]\nregion=fr\n[profile p]\nregion=pr\n[profile q]\ncredential_process=x\n");
     check_keys(&none, "file", "ft", "fr");
+    static char half[] = "half"; /* is not completed from elsewhere */
+    ri_web_options other_half = { .secret_key = half };
+    CHECK_RC(ri_s3_keys_find(&other_half, "s3://b", &found, &role, &where, &test_err), RILLE_PERMISSION);
+    ri_s3_keys_deinit(&found);
+    rille_free(where);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "half", 1); /* as AWS's programs do, without an id these are not keys */
+    (void)setenv("AWS_SESSION_TOKEN", "half", 1);
+    check_keys(&none, "file", "ft", "fr");
+    forget_environment();
+    (void)setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+    (void)setenv("AWS_SHARED_CREDENTIALS_FILE", credentials.text, 1);
+    (void)setenv("AWS_CONFIG_FILE", config.text, 1);
     (void)setenv("AWS_PROFILE", "p", 1);
     check_keys(&none, "p", "none", "pr");
     (void)setenv("AWS_ACCESS_KEY_ID", "env", 1);

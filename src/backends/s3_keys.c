@@ -167,8 +167,10 @@ static int find_in_files(const ri_web_options *options, const char *shown, ri_s3
     int rc = RILLE_OK;
     if (keys->access_key == NULL) {
         keys->access_key = profile_value(&files, "aws_access_key_id");
-        keys->secret_key = profile_value(&files, "aws_secret_access_key");
-        keys->session_token = profile_value(&files, "aws_session_token");
+        if (keys->access_key != NULL) {
+            keys->secret_key = profile_value(&files, "aws_secret_access_key");
+            keys->session_token = profile_value(&files, "aws_session_token");
+        }
         rc = keys->access_key == NULL ? fail_process(&files, shown, err) : RILLE_OK;
     }
     if (*region == NULL) {
@@ -186,9 +188,19 @@ static int find_in_files(const ri_web_options *options, const char *shown, ri_s3
 
 /* ---- in order ---- */
 
+static bool has_own_keys(const ri_web_options *options)
+{
+    return options->access_key != NULL || options->secret_key != NULL || options->session_token != NULL;
+}
+
+static const char *nonempty(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 static bool find_given(const ri_web_options *options, ri_s3_keys *keys, char **region)
 {
-    bool own = options->access_key != NULL || options->secret_key != NULL;
+    bool own = has_own_keys(options);
     bool by_profile = !own && options->profile != NULL; /* it was asked for by name: before the environment */
     const char *found = options->region != NULL ? options->region : environment("AWS_REGION");
     found = found != NULL ? found : environment("AWS_DEFAULT_REGION");
@@ -196,12 +208,14 @@ static bool find_given(const ri_web_options *options, ri_s3_keys *keys, char **r
         return false;
     }
     if (own) {
-        return set(&keys->access_key, options->access_key) && set(&keys->secret_key, options->secret_key) &&
-               set(&keys->session_token, options->session_token);
+        return set(&keys->access_key, nonempty(options->access_key)) &&
+               set(&keys->secret_key, nonempty(options->secret_key)) &&
+               set(&keys->session_token, nonempty(options->session_token));
     }
-    return by_profile || (set(&keys->access_key, environment("AWS_ACCESS_KEY_ID")) &&
-                          set(&keys->secret_key, environment("AWS_SECRET_ACCESS_KEY")) &&
-                          set(&keys->session_token, environment("AWS_SESSION_TOKEN")));
+    return by_profile || environment("AWS_ACCESS_KEY_ID") == NULL || /* the others belong to it */
+           (set(&keys->access_key, environment("AWS_ACCESS_KEY_ID")) &&
+            set(&keys->secret_key, environment("AWS_SECRET_ACCESS_KEY")) &&
+            set(&keys->session_token, environment("AWS_SESSION_TOKEN")));
 }
 
 /* Where AWS's own programs would use it, other keys would be somebody else's. */
@@ -224,20 +238,24 @@ int ri_s3_keys_find(const ri_web_options *options, const char *shown, ri_s3_keys
     if (!find_given(options, keys, region)) {
         return ri_fail_nomem(err);
     }
-    if (keys->access_key == NULL && keys->secret_key == NULL) {
+    if (has_own_keys(options) && (keys->access_key == NULL || keys->secret_key == NULL)) { /* never with other halves */
+        return ri_fail(err, RILLE_PERMISSION, "%s: the options have no %s: set both access_key and secret_key", shown,
+                       keys->access_key == NULL ? "access_key" : "secret_key");
+    }
+    if (keys->access_key == NULL) {
         RI_TRY(fail_web_identity(options, shown, err));
     }
     if (keys->access_key == NULL || *region == NULL) {
         RI_TRY(find_in_files(options, shown, keys, region, err));
     }
-    if (keys->access_key == NULL && keys->secret_key == NULL) {
+    if (keys->access_key == NULL) {
         return ri_s3_role_find(shown, role, err);
     }
-    if (keys->access_key == NULL || keys->secret_key == NULL) {
+    if (keys->secret_key == NULL) {
         return ri_fail(err, RILLE_PERMISSION,
-                       "%s: the credentials have no %s: set both keys in the same place (options, environment or "
-                       "profile)",
-                       shown, keys->access_key == NULL ? "access key" : "secret key");
+                       "%s: the credentials have no secret key: set both keys in the same place (options, environment "
+                       "or profile)",
+                       shown);
     }
     return RILLE_OK;
 }
