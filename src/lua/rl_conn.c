@@ -303,7 +303,7 @@ static int conn_stats(lua_State *L)
     set_count(L, "cache_bytes", stats.cache_bytes);
     set_count(L, "cache_bytes_max", stats.cache_bytes_max);
     set_count(L, "size_bytes", stats.size_bytes);
-    lua_pushnumber(L, (lua_Number)stats.head_age_ms);
+    rl_push_int64(L, stats.head_age_ms);
     lua_setfield(L, -2, "head_age_ms");
     set_count(L, "requests", stats.storage.requests);
     set_count(L, "retries", stats.storage.retries);
