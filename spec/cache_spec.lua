@@ -117,7 +117,10 @@ describe("a cache in front of the storage", function()
     assert.matches("^NOTFOUND cache file:.*does its parent exist", refusal { cache = "file:/no/such/place/here" })
     local secret = refusal { cache = "https://u:secret@h/p?k=v" }
     assert.matches("^UNSUPPORTED cache https://h/p: .*mem:NAME or file:DIR", secret)
-    assert.matches("^SYNTAX cache: store URL: missing scheme", refusal { cache = "/tmp/cache" })
+    for _, text in ipairs { "/tmp/cache", "", "File:/tmp/cache", "nosuch:u:secret@h" } do
+      assert.equal("SYNTAX cache: a cache must be mem:NAME or file:DIR", refusal { cache = text })
+    end
+    assert.matches("^SYNTAX cache: .*file: is not followed by a path", refusal { cache = "file:" })
     for text, options in pairs {
       ["cache_max_bytes is 5; it must be at least 1048576"] = { cache = "mem:", cache_max_bytes = 5 },
       ['option "cache" must be a string, got 5'] = { cache = 5 },
