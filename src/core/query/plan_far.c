@@ -14,6 +14,7 @@
 #define SCAN_PAYS 2.0           /* so many times as many leaves must the probes read */
 #define SCAN_ROWS_MAX 1000000.0 /* of the table that is made */
 #define SAMPLE_LEAVES 64.0      /* that the samples of a query read, about */
+#define SAMPLES_PAY 2.0         /* so many times as many leaves must there be to save */
 #define CHEAP_ROWS 200000.0     /* take about as long as a round trip */
 
 static double leaves_of(double rows)
@@ -38,7 +39,7 @@ bool ri_far_scan_pays(const ri_pattern *p, double rows)
 }
 
 /* Whatever the order, a query reads no leaf twice: so the leaves of all its patterns are the most that another order can
- * save. */
+ * save. The best order reads some of them, too. */
 bool ri_far_samples_cost_more(const rille_op *op, const ri_plan_cost *cost)
 {
     double leaves = 0;
@@ -49,5 +50,5 @@ bool ri_far_samples_cost_more(const rille_op *op, const ri_plan_cost *cost)
             leaves += leaves_of((double)p->attr_count);
         }
     }
-    return far && leaves <= SAMPLE_LEAVES && cost->rows_max <= CHEAP_ROWS;
+    return far && leaves <= SAMPLE_LEAVES * SAMPLES_PAY && cost->rows_max <= CHEAP_ROWS;
 }
