@@ -461,6 +461,9 @@ static int fail_curl(const ri_web *web, const ri_web_request *request, CURLcode 
                                           "%s: the answer is longer than %zu bytes, so it is not from a rille database",
                                           url, limit_of(request))
                                 : ri_fail_nomem(err);
+    case CURLE_URL_MALFORMAT:
+        return ri_fail(err, RILLE_SYNTAX, "%s: the host or the port is not valid (%s): check the %s", url, why,
+                       strncmp(url, "s3:", 3) == 0 ? "bucket and the endpoint" : "URL");
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
         return ri_fail(err, RILLE_IO, "%s: unknown host (%s): check its spelling, and the network", url, why);

@@ -318,6 +318,10 @@ describe("databases of servers", function()
     end)
     fail("IO", ("s3://%s/x?endpoint=http://127.0.0.1:1"):format(BUCKET), "server running")
     fail("IO", ("s3://%s/x?endpoint=http://no-such-host.invalid"):format(BUCKET), "host")
+    fail("SYNTAX", ("s3://%s/x?endpoint=http://127.0.0.1:99999"):format(BUCKET), "the endpoint")
+    for _, host in ipairs { "127.0.0.1:99999", "127.0.0.1:x", "a b" } do
+      fail("SYNTAX", "http://" .. host .. "/x", "the host or the port is not valid")
+    end
     fail("PERMISSION", ("s3://%s/x?endpoint=%s"):format(BUCKET, env "S3_TLS_ENDPOINT"), "ca_file")
     local conn = assert(rille.connect(url, READER))
     fails("PERMISSION", url, "policy", function() return conn:transact(SCHEMA) end)
