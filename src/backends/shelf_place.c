@@ -98,13 +98,13 @@ int ri_shelf_check(const char *scheme, const char *place, rille_err *err)
     }
     if (is_in_database(place)) {
         return ri_fail(err, RILLE_FOREIGN,
-                       "cache %s:%s: this directory is part of a database: use a directory of its own for the cache",
+                       "cache %s:%s: this directory is part of a database: choose a separate directory for the cache",
                        scheme, place);
     }
     if ((info.st_mode & S_IWOTH) != 0) {
         return ri_fail(err, RILLE_PERMISSION,
-                       "cache %s:%s: every user can write to this directory, and so could change what is read: use one "
-                       "of your own, or run chmod o-w on it",
+                       "cache %s:%s: every user can write to this directory, and so could change what is read: choose "
+                       "another one, or run chmod o-w on it",
                        scheme, place);
     }
     return RILLE_OK;

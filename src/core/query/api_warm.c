@@ -30,7 +30,7 @@ static int add_values(rille_steps *s, const ri_attr *attr, const rille_warm *wha
 static int add_attribute(rille_steps *s, const char *name, const rille_warm *what, rille_err *err)
 {
     if (name == NULL) {
-        return ri_fail(err, RILLE_MISUSE, "rille_start_warm: the name of an attribute is NULL");
+        return ri_fail(err, RILLE_MISUSE, "rille_start_warm: an attribute name is NULL");
     }
     const ri_attr *attr = ri_schema_attr(s->db->schema, name, strlen(name));
     if (attr == NULL) {
