@@ -8,6 +8,7 @@
 #include "../core/base/hash.h"
 #include "../core/base/mem.h"
 #include "../core/base/sha256.h"
+#include "../core/store/backends.h"
 #include "call_key.h"
 #include "web_own.h"
 
@@ -115,10 +116,18 @@ void ri_web_end(ri_web *web, ri_web_job *job)
     ri_free(job);
 }
 
+/* Nobody takes the answer to what another one has asked: it may be of a time before he began, and before a commit that
+ * he knows of. */
+uint64_t ri_web_head_key(const char *branch, const rille_revision *known)
+{
+    return ri_mix64(ri_key_head_read(branch, known) + ri_store_caller());
+}
+
 void ri_web_cancel(ri_web *web, const rille_want *call)
 {
     ri_web_enter(web);
-    ri_web_job *job = ri_web_find(web, ri_key_want(call));
+    uint64_t key = call->op == RILLE_WANT_HEAD_READ ? ri_web_head_key(call->branch, call->known) : ri_key_want(call);
+    ri_web_job *job = ri_web_find(web, key);
     if (job != NULL) {
         ri_web_end(web, job);
     }

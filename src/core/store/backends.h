@@ -7,6 +7,10 @@
 
 #include "rille/backend.h"
 
+/* While a slot is called: who asks, as a number that is the same each time he asks for this answer, and nobody else's
+ * meanwhile. The answer to head_read depends on when it was asked for, so callers must not share one. */
+uint64_t ri_store_caller(void);
+
 /* `place` is the URL without its scheme. create: make it if it is missing, else RILLE_NOTFOUND. */
 int ri_backend_memory_open(const char *place, bool create, rille_backend *out, rille_err *err);
 /* A capability of a handle: its open made the place, so that whatever is in it is younger. */

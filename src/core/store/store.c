@@ -302,6 +302,13 @@ static int read_kept(const ri_slot_call *call, ri_answer *answer)
                : RILLE_NOTFOUND;
 }
 
+static RI_THREAD_LOCAL const void *caller;
+
+uint64_t ri_store_caller(void)
+{
+    return (uint64_t)(uintptr_t)caller;
+}
+
 /* Asks a slot, and if it waits, until it no longer answers RILLE_NEED. */
 static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
 {
@@ -312,7 +319,9 @@ static int ask(const ri_slot_call *call, bool waits, ri_answer *answer)
     }
     for (;;) {
         ri_store_enter(call->store);
+        caller = call->caller != NULL ? call->caller : answer;
         answer->rc = call_slot(call, answer);
+        caller = NULL;
         ri_store_leave(call->store);
         if (answer->rc != RILLE_NEED) {
             break;
@@ -367,7 +376,9 @@ void ri_store_cancel(const ri_slot_call *call)
     if (backend->ops->cancel != NULL) {
         rille_want want = ri_slot_want(call);
         ri_store_enter(call->store);
+        caller = call->caller;
         backend->ops->cancel(backend->self, &want);
+        caller = NULL;
         ri_store_leave(call->store);
     }
 }

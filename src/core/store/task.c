@@ -363,6 +363,7 @@ static int wait_for(ri_task *task, const ri_slot_call *call, rille_err *err)
     if (!ri_call_copy(&task->memory, call, &task->call)) {
         return ri_fail_nomem(err);
     }
+    task->call.caller = task;
     task->waits = true;
     task->lacks = true;
     return RILLE_NEED;

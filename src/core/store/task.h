@@ -43,6 +43,7 @@ typedef enum ri_slot_kind {
 typedef struct ri_slot_call {
     ri_store *store;
     ri_slot_kind slot;
+    const void *caller; /* as in ri_store_caller; NULL: one that waits for the answer */
     const char *branch;
     const rille_revision *known; /* HEAD_READ; may be NULL */
     bool is_kept;                /* HEAD_READ: of what the tier keeps */
