@@ -7,9 +7,10 @@
  * records, one per branch, which only change by compare-and-swap.
  *
  * ASYNCHRONOUS SHAPE. Every slot may return RILLE_NEED: "begun, not done yet; call again with the same arguments".
- * A backend that can answer at once never does. Several calls may be under way at once. One that will not be asked
- * for again is cancelled (`cancel`). The slots of one handle are called by one thread at a time unless the
- * capability RILLE_BACKEND_THREADS is set.
+ * A backend that can answer at once never does. Several calls may be under way at once, also with the same arguments, from
+ * several operations: if you keep the answer to a call that was begun, make sure that a head or a list is not older than the
+ * call that gets it. One that will not be asked for again is cancelled (`cancel`). The slots of one handle are called by one
+ * thread at a time unless the capability RILLE_BACKEND_THREADS is set.
  */
 #ifndef RILLE_BACKEND_H
 #define RILLE_BACKEND_H

@@ -198,7 +198,7 @@ int ri_s3_head_list(void *self, char **names, size_t *count, rille_err *err)
     *names = NULL;
     *count = 0;
     ri_web_enter(db->web);
-    int rc = list_folder(db, ri_key_bare(RILLE_WANT_HEAD_LIST), "heads/", &l, err);
+    int rc = list_folder(db, ri_web_own_key(ri_key_bare(RILLE_WANT_HEAD_LIST)), "heads/", &l, err);
     if (rc == RILLE_OK) {
         rc = take_heads(l, names, count, err);
         ri_web_end(db->web, &l->job);
@@ -233,7 +233,8 @@ int ri_s3_list(void *self, rille_object_kind kind, rille_object_id **ids, size_t
     *ids = NULL;
     *count = 0;
     ri_web_enter(db->web);
-    int rc = list_folder(db, ri_key_list(kind), kind == RILLE_OBJECT_PACK ? "packs/" : "blobs/", &l, err);
+    int rc =
+        list_folder(db, ri_web_own_key(ri_key_list(kind)), kind == RILLE_OBJECT_PACK ? "packs/" : "blobs/", &l, err);
     if (rc == RILLE_OK) {
         rc = take_ids(l, kind, ids, count, err);
         ri_web_end(db->web, &l->job);

@@ -118,16 +118,22 @@ void ri_web_end(ri_web *web, ri_web_job *job)
 
 /* Nobody takes the answer to what another one has asked: it may be of a time before he began, and before a commit that
  * he knows of. */
-uint64_t ri_web_head_key(const char *branch, const rille_revision *known)
+uint64_t ri_web_own_key(uint64_t key)
 {
-    return ri_mix64(ri_key_head_read(branch, known) + ri_store_caller());
+    return ri_mix64(key + ri_store_caller());
+}
+
+static uint64_t key_of(const rille_want *call)
+{
+    uint64_t key = ri_key_want(call);
+    bool is_own = call->op == RILLE_WANT_HEAD_READ || call->op == RILLE_WANT_HEAD_LIST || call->op == RILLE_WANT_LIST;
+    return is_own ? ri_web_own_key(key) : key;
 }
 
 void ri_web_cancel(ri_web *web, const rille_want *call)
 {
     ri_web_enter(web);
-    uint64_t key = call->op == RILLE_WANT_HEAD_READ ? ri_web_head_key(call->branch, call->known) : ri_key_want(call);
-    ri_web_job *job = ri_web_find(web, key);
+    ri_web_job *job = ri_web_find(web, key_of(call));
     if (job != NULL) {
         ri_web_end(web, job);
     }

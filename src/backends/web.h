@@ -122,7 +122,8 @@ void ri_web_leave(ri_web *web);
 
 /* The job of a call that was begun, or NULL. */
 ri_web_job *ri_web_find(ri_web *web, uint64_t key);
-uint64_t ri_web_head_key(const char *branch, const rille_revision *known); /* of this caller's call */
+/* Of a call whose answer depends on when it was asked for: heads and lists. Each caller has its own. */
+uint64_t ri_web_own_key(uint64_t key);
 /* A job of `size` bytes, all zero behind the ri_web_job; NULL: no memory. */
 ri_web_job *ri_web_begin(ri_web *web, uint64_t key, size_t size);
 /* Another request of it; takes the URL's bytes, also on failure. NULL: no memory. `body` is copied. */

@@ -465,7 +465,7 @@ static int take_head(ri_web_place *place, ri_web_job *job, const char *branch, c
 int ri_web_head_read(ri_web *web, ri_web_place *place, const char *branch, const rille_revision *known, rille_head *out,
                      rille_err *err)
 {
-    uint64_t key = ri_web_head_key(branch, known);
+    uint64_t key = ri_web_own_key(ri_key_head_read(branch, known));
     int rc = RILLE_OK;
     *out = (rille_head){ 0 };
     ri_web_enter(web);

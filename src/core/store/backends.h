@@ -8,7 +8,7 @@
 #include "rille/backend.h"
 
 /* While a slot is called: who asks, as a number that is the same each time he asks for this answer, and nobody else's
- * meanwhile. The answer to head_read depends on when it was asked for, so callers must not share one. */
+ * meanwhile. Heads and lists depend on when they were asked for, so callers must not share an answer. */
 uint64_t ri_store_caller(void);
 
 /* `place` is the URL without its scheme. create: make it if it is missing, else RILLE_NOTFOUND. */
