@@ -112,8 +112,8 @@ describe("a cache in front of the storage", function()
       assert.is_nil(conn)
       return code .. " " .. message
     end
-    assert.matches("^FOREIGN cache file:.*directory of its own", refusal { cache = place })
-    assert.matches("^FOREIGN cache file:.*directory of its own", refusal { cache = place .. "/cache" })
+    assert.matches("^FOREIGN cache file:.*choose a separate directory", refusal { cache = place })
+    assert.matches("^FOREIGN cache file:.*choose a separate directory", refusal { cache = place .. "/cache" })
     assert.matches("^NOTFOUND cache file:.*does its parent exist", refusal { cache = "file:/no/such/place/here" })
     local secret = refusal { cache = "https://u:secret@h/p?k=v" }
     assert.matches("^UNSUPPORTED cache https://h/p: .*mem:NAME or file:DIR", secret)

@@ -93,13 +93,11 @@ static int set_source(ri_tier *tier, const char *store, const rille_setting *set
 static int open_shelf(const char *text, uint64_t bytes_max, ri_shelf *out, rille_err *err)
 {
     ri_url url;
-    rille_err why;
-    int rc = ri_url_parse(text, &url, &why);
+    int rc = ri_url_parse(text, &url, err);
     if (rc == RILLE_SYNTAX && strncmp(text, "file:", 5) != 0 && strncmp(text, "mem:", 4) != 0) {
         return ri_fail(err, rc, "cache: a cache must be mem:NAME or file:DIR"); /* other stores are of no use here */
     }
     if (rc != RILLE_OK) {
-        *err = why;
         ri_err_prefix(err, "cache");
         return rc;
     }
