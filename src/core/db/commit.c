@@ -252,7 +252,7 @@ static int commit_some(rille_conn *conn, ri_tx *tx, ri_commit *c, ri_report *out
     int rc = commit_bundle(conn, tx, c, err);
     if (rc == 0) {
         give_report(conn, tx, c, out);
-    } else if (rc < 0) {
+    } else if (rc < 0 && c->resolved) { /* else it is about the transaction data */
         ri_err_prefix(err, "%s", ri_conn_url(conn));
     }
     return rc;
