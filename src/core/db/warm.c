@@ -4,6 +4,8 @@
 #include "../base/mem.h"
 #include "../tree/node.h"
 
+#define ROUND_NODES_MAX 256U /* each is compared with the others */
+
 typedef struct range {
     ri_order order;
     ri_bound from;
@@ -83,7 +85,7 @@ int ri_warm_add(ri_warm *warm, ri_order order, const ri_bound *from, const ri_bo
 static int add_place(ri_warm *warm, const ri_noderef *ref, uint32_t number, rille_err *err)
 {
     uint64_t left = warm->nodes_max - warm->report.nodes;
-    if (warm->below.count >= left && warm->below.count >= RI_IO_WANTS_MAX) {
+    if (warm->below.count >= left && warm->below.count >= ROUND_NODES_MAX) {
         warm->report.complete = false;
         return 0;
     }
@@ -128,22 +130,31 @@ static bool is_in_round(const ri_warm *warm, size_t end)
     return false;
 }
 
+/* About what a node that is not read yet will take in the cache. */
+static uint64_t memory_expected(const ri_warm *warm, const place *p)
+{
+    uint64_t taken = warm->report.nodes + warm->report.cached_nodes;
+    uint64_t mean = taken > 0 ? warm->memory_bytes / taken : 0;
+    return mean > p->ref.len ? mean : p->ref.len;
+}
+
 /* Which nodes this round reads: those in the cache, and as many others as the budget has room for. */
 static void choose_round(ri_warm *warm)
 {
     uint64_t nodes = warm->report.nodes;
     uint64_t bytes = warm->report.bytes;
+    uint64_t memory = warm->memory_bytes;
     size_t i = warm->next;
-    for (; i < warm->level.count && i - warm->next < RI_IO_WANTS_MAX; i++) {
+    for (; i < warm->level.count && i - warm->next < ROUND_NODES_MAX; i++) {
         place *p = &warm->level.at[i];
         p->known = ri_store_has_cached(warm->db->store, &p->ref, ri_node_decode) || is_in_round(warm, i);
-        bool fits =
-            nodes < warm->nodes_max && bytes + p->ref.len <= warm->bytes_max && warm->memory_bytes < warm->memory_max;
+        bool fits = nodes < warm->nodes_max && bytes + p->ref.len <= warm->bytes_max && memory < warm->memory_max;
         if (!p->known && !fits) {
             break;
         }
         nodes += p->known ? 0 : 1;
         bytes += p->known ? 0 : p->ref.len;
+        memory += memory_expected(warm, p);
     }
     warm->round_end = i;
     warm->looked = true;
@@ -211,6 +222,9 @@ int ri_warm_step(ri_warm *warm, rille_err *err)
     RI_TRY(read_round(warm, err));
     for (; warm->next < warm->round_end; warm->next++) {
         RI_TRY(take_node(warm, &warm->level.at[warm->next], err));
+    }
+    if (warm->memory_bytes > ri_store_cache_bytes_max(warm->db->store)) { /* more than was expected */
+        warm->report.complete = false;
     }
     warm->looked = false;
     ri_io_clear(&warm->io);
