@@ -358,7 +358,7 @@ static void check_bound(const fixture *f, const char *url)
         if (ri_tier_get(tier, &used, &found, &found_len)) {
             ri_free(found);
         } else {
-            CHECK(!"what is used most is still there");
+            CHECK(false); /* what is used most is still there */
             ri_tier_put(tier, &used, bytes, 1000);
         }
     }

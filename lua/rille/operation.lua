@@ -346,9 +346,9 @@ local driven, plain = {}, {}
 local far_seen = core.far_seen -- has there been such a database?
 
 local function either(stepped, blocking)
-  return function(self, ...)
-    if far(self) then return stepped(self, ...) end
-    return blocking(self, ...)
+  return function(...)
+    if far((...)) then return stepped(...) end
+    return blocking(...)
   end
 end
 

@@ -53,7 +53,7 @@ typedef struct ri_probe_stage {
     bool close;        /* of what it lacked last, there were several keys to a leaf */
     bool wide;         /* `last` is the end of the attribute */
     ri_bound ahead_to; /* how far the scan may ask for leaves */
-    ri_scan scan; /* at the end: RI_ZEROED_WITH_SCAN */
+    ri_scan scan;      /* at the end: RI_ZEROED_WITH_SCAN */
 } ri_probe_stage;
 
 /* Keys of the input's batch, sorted. */
