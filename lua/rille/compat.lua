@@ -14,7 +14,7 @@ end
 
 ---The length of a table, whatever its metatable says.
 ---@type fun(t: table): integer
-M.rawlen = rawlen or function(t) return #t end -- luacheck: ignore 143 113
+M.rawlen = rawget(_G, "rawlen") or function(t) return #t end
 
 ---Has this Lua integers of 64 bits besides floats?
 M.has_integers = math.type ~= nil
