@@ -506,7 +506,10 @@ function db_methods:start_count(index, ...) return (start(count, self, index, ..
 ---Begins to look an entity up. The operation's result is its id.
 ---@param entity any an ident or a lookup ref
 ---@return rille.Op op
-function db_methods:start_entid(entity) return (start(entid, self, entity)) end
+function db_methods:start_entid(entity)
+  if entity == nil then raise("entid: expected an ident or a lookup ref {attribute, value}") end
+  return (start(entid, self, entity))
+end
 
 ---Begins to read datoms, as datoms does: after each "rows" step, `for e, a, v, tx, added in op:rows()`.
 ---@param index "eavt"|"aevt"|"avet"|"vaet"

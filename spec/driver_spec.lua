@@ -264,7 +264,7 @@ describe("drivers", function()
 
   -- As `rille run` does; a hook stands for that of an interpreter at Ctrl-C.
   it("are not needed for Lua's hooks to run within long calls, which a hook can end anywhere", function()
-    local url, run = support.url "mem", core.methods.task._run
+    local url, run = support.plain_url "mem", core.methods.task._run
     local conn = assert(rille.create(url))
     assert(conn:transact { support.attr("p/age", "long") })
     local data, first = {}, assert(conn:transact { { ["p/age"] = 1 } }).tx

@@ -63,7 +63,8 @@ describe("verification", function()
       local report, message, code = verify(url)
       assert.is_nil(report)
       assert.equal("CORRUPT", code)
-      assert.matches("as of transaction", message)
+      -- Far storage is read between the steps of a verification, where it is not known what for.
+      assert.matches(url:find "^deferred:" and "is corrupt" or "as of transaction", message)
     end
     write(packs[1], good)
     assert(verify(url))
