@@ -9,8 +9,9 @@ describe("the public surface", function()
 
   it("has its functions", function()
     local names = {
-      "create", "connect", "db", "exists", "drop", "branches", "q", "rows", "prepare", "explain", "explain_data", "options",
-      "rules", "fn", "vars", "csv", "csv_parse", "kw", "sym", "uuid", "instant", "bytes", "bigint", "bigdec", "value_type",
+      "create", "connect", "db", "exists", "drop", "branches", "q", "rows", "prepare", "explain", "explain_data",
+      "options", "rules", "fn", "vars", "csv", "csv_parse", "kw", "sym", "uuid", "instant", "bytes", "bigint", "bigdec",
+      "value_type",
     }
     for _, name in ipairs(names) do assert.equal("function", type(rille[name]), name) end
     for _, name in ipairs { "decode", "decode_all", "encode", "split", "list", "set", "map", "tagged", "char",
