@@ -665,7 +665,7 @@ TEST(tier__refuses_places_where_it_must_not_be)
 {
     fixture f = new_fixture();
     CHECK_EQ_INT(try_tier(f.url.text, 0), RILLE_FOREIGN);
-    CHECK(strstr(test_err.message, "directory of its own") != NULL);
+    CHECK(strstr(test_err.message, "choose a separate directory") != NULL);
     CHECK_EQ_INT(try_tier(test_join(f.url.text, "/cache", "").text, 0), RILLE_FOREIGN);
     CHECK_EQ_INT(try_tier(test_join(f.url.text, "/packs", "").text, 0), RILLE_FOREIGN);
     CHECK_EQ_INT(try_tier(test_join(f.url.text, "/lock", "").text, 0), RILLE_FOREIGN); /* a file */
