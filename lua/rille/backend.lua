@@ -92,16 +92,24 @@ end
 
 local close = coroutine.close or function() end -- luacheck: ignore 143
 
+-- true, and what the one who resumes passes; or false where nobody can yield. Lua 5.2 finds out by trying.
+local function yield(...)
+  if _VERSION == "Lua 5.2" then return pcall(coroutine.yield, ...) end
+  if not M.is_yieldable() then return false end
+  return true, coroutine.yield(...)
+end
+
 -- Goes on with a function's coroutine, whose yields are the caller's.
 local function go_on(co, ...)
   local out = pack(resume(co, ...))
   while status(co) == "suspended" do
-    if not M.is_yieldable() then
+    local passed = pack(yield(unpack(out, 2, out.n)))
+    if not passed[1] then
       close(co)
       return { n = 2, false, "it yielded where this Lua cannot yield: run the script in a coroutine, or let the "
         .. "function block" }
     end
-    out = pack(resume(co, coroutine.yield(unpack(out, 2, out.n))))
+    out = pack(resume(co, unpack(passed, 2, passed.n)))
   end
   if not out[1] then close(co) end
   return out
