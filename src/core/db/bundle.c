@@ -58,9 +58,14 @@ static void bundle_deinit(ri_bundle *b)
 
 /* ---- the tip; `state` is held ---- */
 
+static const ri_bundle *newest_bundle(const rille_conn *conn)
+{
+    return conn->open != NULL ? conn->open : conn->sent;
+}
+
 static void peek_tip(const rille_conn *conn, ri_seen *out)
 {
-    const ri_bundle *b = conn->open != NULL ? conn->open : conn->sent;
+    const ri_bundle *b = newest_bundle(conn);
     *out = b == NULL ? conn->seen
                      : (ri_seen){ .db = b->after,
                                   .cell = b->cell,
@@ -103,7 +108,7 @@ bool ri_same_tip(const ri_seen *from, const ri_seen *now)
 rille_db *ri_bundle_db(rille_conn *conn)
 {
     ri_mutex_lock(&conn->state);
-    const ri_bundle *b = conn->open != NULL ? conn->open : conn->sent;
+    const ri_bundle *b = newest_bundle(conn);
     rille_db *db = b != NULL ? ri_db_retain(b->after) : NULL;
     ri_mutex_unlock(&conn->state);
     return db;
