@@ -2,13 +2,7 @@
 local rille = require "rille"
 local support = require "spec.support.init"
 
-local NAMES = "[:find [?n ...] :where [_ :person/name ?n]]"
-
-local function names(db)
-  local list = assert(db:q(NAMES))
-  table.sort(list)
-  return table.concat(list, " ")
-end
+local names = support.names
 
 describe("values over time", function()
   after_each(support.cleanup)

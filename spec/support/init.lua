@@ -97,6 +97,13 @@ function M.many_of(n)
   return M.stressed and math.floor(n / 10) or n
 end
 
+---The names of all people of a database, in order, as one text.
+function M.names(db)
+  local list = assert(db:q "[:find [?n ...] :where [_ :person/name ?n]]")
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
 ---RILLE_SEED, or a fixed number.
 function M.seed()
   local seed = tonumber(os.getenv "RILLE_SEED") or 1
